@@ -1,0 +1,1 @@
+"""What happens after what: the compiled graph, its runner, checkpoints, inbox, leases and supervisor."""

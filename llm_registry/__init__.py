@@ -1,0 +1,1 @@
+"""Which model serves which role, and how it is called, watched and replaced."""

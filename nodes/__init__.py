@@ -1,0 +1,1 @@
+"""What happens in a step: one node, one file, one public function."""
