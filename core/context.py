@@ -1,0 +1,187 @@
+"""The collaborators a node is given through `Runtime[Context]`: protocols only, so that any room can be exchanged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from pydantic import BaseModel
+
+from core.artifacts import CheckRun, RoleUsage, Served
+from core.events import EventSink
+from core.replies import CallSite, ModelReply
+from core.settings import Settings
+
+A = TypeVar("A", bound=BaseModel)
+
+
+class Models(Protocol):
+    """The registry as the nodes see it: roles, never model names."""
+
+    async def chat(
+        self, role: str, messages: Sequence[BaseMessage], *, site: CallSite, tools: Sequence[Any] = ()
+    ) -> ModelReply:
+        """Ask the chain of a role.
+
+        Raises:
+            ModelError: No spec of the chain could serve; its text lists what happened to each.
+            BudgetError: A limit of the thread is used up.
+        """
+
+    async def ask(
+        self, role: str, messages: Sequence[BaseMessage], artifact: type[A], *, site: CallSite
+    ) -> tuple[A, ModelReply]:
+        """Ask for a structured answer; errors are fed back and methods changed until it validates.
+
+        Raises:
+            ModelError: No spec of the chain gave a valid object.
+            BudgetError: A limit of the thread is used up.
+        """
+
+    def chat_model(self, role: str, *, site: CallSite) -> BaseChatModel:
+        """A LangChain chat model that calls the chain of the role; for agent loops.
+
+        Its answers carry `response_metadata["rolecall"] = {"role", "spec", "reason"}`.
+        """
+
+    def served(self, role: str) -> Served:
+        """Who serves the role at present, and why."""
+
+    def usage(self) -> Mapping[str, RoleUsage]:
+        """What each role used in this thread so far, over all its runs."""
+
+    def window(self, role: str) -> int | None:
+        """Context window in tokens of the spec that serves the role; `None` when unknown."""
+
+
+class Workspace(Protocol):
+    """The git worktree of the thread. The user's checkout is never written."""
+
+    @property
+    def root(self) -> Path:
+        """The worktree."""
+
+    @property
+    def repo(self) -> Path:
+        """The user's checkout."""
+
+    @property
+    def branch(self) -> str:
+        """`rolecall/<short-id>`."""
+
+    @property
+    def run_dir(self) -> Path:
+        """Where events, report, diff and whole outputs are kept."""
+
+    async def prepare(self) -> None:
+        """Make worktree and branch from the user's HEAD plus uncommitted changes; does nothing when they are there.
+
+        Raises:
+            RepositoryError: The repository cannot be worked in.
+        """
+
+    async def commit(self, message: str) -> str | None:
+        """Commit all changes; `None` when there are none."""
+
+    async def diff(self, *, stat: bool = False) -> str:
+        """Everything the thread changed since its base, committed or not, new files included."""
+
+    async def changed_files(self) -> tuple[str, ...]:
+        """Paths changed since the base, relative and sorted."""
+
+    async def snapshot(self) -> str:
+        """Git tree of the worktree as it is now, untracked files included; touches no index."""
+
+    async def listing(self, *, limit: int = 200) -> str:
+        """The tracked and new files, one per line, large folders folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """A command that ran to its end or was stopped."""
+
+    command: str
+    exit_code: int
+    output: str
+    """Head and tail of stdout and stderr, mixed as they came."""
+    output_path: str
+    duration_s: float
+    timed_out: bool = False
+
+
+class Commands(Protocol):
+    """Runs commands in the worktree, in the sandbox."""
+
+    @property
+    def policy(self) -> str:
+        """What the sandbox does, in one sentence for the report."""
+
+    async def run(self, command: str, *, timeout_s: float | None = None) -> CommandResult:
+        """Run a shell command; never raises for what the command does."""
+
+    def allowed(self, command: str) -> bool:
+        """Whether the command runs without asking."""
+
+
+class Checks(Protocol):
+    """The repository's own checks."""
+
+    async def commands(self) -> tuple[str, ...]:
+        """Given, configured or detected; may be empty."""
+
+    async def run(self) -> tuple[CheckRun, ...]:
+        """Run them all, one after another."""
+
+
+class Repair(Protocol):
+    """The search for a patch without any model."""
+
+    async def search(self, *, budget_s: float) -> BaseModel:
+        """Search the worktree; changes nothing in it."""
+
+
+class InboxItem(BaseModel):
+    """A row of the inbox."""
+
+    id: int
+    thread_id: str
+    kind: str
+    author: str
+    text: str
+    payload: dict[str, Any] = {}
+    created: float
+
+
+class Inbox(Protocol):
+    """Guidance for a thread, append only; the cursor lives in graph state."""
+
+    async def after(self, cursor: int) -> list[InboxItem]:
+        """Rows of this thread with an id above the cursor, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the caller of this run wants, beyond the settings."""
+
+    interactive: bool = False
+    """A person is there to answer questions."""
+    approve_all: bool = False
+    """Commands outside the allow-list run without asking (`--yes`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything a node may use."""
+
+    thread_id: str
+    settings: Settings
+    models: Models
+    workspace: Workspace
+    commands: Commands
+    checks: Checks
+    repair: Repair
+    inbox: Inbox
+    events: EventSink
+    options: RunOptions = field(default_factory=RunOptions)

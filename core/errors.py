@@ -1,0 +1,88 @@
+"""Every error a user can meet, with its stable exit code. Errors carry data; only the command line shows them."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line; they never change their meaning."""
+
+    DONE = 0
+    NOT_DONE = 1
+    USAGE = 2
+    CONFIG = 3
+    NO_MODEL = 4
+    BUDGET = 5
+    INTERNAL = 6
+    LOCKED = 75
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class RolecallError(Exception):
+    """Base of all errors that are shown to a person.
+
+    Args:
+        message: What happened, in one sentence.
+        hint: What to do about it; empty when the message says so already.
+    """
+
+    code = "internal"
+    exit_code = Exit.INTERNAL
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(RolecallError):
+    """The command line or the repository is not usable as given."""
+
+    code = "usage"
+    exit_code = Exit.USAGE
+
+
+class RepositoryError(UsageError):
+    """The target is no git repository rolecall can work in."""
+
+    code = "repository"
+
+
+class ThreadError(UsageError):
+    """A thread is unknown, ambiguous or in no state for what was asked."""
+
+    code = "thread"
+
+
+class ConfigError(RolecallError):
+    """The configuration is invalid."""
+
+    code = "config"
+    exit_code = Exit.CONFIG
+
+
+class ModelError(RolecallError):
+    """No model of a role could serve a call."""
+
+    code = "model"
+    exit_code = Exit.NO_MODEL
+
+
+class BudgetError(RolecallError):
+    """A limit on tokens, cost, time or calls is used up; the thread can be resumed with more."""
+
+    code = "budget"
+    exit_code = Exit.BUDGET
+
+
+class LockedError(RolecallError):
+    """Another live process drives the thread."""
+
+    code = "locked"
+    exit_code = Exit.LOCKED
+
+
+class ToolError(RolecallError):
+    """A tool call failed in a way the calling model can understand and mend."""
+
+    code = "tool"

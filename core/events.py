@@ -1,0 +1,59 @@
+"""What a run tells the outside while it works: one flat record per event, the same in file, stdout and screen."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EventName = Literal[
+    "run_started",  # task, repo, branch, resumed
+    "roles",  # roles: {role: {spec, reason}}
+    "node_started",  # node, step
+    "node_finished",  # node, seconds
+    "tool_started",  # tool, args
+    "tool_finished",  # tool, seconds, ok
+    "model_started",  # node, role, spec
+    "model_finished",  # node, role, spec, input_tokens, output_tokens, seconds, outcome
+    "model_waiting",  # role, spec, seconds: waits for a free place on the endpoint
+    "model_fallback",  # role, from, to, reason, paid
+    "model_warning",  # role, spec, message
+    "status",  # text: the summarizer's status line
+    "plan",  # steps: [{id, title}]
+    "step_committed",  # step, commit, files
+    "check_finished",  # command, exit_code, seconds
+    "repair",  # phase, detail: progress of a repair search
+    "guidance",  # id, author, text, node: delivered
+    "intervention",  # rule, action, text
+    "question",  # id, text: waits for the user
+    "warning",  # message
+    "error",  # code, message, hint
+    "result",  # status, exit_code, report, diff, usage
+]
+
+
+class Event(BaseModel):
+    """One event. Serialized flat: the fields of `data` stand beside the others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event: EventName
+    thread: str = ""
+    ts: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    data: dict[str, Any] = Field(default_factory=dict)
+
+    def flat(self) -> dict[str, Any]:
+        """The event as one JSON object, version first."""
+        head = {
+            "v": 1,
+            "ts": self.ts.isoformat(timespec="milliseconds"),
+            "thread": self.thread,
+            "event": self.event,
+        }
+        return {**head, **{key: value for key, value in self.data.items() if key not in head}}
+
+
+class EventSink(Protocol):
+    """Where events go. Must not block and must not raise."""
+
+    def emit(self, event: EventName, /, **data: Any) -> None:
+        """Send one event of the thread this sink belongs to."""

@@ -1,0 +1,174 @@
+"""The settings of a run: one frozen tree of sections. Where they come from is not decided here."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+ROLES = ("primary", "coder", "reasoning", "router", "summarizer", "supervisor", "research")
+EMBEDDED = "embedded"
+"""The name of the engine that is always there: no weights, no network."""
+
+_CALL_PATHS = re.compile(r"/(chat/completions|responses)/?$")
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Timeouts(Section):
+    """Deadlines of one model call, in seconds. A hang is no error, so each phase has its own."""
+
+    connect: PositiveFloat = 3.0
+    first_token: PositiveFloat = 300.0
+    """A CPU model may read a long prompt for minutes before it says a word."""
+    idle: PositiveFloat = 120.0
+    """Longest silence between two pieces of an answer."""
+
+
+class Cost(Section):
+    """Price in US dollars per million tokens. Absent means unknown, which is not the same as free."""
+
+    input: NonNegativeFloat
+    output: NonNegativeFloat
+
+
+class ModelSpec(Section):
+    """One configured endpoint and model."""
+
+    provider: str
+    model: str = ""
+    base_url: str = ""
+    api_key: str = Field(default="", repr=False)
+    context_length: PositiveInt | Literal["auto"] = "auto"
+    """Tokens; "auto" asks the server what it loaded."""
+    quantization: str = ""
+    """Informative: shown in reports."""
+    max_concurrency: PositiveInt | None = None
+    """Calls in flight on this endpoint, over all roles and processes."""
+    timeouts: Timeouts = Timeouts()
+    api: Literal["auto", "responses", "chat"] = "auto"
+    thinking: Literal["auto"] | bool = "auto"
+    temperature: NonNegativeFloat | None = None
+    max_output_tokens: PositiveInt | None = None
+    cost: Cost | None = None
+    enabled: bool = True
+    fallback: tuple[str, ...] = ()
+    """Names of roles, of named models, or "embedded", tried in this order."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Passed to the provider as they are: `num_ctx`, `threads`, `path`, headers."""
+
+
+class ToolRole(Section):
+    """The role that serves a tool."""
+
+    role: str
+
+
+class LLMSettings(BaseModel):
+    """Roles: each a spec, or the name of another role or named model."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    __pydantic_extra__: dict[str, ModelSpec | str]
+
+    models: dict[str, ModelSpec] = Field(default_factory=dict)
+    """Named specs that roles and fallbacks refer to."""
+
+
+class CheckSettings(Section):
+    """How a repository is checked."""
+
+    commands: tuple[str, ...] = ()
+    """Empty: detected from what the repository holds."""
+    timeout_s: PositiveFloat = 900.0
+    python: str = ""
+    """The interpreter of the repository; empty: its own venv, else the first on the PATH."""
+
+
+class BudgetSettings(Section):
+    """Limits of a whole thread, over all its runs."""
+
+    max_tokens: PositiveInt | None = None
+    max_cost_usd: PositiveFloat | None = None
+    max_minutes: PositiveFloat | None = None
+    max_model_calls: PositiveInt | None = 400
+    max_attempts: PositiveInt = 3
+    """Visits of the coding loop per step."""
+    max_replans: int = Field(default=1, ge=0)
+    max_loop_calls: PositiveInt = 60
+    """Model calls in one visit of the coding loop."""
+
+
+class SandboxSettings(Section):
+    """Where commands run."""
+
+    mode: Literal["auto", "bubblewrap", "host"] = "auto"
+    network: bool = False
+    command_timeout_s: PositiveFloat = 120.0
+    max_output_bytes: PositiveInt = 12_000
+    """What the model sees of an output; the whole of it is kept in the run folder."""
+    memory_mb: PositiveInt = 8192
+
+
+class ApprovalSettings(Section):
+    """Which commands run without asking."""
+
+    allow: tuple[str, ...] = (
+        "python", "python3", "pytest", "tox", "nox", "ruff", "mypy", "npm test", "npm run", "node", "cargo", "go",
+        "make", "git diff", "git status", "git log", "git show", "ls", "cat", "head", "tail", "wc", "grep", "rg",
+        "find", "sed -n", "diff", "echo", "pwd", "true", "false", "test",
+    )  # fmt: skip
+    """Beginnings of commands, compared word by word."""
+
+
+class RoutingSettings(Section):
+    """How the router's answer is read."""
+
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """A HANDLE below this is delegated all the same."""
+
+
+class SupervisorSettings(Section):
+    """The watcher beside the run."""
+
+    enabled: bool = True
+    policy: Literal["observe", "nudge", "replan", "full"] = "replan"
+    poll_s: PositiveFloat = 2.0
+    status_every_s: PositiveFloat = 30.0
+
+
+class CheckpointSettings(Section):
+    """Where checkpoints go."""
+
+    url: str = ""
+    """Empty: `.rolecall/rolecall.db` in the repository."""
+
+
+class EmbeddedSettings(Section):
+    """The engine without weights."""
+
+    repair_budget_s: PositiveFloat = 120.0
+    """How long one search for a patch may take."""
+
+
+class Settings(Section):
+    """All of it."""
+
+    schema_: str = Field(default="", alias="$schema")
+    llm: LLMSettings = LLMSettings()
+    tools: dict[str, ToolRole] = Field(default_factory=dict)
+    checks: CheckSettings = CheckSettings()
+    budget: BudgetSettings = BudgetSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    approvals: ApprovalSettings = ApprovalSettings()
+    routing: RoutingSettings = RoutingSettings()
+    supervisor: SupervisorSettings = SupervisorSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+
+
+def base_url_of(url: str) -> str:
+    """Cut the call path off an OpenAI-style endpoint: `…/v1/chat/completions` becomes `…/v1`."""
+    return _CALL_PATHS.sub("", url.rstrip("/"))
