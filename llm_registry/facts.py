@@ -1,0 +1,183 @@
+"""What a model server says about itself, read out of the bodies real servers send.
+
+Owns the reading only: no request is made here, and a body of an unexpected shape yields fewer facts, never an error.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ServerKind = Literal[
+    "llama.cpp",
+    "ollama",
+    "vllm",
+    "lmstudio",
+    "text-generation-webui",
+    "openrouter",
+    "embedded",
+    "scripted",
+    "generic",
+    "",
+]
+"""Empty: nothing answered, so it is not known."""
+
+Bodies = Mapping[str, Any]
+"""Parsed JSON by question: `models`, `props`, `slots`, `tags`, `ps`, `lmstudio`, `webui`, `version`, `show:<model>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFacts:
+    """What one quick look at an endpoint found."""
+
+    reachable: bool
+    """It answered with HTTP, whatever the status."""
+    error: str = ""
+    """Why it can't be used as configured, in words for a person; empty when all is well."""
+    server: ServerKind = ""
+    models: tuple[str, ...] = ()
+    windows: Mapping[str, int] = field(default_factory=dict)
+    """Tokens a request may hold now, by model; only where the server says so."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Tokens the model was made for, by model; loading it with more breaks it."""
+    responses_api: bool | None = None
+    """Whether `/v1/responses` exists; `None` when it was not asked or the answer said nothing."""
+    connected: bool = False
+    """The port took the connection, even if no answer came in time: busy or hanging rather than absent."""
+    any_model: bool = False
+    """The server runs one model whatever name is asked for."""
+    seconds: float = 0.0
+
+    def offers(self, model: str) -> bool | None:
+        """Whether the server has the model; `None` when it lists none."""
+        if not self.models:
+            return None
+        return self.any_model or _listed(model, self.models) is not None
+
+    def window(self, model: str) -> int | None:
+        """Tokens a request to the model may hold now; `None` when the server does not say."""
+        return self._of(self.windows, model)
+
+    def limit(self, model: str) -> int | None:
+        """Tokens the model was made for; `None` when the server does not say."""
+        return self._of(self.limits, model)
+
+    def _of(self, table: Mapping[str, int], model: str) -> int | None:
+        name = _listed(model, tuple(table))
+        if name is not None:
+            return table[name]
+        return next(iter(table.values())) if self.any_model and len(table) == 1 else None
+
+
+def server_kind(bodies: Bodies) -> ServerKind:
+    """Recognise the server by the answers only it gives."""
+    owners = {str(row.get("owned_by", "")) for row in _rows(bodies.get("models"), "data")}
+    if "tags" in bodies or "ps" in bodies:
+        return "ollama"
+    if "webui" in bodies:
+        return "text-generation-webui"
+    if "lmstudio" in bodies:
+        return "lmstudio"
+    if "llamacpp" in owners or "default_generation_settings" in _object(bodies.get("props")):
+        return "llama.cpp"
+    if "vllm" in owners:
+        return "vllm"
+    return "generic"
+
+
+def model_names(bodies: Bodies) -> tuple[str, ...]:
+    """All models on offer, in the server's order."""
+    names = [str(row["id"]) for row in _rows(bodies.get("models"), "data") if row.get("id")]
+    names += [str(row.get("model") or row["name"]) for row in _rows(bodies.get("tags"), "models") if row.get("name")]
+    names += [str(row["id"]) for row in _rows(bodies.get("lmstudio"), "data") if row.get("id")]
+    loaded = _object(bodies.get("webui")).get("model_name")
+    if isinstance(loaded, str) and loaded not in {"", "None"}:
+        names.insert(0, loaded)
+    return tuple(dict.fromkeys(names))
+
+
+def windows(bodies: Bodies) -> dict[str, int]:
+    """Tokens a request may hold now, by model."""
+    found: dict[str, int] = {}
+    for row in _rows(bodies.get("models"), "data"):
+        meta = _object(row.get("meta"))
+        _put(found, row.get("id"), row.get("max_model_len"), row.get("context_length"), meta.get("n_ctx"))
+    for row in _rows(bodies.get("lmstudio"), "data"):
+        _put(found, row.get("id"), row.get("loaded_context_length"))
+    for row in _rows(bodies.get("ps"), "models"):
+        _put(found, row.get("model") or row.get("name"), row.get("context_length"))
+    for name, show in _shows(bodies):
+        if _listed(name, tuple(found)) is None:
+            _put(found, name, _num_ctx(show))
+    _add_slots(found, bodies)
+    webui = _object(bodies.get("webui"))
+    _put(found, webui.get("model_name"), webui.get("truncation_length"), webui.get("n_ctx"))
+    return found
+
+
+def limits(bodies: Bodies) -> dict[str, int]:
+    """Tokens the model was made for, by model."""
+    found: dict[str, int] = {}
+    for row in _rows(bodies.get("models"), "data"):
+        _put(found, row.get("id"), _object(row.get("meta")).get("n_ctx_train"))
+    for row in _rows(bodies.get("lmstudio"), "data"):
+        _put(found, row.get("id"), row.get("max_context_length"))
+    for name, show in _shows(bodies):
+        info = _object(show.get("model_info"))
+        _put(found, name, *(value for key, value in info.items() if key.endswith(".context_length")))
+    return found
+
+
+def is_router(bodies: Bodies) -> bool:
+    """Whether a llama.cpp server loads models by name: then a wrong name is refused."""
+    return any("status" in row for row in _rows(bodies.get("models"), "data"))
+
+
+def _add_slots(found: dict[str, int], bodies: Bodies) -> None:
+    """llama.cpp shares its context out to slots, and a request gets one slot; this beats what `/v1/models` says."""
+    settings = _object(_object(bodies.get("props")).get("default_generation_settings"))
+    slots = [row.get("n_ctx") for row in _rows({"rows": bodies.get("slots")}, "rows")]
+    sizes = [size for size in (settings.get("n_ctx"), *slots) if isinstance(size, int) and size > 0]
+    if sizes and not is_router(bodies):
+        for row in _rows(bodies.get("models"), "data"):
+            found.pop(str(row.get("id")), None)
+            _put(found, row.get("id"), min(sizes))
+
+
+def _num_ctx(show: Mapping[str, Any]) -> int | None:
+    for line in str(show.get("parameters") or "").splitlines():
+        words = line.split()
+        if len(words) == 2 and words[0] == "num_ctx" and words[1].isdigit():
+            return int(words[1])
+    return None
+
+
+def _shows(bodies: Bodies) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for key, body in bodies.items():
+        if key.startswith("show:"):
+            yield key.removeprefix("show:"), _object(body)
+
+
+def _listed(model: str, names: tuple[str, ...]) -> str | None:
+    """The name under which a model is listed; Ollama leaves `:latest` away or not, as it likes."""
+    wanted = (model, f"{model}:latest", model.removesuffix(":latest"))
+    return next((name for name in wanted if name in names), None)
+
+
+def _put(found: dict[str, int], name: object, *sizes: object) -> None:
+    if isinstance(name, str) and name:
+        size = next((size for size in sizes if _is_count(size)), None)
+        if isinstance(size, int):
+            found.setdefault(name, size)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _rows(body: object, key: str) -> list[Mapping[str, Any]]:
+    rows = _object(body).get(key)
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
