@@ -1,6 +1,6 @@
 """What the nodes hand to one another: frozen artifacts that go into checkpoints and into the report."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -195,6 +195,8 @@ class Guidance(Artifact):
     author: str
     text: str
     node: str
+    payload: dict[str, Any] = Field(default_factory=dict)
+    """What a program can act on: step ids, roles, texts of new steps."""
 
 
 class Report(Artifact):

@@ -1,0 +1,97 @@
+"""The inbox: how guidance reaches a thread from any process. It only appends and reads; the cursor is graph state."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiosqlite
+
+from core.context import InboxItem
+from core.database import connect
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS inbox(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    thread_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    author TEXT NOT NULL,
+    text TEXT NOT NULL,
+    payload TEXT NOT NULL DEFAULT '{}',
+    created REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS inbox_by_thread ON inbox(thread_id, id);
+"""
+
+
+class Mailbox(Protocol):
+    """What any store of guidance must do; ids of one thread become visible in ascending order."""
+
+    async def put(
+        self, thread_id: str, *, kind: str, author: str, text: str, payload: Mapping[str, Any] | None = None
+    ) -> int:
+        """Append one row and return its id once it is durable."""
+
+    async def after(self, cursor: int) -> list[InboxItem]:
+        """Rows of this thread with an id above the cursor, oldest first."""
+
+    async def last_id(self) -> int:
+        """Highest id of this thread, 0 when it has no rows."""
+
+
+class SqliteInbox:
+    """The inbox of one thread in the SQLite file of the repository.
+
+    SQLite lets one writer in at a time, so ids become visible in ascending order and a cursor misses none.
+
+    Args:
+        database: The file; its folder must exist.
+        thread_id: The thread whose rows `after` and `last_id` read. `put` may write to any thread.
+    """
+
+    def __init__(self, database: Path, thread_id: str) -> None:
+        self._database = database
+        self._thread_id = thread_id
+        self._made = False
+
+    async def put(
+        self, thread_id: str, *, kind: str, author: str, text: str, payload: Mapping[str, Any] | None = None
+    ) -> int:
+        """Append one row and return its id once it is durable.
+
+        Raises:
+            sqlite3.OperationalError: The file stayed locked for 30 s.
+        """
+        row = (thread_id, kind, author, text, json.dumps(dict(payload or {})), time.time())
+        async with self._open() as db:
+            cursor = await db.execute(
+                "INSERT INTO inbox(thread_id, kind, author, text, payload, created) VALUES(?, ?, ?, ?, ?, ?)", row
+            )
+            await db.commit()
+        if cursor.lastrowid is None:
+            msg = "the inbox gave no id to a row it stored"
+            raise aiosqlite.DatabaseError(msg)
+        return cursor.lastrowid
+
+    async def after(self, cursor: int) -> list[InboxItem]:
+        """Rows of this thread with an id above the cursor, oldest first."""
+        query = "SELECT * FROM inbox WHERE thread_id = ? AND id > ? ORDER BY id"
+        async with self._open() as db, db.execute(query, (self._thread_id, cursor)) as rows:
+            return [InboxItem(**{**dict(row), "payload": json.loads(row["payload"])}) async for row in rows]
+
+    async def last_id(self) -> int:
+        """Highest id of this thread, 0 when it has no rows."""
+        query = "SELECT COALESCE(MAX(id), 0) FROM inbox WHERE thread_id = ?"
+        async with self._open() as db, db.execute(query, (self._thread_id,)) as rows:
+            row = await rows.fetchone()
+        return int(row[0]) if row else 0
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[aiosqlite.Connection]:
+        async with connect(self._database) as db:
+            if not self._made:
+                await db.executescript(SCHEMA)
+                self._made = True
+            yield db

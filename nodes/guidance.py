@@ -1,0 +1,139 @@
+"""How guidance gets into prompts and state: drained at model calls, marked as seen in the checkpoint that holds it."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NotRequired
+
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    AgentState,
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+    hook_config,
+)
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from core.artifacts import Guidance
+from core.context import Context, InboxItem
+from core.state import deliver, latest
+
+GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume"]
+SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})
+"""Kinds a model is shown. The others are for the runner and for the choice of models."""
+
+_FENCE = re.compile(r"<(/?)\s*(guidance)\b", re.IGNORECASE)
+_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_LEADS = {
+    "supervisor": "The supervisor watches this run from outside and has a remark. Weigh it before the next step.",
+    "user": "The person this work is for says while it runs. Follow it from here on.",
+}
+_OTHER_LEAD = "A program the user trusts to steer this run says. Follow it where it does not contradict the task."
+
+
+class GuidedState(AgentState[Any]):
+    """The part of the run's state an agent loop must carry so that its checkpoints mark what they hold."""
+
+    guidance_cursor: NotRequired[Annotated[int, latest]]
+    guidance: NotRequired[Annotated[tuple[Guidance, ...], deliver]]
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What waited in the inbox."""
+
+    messages: tuple[HumanMessage, ...]
+    """To be shown to the model of the node, after its own messages."""
+    update: dict[str, Any]
+    """To be merged into what the node returns; empty when nothing waited."""
+    guidance: tuple[Guidance, ...] = ()
+    """The rows as they enter state; what `apply_guidance` reads."""
+
+
+async def drain(cursor: int, context: Context, node: str) -> Drained:
+    """Take what waits behind the cursor, for the entry of a node that calls a model.
+
+    Nothing is marked as seen here: only the checkpoint that holds the returned update does that. A node that dies
+    before it is asked again and gets the same.
+    """
+    items = await context.inbox.after(cursor)
+    if not items:
+        return Drained((), {})
+    taken = tuple(as_guidance(item, node) for item in items)
+    for item in taken:
+        context.events.emit("guidance", id=item.id, kind=item.kind, author=item.author, text=item.text, node=node)
+    update = {"guidance_cursor": items[-1].id, "guidance": taken}
+    return Drained(as_messages(taken), update, taken)
+
+
+def as_guidance(item: InboxItem, node: str) -> Guidance:
+    """The row as it enters state."""
+    return Guidance(id=item.id, kind=item.kind, author=item.author, text=item.text, node=node, payload=item.payload)
+
+
+def as_messages(items: Sequence[Guidance]) -> tuple[HumanMessage, ...]:
+    """The rows a model is shown, with ids that make a second delivery replace the first."""
+    return tuple(
+        HumanMessage(fenced(item), id=f"guidance-{item.id}", name=_NAME.sub("-", item.author) or "user")
+        for item in items
+        if item.kind in SPOKEN
+    )
+
+
+def fenced(item: Guidance) -> str:
+    """Put the text between marks it cannot forge, with a word on who speaks."""
+    lead = _LEADS.get(item.author, _OTHER_LEAD)
+    text = _FENCE.sub(r"<\1 \2", item.text)
+    return f'{lead}\n<guidance id="{item.id}" kind="{item.kind}">\n{text}\n</guidance>'
+
+
+class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):
+    """Deliver guidance at each model call of an agent loop; to be the first in the list, thus the outermost.
+
+    It wraps the model call instead of running before it: after a crash or a cancelled call only the model node runs
+    again, and it must see what came in meanwhile.
+
+    Args:
+        node: The node of the outer graph that runs the loop; receipts name it.
+    """
+
+    state_schema = GuidedState
+
+    def __init__(self, node: str = "implement") -> None:
+        super().__init__()
+        self._node = node
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Context],
+        handler: Callable[[ModelRequest[Context]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """Show the model what waits, and keep it in the same checkpoint as the answer."""
+        drained = await drain(_cursor(request.state), request.runtime.context, self._node)
+        if not drained.update:
+            return await handler(request)
+        messages: list[AnyMessage] = [*request.messages, *drained.messages]
+        response = await handler(request.override(messages=messages))
+        return ExtendedModelResponse(
+            model_response=ModelResponse(
+                result=[*drained.messages, *response.result], structured_response=response.structured_response
+            ),
+            command=Command(update=drained.update),
+        )
+
+    @hook_config(can_jump_to=["model"])
+    async def aafter_model(self, state: GuidedState, runtime: Runtime[Context]) -> dict[str, Any] | None:
+        """Ask the model once more when guidance came in while it spoke its last word."""
+        last = state["messages"][-1]
+        if not isinstance(last, AIMessage) or last.tool_calls:
+            return None
+        waiting = await runtime.context.inbox.after(_cursor(state))
+        return {"jump_to": "model"} if any(item.kind in SPOKEN for item in waiting) else None
+
+
+def _cursor(state: Any) -> int:
+    # Any: the middleware is handed the loop's state under several static types.
+    return int(state.get("guidance_cursor") or 0)
