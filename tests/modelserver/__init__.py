@@ -1,0 +1,1 @@
+"""Scripted model servers that speak the real protocols over HTTP on loopback."""

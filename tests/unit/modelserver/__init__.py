@@ -1,0 +1,1 @@
+"""Tests of the scripted model server, through the clients people use."""
