@@ -175,6 +175,9 @@ class RoleUsage(Artifact):
     reasoning_tokens: int | None = None
     seconds: float = 0.0
     cost_usd: float | None = None
+    """The known part; `None` when no call had a price."""
+    unpriced_calls: int = 0
+    """Answered calls whose price is unknown, so that `cost_usd` is not taken for the whole."""
     specs: tuple[str, ...] = ()
 
 
