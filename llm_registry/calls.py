@@ -1,0 +1,230 @@
+"""The book of model calls: one row per call in the table `calls`, and what can be read back from it.
+
+Owns the table and its sums. Decides nothing about budgets, and holds no prompt, no answer and no secret: an unknown
+number is NULL, never 0.
+"""
+
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import aiosqlite
+
+from core.artifacts import RoleUsage
+from core.database import connect, create_tables
+from core.settings import Cost
+from llm_registry.redact import redact
+
+OK = "ok"
+_DETAIL_CHARS = 500
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    trace_id TEXT NOT NULL, thread TEXT NOT NULL, node TEXT NOT NULL, purpose TEXT NOT NULL, role TEXT NOT NULL,
+    spec TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, started REAL NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, counted_tokens INTEGER,
+    first_token_s REAL, total_s REAL NOT NULL, retries INTEGER NOT NULL, breaker TEXT NOT NULL,
+    outcome TEXT NOT NULL, detail TEXT NOT NULL, cost_usd REAL);
+CREATE INDEX IF NOT EXISTS calls_by_thread ON calls(thread, role);
+CREATE INDEX IF NOT EXISTS calls_by_role ON calls(role, spec);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """One call to one spec. `None` means that the server did not say."""
+
+    role: str
+    spec: str
+    provider: str
+    outcome: str
+    """`ok`, or the kind of error: `refused`, `overloaded`, `context`, `auth`, `quota`, `bad_output`, `hang`…"""
+    total_s: float
+    thread: str = ""
+    node: str = ""
+    purpose: str = ""
+    model: str = ""
+    trace_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started: float = field(default_factory=time.time)
+    """Seconds since the epoch."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    counted_tokens: int | None = None
+    """Our own estimate of the prompt, to compare with what the server read."""
+    first_token_s: float | None = None
+    retries: int = 0
+    breaker: str = "closed"
+    detail: str = ""
+    """The error in words, redacted and shortened when stored."""
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTotals:
+    """What a thread has spent so far, over all roles and runs: the known part, and how much is unknown."""
+
+    calls: int = 0
+    tokens: int = 0
+    unmetered_calls: int = 0
+    """Answered calls whose tokens the server did not report."""
+    cost_usd: float = 0.0
+    unpriced_calls: int = 0
+    """Answered calls whose price is unknown."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How one spec has served one role, over all threads in this database."""
+
+    role: str
+    spec: str
+    calls: int
+    failures: dict[str, int]
+    """Count by kind of error."""
+    first_token_s: float | None
+    """Median, in seconds."""
+    total_s: float | None
+    """Median of the answered calls, in seconds."""
+    tokens_per_s: float | None
+    """Tokens written per second after the first one."""
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    """Known part of the cost; `None` when no call had a price."""
+    unpriced_calls: int
+
+
+class CallStore:
+    """Reads and writes the table `calls`. Safe to use from many processes at once.
+
+    Args:
+        database: The file; its folder must exist.
+        secrets: Configured keys, masked in every text that is stored.
+    """
+
+    def __init__(self, database: Path, *, secrets: Iterable[str] = ()) -> None:
+        self._database = database
+        self._secrets = tuple(secrets)
+        self._ready = False
+
+    async def record(self, row: CallRow) -> int:
+        """Store one call and return its id."""
+        clean = replace(row, detail=redact(row.detail, self._secrets)[:_DETAIL_CHARS])
+        names = [one.name for one in fields(CallRow)]
+        # Column names are our own field names; only values come from outside.
+        statement = f"INSERT INTO calls({', '.join(names)}) VALUES({', '.join(':' + name for name in names)})"
+        async with connect(self._database) as db:
+            await self._prepare(db)
+            cursor = await db.execute(statement, asdict(clean))
+            await db.commit()
+        return int(cursor.lastrowid or 0)
+
+    async def usage(self, thread: str) -> dict[str, RoleUsage]:
+        """What each role used in a thread; sums hold the known part, `None` where nothing is known."""
+        rows = await self._select(
+            "SELECT role, count(*) calls, sum(input_tokens) input_tokens, sum(output_tokens) output_tokens,"
+            " sum(reasoning_tokens) reasoning_tokens, sum(total_s) seconds, sum(cost_usd) cost_usd,"
+            " sum(outcome = 'ok' AND cost_usd IS NULL) unpriced_calls"
+            " FROM calls WHERE thread = ? GROUP BY role ORDER BY min(id)",
+            thread,
+        )
+        served = await self._select(
+            "SELECT role, spec FROM calls WHERE thread = ? AND outcome = 'ok' GROUP BY role, spec ORDER BY min(id)",
+            thread,
+        )
+        specs: dict[str, tuple[str, ...]] = {}
+        for one in served:
+            specs[one["role"]] = (*specs.get(one["role"], ()), one["spec"])
+        return {row["role"]: RoleUsage(**_without_role(row), specs=specs.get(row["role"], ())) for row in rows}
+
+    async def totals(self, thread: str) -> ThreadTotals:
+        """What the whole thread has spent, for comparing with its limits."""
+        rows = await self._select(
+            "SELECT count(*) calls, coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) tokens,"
+            " coalesce(sum(outcome = 'ok' AND input_tokens IS NULL AND output_tokens IS NULL), 0) unmetered_calls,"
+            " coalesce(sum(cost_usd), 0.0) cost_usd,"
+            " coalesce(sum(outcome = 'ok' AND cost_usd IS NULL), 0) unpriced_calls,"
+            " coalesce(sum(total_s), 0.0) seconds FROM calls WHERE thread = ?",
+            thread,
+        )
+        return ThreadTotals(**dict(rows[0]))
+
+    async def figures(self, role: str | None = None) -> tuple[Figures, ...]:
+        """How each spec has served each role (or one role), those most used first."""
+        rows = await self._select(
+            "SELECT role, spec, outcome, input_tokens, output_tokens, first_token_s, total_s, cost_usd FROM calls"
+            " WHERE ?1 IS NULL OR role = ?1 ORDER BY id",
+            role,
+        )
+        groups: dict[tuple[str, str], list[aiosqlite.Row]] = {}
+        for row in rows:
+            groups.setdefault((row["role"], row["spec"]), []).append(row)
+        found = [_figures(*key, group) for key, group in groups.items()]
+        return tuple(sorted(found, key=lambda one: (one.role, -one.calls)))
+
+    async def _select(self, statement: str, *values: str | None) -> list[aiosqlite.Row]:
+        async with connect(self._database) as db:
+            await self._prepare(db)
+            cursor = await db.execute(statement, values)
+            return list(await cursor.fetchall())
+
+    async def _prepare(self, db: aiosqlite.Connection) -> None:
+        if not self._ready:
+            await create_tables(db, _SCHEMA)
+            self._ready = True
+
+
+def cost_of(cost: Cost | None, input_tokens: int | None, output_tokens: int | None) -> float | None:
+    """Price of a call in US dollars; `None` when price or tokens are unknown."""
+    if cost is None or input_tokens is None or output_tokens is None:
+        return None
+    return (cost.input * input_tokens + cost.output * output_tokens) / 1_000_000
+
+
+def _figures(role: str, spec: str, rows: Sequence[aiosqlite.Row]) -> Figures:
+    good = [row for row in rows if row["outcome"] == OK]
+    failures: dict[str, int] = {}
+    for row in rows:
+        if row["outcome"] != OK:
+            failures[row["outcome"]] = failures.get(row["outcome"], 0) + 1
+    return Figures(
+        role=role,
+        spec=spec,
+        calls=len(rows),
+        failures=failures,
+        first_token_s=_median(row["first_token_s"] for row in good),
+        total_s=_median(row["total_s"] for row in good),
+        tokens_per_s=_speed(good),
+        input_tokens=_sum(row["input_tokens"] for row in rows),
+        output_tokens=_sum(row["output_tokens"] for row in rows),
+        cost_usd=_sum(row["cost_usd"] for row in rows),
+        unpriced_calls=sum(row["cost_usd"] is None for row in good),
+    )
+
+
+def _speed(rows: Sequence[aiosqlite.Row]) -> float | None:
+    timed = [row for row in rows if row["output_tokens"] and row["first_token_s"] is not None]
+    seconds = sum(row["total_s"] - row["first_token_s"] for row in timed)
+    # The first token is paid for by reading the prompt, so it does not count as written in that time.
+    tokens = sum(max(row["output_tokens"] - 1, 0) for row in timed)
+    return tokens / seconds if seconds > 0 and tokens else None
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _sum(values: Iterable[Any]) -> Any:  # int or float as the column is
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _without_role(row: aiosqlite.Row) -> dict[str, Any]:
+    return {key: row[key] for key in row.keys() if key != "role"}  # noqa: SIM118 - a Row iterates over its values

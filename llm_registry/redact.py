@@ -1,0 +1,39 @@
+"""Keeps keys and private places out of what is stored, exported or pasted. Owns patterns, not policy."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+MASK = "***"
+_MIN_SECRET = 6
+"""A shorter configured key ("none", "x") is no secret, and masking it would eat ordinary words."""
+
+_PATTERNS = (
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w\-.~+/=]{4,}"), rf"\1 {MASK}"),
+    (re.compile(r"\b(sk|pk|rk|hf|gsk|xai|ghp|gho|github_pat|AIza)[-_][\w\-]{6,}"), MASK),
+    (
+        re.compile(r"(?i)((?:api[-_]?key|token|secret|password|passwd)[\"']?\s*[=:]\s*[\"']?)(?!\d+\b)[^\s\"'&,;}]{6,}"),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://)[^/\s@:]*:[^/\s@]+@"), rf"\1{MASK}@"),
+)
+NOT_SECRET = frozenset(
+    {"not-needed", "not_needed", "none", "ollama", "lm-studio", "sk-no-key-required", "dummy", "EMPTY"}
+)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Mask the given secrets and whatever looks like one: keys, bearer tokens, passwords in URLs."""
+    for secret in secrets:
+        if len(secret) >= _MIN_SECRET and secret not in NOT_SECRET:
+            text = text.replace(secret, MASK)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def pasteable(text: str, secrets: Iterable[str] = ()) -> str:
+    """Like `redact`, and the home folder becomes `~`: safe to put into a public report."""
+    home = str(Path.home())
+    masked = redact(text, secrets)
+    return re.sub(rf"{re.escape(home)}(?=/|$|[\s'\":,)])", "~", masked) if len(home) > 1 else masked
