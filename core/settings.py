@@ -3,7 +3,16 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
 ROLES = ("primary", "coder", "reasoning", "router", "summarizer", "supervisor", "research")
 EMBEDDED = "embedded"
@@ -26,6 +35,8 @@ class Timeouts(Section):
     """A CPU model may read a long prompt for minutes before it says a word."""
     idle: PositiveFloat = 120.0
     """Longest silence between two pieces of an answer."""
+    total: PositiveFloat = 1800.0
+    """A whole answer: a model that repeats itself for ever is never silent."""
 
 
 class Cost(Section):
@@ -38,9 +49,11 @@ class Cost(Section):
 class ModelSpec(Section):
     """One configured endpoint and model."""
 
+    model_config = ConfigDict(populate_by_name=True)
+
     provider: str
-    model: str = ""
-    base_url: str = ""
+    model: str = Field(default="", validation_alias=AliasChoices("model", "id"))
+    base_url: str = Field(default="", validation_alias=AliasChoices("base_url", "endpoint"))
     api_key: str = Field(default="", repr=False)
     context_length: PositiveInt | Literal["auto"] = "auto"
     """Tokens; "auto" asks the server what it loaded."""
@@ -59,6 +72,11 @@ class ModelSpec(Section):
     """Names of roles, of named models, or "embedded", tried in this order."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Passed to the provider as they are: `num_ctx`, `threads`, `path`, headers."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _cut_call_path(cls, url: str) -> str:
+        return base_url_of(url)
 
 
 class ToolRole(Section):
@@ -130,13 +148,48 @@ class RoutingSettings(Section):
     """A HANDLE below this is delegated all the same."""
 
 
+class RuleThresholds(Section):
+    """When the rules of the supervisor fire. Counts are tool calls of one visit of the coding loop unless said."""
+
+    repeated_calls: PositiveInt = 3
+    """The same tool with the same arguments and the same result."""
+    repeated_errors: PositiveInt = 3
+    """The same tool with the same error, whatever the arguments."""
+    alternations: PositiveInt = 3
+    """Rounds of the same two calls taking turns."""
+    calls_without_change: PositiveInt = 15
+    """Calls since a file last changed."""
+    unchanged_outcomes: PositiveInt = 3
+    """Runs of the checks with the same outcome though files changed in between."""
+    monologue: PositiveInt = 3
+    """Answers in a row that call no tool."""
+    window_used: Annotated[float, Field(gt=0, le=1)] = 0.85
+    """Share of the context window."""
+    budget_ahead: Annotated[float, Field(gt=0, le=1)] = 0.35
+    """How far the share of the budget used may run ahead of the share of the steps done."""
+    usual_calls: PositiveInt = 15
+    """Length of a step while none is finished; afterwards the median of the finished ones counts."""
+    times_usual: PositiveFloat = 3.0
+    """How many times its usual length a step may take."""
+
+
 class SupervisorSettings(Section):
     """The watcher beside the run."""
 
     enabled: bool = True
     policy: Literal["observe", "nudge", "replan", "full"] = "replan"
+    """What it may do by itself; what goes beyond is recorded as a suggestion."""
     poll_s: PositiveFloat = 2.0
+    max_load: Annotated[float, Field(gt=0, le=1)] = 0.005
+    """Share of the time spent reading; after an expensive look the next one waits longer."""
     status_every_s: PositiveFloat = 30.0
+    cool_down_calls: PositiveInt = 3
+    """Tool calls that must follow an intervention before the next."""
+    cool_down_s: float = Field(default=10.0, ge=0)
+    """Seconds that must follow an intervention before the next."""
+    judge: bool = True
+    """Ask the supervisor role when a rule fires; without it the rule's own advice is given."""
+    rules: RuleThresholds = RuleThresholds()
 
 
 class CheckpointSettings(Section):

@@ -68,5 +68,7 @@ class RunState(TypedDict):
     budget_left: NotRequired[BudgetLeft]
     guidance_cursor: NotRequired[Annotated[int, latest]]
     guidance: NotRequired[Annotated[tuple[Guidance, ...], deliver]]
+    steered: NotRequired[Annotated[int, latest]]
+    """Id of the last guidance whose changes of the plan were applied or refused."""
     snapshot: NotRequired[str]
     """Git tree of the worktree at this checkpoint."""

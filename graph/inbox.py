@@ -3,9 +3,10 @@
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import aiosqlite
 
@@ -45,6 +46,7 @@ class SqliteInbox:
     """The inbox of one thread in the SQLite file of the repository.
 
     SQLite lets one writer in at a time, so ids become visible in ascending order and a cursor misses none.
+    It works as it is, with a connection per call; `async with` keeps one connection for the length of a run.
 
     Args:
         database: The file; its folder must exist.
@@ -55,6 +57,18 @@ class SqliteInbox:
         self._database = database
         self._thread_id = thread_id
         self._made = False
+        self._stack = AsyncExitStack()
+        self._kept: aiosqlite.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        self._kept = await self._stack.enter_async_context(self._open())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._kept = None
+        await self._stack.aclose()
 
     async def put(
         self, thread_id: str, *, kind: str, author: str, text: str, payload: Mapping[str, Any] | None = None
@@ -90,6 +104,9 @@ class SqliteInbox:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[aiosqlite.Connection]:
+        if self._kept is not None:
+            yield self._kept
+            return
         async with connect(self._database) as db:
             if not self._made:
                 await db.executescript(SCHEMA)
