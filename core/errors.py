@@ -68,6 +68,12 @@ class ModelError(RolecallError):
     exit_code = Exit.NO_MODEL
 
 
+class NeedsModelError(ModelError):
+    """The embedded engine was asked for something that takes a real model."""
+
+    code = "needs_model"
+
+
 class BudgetError(RolecallError):
     """A limit on tokens, cost, time or calls is used up; the thread can be resumed with more."""
 

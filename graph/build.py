@@ -1,0 +1,112 @@
+"""The graph: which node follows which. Holds edges only; what happens in a node is the node's."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from core.context import Context
+from core.settings import BudgetSettings
+from core.state import RunState
+from nodes.answer import build_answer
+from nodes.assess import assess
+from nodes.clarify import clarify
+from nodes.implement import build_implement
+from nodes.plan import plan
+from nodes.qa import qa
+from nodes.report import report
+from nodes.route import route
+from nodes.scope import scope
+from nodes.summarize import summarize
+
+ContextFor = Callable[[str], Awaitable[Context]]
+"""Opens the collaborators of a thread; called when a run was started without a context (Studio)."""
+
+Builder = StateGraph[RunState, Context, RunState, RunState]
+
+
+def build_graph(limits: BudgetSettings | None = None, *, context_for: ContextFor | None = None) -> Builder:
+    """Wire the nodes; the caller compiles with a checkpointer of its choice.
+
+    Args:
+        limits: Bounds of the loops; defaults when absent.
+        context_for: Where nodes get their collaborators when the caller passed none.
+    """
+    limits = limits or BudgetSettings()
+    builder: Builder = StateGraph(RunState, context_schema=Context)
+    nodes: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+        "route": route,
+        "answer": build_answer(max_calls=limits.max_loop_calls),
+        "scope": scope,
+        "clarify": clarify,
+        "plan": plan,
+        "implement": build_implement(max_calls=limits.max_loop_calls),
+        "summarize": summarize,
+        "qa": qa,
+        "assess": assess,
+        "report": report,
+    }
+    for name, node in nodes.items():
+        builder.add_node(name, with_context(node, context_for) if context_for else node)
+    builder.add_edge(START, "route")
+    builder.add_conditional_edges("route", after_route)
+    builder.add_edge("answer", "report")
+    builder.add_conditional_edges("scope", after_scope)
+    builder.add_edge("clarify", "plan")
+    builder.add_edge("plan", "implement")
+    builder.add_edge("implement", "summarize")
+    builder.add_edge("summarize", "qa")
+    builder.add_edge("qa", "assess")
+    builder.add_conditional_edges("assess", after_assess)
+    builder.add_edge("report", END)
+    return builder
+
+
+def after_route(state: RunState) -> Literal["answer", "scope"]:
+    """A question is answered, anything else is work."""
+    decision = state["routing"]
+    question = decision.routing_decision == "HANDLE" or decision.target_model == "REASONING"
+    return "answer" if question else "scope"
+
+
+def after_scope(state: RunState, runtime: Runtime[Context]) -> Literal["clarify", "plan"]:
+    """Questions are put only where somebody is there to answer."""
+    context = runtime.context
+    asks = bool(state["scope"].questions) and context is not None and context.options.interactive
+    return "clarify" if asks else "plan"
+
+
+def after_assess(state: RunState) -> Literal["implement", "plan", "report"]:
+    """The next step and a fix go to the coder, a replan to the planner, everything else is the end."""
+    match state["assessment"].action:
+        case "next_step" | "fix":
+            return "implement"
+        case "replan":
+            return "plan"
+        case _:
+            return "report"
+
+
+def with_context(
+    node: Callable[..., Awaitable[dict[str, Any]]], context_for: ContextFor
+) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Give a node the collaborators of its thread where the caller of the graph could not."""
+
+    @functools.wraps(node)
+    async def bound(state: Any, runtime: Runtime[Context]) -> dict[str, Any]:
+        if runtime.context is None:
+            thread = _thread_of(runtime)
+            runtime = runtime.override(context=await context_for(thread))
+        return await node(state, runtime)
+
+    return bound
+
+
+def _thread_of(runtime: Runtime[Context]) -> str:
+    info = runtime.execution_info
+    if info is None or info.thread_id is None:
+        msg = "the graph was run without a thread id"
+        raise ValueError(msg)
+    return info.thread_id

@@ -1,0 +1,134 @@
+"""The embedded engine's answers to structured questions: one extractor per artifact, none of which invents a word."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.errors import NeedsModelError
+from llm_registry.embedded.reading import is_question, read_checks, sentences, wants_repair
+
+ADVICE = "name a model server in your config (`rolecall config path`), and see `rolecall doctor`"
+SCOPE_OF_ENGINE = (
+    "The embedded engine has no weights: it only turns red Python tests green by searching for a small patch"
+)
+
+Sections = Mapping[str, str]
+Extractor = Callable[[Sections], dict[str, Any]]
+
+
+def routing(data: Sections) -> dict[str, Any]:
+    """A question goes to the thinking model, everything else to the coder."""
+    asks = is_question(data.get("task", ""))
+    return {
+        "routing_decision": "DELEGATE",
+        "target_model": "REASONING" if asks else "CODING",
+        "confidence": 0.5,
+        "reason": "worded as a question" if asks else "not worded as a question",
+    }
+
+
+def scope(data: Sections) -> dict[str, Any]:
+    """The goal is the task, the criteria are the checks.
+
+    Raises:
+        NeedsModelError: The checks are not red, or the task asks for something else than turning them green.
+    """
+    checks = read_checks(data.get("checks", ""))
+    require_repair(data, red=checks.red)
+    criteria = [f"the check `{command}` passes" for command in checks.commands]
+    criteria += [f"the test {name} passes" for name in checks.failing]
+    return {
+        "goal": sentences(data.get("task", ""), 1),
+        "acceptance_criteria": criteria,
+        "relevant_files": list(checks.files),
+        "constraints": ["tests are not changed"],
+        "how_to_check": checks.commands[0] if checks.commands else "",
+    }
+
+
+def require_repair(data: Sections, *, red: bool) -> None:
+    """Refuse what search cannot do.
+
+    Raises:
+        NeedsModelError: See above.
+    """
+    if not wants_repair(data.get("task", "")):
+        raise NeedsModelError(f"{SCOPE_OF_ENGINE}, and this task asks for something else.", hint=ADVICE)
+    if not red:
+        raise NeedsModelError(f"{SCOPE_OF_ENGINE}, and no check of this repository is red.", hint=ADVICE)
+
+
+def plan(data: Sections) -> dict[str, Any]:
+    """One step: find a patch that passes the checks."""
+    checks = read_checks(data.get("checks", ""))
+    require_repair(data, red=checks.red)
+    failing = ", ".join(checks.failing[:5]) or "the red checks"
+    step = {
+        "id": "s1",
+        "title": "Make the failing checks pass",
+        "details": f"Search for a small patch that turns {failing} green and keeps the rest green.",
+        "priority": 1,
+        "expected_files": list(checks.files),
+        "check": " && ".join(checks.commands),
+    }
+    return {"milestones": [{"title": "All checks are green", "steps": [step]}]}
+
+
+def summary(data: Sections) -> dict[str, Any]:
+    """The first sentences of what the coder said."""
+    said = data.get("result", "")
+    stat = data.get("diffstat", "").strip().splitlines()
+    return {
+        "status_line": sentences(said, 1)[:100] or sentences(data.get("step", ""), 1)[:100],
+        "dashboard": " ".join([sentences(said, 2), *(stat[-1:])]),
+    }
+
+
+def verdict(data: Sections) -> dict[str, Any]:
+    """Criteria that are checks are met when the checks are green.
+
+    Raises:
+        NeedsModelError: A criterion is about something else than the checks.
+    """
+    checks = read_checks(data.get("checks", ""))
+    green = bool(checks.commands) and not checks.red
+    criteria = [line.removeprefix("- ") for line in data.get("criteria", "").splitlines() if line.strip()]
+    if not all(is_check(item) for item in criteria):
+        raise NeedsModelError("Judging these acceptance criteria takes a model; the checks alone cannot.", hint=ADVICE)
+    evidence = f"{', '.join(checks.commands)}: {'all green' if green else 'red'}"
+    return {
+        "criteria": [{"criterion": item, "met": green, "evidence": evidence} for item in criteria],
+        "concerns": [],
+        "accept": green,
+    }
+
+
+def is_check(criterion: str) -> bool:
+    """Whether a criterion is one that `scope` above writes."""
+    return criterion.startswith(("the check `", "the test ")) and criterion.endswith("passes")
+
+
+def assessment(data: Sections) -> dict[str, Any]:
+    """The search has no second idea."""
+    del data
+    return {"action": "stuck", "reason": "the search found no patch that passes the checks; a model may find one"}
+
+
+def narrative(data: Sections) -> dict[str, Any]:
+    """What the steps said, word for word."""
+    outcome = data.get("outcome", "")
+    done = outcome.startswith("done")
+    return {
+        "summary": data.get("steps", "").strip() or outcome,
+        "left_to_do": [] if done else [f"{outcome}. A model may do it: {ADVICE}."],
+    }
+
+
+EXTRACTORS: Mapping[str, Extractor] = {
+    "RoutingDecision": routing,
+    "Scope": scope,
+    "Plan": plan,
+    "StepSummary": summary,
+    "QAVerdict": verdict,
+    "AssessDecision": assessment,
+    "ReportNarrative": narrative,
+}

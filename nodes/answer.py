@@ -1,0 +1,75 @@
+"""Answers a question without changing a file: at once by the router, or by the thinking model with tools to read."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NotRequired, TypedDict
+
+from langchain_core.messages import HumanMessage, SystemMessage
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from core.artifacts import RoutingDecision
+from core.context import Context
+from core.replies import CallSite
+from nodes.calling import bookkeeping, budget_left
+from nodes.guidance import drain
+from nodes.loop import RoleModel, build_loop, last_words, speaker_of
+from nodes.rendering import render
+from tools.toolbox import reading_tools
+
+
+class AnswerInput(TypedDict):
+    """What answering needs."""
+
+    task: str
+    routing: RoutingDecision
+    guidance_cursor: NotRequired[int]
+
+
+Node = Callable[[AnswerInput, Runtime[Context]], Awaitable[dict[str, Any]]]
+
+
+def build_answer(*, max_calls: int) -> Node:
+    """Make the node around the loop that reads."""
+    loop = build_loop(
+        name="answer",
+        tools=reading_tools(),
+        speaker=RoleModel("reasoning", "answer", "answer/system", tools=True),
+        role="reasoning",
+        max_calls=max_calls,
+    )
+
+    async def answer(state: AnswerInput, runtime: Runtime[Context]) -> dict[str, Any]:
+        if state["routing"].routing_decision == "HANDLE":
+            return await _at_once(state, runtime.context)
+        return await _with_tools(loop, state, runtime.context)
+
+    return answer
+
+
+async def _at_once(state: AnswerInput, context: Context) -> dict[str, Any]:
+    drained = await drain(state.get("guidance_cursor", 0), context, "answer")
+    messages = [
+        SystemMessage(render("answer/system", tools=False)),
+        HumanMessage(await _question(state, context)),
+        *drained.messages,
+    ]
+    site = CallSite(thread=context.thread_id, node="answer")
+    reply = await context.models.chat("router", messages, site=site)
+    return {"answer": reply.text, **drained.update, **bookkeeping("answer", reply, context)}
+
+
+async def _with_tools(
+    loop: CompiledStateGraph[Any, Context, Any, Any], state: AnswerInput, context: Context
+) -> dict[str, Any]:
+    opening = HumanMessage(await _question(state, context))
+    entry = {"messages": [opening], "guidance_cursor": state.get("guidance_cursor", 0)}
+    final = await loop.ainvoke(entry, context=context)
+    spoke = speaker_of(final)
+    update: dict[str, Any] = {"answer": last_words(final), "budget_left": budget_left(context)}
+    if spoke:
+        update["served"] = {"answer": spoke}
+    return update | {key: final[key] for key in ("guidance_cursor", "guidance") if final.get(key)}
+
+
+async def _question(state: AnswerInput, context: Context) -> str:
+    return render("answer/user", task=state["task"], listing=await context.workspace.listing())

@@ -1,0 +1,112 @@
+"""Decides what comes next: rules first, the primary only where they leave a choice."""
+
+from typing import Any, NotRequired, TypedDict
+
+from langgraph.runtime import Runtime
+
+from core.artifacts import AssessDecision, Plan, QAReport, StepResult
+from core.context import Context
+from core.settings import EMBEDDED, BudgetSettings
+from core.state import Outcome
+from nodes.calling import Question, ask
+from nodes.wording import plan_text, review_text, step_text
+
+
+class AssessInput(TypedDict):
+    """What assessing needs."""
+
+    task: str
+    plan: Plan
+    current_step: str
+    qa: QAReport
+    baseline: QAReport
+    step_results: tuple[StepResult, ...]
+    steps_done: NotRequired[tuple[str, ...]]
+    attempt: NotRequired[int]
+    replans: NotRequired[int]
+    guidance_cursor: NotRequired[int]
+
+
+async def assess(state: AssessInput, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Choose next step, fix, replan, done or stuck."""
+    decision = by_rule(state, runtime.context.settings.budget)
+    update: dict[str, Any] = {}
+    if decision is None:
+        answered = await ask(_question(state), AssessDecision, runtime)
+        decision, update = _only_open(answered.value), answered.update
+    return {"assessment": decision, **_consequence(decision, state), **update}
+
+
+def by_rule(state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
+    """What the rules say; `None` where they leave a choice between replanning and giving up."""
+    left = _steps_left(state)
+    if state["qa"].accepted:
+        action = "next_step" if left else "done"
+        return AssessDecision(action="next_step" if left else "done", reason=f"the step is accepted: {action}")
+    if left and _no_worse_than_before(state):
+        return AssessDecision(action="next_step", reason="the checks were red before; later steps are to turn them")
+    if state.get("attempt", 1) < limits.max_attempts and _moved(state):
+        return AssessDecision(action="fix", reason="not accepted, attempts are left", advice="")
+    if state.get("replans", 0) < limits.max_replans:
+        return None
+    return AssessDecision(action="stuck", reason="attempts and replans are used up")
+
+
+def _steps_left(state: AssessInput) -> list[str]:
+    done = {*state.get("steps_done", ()), state["current_step"]}
+    return [step.id for step in state["plan"].steps if step.id not in done]
+
+
+def _no_worse_than_before(state: AssessInput) -> bool:
+    """Red as before the work began: where the task is to turn it green, a middle step need not."""
+    was_red = bool(state["baseline"].checks) and not state["baseline"].green
+    return was_red and state["qa"].verdict is None and state["step_results"][-1].commit is not None
+
+
+def _moved(state: AssessInput) -> bool:
+    """Whether another attempt may bring something else: the last one changed a file, or was a model's first.
+
+    The embedded engine searches the same files in the same order, so a second search would find the same.
+    """
+    last = state["step_results"][-1]
+    return last.commit is not None or (state.get("attempt", 1) == 1 and last.served_by != EMBEDDED)
+
+
+def _only_open(decision: AssessDecision) -> AssessDecision:
+    """A model may only choose among what the rules left open."""
+    if decision.action in ("replan", "stuck"):
+        return decision
+    reason = f"{decision.action!r} is not open any more: {decision.reason}"
+    return decision.model_copy(update={"action": "stuck", "reason": reason})
+
+
+def _question(state: AssessInput) -> Question:
+    step = next(item for item in state["plan"].steps if item.id == state["current_step"])
+    values = {
+        "task": state["task"],
+        "plan": plan_text(state["plan"], done=state.get("steps_done", ()), current=step.id),
+        "step": step_text(step),
+        "qa": review_text(state["qa"]),
+    }
+    return Question("assess", "primary", values, state.get("guidance_cursor", 0))
+
+
+def _consequence(decision: AssessDecision, state: AssessInput) -> dict[str, Any]:
+    match decision.action:
+        case "next_step":
+            return {
+                "steps_done": (state["current_step"],),
+                "current_step": _steps_left(state)[0],
+                "attempt": 1,
+                "qa": None,
+            }
+        case "fix":
+            return {"attempt": state.get("attempt", 1) + 1}
+        case "replan":
+            return {"replans": state.get("replans", 0) + 1}
+        case "done":
+            done: Outcome = "done"
+            return {"steps_done": (state["current_step"],), "outcome": done, "stop_reason": decision.reason}
+        case "stuck":
+            stuck: Outcome = "stuck"
+            return {"outcome": stuck, "stop_reason": decision.reason}

@@ -1,0 +1,80 @@
+"""How a node asks the model of its role: inbox first, then the call, then the bookkeeping that goes into state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from langchain_core.messages import HumanMessage, SystemMessage
+from langgraph.runtime import Runtime
+from pydantic import BaseModel
+
+from core.artifacts import BudgetLeft, Served
+from core.context import Context
+from core.replies import CallSite, ModelReply
+from nodes.guidance import drain
+from nodes.normalize import normalize
+from nodes.rendering import render
+
+A = TypeVar("A", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a node wants to know, of which role, in which words."""
+
+    node: str
+    role: str
+    values: Mapping[str, Any]
+    """What the templates `<node>/system` and `<node>/user` are rendered with."""
+    cursor: int = 0
+    """How far this thread has read its inbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[A]):
+    """A valid artifact, and the state update that belongs to the call."""
+
+    value: A
+    update: dict[str, Any]
+
+
+async def ask(question: Question, artifact: type[A], runtime: Runtime[Context]) -> Answered[A]:
+    """Ask for an artifact; guidance that waits in the inbox is part of the question.
+
+    Raises:
+        ModelError: No model of the role gave a valid answer.
+        BudgetError: A limit of the thread is used up.
+    """
+    context = runtime.context
+    drained = await drain(question.cursor, context, question.node)
+    messages = [
+        SystemMessage(render(f"{question.node}/system", **question.values)),
+        HumanMessage(render(f"{question.node}/user", **question.values)),
+        *drained.messages,
+    ]
+    site = CallSite(thread=context.thread_id, node=question.node)
+    value, reply = await context.models.ask(question.role, messages, artifact, site=site)
+    short = await normalize(value, context)
+    return Answered(short, {**drained.update, **bookkeeping(question.node, reply, context)})
+
+
+def bookkeeping(node: str, reply: ModelReply, context: Context) -> dict[str, Any]:
+    """What every model call leaves in state: who served the node, and what is left of the budget."""
+    return {
+        "served": {node: Served(role=reply.role, spec=reply.spec, reason=reply.reason)},
+        "budget_left": budget_left(context),
+    }
+
+
+def budget_left(context: Context) -> BudgetLeft:
+    """Limits minus use; never below zero. Tokens a server did not report count as none."""
+    limits = context.settings.budget
+    used = context.models.usage().values()
+    tokens = sum((row.input_tokens or 0) + (row.output_tokens or 0) for row in used)
+    cost = sum(row.cost_usd or 0.0 for row in used)
+    calls = sum(row.calls for row in used)
+    return BudgetLeft(
+        tokens=None if limits.max_tokens is None else max(0, limits.max_tokens - tokens),
+        cost_usd=None if limits.max_cost_usd is None else max(0.0, limits.max_cost_usd - cost),
+        model_calls=None if limits.max_model_calls is None else max(0, limits.max_model_calls - calls),
+    )

@@ -1,0 +1,107 @@
+"""Works on the current step: an agent loop over the workspace tools, then a commit."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NotRequired, TypedDict
+
+from langchain_core.messages import HumanMessage, ToolMessage
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from core.artifacts import AssessDecision, Plan, PlanStep, QAReport, Scope, StepResult
+from core.context import Context
+from nodes.calling import budget_left
+from nodes.loop import RoleModel, build_loop, last_words, speaker_of
+from nodes.rendering import render
+from nodes.wording import checks_text, plan_text, review_text
+from tools.toolbox import coding_tools
+
+SUBJECT = 72
+ROLE = "coder"
+
+
+class ImplementInput(TypedDict):
+    """What working on a step needs."""
+
+    task: str
+    scope: Scope
+    plan: Plan
+    current_step: str
+    baseline: QAReport
+    attempt: NotRequired[int]
+    steps_done: NotRequired[tuple[str, ...]]
+    qa: NotRequired[QAReport | None]
+    assessment: NotRequired[AssessDecision]
+    guidance_cursor: NotRequired[int]
+
+
+Node = Callable[[ImplementInput, Runtime[Context]], Awaitable[dict[str, Any]]]
+
+
+def build_implement(*, max_calls: int) -> Node:
+    """Make the node around its loop.
+
+    The loop hangs on the node's closure, where LangGraph finds it for `get_state(subgraphs=True)` and for resuming:
+    after a crash the node starts anew and the loop goes on in its middle, whatever input it is given.
+    """
+    loop = build_loop(
+        name="implement",
+        tools=coding_tools(),
+        speaker=RoleModel(ROLE, "implement", "implement/system"),
+        role=ROLE,
+        max_calls=max_calls,
+    )
+
+    async def implement(state: ImplementInput, runtime: Runtime[Context]) -> dict[str, Any]:
+        return await _work(loop, state, runtime)
+
+    return implement
+
+
+async def _work(
+    loop: CompiledStateGraph[Any, Context, Any, Any], state: ImplementInput, runtime: Runtime[Context]
+) -> dict[str, Any]:
+    context = runtime.context
+    step = next(item for item in state["plan"].steps if item.id == state["current_step"])
+    final = await loop.ainvoke(_entry(step, state), context=context)
+    commit = await context.workspace.commit(subject(step))
+    files = await context.workspace.changed_files()
+    if commit:
+        context.events.emit("step_committed", step=step.id, commit=commit, files=list(files))
+    spoke = speaker_of(final)
+    result = StepResult(
+        step_id=step.id,
+        attempt=state.get("attempt", 1),
+        text=last_words(final) or "The coder ended without a word.",
+        files=files,
+        commit=commit,
+        tool_calls=sum(isinstance(message, ToolMessage) for message in final["messages"]),
+        served_by=spoke.spec if spoke else "",
+    )
+    update: dict[str, Any] = {"step_results": (result,), "snapshot": await context.workspace.snapshot()}
+    if spoke:
+        update |= {"served": {"implement": spoke}, "budget_left": budget_left(context)}
+    return update | {key: final[key] for key in ("guidance_cursor", "guidance") if final.get(key)}
+
+
+def _entry(step: PlanStep, state: ImplementInput) -> dict[str, Any]:
+    review = state.get("qa")
+    checks = (review or state["baseline"]).checks
+    brief = render(
+        "implement/brief",
+        task=state["task"],
+        criteria=state["scope"].acceptance_criteria,
+        plan=plan_text(state["plan"], done=state.get("steps_done", ()), current=step.id),
+        checks=checks_text(checks) if checks else "",
+        red=any(not run.passed for run in checks),
+    )
+    attempt = state.get("attempt", 1)
+    advice = state["assessment"].advice if attempt > 1 and "assessment" in state else ""
+    setback = f"{review_text(review)}\n{advice}" if review else advice
+    opening = HumanMessage(render("implement/user", step=step, attempt=attempt, setback=setback))
+    return {"messages": [opening], "brief": brief, "guidance_cursor": state.get("guidance_cursor", 0)}
+
+
+def subject(step: PlanStep) -> str:
+    """The first line of the commit of a step."""
+    line = " ".join(step.title.split()) or step.id
+    return line if len(line) <= SUBJECT else f"{line[: SUBJECT - 1]}…"

@@ -1,0 +1,200 @@
+"""The agent loop over workspace tools: which middleware it wears and what its state carries. Decides no outcome."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, NotRequired, Required
+
+from langchain.agents import create_agent
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    ModelCallLimitMiddleware,
+    ModelRequest,
+    ModelResponse,
+    SummarizationMiddleware,
+    ToolErrorMiddleware,
+)
+from langchain.agents.middleware.types import ToolCallRequest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolMessage, get_buffer_string
+from langchain_core.outputs import ChatResult
+from langchain_core.tools import BaseTool
+from langgraph.channels import DeltaChannel
+from langgraph.graph.message import _messages_delta_reducer
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from core.artifacts import Served
+from core.context import Context
+from core.errors import ModelError, ToolError
+from core.replies import CallSite
+from nodes.guidance import GuidedState, InboxMiddleware
+from nodes.normalize import clip
+from nodes.rendering import render
+
+SNAPSHOT_EVERY = 200
+"""Updates between two full copies of the transcript; keeps the file linear in the number of steps."""
+UNKNOWN_WINDOW = 16_384
+"""Tokens assumed where a server does not tell what it loaded."""
+COMPACT_AT = 0.6
+"""Share of the window at which older messages are summarized."""
+KEEP_MESSAGES = 12
+
+
+class LoopState(GuidedState):
+    """State of an agent loop."""
+
+    messages: Required[  # type: ignore[misc]  # narrows the reducer of the same list
+        Annotated[list[AnyMessage], DeltaChannel(_messages_delta_reducer, snapshot_frequency=SNAPSHOT_EVERY)]
+    ]
+    brief: NotRequired[str]
+    """Task, criteria, plan and checks: shown on each call, never summarized."""
+
+
+class Unassigned(BaseChatModel):
+    """Stands where `create_agent` wants a model; the one that speaks is chosen on each call."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "unassigned"
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        raise ModelError("the loop was run without a model for its role")
+
+
+class RoleModel(AgentMiddleware[LoopState, Context, Any]):
+    """Give each call the model of the role and the brief as the last part of the system prompt.
+
+    Args:
+        role: The role that speaks.
+        node: The node that runs the loop; records of calls name it.
+        prompt: Template of the static part of the system prompt.
+        values: What that template is rendered with.
+    """
+
+    state_schema = LoopState
+
+    def __init__(self, role: str, node: str, prompt: str, **values: Any) -> None:
+        super().__init__()
+        self._role, self._node = role, node
+        self._prompt = render(prompt, **values)
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Context],
+        handler: Callable[[ModelRequest[Context]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any]:
+        """Call the chain of the role."""
+        context = request.runtime.context
+        site = CallSite(thread=context.thread_id, node=self._node)
+        brief = str(request.state.get("brief", ""))
+        return await handler(
+            request.override(
+                model=context.models.chat_model(self._role, site=site),
+                system_message=SystemMessage(f"{self._prompt}\n\n{brief}".strip()),
+                messages=answered(request.messages),
+            )
+        )
+
+
+def answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """Give every tool call without a result one that says so: servers refuse a history with orphans."""
+    results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    mended: list[AnyMessage] = []
+    for message in messages:
+        mended.append(message)
+        for call in message.tool_calls if isinstance(message, AIMessage) else ():
+            if call["id"] not in results:
+                note = "The run was interrupted before this call had a result. Look before you repeat it."
+                mended.append(ToolMessage(note, tool_call_id=call["id"] or "", name=call["name"], status="error"))
+    return mended
+
+
+class Compaction(AgentMiddleware[LoopState, Context, Any]):
+    """Summarize older messages by the summarizer before the window of the speaking role is full."""
+
+    state_schema = LoopState
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    async def abefore_model(self, state: LoopState, runtime: Runtime[Context]) -> dict[str, Any] | None:
+        """Delegate to LangChain's summarization with the limits of this run."""
+        context = runtime.context
+        window = context.models.window(self._role) or UNKNOWN_WINDOW
+
+        async def shorten(messages: Sequence[BaseMessage]) -> str:
+            return await _compact(messages, context)
+
+        middleware: SummarizationMiddleware[Any, Any] = SummarizationMiddleware(
+            Unassigned(),
+            trigger=("tokens", int(window * COMPACT_AT)),
+            keep=("messages", KEEP_MESSAGES),
+            trim_tokens_to_summarize=None,
+            summarizer=shorten,
+        )
+        return await middleware.abefore_model(state, runtime)
+
+
+async def _compact(messages: Sequence[BaseMessage], context: Context) -> str:
+    window = context.models.window("summarizer") or UNKNOWN_WINDOW
+    log = clip(get_buffer_string(list(messages)), window * 2)
+    site = CallSite(thread=context.thread_id, node="summarize", purpose="compact")
+    prompt = [SystemMessage(render("implement/compact"))]
+    try:
+        reply = await context.models.chat("summarizer", [*prompt, SystemMessage(log)], site=site)
+    except ModelError as error:
+        context.events.emit("warning", message=f"older messages were cut, not summarized: {error.message}")
+        return clip(log, 4000)
+    return reply.text or clip(log, 4000)
+
+
+def _to_model(error: Exception, request: ToolCallRequest) -> str | None:
+    """What the model is told of a failed tool; an error that is none of the tool's ends the run."""
+    if isinstance(error, ToolError):
+        return f"{error.message} {error.hint}".strip()
+    if isinstance(error, OSError):
+        return f"{request.tool_call['name']} failed: {error}"
+    return None
+
+
+def build_loop(
+    *, name: str, tools: Sequence[BaseTool], speaker: RoleModel, role: str, max_calls: int
+) -> CompiledStateGraph[Any, Context, Any, Any]:
+    """Build the loop; without a checkpointer of its own it writes into that of the graph around it.
+
+    Args:
+        name: The node that runs it.
+        tools: What it may call.
+        speaker: Chooses the model of each call.
+        role: Whose window bounds the transcript.
+        max_calls: Model calls in one visit.
+    """
+    return create_agent(
+        Unassigned(),
+        list(tools),
+        name=f"{name}_loop",
+        middleware=[
+            InboxMiddleware(name),
+            ModelCallLimitMiddleware(thread_limit=max_calls, exit_behavior="end"),
+            Compaction(role),
+            speaker,
+            ToolErrorMiddleware(_to_model),
+        ],
+        state_schema=LoopState,
+        context_schema=Context,
+    )
+
+
+def last_words(state: Mapping[str, Any]) -> str:
+    """The text of the last message of the model; empty when it never spoke."""
+    spoken = (message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
+    return str(next((message.text for message in spoken if message.text), ""))
+
+
+def speaker_of(state: Mapping[str, Any]) -> Served | None:
+    """Who gave the last answer of a loop; `None` when nobody did."""
+    for message in reversed(state["messages"]):
+        mark = message.response_metadata.get("rolecall") if isinstance(message, AIMessage) else None
+        if mark:
+            return Served.model_validate(mark)
+    return None

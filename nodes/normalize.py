@@ -1,0 +1,49 @@
+"""Shortens over-long fields of an artifact before it enters state: by the summarizer, failing that by a plain cut."""
+
+from typing import TypeVar
+
+from langchain_core.messages import HumanMessage
+from pydantic import BaseModel
+
+from core.context import Context
+from core.errors import ModelError
+from core.replies import CallSite
+from nodes.rendering import render
+
+A = TypeVar("A", bound=BaseModel)
+
+FIELD_LIMIT = 2000
+"""Characters a text field of an artifact may have in state."""
+
+
+async def normalize(artifact: A, context: Context) -> A:
+    """Return the artifact with every text field at most `FIELD_LIMIT` characters long; lists are left alone."""
+    long = {
+        name: value
+        for name, value in artifact
+        if isinstance(value, str) and len(value) > FIELD_LIMIT
+    }  # fmt: skip
+    if not long:
+        return artifact
+    short = {name: await _shorten(value, context) for name, value in long.items()}
+    return artifact.model_copy(update=short)
+
+
+async def _shorten(text: str, context: Context) -> str:
+    prompt = render("summarize/normalize", text=text, limit=FIELD_LIMIT)
+    site = CallSite(thread=context.thread_id, node="summarize", purpose="normalize")
+    try:
+        reply = await context.models.chat("summarizer", [HumanMessage(prompt)], site=site)
+    except ModelError as error:
+        context.events.emit("warning", message=f"a long field was cut, not summarized: {error.message}")
+        return clip(text, FIELD_LIMIT)
+    return clip(reply.text.strip() or text, FIELD_LIMIT)
+
+
+def clip(text: str, limit: int) -> str:
+    """Keep head and tail of a text that is longer than `limit` characters, saying how much is left out."""
+    if len(text) <= limit:
+        return text
+    keep = max(limit - 40, 20)
+    head, tail = keep * 2 // 3, keep - keep * 2 // 3
+    return f"{text[:head]}\n… {len(text) - keep} characters left out …\n{text[-tail:]}"

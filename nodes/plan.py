@@ -1,0 +1,77 @@
+"""Plans the scoped task as milestones with steps."""
+
+from typing import Any, NotRequired, TypedDict
+
+from langgraph.runtime import Runtime
+
+from core.artifacts import AssessDecision, Milestone, Plan, PlanStep, QAReport, Scope
+from core.context import Context
+from nodes.calling import Question, ask
+from nodes.wording import checks_text, plan_text, scope_text
+
+
+class PlanInput(TypedDict):
+    """What planning needs; the later keys only when a plan is made anew."""
+
+    task: str
+    scope: Scope
+    baseline: QAReport
+    plan: NotRequired[Plan]
+    steps_done: NotRequired[tuple[str, ...]]
+    qa: NotRequired[QAReport | None]
+    assessment: NotRequired[AssessDecision]
+    guidance_cursor: NotRequired[int]
+
+
+async def plan(state: PlanInput, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Ask the primary for a plan; steps that are done stay in it."""
+    context = runtime.context
+    before, done = state.get("plan"), state.get("steps_done", ())
+    checks = (state.get("qa") or state["baseline"]).checks
+    values = {
+        "task": state["task"],
+        "listing": await context.workspace.listing(),
+        "scope": scope_text(state["scope"]),
+        "checks": checks_text(checks),
+        "done": plan_text(before, done=done) if before and done else "",
+        "setback": _setback(state) if before else "",
+    }
+    question = Question("plan", "primary", values, state.get("guidance_cursor", 0))
+    answered = await ask(question, Plan, runtime)
+    made = numbered(answered.value, keep=finished(before, done))
+    context.events.emit("plan", steps=[{"id": step.id, "title": step.title} for step in made.steps])
+    first = next((step.id for step in made.steps if step.id not in done), None)
+    return {"plan": made, "current_step": first, "attempt": 1, "qa": None, **answered.update}
+
+
+def _setback(state: PlanInput) -> str:
+    assessment = state.get("assessment")
+    return f"{assessment.reason}\n{assessment.advice}" if assessment else ""
+
+
+def finished(plan: Plan | None, done: tuple[str, ...]) -> tuple[PlanStep, ...]:
+    """The steps of an earlier plan that are done."""
+    return tuple(step for step in plan.steps if step.id in done) if plan else ()
+
+
+def numbered(plan: Plan, *, keep: tuple[PlanStep, ...] = ()) -> Plan:
+    """Give every step an id of its own, after those of the steps to keep, which come first.
+
+    Models repeat ids or leave them empty; a step is found by its id, so they are made unique here.
+    """
+    count = len(keep)
+    milestones: list[Milestone] = [Milestone(title="Done before", steps=keep)] if keep else []
+    for milestone in plan.milestones:
+        steps = []
+        for step in milestone.steps:
+            count += 1
+            steps.append(step.model_copy(update={"id": _free_id(count, keep)}))
+        milestones.append(milestone.model_copy(update={"steps": tuple(steps)}))
+    return Plan(milestones=tuple(milestones))
+
+
+def _free_id(number: int, keep: tuple[PlanStep, ...]) -> str:
+    taken = {step.id for step in keep}
+    while f"s{number}" in taken:
+        number += len(keep) + 1
+    return f"s{number}"

@@ -1,0 +1,115 @@
+"""Closes the thread: the words by the primary, the figures from the record, both into `report.md` and `diff.patch`."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+from langgraph.runtime import Runtime
+
+from core.artifacts import (
+    Plan,
+    QAReport,
+    Report,
+    ReportNarrative,
+    RoutingDecision,
+    Scope,
+    Served,
+    StepResult,
+    StepSummary,
+)
+from core.context import Context
+from core.errors import BudgetError, ModelError
+from core.state import Outcome
+from nodes.calling import Question, ask
+from nodes.report_text import Facts, report_markdown
+from nodes.wording import checks_text, review_text
+
+
+class ReportInput(TypedDict):
+    """What reporting needs; most of it is missing when a thread ends early."""
+
+    task: str
+    outcome: NotRequired[Outcome]
+    stop_reason: NotRequired[str]
+    answer: NotRequired[str]
+    routing: NotRequired[RoutingDecision]
+    scope: NotRequired[Scope]
+    plan: NotRequired[Plan]
+    steps_done: NotRequired[tuple[str, ...]]
+    step_results: NotRequired[tuple[StepResult, ...]]
+    summaries: NotRequired[tuple[StepSummary, ...]]
+    baseline: NotRequired[QAReport]
+    qa: NotRequired[QAReport | None]
+    served: NotRequired[dict[str, Served]]
+    guidance_cursor: NotRequired[int]
+
+
+async def report(state: ReportInput, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Write the report; a thread does not end because nobody could word it."""
+    context = runtime.context
+    if "answer" in state:
+        narrative, update = ReportNarrative(summary=state["answer"]), {"outcome": "answered"}
+    else:
+        narrative, update = await _narrative(state, runtime)
+    made = await write_report(state, narrative, context)
+    return {"report": made, **update}
+
+
+async def _narrative(state: ReportInput, runtime: Runtime[Context]) -> tuple[ReportNarrative, dict[str, Any]]:
+    context = runtime.context
+    qa = state.get("qa")
+    values = {
+        "task": state["task"],
+        "outcome": f"{state.get('outcome', 'not_done')}: {state.get('stop_reason', '')}",
+        "steps": "\n".join(f"{item.step_id}: {item.text}" for item in state.get("step_results", ())),
+        "checks": checks_text(qa.checks, limit=1500) if qa else "",
+        "stat": await context.workspace.diff(stat=True),
+    }
+    question = Question("report", "primary", values, state.get("guidance_cursor", 0))
+    try:
+        answered = await ask(question, ReportNarrative, runtime)
+    except (ModelError, BudgetError) as error:
+        context.events.emit("warning", message=f"the report has no words of a model: {error.message}")
+        return plain_narrative(state), {}
+    return answered.value, answered.update
+
+
+def plain_narrative(state: ReportInput) -> ReportNarrative:
+    """The words of a report that no model wrote."""
+    texts = [item.text for item in state.get("step_results", ())]
+    qa = state.get("qa")
+    left = () if state.get("outcome") == "done" or qa is None else (review_text(qa),)
+    return ReportNarrative(summary="\n\n".join(texts) or state.get("stop_reason", "Nothing was done."), left_to_do=left)
+
+
+async def write_report(state: ReportInput, narrative: ReportNarrative, context: Context) -> Report:
+    """Put report and diff into the run folder and return the report."""
+    diff = await context.workspace.diff()
+    facts = Facts(
+        thread_id=context.thread_id,
+        branch=context.workspace.branch,
+        stat=await context.workspace.diff(stat=True),
+        changed=bool(diff),
+        usage=dict(context.models.usage()),
+        sandbox=context.commands.policy,
+    )
+    status: Outcome = "answered" if "answer" in state else state.get("outcome", "not_done")
+    markdown = report_markdown(state, narrative, facts, status=status)
+    await asyncio.to_thread(_write, context, markdown, diff)
+    return Report(status=status, summary=narrative.summary, markdown=markdown, left_to_do=narrative.left_to_do)
+
+
+def _write(context: Context, markdown: str, diff: str) -> None:
+    folder = context.workspace.run_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(markdown, encoding="utf-8")
+    (folder / "diff.patch").write_text(diff, encoding="utf-8")
+
+
+def interim(state: Mapping[str, Any], *, outcome: Outcome, reason: str) -> ReportInput:
+    """The state of a thread that stopped in the middle, as the report wants it."""
+    known: ReportInput = {"task": str(state.get("task", "")), "outcome": outcome, "stop_reason": reason}
+    for key in ("routing", "scope", "plan", "steps_done", "step_results", "summaries", "baseline", "qa", "served"):
+        if key in state:
+            known[key] = state[key]  # type: ignore[literal-required]  # the keys are those of ReportInput
+    return known

@@ -1,0 +1,156 @@
+"""The layout of the report: Markdown from state and record, no model and no file."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.artifacts import CheckRun, QAReport, ReportNarrative, RoleUsage
+from core.settings import EMBEDDED
+from core.state import Outcome
+from nodes.normalize import clip
+
+TITLES: Mapping[Outcome, str] = {
+    "done": "Done: all checks are green",
+    "answered": "Answered",
+    "not_done": "Not done",
+    "stuck": "Stuck",
+    "needs_model": "Stopped: this task needs a model",
+    "budget": "Stopped by a budget",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Figures of the run that are no part of the graph's state."""
+
+    thread_id: str
+    branch: str
+    stat: str
+    changed: bool
+    usage: Mapping[str, RoleUsage]
+    sandbox: str
+
+
+def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts: Facts, *, status: Outcome) -> str:
+    """Lay the report out.
+
+    Args:
+        state: The graph's state; missing keys leave their section out.
+        narrative: The words.
+        facts: The figures.
+        status: How the thread ended.
+    """
+    sections = [
+        f"# {_title(status, state)}",
+        _quoted("Task", str(state["task"])),
+        _part("What happened", narrative.summary),
+        _part("Why it stopped", "" if status in ("done", "answered") else str(state.get("stop_reason", ""))),
+        _part("Left to do", _bullets(narrative.left_to_do)),
+        _steps(state),
+        _part("Changes", f"```\n{facts.stat.strip()}\n```" if facts.changed else ""),
+        _checks(state.get("baseline"), state.get("qa")),
+        _served(state),
+        _usage(facts.usage),
+        _guidance(state),
+        _part("Sandbox", facts.sandbox),
+        _how_to_apply(facts),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _title(status: Outcome, state: Mapping[str, Any]) -> str:
+    qa = state.get("qa")
+    if status == "done" and not (qa and qa.checks):
+        return "Done: accepted by review, there was no check to run"
+    return TITLES[status]
+
+
+def _part(title: str, body: str) -> str:
+    return f"## {title}\n\n{body.strip()}" if body.strip() else ""
+
+
+def _quoted(title: str, text: str) -> str:
+    return _part(title, "\n".join(f"> {line}" for line in text.strip().splitlines()))
+
+
+def _bullets(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _steps(state: Mapping[str, Any]) -> str:
+    plan, done = state.get("plan"), state.get("steps_done", ())
+    if plan is None:
+        return ""
+    commits: dict[str, list[str]] = {}
+    for result in state.get("step_results", ()):
+        commits.setdefault(result.step_id, []).extend([f"`{result.commit[:8]}`"] if result.commit else [])
+    lines = [
+        f"- [{'x' if step.id in done else ' '}] {step.title} {' '.join(commits.get(step.id, []))}".rstrip()
+        for step in plan.steps
+    ]
+    return _part("Steps", "\n".join(lines))
+
+
+def _checks(baseline: QAReport | None, qa: QAReport | None) -> str:
+    parts = []
+    if baseline and baseline.checks:
+        parts.append(f"Before: {_verdicts(baseline.checks)}")
+    if qa is not None:
+        parts.append(f"After: {_verdicts(qa.checks)}" if qa.checks else "After: there was no check to run")
+        parts += [f"```\n$ {run.command}\n{clip(run.output.strip(), 1500)}\n```" for run in qa.checks]
+        if qa.verdict is not None:
+            parts.append(_bullets(f"{'met' if i.met else 'NOT met'}: {i.criterion}" for i in qa.verdict.criteria))
+            parts.append(_bullets(f"concern: {concern}" for concern in qa.verdict.concerns))
+    return _part("Checks", "\n\n".join(part for part in parts if part))
+
+
+def _verdicts(runs: Iterable[CheckRun]) -> str:
+    return ", ".join(f"`{run.command}` {'green' if run.passed else 'RED'} ({run.duration_s:.1f} s)" for run in runs)
+
+
+def _served(state: Mapping[str, Any]) -> str:
+    rows = [f"| {node} | {who.role} | {who.spec} | {who.reason} |" for node, who in state.get("served", {}).items()]
+    if not rows:
+        return ""
+    table = "\n".join(["| node | role | model | why |", "|---|---|---|---|", *rows])
+    embedded = sorted({who.role for who in state["served"].values() if who.spec == EMBEDDED})
+    note = f"\n\nThe embedded engine (no weights) served: {', '.join(embedded)}." if embedded else ""
+    return _part("Which model did what", table + note)
+
+
+def _usage(usage: Mapping[str, RoleUsage]) -> str:
+    if not usage:
+        return ""
+    rows = [
+        f"| {role} | {row.calls} | {_count(row.input_tokens)} | {_count(row.output_tokens)} | {row.seconds:.1f} |"
+        f" {_dollars(row.cost_usd)} |"
+        for role, row in sorted(usage.items())
+    ]
+    head = ["| role | calls | tokens in | tokens out | seconds | cost |", "|---|---|---|---|---|---|"]
+    return _part("Use per role", "\n".join([*head, *rows]))
+
+
+def _count(value: int | None) -> str:
+    return "unknown" if value is None else f"{value:,}"
+
+
+def _dollars(value: float | None) -> str:
+    return "unknown" if value is None else f"${value:.4f}"
+
+
+def _guidance(state: Mapping[str, Any]) -> str:
+    items = state.get("guidance", ())
+    return _part(
+        "Guidance received", _bullets(f"{item.author} ({item.kind}, at {item.node}): {item.text}" for item in items)
+    )
+
+
+def _how_to_apply(facts: Facts) -> str:
+    if not facts.changed:
+        return ""
+    short = facts.thread_id[:8]
+    return _part(
+        "How to apply",
+        f"The work is on branch `{facts.branch}`; your checkout was not touched.\n\n"
+        f"```\nrolecall diff {short}\nrolecall apply {short}\n```",
+    )

@@ -1,0 +1,33 @@
+"""Decides who deals with the task: an answer at once, a thinking model, or the coding pipeline."""
+
+from typing import Any, NotRequired, TypedDict
+
+from langgraph.runtime import Runtime
+
+from core.artifacts import RoutingDecision
+from core.context import Context
+from nodes.calling import Question, ask
+
+
+class RouteInput(TypedDict):
+    """What routing needs."""
+
+    task: str
+    guidance_cursor: NotRequired[int]
+
+
+async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Ask the router; a HANDLE below the confidence threshold is delegated all the same."""
+    context = runtime.context
+    values = {"task": state["task"], "listing": await context.workspace.listing(limit=60)}
+    question = Question("route", "router", values, state.get("guidance_cursor", 0))
+    answered = await ask(question, RoutingDecision, runtime)
+    return {"routing": settle(answered.value, context.settings.routing.min_confidence), **answered.update}
+
+
+def settle(decision: RoutingDecision, min_confidence: float) -> RoutingDecision:
+    """Turn an unsure HANDLE into a delegation and say so in its reason."""
+    if decision.routing_decision == "DELEGATE" or decision.confidence >= min_confidence:
+        return decision
+    reason = f"confidence {decision.confidence:.2f} is below {min_confidence:.2f}: delegated; {decision.reason}"
+    return decision.model_copy(update={"routing_decision": "DELEGATE", "reason": reason})

@@ -1,0 +1,32 @@
+"""Scopes the task: runs the checks as they are, then fixes goal and acceptance criteria."""
+
+from typing import Any, NotRequired, TypedDict
+
+from langgraph.runtime import Runtime
+
+from core.artifacts import QAReport, Scope
+from core.context import Context
+from nodes.calling import Question, ask
+from nodes.wording import checks_text
+
+
+class ScopeInput(TypedDict):
+    """What scoping needs."""
+
+    task: str
+    guidance_cursor: NotRequired[int]
+
+
+async def scope(state: ScopeInput, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Take the baseline of the checks and ask the primary for goal and acceptance criteria."""
+    context = runtime.context
+    baseline = QAReport(checks=await context.checks.run())
+    values = {
+        "task": state["task"],
+        "listing": await context.workspace.listing(),
+        "checks": checks_text(baseline.checks) if baseline.checks else "",
+        "red": bool(baseline.checks) and not baseline.green,
+    }
+    question = Question("scope", "primary", values, state.get("guidance_cursor", 0))
+    answered = await ask(question, Scope, runtime)
+    return {"scope": answered.value, "baseline": baseline, **answered.update}

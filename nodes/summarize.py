@@ -1,0 +1,57 @@
+"""Says in a line and in three sentences what the last step did; by the summarizer, never by the primary."""
+
+from typing import Any, NotRequired, TypedDict
+
+from langgraph.runtime import Runtime
+
+from core.artifacts import Plan, StepResult, StepSummary
+from core.context import Context
+from core.errors import ModelError
+from nodes.calling import Question, ask
+from nodes.normalize import clip
+from nodes.wording import step_text
+
+LINE = 100
+
+
+class SummarizeInput(TypedDict):
+    """What summarizing needs."""
+
+    plan: Plan
+    current_step: str
+    step_results: tuple[StepResult, ...]
+    guidance_cursor: NotRequired[int]
+
+
+async def summarize(state: SummarizeInput, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Ask the summarizer; a run does not end because nobody could summarize it."""
+    context = runtime.context
+    step = next(item for item in state["plan"].steps if item.id == state["current_step"])
+    result = state["step_results"][-1]
+    values = {
+        "step": step_text(step),
+        "result": clip(result.text, 3000),
+        "stat": await context.workspace.diff(stat=True),
+    }
+    question = Question("summarize", "summarizer", values, state.get("guidance_cursor", 0))
+    try:
+        answered = await ask(question, StepSummary, runtime)
+        summary, update = answered.value, answered.update
+    except ModelError as error:
+        context.events.emit("warning", message=f"no model summarized the step: {error.message}")
+        summary, update = extract(step.title, result), {}
+    line = one_line(summary.status_line) or one_line(step.title)
+    context.events.emit("status", text=line)
+    return {"summaries": (summary.model_copy(update={"status_line": line}),), "status_line": line, **update}
+
+
+def extract(title: str, result: StepResult) -> StepSummary:
+    """A summary out of the words that are there already."""
+    files = ", ".join(result.files) or "no file"
+    return StepSummary(status_line=one_line(f"{title}: {files}"), dashboard=clip(result.text, 400))
+
+
+def one_line(text: str) -> str:
+    """Fold a text into one line of at most `LINE` characters."""
+    folded = " ".join(text.split())
+    return folded if len(folded) <= LINE else f"{folded[: LINE - 1]}…"
