@@ -1,0 +1,1 @@
+"""Measurements of rolecall against bounds and corpora; printed, never asserted in tests."""

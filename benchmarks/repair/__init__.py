@@ -1,0 +1,1 @@
+"""How many one-line bugs the repair search mends: corpus, runner, judge and table."""

@@ -1,0 +1,1 @@
+"""Reads service logs and sums them up."""

@@ -1,0 +1,1 @@
+"""Letters from a template and a table of people."""

@@ -1,0 +1,1 @@
+"""Stock levels and order prices of a small shop."""
