@@ -1,0 +1,1 @@
+"""Servers for the user's own GGUF files: found, started, shared and stopped."""

@@ -1,0 +1,120 @@
+"""The folder of running GGUF servers: who runs, under which lock, on which port. Starts nothing.
+
+Each server has `<key>.json` (pid and options), `<key>.url` (written when it listens), `<key>.lock` and `<key>.log`.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import psutil
+
+from core.errors import ModelError
+
+HOME_VARIABLE = "ROLECALL_RUNTIME_DIR"
+_POLL_S = 0.05
+_LOCK_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A live server process, perhaps still loading."""
+
+    pid: int
+    created: float
+    path: str
+    url: str
+    """Empty until it listens."""
+
+
+def runtime_dir() -> Path:
+    """The folder of running servers, readable by this user only.
+
+    Raises:
+        ModelError: The folder belongs to someone else.
+    """
+    given = os.environ.get(HOME_VARIABLE)
+    home = (Path(given) if given else platformdirs.user_runtime_path("rolecall", ensure_exists=True)) / "gguf"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if home.stat().st_uid != os.getuid():
+        raise ModelError(f"the runtime folder {home} belongs to another user", hint=f"set {HOME_VARIABLE} to a folder")
+    return home
+
+
+@contextlib.asynccontextmanager
+async def locked(path: Path) -> AsyncIterator[None]:
+    """Hold the lock of one server; the kernel frees it when its holder dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + _LOCK_S
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ModelError(f"another process holds {path} for over {_LOCK_S:g} s") from None
+                await asyncio.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def find(home: Path, key: str) -> RunningServer | None:
+    """The live server behind a key; leftovers of a dead one are removed."""
+    try:
+        state: dict[str, Any] = json.loads((home / f"{key}.json").read_text(encoding="utf-8"))
+        found = RunningServer(int(state["pid"]), float(state["created"]), str(state["path"]), "")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    if found is None or not alive(found):
+        forget(home, key)
+        return None
+    return RunningServer(found.pid, found.created, found.path, url_of(home, key, found.pid))
+
+
+def url_of(home: Path, key: str, pid: int) -> str:
+    """Where the server listens; empty while it loads."""
+    try:
+        owner, url = (home / f"{key}.url").read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return ""
+    return url if owner == str(pid) else ""
+
+
+def alive(server: RunningServer) -> bool:
+    """Whether this very process still runs, and not another one that got its pid."""
+    try:
+        process = psutil.Process(server.pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - server.created) < 1
+    except psutil.Error:
+        return False
+
+
+def forget(home: Path, key: str) -> None:
+    """Remove what names the server; its log stays."""
+    for ending in ("json", "url"):
+        (home / f"{key}.{ending}").unlink(missing_ok=True)
+
+
+def kill(server: RunningServer) -> None:
+    """End the process, politely for 5 s. Blocks."""
+    if not alive(server):
+        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(server.pid)
+        process.terminate()
+        try:
+            process.wait(5)
+        except psutil.TimeoutExpired:
+            process.kill()

@@ -1,0 +1,195 @@
+"""Finds or starts the server of a GGUF file: one process per file and options, shared by all runs of the user.
+
+Owns starting and the wait until the file is loaded. The serving itself, and ending when idle, is in `worker`; who runs
+is in `folder`. Nothing is downloaded.
+"""
+
+import asyncio
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from core.errors import ModelError
+from core.settings import ModelSpec
+from llm_registry.gguf.folder import RunningServer, alive, find, forget, kill, locked, runtime_dir, url_of
+
+DEFAULT_CTX = 8192
+DEFAULT_IDLE_S = 600.0
+DEFAULT_START_S = 120.0
+_POLL_S = 0.05
+_WORKER = Path(__file__).with_name("worker.py")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What makes two requests for a file the same server. Read from the spec's `options`."""
+
+    path: Path
+    threads: int
+    ctx: int
+    """Tokens one request may hold."""
+    slots: int
+    """Requests served at the same time; each has its own window."""
+    idle_s: float = DEFAULT_IDLE_S
+    """Seconds without a request after which the process ends; the first starter's wish counts."""
+    start_s: float = DEFAULT_START_S
+    """How long loading may take."""
+
+    @property
+    def key(self) -> str:
+        """Name of the server in the runtime folder; a replaced file is another server."""
+        stat = self.path.stat()
+        parts = (str(self.path), stat.st_size, stat.st_mtime_ns, self.threads, self.ctx, self.slots)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def options_of(spec: ModelSpec) -> ServerOptions:
+    """Read a spec: file from `options.path` or `model`, window from `context_length`.
+
+    Half of the CPUs are used unless `options.threads` says otherwise, so that the machine stays usable.
+    """
+    given = spec.options
+    ctx = given.get("num_ctx") or (spec.context_length if spec.context_length != "auto" else DEFAULT_CTX)
+    return ServerOptions(
+        path=Path(str(given.get("path") or spec.model)).expanduser().resolve(),
+        threads=int(given.get("threads") or max((os.cpu_count() or 2) // 2, 1)),
+        ctx=int(ctx),
+        slots=int(given.get("slots") or spec.max_concurrency or 1),
+        idle_s=float(given.get("idle_s") or DEFAULT_IDLE_S),
+        start_s=float(given.get("start_s") or DEFAULT_START_S),
+    )
+
+
+async def ensure_server(spec: ModelSpec) -> str:
+    """Return the base URL of the healthy server of a spec's file, starting it when there is none.
+
+    Raises:
+        ModelError: The extra or the file is missing, or the server does not come up.
+    """
+    options = await asyncio.to_thread(options_of, spec)
+    _require_extra()
+    await asyncio.to_thread(_require_file, options.path)
+    home = await asyncio.to_thread(runtime_dir)
+    key = await asyncio.to_thread(lambda: options.key)
+    async with locked(home / f"{key}.lock"):
+        running = await asyncio.to_thread(find, home, key)
+        if running is None:
+            running = await _start(options, home, key)
+        await asyncio.to_thread((home / f"{key}.json").touch)
+    return await _healthy(running, options, home, key)
+
+
+async def stop_server(spec: ModelSpec) -> bool:
+    """End the server of a spec's file; `False` when none was running."""
+    options = await asyncio.to_thread(options_of, spec)
+    home = await asyncio.to_thread(runtime_dir)
+    key = await asyncio.to_thread(lambda: options.key)
+    async with locked(home / f"{key}.lock"):
+        running = await asyncio.to_thread(find, home, key)
+        if running is not None:
+            await asyncio.to_thread(kill, running)
+            await asyncio.to_thread(forget, home, key)
+    return running is not None
+
+
+async def running_servers() -> list[RunningServer]:
+    """All live servers of this user."""
+    home = await asyncio.to_thread(runtime_dir)
+    keys = await asyncio.to_thread(lambda: sorted(path.stem for path in home.glob("*.json")))
+    found = [await asyncio.to_thread(find, home, key) for key in keys]
+    return [one for one in found if one is not None]
+
+
+def _require_extra() -> None:
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise ModelError(
+            "provider `gguf` needs llama.cpp's server, which is not installed",
+            hint="pip install 'rolecall[gguf]'",
+        )
+
+
+def _require_file(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise ModelError(
+            f"cannot read the GGUF file {path}: {error.strerror}",
+            hint="put the path of a file you have into `options.path`; nothing is downloaded",
+        ) from error
+    if magic != b"GGUF":
+        raise ModelError(f"{path} is no GGUF file", hint="point `options.path` at a .gguf file")
+
+
+async def _start(options: ServerOptions, home: Path, key: str) -> RunningServer:
+    """Start the worker, which leaves our process tree, and write down who it is."""
+    arguments = [
+        f"--home={home}", f"--key={key}", f"--path={options.path}", f"--alias={options.path.stem}",
+        f"--threads={options.threads}", f"--ctx={options.ctx}", f"--slots={options.slots}",
+        f"--idle-s={options.idle_s}",
+    ]  # fmt: skip
+    launcher = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", str(_WORKER), *arguments,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd="/",
+    )  # fmt: skip
+    out, err = await launcher.communicate()
+    if launcher.returncode != 0 or not out.strip().isdigit():
+        raise ModelError(f"the server of {options.path} could not be started: {err.decode(errors='replace')[-500:]}")
+    return await asyncio.to_thread(_write_down, options, home, key, int(out))
+
+
+def _write_down(options: ServerOptions, home: Path, key: str, pid: int) -> RunningServer:
+    try:
+        created = psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        raise _failure(options, home, key) from None
+    state = {"pid": pid, "created": created, **asdict(options), "path": str(options.path)}
+    draft = home / f"{key}.json.{os.getpid()}"
+    draft.write_text(json.dumps(state), encoding="utf-8")
+    draft.rename(home / f"{key}.json")
+    return RunningServer(pid, created, str(options.path), "")
+
+
+async def _healthy(server: RunningServer, options: ServerOptions, home: Path, key: str) -> str:
+    """Wait until the server has loaded its file."""
+    deadline = time.monotonic() + options.start_s
+    async with httpx.AsyncClient(trust_env=False, timeout=5.0, verify=False) as client:  # noqa: S501 - plain loopback
+        while time.monotonic() < deadline:
+            url = server.url or await asyncio.to_thread(url_of, home, key, server.pid)
+            if url and await _answers(client, url):
+                return f"{url}/v1"
+            if not await asyncio.to_thread(alive, server):
+                raise await asyncio.to_thread(_failure, options, home, key)
+            await asyncio.sleep(_POLL_S)
+    await asyncio.to_thread(kill, server)
+    raise ModelError(
+        f"{options.path.name} was not loaded after {options.start_s:g} s",
+        hint="raise `options.start_s` for a large file, or take a smaller one",
+    )
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(f"{url}/health")).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _failure(options: ServerOptions, home: Path, key: str) -> ModelError:
+    try:
+        lines = (home / f"{key}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    told = [line for line in lines if " E " in line or "error" in line.lower()][-3:] or lines[-3:]
+    return ModelError(
+        f"the server of {options.path.name} ended while loading: {'; '.join(told) or 'it said nothing'}",
+        hint=f"the whole log is {home / f'{key}.log'}",
+    )

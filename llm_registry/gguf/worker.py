@@ -1,0 +1,162 @@
+"""The process that serves one GGUF file with llama.cpp's own server and ends itself when nobody uses it.
+
+Runs as a script of its own (`python -P worker.py …`), away from the process that asked for it: it imports nothing of
+ours. Whoever finds it reads `<key>.json` (pid and options, by the starter) and `<key>.url` (by this process).
+"""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_ORPHAN_S = 10.0
+"""A server that no state file names after this long was started by someone who died at once."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Leave the starter's process group, serve, watch, end."""
+    options = _parse(arguments)
+    child = os.fork()
+    if child:
+        sys.stdout.write(f"{child}\n")
+        sys.stdout.flush()
+        os._exit(0)
+    os.setsid()
+    _redirect(options.home / f"{options.key}.log")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    server = _serve(options)
+    _announce(options, server.listening_address)
+    _Watch(options, server.listening_address).wait(stop)
+    # llama.cpp's threads need no farewell, and its destructors may wait for a running answer.
+    os._exit(0)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--key", required=True)
+    parser.add_argument("--path", required=True)
+    parser.add_argument("--alias", required=True)
+    for name in ("--threads", "--ctx", "--slots"):
+        parser.add_argument(name, type=int, required=True)
+    parser.add_argument("--idle-s", type=float, required=True)
+    return parser.parse_args(arguments)
+
+
+def _redirect(log: Path) -> None:
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (out, 1), (out, 2)):
+        os.dup2(source, target)
+    # The starter reads the pid until this end of the pipe closes, which dup2 has just done.
+
+
+def _serve(options: argparse.Namespace) -> Any:  # the type exists only where the extra is installed
+    import xllamacpp  # noqa: PLC0415 - after the fork, so that the starter waits for nothing
+
+    params = xllamacpp.CommonParams()
+    params.model.path = options.path
+    params.model_alias = {options.alias}
+    params.hostnames, params.port = ["127.0.0.1"], 0
+    params.n_ctx, params.n_parallel = options.ctx * options.slots, options.slots
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
+    params.n_threads_http = options.slots + 3
+    params.n_gpu_layers = 0
+    params.use_jinja = params.endpoint_metrics = params.endpoint_slots = params.offline = True
+    params.ui = params.warmup = params.fit_params = False
+    return xllamacpp.Server(params)
+
+
+def _announce(options: argparse.Namespace, url: str) -> None:
+    draft = options.home / f"{options.key}.url.{os.getpid()}"
+    draft.write_text(f"{os.getpid()} {url}\n", encoding="utf-8")
+    draft.rename(options.home / f"{options.key}.url")
+
+
+class _Watch:
+    """Decides when the server has been idle for long enough, or belongs to nobody."""
+
+    def __init__(self, options: argparse.Namespace, url: str) -> None:
+        self._options = options
+        self._url = url
+        self._state: Path = options.home / f"{options.key}.json"
+        self._address: Path = options.home / f"{options.key}.url"
+        self._lock: Path = options.home / f"{options.key}.lock"
+        self._seen = ""
+        self._active = self._born = time.time()
+
+    def wait(self, stop: threading.Event) -> None:
+        """Return when it is time to end; the files that name this process are gone then."""
+        pause = min(max(self._options.idle_s / 4, 0.2), 5.0)
+        while not stop.wait(pause):
+            if self._orphaned() or (self._idle() and self._retire()):
+                return
+        self._forget()
+
+    def _idle(self) -> bool:
+        now = self._activity()
+        if now != self._seen:
+            self._seen, self._active = now, time.time()
+        idle_s: float = self._options.idle_s
+        return time.time() - max(self._active, _touched(self._state)) > idle_s
+
+    def _activity(self) -> str:
+        """The server's counters; while a request runs, something that is new each time."""
+        try:
+            with urllib.request.urlopen(f"{self._url}/metrics", timeout=5) as reply:  # noqa: S310 - our own server
+                lines = reply.read().decode().splitlines()
+        except (OSError, urllib.error.URLError):
+            # Too busy to answer is busy.
+            return f"busy {time.time()}"
+        kept = [line for line in lines if "_total " in line or line.startswith("llamacpp:requests_")]
+        running = any(line.startswith("llamacpp:requests_") and not line.endswith(" 0") for line in kept)
+        return f"busy {time.time()}" if running else "\n".join(kept)
+
+    def _orphaned(self) -> bool:
+        if time.time() - self._born < _ORPHAN_S:
+            return False
+        return not self._address.exists() or self._owner() != os.getpid()
+
+    def _owner(self) -> int:
+        try:
+            return int(self._address.read_text(encoding="utf-8").split()[0])
+        except (OSError, ValueError, IndexError):
+            return 0
+
+    def _retire(self) -> bool:
+        """Take the starters' lock, look once more, and disappear from the folder."""
+        with self._lock.open("a", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if not self._idle():
+                return False
+            self._forget()
+        return True
+
+    def _forget(self) -> None:
+        if self._owner() == os.getpid():
+            self._state.unlink(missing_ok=True)
+            self._address.unlink(missing_ok=True)
+
+
+def _touched(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
