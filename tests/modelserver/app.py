@@ -47,6 +47,8 @@ class Endpoint:
     def application(self) -> web.Application:
         """Make the application with the routes of the shape."""
         app = web.Application(middlewares=[self._visit], client_max_size=64 * 2**20)
+        if not self._settings.keep_alive:
+            app.on_response_prepare.append(_close_after)
         app.router.add_get(STATE_PATH, self._telling(lambda _: self._record.summary()))
         self._add_openai(app)
         if self._settings.shape is Shape.OLLAMA:
@@ -232,6 +234,12 @@ _OVERFLOWS = {
     Shape.VLLM: Fault.CONTEXT_VLLM,
     Shape.LM_STUDIO: Fault.CONTEXT_LM_STUDIO,
 }
+
+
+async def _close_after(_: web.Request, response: web.StreamResponse) -> None:
+    # The headers are composed by now, so force_close alone would close without saying so.
+    response.headers["Connection"] = "close"
+    response.force_close()
 
 
 def _loaded(request: ModelRequest) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Settings:
     """Without it `/v1/responses` is a 404."""
     strict_models: bool = False
     """An unknown model is a 404, not ignored."""
+    keep_alive: bool = False
+    """Without it each connection ends with its answer, so that clients no one closes leak none."""
     enforce_context: bool = False
     """A prompt longer than the window is refused; Ollama cuts it, silently, always."""
 
