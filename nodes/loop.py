@@ -42,7 +42,7 @@ KEEP_MESSAGES = 12
 class LoopState(GuidedState):
     """State of an agent loop."""
 
-    messages: Required[  # type: ignore[misc]  # narrows the reducer of the same list
+    messages: Required[
         Annotated[list[AnyMessage], DeltaChannel(_messages_delta_reducer, snapshot_frequency=SNAPSHOT_EVERY)]
     ]
     brief: NotRequired[str]
@@ -169,17 +169,18 @@ def build_loop(
         role: Whose window bounds the transcript.
         max_calls: Model calls in one visit.
     """
+    middleware: list[AgentMiddleware[Any, Context, Any]] = [
+        InboxMiddleware(name),
+        ModelCallLimitMiddleware(thread_limit=max_calls, exit_behavior="end"),
+        Compaction(role),
+        speaker,
+        ToolErrorMiddleware(_to_model),
+    ]
     return create_agent(
         Unassigned(),
         list(tools),
         name=f"{name}_loop",
-        middleware=[
-            InboxMiddleware(name),
-            ModelCallLimitMiddleware(thread_limit=max_calls, exit_behavior="end"),
-            Compaction(role),
-            speaker,
-            ToolErrorMiddleware(_to_model),
-        ],
+        middleware=middleware,
         state_schema=LoopState,
         context_schema=Context,
     )

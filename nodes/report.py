@@ -111,5 +111,5 @@ def interim(state: Mapping[str, Any], *, outcome: Outcome, reason: str) -> Repor
     known: ReportInput = {"task": str(state.get("task", "")), "outcome": outcome, "stop_reason": reason}
     for key in ("routing", "scope", "plan", "steps_done", "step_results", "summaries", "baseline", "qa", "served"):
         if key in state:
-            known[key] = state[key]  # type: ignore[literal-required]  # the keys are those of ReportInput
+            known[key] = state[key]
     return known

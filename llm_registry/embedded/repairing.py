@@ -91,9 +91,10 @@ def closing_words(found: dict[str, Any]) -> str:
 
 def _patch_words(found: dict[str, Any], tried: str) -> str:
     best, *others = found["patches"]
+    place = f"{best['edits'][0]['path']}:{best['line']}"
+    how = f"with the template {best['template']!r} and validated by {best['validated_by']} tests"
     parts = [
-        f"A patch to {best['edits'][0]['path']}:{best['line']} passes the tests; it was found by search"
-        f" ({tried}; template: {best['template']}) and validated by {best['validated_by']} tests.",
+        f"A patch to {place} passes the tests; it was found by search ({tried}) {how}.",
         f"Confidence: {best['confidence']}, {best['reason']}.",
         f"```diff\n{best['diff'].strip()}\n```",
     ]

@@ -1,0 +1,57 @@
+"""The record of a run as it happens: every event into `events.jsonl` of the run folder and to whoever listens."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from core.events import Event, EventName
+
+Listen = Callable[[Event], None]
+
+
+class EventLog:
+    """An event sink for one thread; to be used as a context manager.
+
+    Args:
+        thread_id: Written into each event.
+        path: The file, appended to; its folder must exist.
+        listen: Told of each event after it is written.
+    """
+
+    def __init__(self, thread_id: str, path: Path, listen: Listen | None = None) -> None:
+        self._thread_id = thread_id
+        self._file = path.open("a", encoding="utf-8")
+        self._listen = listen
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def emit(self, event: EventName, /, **data: Any) -> None:
+        """Write one event, whole, and pass it on."""
+        made = Event(event=event, thread=self._thread_id, data=data)
+        self._file.write(json.dumps(made.flat(), ensure_ascii=False, default=str) + "\n")
+        self._file.flush()
+        if self._listen is not None:
+            self._listen(made)
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """The events of a run folder, oldest first; a last line that a kill cut off is left out."""
+    if not path.exists():
+        return []
+    events: list[dict[str, Any]] = []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines):
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            # A kill may cut any line where the next run then goes on; the rest is still worth showing.
+            events.append({"event": "warning", "message": f"line {number + 1} of the record is cut off"})
+    return events

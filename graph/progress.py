@@ -1,0 +1,78 @@
+"""Turns the parts of a graph's stream into events: nodes and tools as they start and end."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from core.events import EventSink
+
+HIDDEN = frozenset({"__start__", "__end__"})
+ARGS_CHARS = 200
+
+
+class Progress:
+    """Keeps the clock of what runs.
+
+    Args:
+        events: Where the events go.
+    """
+
+    def __init__(self, events: EventSink) -> None:
+        self._events = events
+        self._begun: dict[str, float] = {}
+
+    def note(self, part: Mapping[str, Any]) -> None:
+        """Look at one part of `astream(..., version="v2")`; parts other than `tasks` pass by."""
+        if part["type"] != "tasks":
+            return
+        task, outer = part["data"], not part["ns"]
+        if task["name"] in HIDDEN:
+            return
+        if "input" in task:
+            self._begin(task, outer=outer)
+        else:
+            self._end(task, outer=outer)
+
+    def _begin(self, task: Mapping[str, Any], *, outer: bool) -> None:
+        self._begun[task["id"]] = time.monotonic()
+        if outer:
+            step = task["input"].get("current_step") if isinstance(task["input"], dict) else None
+            self._events.emit("node_started", node=task["name"], step=step)
+        elif task["name"] == "tools":
+            for call in _calls(task["input"]):
+                args = {key: _short(value) for key, value in call.get("args", {}).items()}
+                self._events.emit("tool_started", tool=call.get("name", ""), args=args)
+
+    def _end(self, task: Mapping[str, Any], *, outer: bool) -> None:
+        seconds = round(time.monotonic() - self._begun.pop(task["id"], time.monotonic()), 3)
+        if outer:
+            self._events.emit("node_finished", node=task["name"], seconds=seconds, ok=not task.get("error"))
+        elif task["name"] == "tools":
+            for message in _results(task.get("result")):
+                ok = getattr(message, "status", "success") != "error"
+                self._events.emit("tool_finished", tool=getattr(message, "name", ""), seconds=seconds, ok=ok)
+
+
+def _calls(value: Any) -> list[dict[str, Any]]:
+    # Any: the input of a tools task is the call itself, a list of calls, or a wrapper around one.
+    if isinstance(value, Mapping):
+        inner = value.get("tool_call", value)
+        return [dict(inner)] if "name" in inner else []
+    return [call for item in value for call in _calls(item)] if isinstance(value, list) else []
+
+
+def _results(value: Any) -> list[Any]:
+    # Any: the update of a tools task is a dict, or a list of pairs.
+    if isinstance(value, Mapping):
+        return list(value.get("messages", []))
+    if isinstance(value, list | tuple):
+        return [item for part in value for item in (_results(part) or _results_of_pair(part))]
+    return []
+
+
+def _results_of_pair(part: Any) -> list[Any]:
+    return list(part[1]) if isinstance(part, tuple) and len(part) == 2 and part[0] == "messages" else []
+
+
+def _short(value: Any) -> Any:
+    return f"{value[:ARGS_CHARS]}…" if isinstance(value, str) and len(value) > ARGS_CHARS else value

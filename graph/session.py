@@ -1,0 +1,71 @@
+"""Opens the collaborators of one thread and closes them again. The one place that joins all rooms of the house."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.context import Context, RunOptions
+from core.settings import Settings
+from graph.activity import Activity
+from graph.checkpoints import database_of
+from graph.event_log import EventLog, Listen
+from graph.inbox import SqliteInbox
+from llm_registry.registry import open_registry
+from tools.checks import RepositoryChecks
+from tools.commands import SandboxCommands
+from tools.outputs import OutputStore
+from tools.repair_search import TreeRepair
+from tools.sandbox import Places, open_sandbox
+from tools.target_python import find_target_python
+from tools.workspace import GitWorkspace
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSpec:
+    """What a thread is opened with."""
+
+    thread_id: str
+    repo: Path
+    """Top level of the user's checkout."""
+    settings: Settings
+    options: RunOptions = field(default_factory=RunOptions)
+    checks: tuple[str, ...] = ()
+    """Given on the command line; empty: configured or detected."""
+
+
+@asynccontextmanager
+async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncIterator[Context]:
+    """Open everything a node may use; the worktree is there when the block begins.
+
+    Raises:
+        RepositoryError: The repository cannot be worked in.
+        ConfigError: The settings ask for what is not there.
+    """
+    settings = spec.settings
+    workspace = await GitWorkspace.open(spec.repo, spec.thread_id)
+    await workspace.prepare()
+    await asyncio.to_thread(workspace.run_dir.mkdir, parents=True, exist_ok=True)
+    log = await asyncio.to_thread(EventLog, spec.thread_id, workspace.run_dir / "events.jsonl", listen)
+    with log:
+        events = Activity(log)
+        python = await find_target_python(workspace.repo, workspace.root, settings.checks.python)
+        places = Places(root=workspace.root, repo=workspace.repo, readable=python.readable)
+        sandbox = await open_sandbox(settings.sandbox, places)
+        outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
+        database = database_of(workspace.repo)
+        commands = SandboxCommands(sandbox, outputs, python.env, settings.sandbox, settings.approvals)
+        async with open_registry(settings, thread_id=spec.thread_id, database=database, events=events) as models:
+            yield Context(
+                thread_id=spec.thread_id,
+                settings=settings,
+                models=models,
+                workspace=workspace,
+                commands=commands,
+                checks=RepositoryChecks(workspace.root, commands, settings.checks, python, events, given=spec.checks),
+                repair=TreeRepair(workspace.root, sandbox, python, events),
+                inbox=SqliteInbox(database, spec.thread_id),
+                events=events,
+                options=spec.options,
+            )

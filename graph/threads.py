@@ -1,0 +1,147 @@
+"""The list of threads of a repository: what was asked, where it is worked on, how it ended. Drives none."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+from pydantic import BaseModel, ConfigDict
+
+from core.database import connect
+from core.errors import ThreadError
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS threads(
+    thread_id TEXT PRIMARY KEY,
+    task TEXT NOT NULL,
+    repo TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    status TEXT NOT NULL,
+    exit_code INTEGER,
+    options TEXT NOT NULL DEFAULT '{}',
+    created REAL NOT NULL,
+    updated REAL NOT NULL
+)
+"""
+FINISHED = frozenset({"done", "answered", "not_done", "stuck"})
+"""Statuses after which there is nothing to resume."""
+
+
+class ThreadRow(BaseModel):
+    """One thread. `created` and `updated` are seconds since the epoch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    thread_id: str
+    task: str
+    repo: Path
+    branch: str
+    status: str
+    exit_code: int | None = None
+    options: dict[str, Any] = {}
+    """What was asked for on the command line and holds for resuming too: checks, models, limits."""
+    created: float
+    updated: float
+
+    @property
+    def short(self) -> str:
+        """The first eight characters of the id, as in the name of its branch."""
+        return self.thread_id[:8]
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to an end, good or bad."""
+        return self.status in FINISHED
+
+
+class ThreadStore:
+    """The table of threads in the database of a repository.
+
+    Args:
+        database: The file; its folder must exist.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+
+    async def create(self, row: ThreadRow) -> None:
+        """Add a thread; one that is there already stays as it is."""
+        values = (
+            row.thread_id, row.task, str(row.repo), row.branch, row.status, row.exit_code,
+            json.dumps(row.options), row.created, row.updated,
+        )  # fmt: skip
+        async with self._open() as db:
+            await db.execute("INSERT OR IGNORE INTO threads VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            await db.commit()
+
+    async def set_status(self, thread_id: str, status: str, *, exit_code: int | None = None) -> None:
+        """Record how the thread stands now."""
+        async with self._open() as db:
+            await db.execute(
+                "UPDATE threads SET status = ?, exit_code = ?, updated = ? WHERE thread_id = ?",
+                (status, exit_code, time.time(), thread_id),
+            )
+            await db.commit()
+
+    async def set_options(self, thread_id: str, options: dict[str, Any]) -> None:
+        """Replace what holds for the next runs of the thread."""
+        async with self._open() as db:
+            await db.execute("UPDATE threads SET options = ? WHERE thread_id = ?", (json.dumps(options), thread_id))
+            await db.commit()
+
+    async def list(self) -> list[ThreadRow]:
+        """All threads, newest first."""
+        async with self._open() as db, db.execute("SELECT * FROM threads ORDER BY created DESC") as rows:
+            return [_row(row) async for row in rows]
+
+    async def last(self) -> ThreadRow:
+        """The thread that was worked on last.
+
+        Raises:
+            ThreadError: There is none.
+        """
+        rows = sorted(await self.list(), key=lambda row: row.updated)
+        if not rows:
+            raise ThreadError("there is no thread in this repository yet", hint='start one with `rolecall run "…"`')
+        return rows[-1]
+
+    async def find(self, prefix: str) -> ThreadRow:
+        """The one thread whose id begins with the prefix.
+
+        Raises:
+            ThreadError: None or several begin so.
+        """
+        found = [row for row in await self.list() if row.thread_id.startswith(prefix.strip().lower())]
+        if not prefix.strip() or not found:
+            raise ThreadError(f"there is no thread {prefix!r} here", hint="`rolecall threads list` shows them")
+        if len(found) > 1:
+            names = ", ".join(row.thread_id[:13] for row in found[:5])
+            raise ThreadError(f"{prefix!r} is the beginning of {len(found)} threads: {names}", hint="give more of it")
+        return found[0]
+
+    async def forget(self, thread_id: str) -> None:
+        """Remove the thread's row and every row of other tables that is its own."""
+        async with self._open() as db:
+            for table in await _tables_by_thread(db):
+                await db.execute(f"DELETE FROM {table} WHERE thread_id = ?", (thread_id,))  # noqa: S608 - from the schema
+            await db.commit()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[aiosqlite.Connection]:
+        async with connect(self._database) as db:
+            await db.execute(SCHEMA)
+            yield db
+
+
+async def _tables_by_thread(db: aiosqlite.Connection) -> list[str]:
+    query = """SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
+               WHERE m.type = 'table' AND c.name = 'thread_id'"""
+    async with db.execute(query) as rows:
+        return [str(row["name"]) async for row in rows]
+
+
+def _row(row: aiosqlite.Row) -> ThreadRow:
+    return ThreadRow(**{**dict(row), "options": json.loads(row["options"])})
