@@ -1,0 +1,61 @@
+# Two commands on a bare machine (Python 3.11+, git, make): `make demo` and `make test`. Everything else is for us.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test servers lint format types layers schema faults chaos bench-repair lock clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "rolecall needs Python 3.11 or newer; say which with PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/rolecall demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+servers: setup
+	$(BIN)/python -m pytest -m servers
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports
+
+schema: setup
+	$(BIN)/python -m core.settings_schema > config.schema.json
+
+faults: setup
+	$(BIN)/python -m benchmarks.faults
+
+N ?= 100
+chaos: setup
+	$(BIN)/python -m benchmarks.chaos --kills $(N)
+
+bench-repair: setup
+	$(BIN)/python -m benchmarks.repair.run
+
+# Needs pip-tools in the venv; the lock names no index.
+lock:
+	$(BIN)/pip-compile --quiet --all-extras --build-deps-for editable --generate-hashes --allow-unsafe \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-header \
+		--output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache
