@@ -73,9 +73,9 @@ def server_kind(bodies: Bodies) -> ServerKind:
     owners = {str(row.get("owned_by", "")) for row in _rows(bodies.get("models"), "data")}
     if "tags" in bodies or "ps" in bodies:
         return "ollama"
-    if "webui" in bodies:
+    if "model_name" in _object(bodies.get("webui")):
         return "text-generation-webui"
-    if "lmstudio" in bodies:
+    if any("max_context_length" in row or "state" in row for row in _rows(bodies.get("lmstudio"), "data")):
         return "lmstudio"
     if "llamacpp" in owners or "default_generation_settings" in _object(bodies.get("props")):
         return "llama.cpp"

@@ -117,6 +117,7 @@ class _Look:
         parts = urlsplit(base)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("it must begin with http:// or https://")
+        parts.port  # noqa: B018 - raises ValueError when out of range, where connecting would raise something wilder
         timeout = httpx.Timeout(self.deadline_s, connect=min(CONNECT_S, self.spec.timeouts.connect))
         # Building a TLS context takes longer than the whole look at a local server.
         return httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False, verify=parts.scheme == "https")
