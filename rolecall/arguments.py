@@ -1,0 +1,221 @@
+"""The options each command takes. It knows words and numbers only; what they do is decided in `rolecall.commands`."""
+
+import argparse
+from pathlib import Path
+
+_UNITS = {"k": 1_000, "m": 1_000_000}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def whole(text: str) -> int:
+    """A positive whole number, `k` and `m` allowed: `200k`."""
+    digits, factor = (text[:-1], _UNITS[text[-1].lower()]) if text[-1:].lower() in _UNITS else (text, 1)
+    if not digits.isdecimal() or int(digits) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(digits) * factor
+
+
+def amount(text: str) -> float:
+    """A positive number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
+def duration(text: str) -> float:
+    """Seconds, out of `90`, `60s` or `2m`."""
+    if text[-1:].lower() in _SECONDS:
+        return amount(text[:-1]) * _SECONDS[text[-1].lower()]
+    return amount(text)
+
+
+def role_model(text: str) -> tuple[str, str]:
+    """`ROLE=SPEC`, as a pair."""
+    role, equals, spec = text.partition("=")
+    if not (role and equals and spec):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form ROLE=SPEC, as in coder=embedded")
+    return role, spec
+
+
+def common(parser: argparse.ArgumentParser) -> None:
+    """What every command takes."""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
+
+
+def repo(parser: argparse.ArgumentParser) -> None:
+    """The repository."""
+    parser.add_argument("--repo", type=Path, metavar="DIR", help="the git repository (default: the current folder)")
+
+
+def as_json(parser: argparse.ArgumentParser, what: str = "one JSON object on stdout") -> None:
+    """Output for programs."""
+    parser.add_argument("--json", action="store_true", help=what)
+
+
+def configuration(parser: argparse.ArgumentParser) -> None:
+    """Where the settings come from."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration, JSON or YAML")
+    parser.add_argument(
+        "--trust-project", action="store_true", help="also read rolecall.json of the repository: it may start programs"
+    )
+
+
+def limits(parser: argparse.ArgumentParser) -> None:
+    """Limits over all runs of the thread, and who serves."""
+    parser.add_argument(
+        "--model", type=role_model, action="append", default=[], metavar="ROLE=SPEC",
+        help="let SPEC serve ROLE in this run; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-tokens", type=whole, metavar="N", help="stop after N tokens in and out (200k is allowed)"
+    )
+    parser.add_argument("--max-cost", type=amount, metavar="USD", help="stop after this many dollars")
+    parser.add_argument("--max-minutes", type=amount, metavar="N", help="stop after N minutes")
+
+
+def running(parser: argparse.ArgumentParser) -> None:
+    """How a run shows itself and behaves."""
+    parser.add_argument("--yes", "-y", action="store_true", help="unattended: ask nothing, approve every command")
+    parser.add_argument("--no-supervisor", action="store_true", help="let nobody watch and nudge the run")
+    as_json(parser, "JSON lines on stdout, one per event; the last is the result")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no live display, only the result")
+
+
+def run(parser: argparse.ArgumentParser) -> None:
+    """`run`."""
+    parser.add_argument("task", nargs="*", metavar="TASK", help="what is to be done, in quotes; - reads it from stdin")
+    parser.add_argument("--file", "-f", type=Path, metavar="FILE", help="read the task from a file")
+    repo(parser)
+    parser.add_argument(
+        "--checks", action="append", default=[], metavar="CMD",
+        help="a command that must succeed (default: detected); may be repeated",
+    )  # fmt: skip
+    limits(parser)
+    configuration(parser)
+    running(parser)
+    parser.add_argument("--background", action="store_true", help="run detached, print the thread and return")
+    # The parent of a background run has promised this id already.
+    parser.add_argument("--thread", help=argparse.SUPPRESS, default="")
+
+
+def resume(parser: argparse.ArgumentParser) -> None:
+    """`resume`."""
+    thread(parser, optional=True)
+    parser.add_argument("--last", action="store_true", help="the thread that was worked on last (also without THREAD)")
+    repo(parser)
+    limits(parser)
+    configuration(parser)
+    running(parser)
+
+
+def thread(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """A thread."""
+    parser.add_argument(
+        "thread", metavar="THREAD", nargs="?" if optional else None, default="",
+        help="a thread's id, or a beginning of it that fits one only",
+    )  # fmt: skip
+
+
+def threads(parser: argparse.ArgumentParser) -> None:
+    """`threads`."""
+    parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "delete"), metavar="ACTION",
+                        help="list (default), show THREAD, or delete THREAD with its worktree and branch")  # fmt: skip
+    thread(parser, optional=True)
+    parser.add_argument("--yes", "-y", action="store_true", help="delete without asking")
+    repo(parser)
+    as_json(parser)
+
+
+def of_thread(parser: argparse.ArgumentParser) -> None:
+    """Commands on one thread that take nothing else."""
+    thread(parser)
+    repo(parser)
+    as_json(parser)
+
+
+def diff(parser: argparse.ArgumentParser) -> None:
+    """`diff`."""
+    thread(parser)
+    parser.add_argument("--stat", action="store_true", help="files and line counts only")
+    repo(parser)
+    as_json(parser)
+
+
+def steer(parser: argparse.ArgumentParser) -> None:
+    """`steer`."""
+    thread(parser)
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="what the run should know or do; - reads it from stdin")
+    parser.add_argument("--urgent", action="store_true", help="cut the model call that is going on short")
+    repo(parser)
+    as_json(parser)
+
+
+def supervise(parser: argparse.ArgumentParser) -> None:
+    """`supervise`."""
+    parser.add_argument("threads", nargs="*", metavar="THREAD", help="threads to watch, in a process of their own")
+    parser.add_argument("--all", action="store_true", help="every thread that runs, also those that start later")
+    repo(parser)
+    configuration(parser)
+
+
+def config(parser: argparse.ArgumentParser) -> None:
+    """`config`."""
+    parser.add_argument("action", nargs="?", default="show", choices=("path", "show", "validate", "schema"),
+                        metavar="ACTION", help="show (default), path, validate or schema")  # fmt: skip
+    repo(parser)
+    configuration(parser)
+    as_json(parser)
+
+
+def demo(parser: argparse.ArgumentParser) -> None:
+    """`demo`."""
+    parser.add_argument(
+        "--dir", type=Path, metavar="DIR", help="where to put the broken repository (default: temporary)"
+    )
+    as_json(parser, "JSON lines on stdout, one per event; the last is the result")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no live display, only the result")
+
+
+def repair(parser: argparse.ArgumentParser) -> None:
+    """`repair`."""
+    repo(parser)
+    parser.add_argument(
+        "--checks", default="", metavar="ARGS", help="arguments for pytest, as in 'tests/test_a.py -k x'"
+    )
+    parser.add_argument(
+        "--budget", type=duration, default=60.0, metavar="TIME", help="how long to search: 60s (default)"
+    )
+    as_json(parser)
+
+
+def models(parser: argparse.ArgumentParser) -> None:
+    """`models`."""
+    repo(parser)
+    configuration(parser)
+    as_json(parser)
+
+
+def doctor(parser: argparse.ArgumentParser) -> None:
+    """`doctor`."""
+    parser.add_argument("--live", action="store_true", help="also ask each model: tools, JSON, tokens per second")
+    repo(parser)
+    configuration(parser)
+    as_json(parser)
+
+
+def studio(parser: argparse.ArgumentParser) -> None:
+    """`studio`."""
+    parser.add_argument("--port", type=whole, default=2024, metavar="N", help="port on 127.0.0.1 (default: 2024)")
+    parser.add_argument("--browser", action="store_true", help="open LangGraph Studio in the browser")
+    repo(parser)
+    configuration(parser)
+
+
+def version(parser: argparse.ArgumentParser) -> None:
+    """`version`."""
+    as_json(parser)

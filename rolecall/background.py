@@ -1,0 +1,99 @@
+"""Starts a run that outlives the terminal: a process of its own session whose output goes to the thread's folder."""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+from core.errors import RolecallError
+from rolecall.invocation import Invocation
+from rolecall.jsonl import answer
+from rolecall.place import FOLDER, folder_of, settings_for
+
+_PATIENCE_S = 20.0
+"""How long the run may take to write its first line."""
+_MAIN = Path(__file__).with_name("__main__.py")
+
+
+class BackgroundError(RolecallError):
+    """The detached process ended before its run began."""
+
+    code = "background"
+
+
+async def start(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
+    """Start the run, wait until it is under way, print its thread.
+
+    Raises:
+        BackgroundError: The process ended at once; its own words are in the message.
+    """
+    from tools.git import Git
+    from tools.repository import exclude_rolecall, find_top
+
+    top = await find_top(folder_of(options))
+    await settings_for(options, top)  # a mistake in the configuration must show here, not in a log
+    await exclude_rolecall(Git(top))
+    thread = str(uuid4())
+    run_dir = top / FOLDER / "runs" / thread
+    await asyncio.to_thread(run_dir.mkdir, parents=True, exist_ok=True)
+    log = run_dir / "output.log"
+    process = await asyncio.to_thread(_spawn, words_of(options, thread), task, log)
+    invocation.thread = thread
+    await _under_way(process, run_dir / "events.jsonl", log)
+    invocation.resumable = True
+    if options.json:
+        answer({"thread": thread, "event": "background", "pid": process.pid, "log": str(log)})
+    else:
+        print(thread)
+        print(f"follow it: {invocation.on_thread('watch')}", file=sys.stderr)
+    return 0
+
+
+def words_of(options: argparse.Namespace, thread: str) -> list[str]:
+    """The command line of the detached run: the same options, the task through stdin."""
+    given = {
+        "--repo": options.repo, "--config": options.config, "--max-tokens": options.max_tokens,
+        "--max-cost": options.max_cost, "--max-minutes": options.max_minutes,
+    }  # fmt: skip
+    switches = {
+        "--trust-project": options.trust_project, "--yes": options.yes, "--no-supervisor": options.no_supervisor,
+        "--json": options.json, "--quiet": options.quiet, "--debug": options.debug,
+    }  # fmt: skip
+    return [
+        "run", "-", "--thread", thread,
+        *(f"{name}={value}" for name, value in given.items() if value is not None),
+        *(f"--checks={command}" for command in options.checks),
+        *(f"--model={role}={spec}" for role, spec in options.model),
+        *(name for name, on in switches.items() if on),
+    ]  # fmt: skip
+
+
+def _spawn(words: list[str], task: str, log: Path) -> subprocess.Popen[bytes]:
+    # Not through asyncio, which would kill the process as soon as this one's event loop closes.
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(_MAIN), *words],
+            stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, env=_environment(),
+        )  # fmt: skip
+    assert process.stdin is not None
+    with process.stdin as pipe:
+        pipe.write(task.encode())
+    return process
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+
+
+async def _under_way(process: subprocess.Popen[bytes], events: Path, log: Path) -> None:
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+    while asyncio.get_running_loop().time() < deadline:
+        if await asyncio.to_thread(events.exists):
+            return
+        if process.poll() is not None:
+            said = await asyncio.to_thread(log.read_text, encoding="utf-8", errors="replace")
+            raise BackgroundError(f"the run ended at once with exit code {process.returncode}:\n{said.strip()}")
+        await asyncio.sleep(0.1)

@@ -1,0 +1,183 @@
+"""The command line: which commands there are, how they are parsed, and which module each is handed to.
+
+Nothing heavy is imported before a command is known; what a command does stands in `rolecall.commands`.
+"""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import NoReturn
+
+from core.errors import UsageError
+from rolecall import arguments
+from rolecall.exits import guarded
+from rolecall.invocation import Invocation
+
+Handler = Callable[[argparse.Namespace, Invocation], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its line in the help, its options, and where its code lies."""
+
+    name: str
+    usage: str
+    summary: str
+    options: Callable[[argparse.ArgumentParser], None]
+    handler: str
+    """`module:function` below `rolecall.commands`."""
+    streams: bool = False
+    """With `--json` it writes events that end with a result."""
+
+
+GROUPS: dict[str, tuple[Command, ...]] = {
+    "Work": (
+        Command("run", "[TASK | -f FILE | -] [options]", "do a task on the repository, on a branch of its own",
+                arguments.run, "run:run", streams=True),
+        Command("resume", "[THREAD | --last] [options]", "go on with a thread that was stopped or killed",
+                arguments.resume, "run:resume", streams=True),
+        Command("demo", "[--dir DIR] [options]", "mend a small broken repository without any model",
+                arguments.demo, "demo:demo", streams=True),
+        Command("repair", "[--repo DIR] [options]", "search a patch for red tests without any model; changes nothing",
+                arguments.repair, "repair:repair"),
+    ),
+    "Threads": (
+        Command("threads", "[list | show THREAD | delete THREAD] [options]", "list, show or delete threads",
+                arguments.threads, "threads:threads"),
+        Command("log", "THREAD [options]", "what happened in a thread, step by step",
+                arguments.of_thread, "history:log"),
+        Command("diff", "THREAD [--stat] [options]", "what a thread changed", arguments.diff, "history:diff"),
+        Command("apply", "THREAD [options]", "bring a thread's work into your checkout",
+                arguments.of_thread, "history:apply"),
+    ),
+    "Steering": (
+        Command("watch", "THREAD [options]", "follow a thread that another process drives",
+                arguments.of_thread, "watch:watch"),
+        Command("steer", "THREAD TEXT [--urgent] [options]", "tell a running thread something",
+                arguments.steer, "steer:steer"),
+        Command("pause", "THREAD [options]", "stop a running thread at its next step",
+                arguments.of_thread, "steer:pause"),
+        Command("supervise", "THREAD... | --all [options]", "watch and nudge threads from a process of its own",
+                arguments.supervise, "supervise:supervise"),
+    ),
+    "Set-up": (
+        Command("models", "[options]", "which model serves which role, and what it used",
+                arguments.models, "models:models"),
+        Command("doctor", "[--live] [options]", "what works, what does not, and which line to change",
+                arguments.doctor, "models:doctor"),
+        Command("config", "[path | show | validate | schema] [options]", "where the configuration is and what it says",
+                arguments.config, "config:config"),
+        Command("studio", "[--port N] [options]", "open the repository's threads in LangGraph Studio",
+                arguments.studio, "studio:studio"),
+        Command("version", "[--json]", "versions of rolecall and of what it stands on",
+                arguments.version, "version:version"),
+    ),
+}  # fmt: skip
+
+COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises instead of exiting, and never guesses at shortened options."""
+
+    def __init__(self, command: Command) -> None:
+        super().__init__(
+            prog=f"rolecall {command.name}",
+            usage=f"rolecall {command.name} {command.usage}",
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            formatter_class=Layout,
+            allow_abbrev=False,
+            add_help=False,
+        )
+        self._positionals.title, self._optionals.title = "arguments", "options"
+        command.options(self)
+        arguments.common(self)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong with the arguments."""
+        raise UsageError(message.removeprefix("argument "))
+
+    def unknown(self, words: Sequence[str]) -> NoReturn:
+        """Raise for words that no option or argument took, with the nearest option."""
+        word = words[0]
+        if not word.startswith("-"):
+            raise UsageError(f"unexpected {word!r}", hint="put words that belong together in quotes")
+        near = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, n=1, cutoff=0.5)
+        raise UsageError(f"unknown option {word}", hint=f"did you mean {near[0]}?" if near else "")
+
+
+class Layout(argparse.HelpFormatter):
+    """Help that looks the same under every Python: `-f, --file FILE`."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=100)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings:
+            return str(action.metavar or action.dest)
+        names = ", ".join(sorted(action.option_strings, key=len))
+        return names if action.nargs == 0 else f"{names} {action.metavar or action.dest.upper()}"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the command line, run the command, return its exit code."""
+    invocation = Invocation(argv=list(argv), json="--json" in argv, debug="--debug" in argv)
+    return guarded(partial(_dispatch, list(argv), invocation), invocation)
+
+
+def _dispatch(argv: list[str], invocation: Invocation) -> int:
+    if not argv:
+        print(overview(), file=sys.stderr)
+        raise UsageError("no command given")
+    if argv[0] in {"-h", "--help", "help"}:
+        print(_help(argv[1:]))
+        return 0
+    if argv[0] in {"-V", "--version"}:
+        argv = ["version", *argv[1:]]
+    command = _known(argv[0])
+    invocation.command, invocation.streams = command.name, command.streams
+    parser = Parser(command)
+    try:
+        options, rest = parser.parse_known_args(argv[1:])
+    except SystemExit:  # argparse has printed the help
+        return 0
+    if rest:
+        parser.unknown(rest)
+    if given := getattr(options, "repo", None):
+        invocation.repo = str(given)
+    module, _, function = command.handler.partition(":")
+    handler: Handler = getattr(import_module(f"rolecall.commands.{module}"), function)
+    return handler(options, invocation)
+
+
+def _known(name: str) -> Command:
+    if name in COMMANDS:
+        return COMMANDS[name]
+    what = "option" if name.startswith("-") else "command"
+    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    raise UsageError(f"unknown {what} {name!r}", hint=f"did you mean `rolecall {near[0]}`?" if near else "")
+
+
+def _help(names: Sequence[str]) -> str:
+    return Parser(_known(names[0])).format_help() if names and not names[0].startswith("-") else overview()
+
+
+def overview() -> str:
+    """The help of the whole program."""
+    lines = [
+        "usage: rolecall COMMAND [options]",
+        "",
+        "Runs a software task on your own repository with the models you own.",
+    ]
+    for title, group in GROUPS.items():
+        lines += ["", f"{title}:", *(f"  {command.name:<11} {command.summary}" for command in group)]
+    return "\n".join([
+        *lines,
+        "",
+        "THREAD is a thread's id or a beginning of it. `rolecall COMMAND --help` tells the rest.",
+        'Start with: rolecall demo, or in a repository with red tests: rolecall run "Make the failing tests pass"',
+    ])  # fmt: skip

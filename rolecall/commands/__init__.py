@@ -1,0 +1,1 @@
+"""What each command does: one file per family, imported when the command is called."""

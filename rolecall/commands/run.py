@@ -1,0 +1,110 @@
+"""The commands `run` and `resume`."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+from core.errors import UsageError
+from rolecall.invocation import Invocation
+from rolecall.place import folder_of, settings_for, thread_named, top_of
+
+
+def run(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Do a task."""
+    task = task_of(options)
+    if options.background:
+        from rolecall.background import start
+
+        return asyncio.run(start(task, options, invocation))
+    return asyncio.run(_run(task, options, invocation))
+
+
+def resume(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Go on with a thread."""
+    if options.thread and options.last:
+        raise UsageError("both a thread and --last were given", hint="give one of them")
+    return asyncio.run(_resume(options, invocation))
+
+
+def task_of(options: argparse.Namespace) -> str:
+    """The task out of the argument, the file or stdin.
+
+    Raises:
+        UsageError: There is none, there are two, or it is empty.
+    """
+    words: list[str] = options.task
+    if len(words) > 1:
+        raise UsageError("the task is given as several words", hint='put it in quotes: rolecall run "Fix the tests"')
+    if words and options.file:
+        raise UsageError("the task is given twice, as an argument and with -f", hint="give one of them")
+    if options.file:
+        text = _read(options.file)
+    elif not words:
+        raise UsageError("no task given", hint='say what is to be done: rolecall run "Make the failing tests pass"')
+    else:
+        text = sys.stdin.read() if words[0] == "-" else words[0]
+    if not text.strip():
+        raise UsageError("the task is empty", hint='say what is to be done: rolecall run "Make the failing tests pass"')
+    return text.strip()
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the task cannot be read from {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the task in {file} is no UTF-8 text") from error
+
+
+async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
+    from tools.repository import find_top
+
+    top = await find_top(folder_of(options))
+    loaded = await settings_for(options, top)
+    from core.context import RunOptions
+    from graph import runner
+    from rolecall.session import Ask, Listen, Session, manner_of, teller
+
+    manner = manner_of(options)
+    request = runner.RunRequest(
+        task=task,
+        repo=top,
+        settings=loaded.settings,
+        options=RunOptions(interactive=manner.attended, approve_all=options.yes),
+        checks=tuple(options.checks),
+        models=dict(options.model),
+        thread_id=options.thread or str(uuid4()),
+        supervise=not options.no_supervisor,
+    )
+
+    async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
+        return await runner.run(request, listen=listen, ask=ask)
+
+    return await Session(invocation, manner, tell=teller(top)).live(job)
+
+
+async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
+    top = await top_of(folder_of(options))
+    row = await thread_named(top, options.thread, invocation)
+    invocation.resumable = True
+    loaded = await settings_for(options, top)
+    from core.context import RunOptions
+    from graph import runner
+    from rolecall.session import Ask, Listen, Session, manner_of, teller
+
+    manner = manner_of(options)
+
+    async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
+        return await runner.resume(
+            top,
+            row.thread_id,
+            settings=loaded.settings,
+            options=RunOptions(interactive=manner.attended, approve_all=options.yes),
+            listen=listen,
+            ask=ask,
+        )
+
+    return await Session(invocation, manner, tell=teller(top)).live(job)

@@ -1,0 +1,43 @@
+"""The commands `steer` and `pause`: a message into a thread's inbox, whoever drives the thread."""
+
+import argparse
+import asyncio
+import sys
+
+from core.errors import UsageError
+from rolecall.invocation import Invocation, short
+from rolecall.jsonl import answer
+from rolecall.place import folder_of, thread_named, top_of
+
+
+def steer(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Tell a thread something."""
+    text = sys.stdin.read() if options.text == ["-"] else " ".join(options.text)
+    if not text.strip():
+        raise UsageError("no text given", hint=invocation.call("steer", options.thread, "Keep the public API"))
+    kind = "urgent" if options.urgent else "steer"
+    return asyncio.run(_put(options, invocation, kind, text.strip()))
+
+
+def pause(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Ask a thread to stop at its next step."""
+    return asyncio.run(_put(options, invocation, "pause", ""))
+
+
+async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, text: str) -> int:
+    from graph.checkpoints import database_of
+    from graph.inbox import SqliteInbox
+    from graph.lease import holder
+
+    top = await top_of(folder_of(options))
+    row = await thread_named(top, options.thread, invocation)
+    database = database_of(top)
+    driven = await holder(database, row.thread_id)
+    number = await SqliteInbox(database, row.thread_id).put(row.thread_id, kind=kind, author="user", text=text)
+    if options.json:
+        answer({"thread": row.thread_id, "id": number, "running": driven is not None})
+    elif driven is not None:
+        print(f"message {number} is in the inbox of {short(row.thread_id)}")
+    else:
+        print(f"{short(row.thread_id)} is not running; message {number} waits for {invocation.on_thread('resume')}")
+    return 0

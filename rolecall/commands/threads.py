@@ -1,0 +1,101 @@
+"""The command `threads`: what there is, one in detail, and taking one away."""
+
+import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from core.errors import ThreadError, UsageError
+from rolecall.invocation import Invocation, short
+from rolecall.jsonl import answer
+from rolecall.lines import one_line
+from rolecall.place import FOLDER, folder_of, store_of, thread_named, top_of
+
+if TYPE_CHECKING:
+    from graph.threads import ThreadRow
+
+
+def threads(options: argparse.Namespace, invocation: Invocation) -> int:
+    """List, show or delete."""
+    if options.action == "list":
+        if options.thread:
+            raise UsageError("threads list takes no thread", hint=invocation.call("threads", "show", options.thread))
+        return asyncio.run(_list(options, invocation))
+    if not options.thread:
+        raise UsageError(f"threads {options.action} needs a thread", hint=invocation.call("threads", "list"))
+    return asyncio.run((_show if options.action == "show" else _delete)(options, invocation))
+
+
+async def _list(options: argparse.Namespace, invocation: Invocation) -> int:
+    top = await top_of(folder_of(options))
+    rows = await store_of(top, invocation).list() if (top / FOLDER).is_dir() else []
+    if options.json:
+        answer({"threads": [_record(row) for row in rows]})
+        return 0
+    if not rows:
+        print(f"no threads in {top}", file=sys.stderr)
+    for row in rows:
+        print(f"{short(row.thread_id)}  {row.status:<12} {_ago(row.updated):>8}  {one_line(row.task, width=70)}")
+    return 0
+
+
+async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
+    row = await thread_named(await top_of(folder_of(options)), options.thread, invocation)
+    record = _record(row)
+    if options.json:
+        answer({"thread": record})
+        return 0
+    for name, value in record.items():
+        for at, line in enumerate(str("" if value is None else value).splitlines() or [""]):
+            print(f"{name.replace('_', ' ') if at == 0 else '':<10} {line}".rstrip())
+    return 0
+
+
+async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
+    from graph.threads import delete_thread
+
+    top = await top_of(folder_of(options))
+    row = await thread_named(top, options.thread, invocation)
+    if not options.yes:
+        if options.json or not sys.stdin.isatty():
+            raise ThreadError("deleting a thread also deletes its branch and worktree", hint="say --yes to do it")
+        print(f"delete {short(row.thread_id)} ({one_line(row.task, width=60)}), its branch and worktree? [y/N] ",
+              end="", file=sys.stderr, flush=True)  # fmt: skip
+        if (await asyncio.to_thread(sys.stdin.readline)).strip().lower() not in {"y", "yes"}:
+            print("kept", file=sys.stderr)
+            return 0
+    await delete_thread(top, row.thread_id)
+    if options.json:
+        answer({"deleted": row.thread_id})
+    else:
+        print(f"deleted {short(row.thread_id)}")
+    return 0
+
+
+def _record(row: "ThreadRow") -> dict[str, Any]:
+    return {
+        "thread_id": row.thread_id,
+        "status": row.status,
+        "exit_code": row.exit_code,
+        "task": row.task,
+        "branch": row.branch,
+        "repo": str(row.repo),
+        "options": row.options,
+        "created": _iso(row.created),
+        "updated": _iso(row.updated),
+    }
+
+
+def _iso(moment: float) -> str:
+    at = datetime.fromtimestamp(moment, UTC)
+    return at.isoformat(timespec="seconds")
+
+
+def _ago(moment: float) -> str:
+    at = datetime.fromtimestamp(moment, UTC)
+    seconds = max(0.0, (datetime.now(UTC) - at).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"

@@ -1,0 +1,29 @@
+"""The `version` command."""
+
+import argparse
+import platform
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+
+from rolecall.invocation import Invocation
+from rolecall.jsonl import answer
+
+STANDS_ON = ("langgraph", "langchain", "langgraph-checkpoint-sqlite", "pydantic")
+
+
+def version(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Print the versions of rolecall, Python and what the graph stands on."""
+    versions = {name: _version(name) for name in ("rolecall", *STANDS_ON)} | {"python": platform.python_version()}
+    if options.json:
+        answer({"versions": versions})
+    else:
+        rest = ", ".join(f"{name} {number}" for name, number in versions.items() if name != "rolecall")
+        print(f"rolecall {versions['rolecall']}\n{rest}")
+    return 0
+
+
+def _version(name: str) -> str:
+    try:
+        return installed(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,109 @@
+"""Shows a run on stderr: lines that scroll, and on a terminal a few live lines below them. Nothing goes to stdout."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from core.events import Event
+from rolecall.view import View
+
+
+def utc_now() -> datetime:
+    """The time of day in UTC."""
+    return datetime.now(UTC)
+
+
+class Display(AbstractContextManager["Display"]):
+    """The screen of a run.
+
+    Args:
+        console: Where to draw; live only when it is a terminal.
+        quiet: Show questions and warnings only.
+        now: The clock.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool = False, now: Callable[[], datetime] = utc_now) -> None:
+        self.view = View()
+        self.typed = ""
+        self.typing = False
+        """The user may type; show what is typed."""
+        self._console = console
+        self._quiet = quiet
+        self._now = now
+        self._live: Live | None = None
+        if console.is_terminal and not quiet:
+            self._live = Live(console=console, get_renderable=self.footer, transient=True, refresh_per_second=4)
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the live lines away; what scrolled stays."""
+        if self._live:
+            self._live.stop()
+
+    def listen(self, event: Event) -> None:
+        """Show an event."""
+        line = self.view.apply(event)
+        loud = event.event in {"question", "warning", "error", "model_fallback"}
+        if line is None or event.event == "result" or (self._quiet and not loud):
+            return
+        self.say(line, style=_STYLES.get(event.event, ""))
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """Print lines above the live part, each with the time since the start."""
+        for at, line in enumerate(text.splitlines()):
+            stamp = self.view.elapsed(self._now()) if at == 0 else " " * 5
+            self._console.print(Text.assemble((f"{stamp}  ", "dim"), (line, style)), soft_wrap=True)
+
+    def refresh(self) -> None:
+        """Draw the live part now, as after a key."""
+        if self._live:
+            self._live.refresh()
+
+    def footer(self) -> RenderableType:
+        """The live part."""
+        view, now = self.view, self._now()
+        since = f"{(now - view.node_since).total_seconds():.0f} s" if view.node_since else ""
+        head = " · ".join(part for part in (view.thread[:8], view.elapsed(now), view.progress, view.spent) if part)
+        at = "  ".join(part for part in (view.serving, view.doing, since) if part)
+        rows = [
+            Text(f"─ {head}", style="dim"),
+            Text.assemble(("● ", "green"), (f"{view.node or 'starting'}  ", "bold"), at),
+        ]
+        if view.status:
+            rows.append(Text(f"  {view.status}", style="italic"))
+        if self.typing:
+            rows.append(self._prompt())
+        for row in rows:
+            row.truncate(max(20, self._console.width - 1), overflow="ellipsis")
+        return Group(*rows)
+
+    def _prompt(self) -> Text:
+        if self.typed:
+            return Text.assemble(("> ", "cyan"), self.typed[-(self._console.width - 4) :], ("▏", "cyan"))
+        what = "type your answer, then Enter" if self.view.question else "type to steer, Enter sends · Ctrl-C stops"
+        return Text.assemble(("> ", "cyan"), (what, "dim"))
+
+
+_STYLES = {
+    "question": "bold cyan",
+    "warning": "yellow",
+    "error": "bold red",
+    "model_fallback": "yellow",
+    "model_warning": "yellow",
+    "guidance": "cyan",
+    "intervention": "magenta",
+    "status": "italic",
+}

@@ -1,0 +1,67 @@
+"""How rolecall was called: the name the user typed, what they asked to see, and the command that goes on from here."""
+
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One call of the command line. Commands fill in the thread as soon as they know it."""
+
+    argv: list[str]
+    command: str = ""
+    json: bool = False
+    streams: bool = False
+    """The command writes a stream of events that must end with a result."""
+    debug: bool = False
+    thread: str = ""
+    repo: str = ""
+    """`--repo` as the user gave it; empty when they did not."""
+    resumable: bool = False
+    """`rolecall resume` goes on with the thread."""
+    result_written: bool = False
+    name: str = field(default_factory=lambda: launched_as())  # noqa: PLW0108 - defined below
+
+    def call(self, *words: str) -> str:
+        """A complete command line a person can paste into their shell."""
+        return f"{self.name} {shlex.join(words)}"
+
+    def on_thread(self, verb: str, *more: str) -> str:
+        """The command line of a verb on this call's thread, in the repository the user named."""
+        repo = ("--repo", self.repo) if self.repo else ()
+        return self.call(verb, short(self.thread), *more, *repo)
+
+    def continuation(self, *, usage: bool) -> str:
+        """The command that continues after a failure.
+
+        Args:
+            usage: The command line itself was wrong, so repeating it would not help.
+        """
+        if self.thread and self.resumable:
+            return self.on_thread("resume")
+        if usage:
+            return self.call(*([self.command] if self.command else []), "--help")
+        return self.call(*self.argv)
+
+
+def short(thread_id: str) -> str:
+    """The first eight characters of a thread's id, as in its branch name."""
+    return thread_id[:8]
+
+
+def launched_as() -> str:
+    """The name under which the user started this program, in a form their shell understands."""
+    words = sys.orig_argv
+    if "-m" in words[:-1] and words[words.index("-m") + 1] == "rolecall":
+        return shlex.join(words[: words.index("-m") + 2])
+    started = sys.argv[0]
+    if Path(started).name == "__main__.py":
+        return shlex.join([words[0], started])
+    found = shutil.which(Path(started).name)
+    if found and Path(found).exists() and Path(started).exists() and os.path.samefile(found, started):  # noqa: PTH121
+        return Path(started).name
+    return shlex.quote(started)

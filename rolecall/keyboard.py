@@ -1,0 +1,85 @@
+"""Reads lines the user types while a run goes on. Under a live display it also takes over the echo, since the
+terminal's own would be drawn over. What a line means is decided elsewhere."""
+
+import asyncio
+import codecs
+import os
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_ERASE = {"\x7f", "\x08"}
+_WIPE = {"\x15", "\x17"}  # Ctrl-U, Ctrl-W
+
+
+class Keyboard:
+    """Turns what comes from a terminal into lines.
+
+    Args:
+        on_line: Gets each finished line that is not blank.
+        on_change: Gets what is typed so far, after each key; only in raw mode.
+    """
+
+    def __init__(self, on_line: Callable[[str], None], on_change: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._on_change = on_change
+        self._typed = ""
+        self._in_escape = False
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as the terminal sends them."""
+        for character in self._decode(data):
+            self._key(character)
+        self._on_change(self._typed)
+
+    def _key(self, character: str) -> None:
+        if self._in_escape:  # an arrow key or the like: skip to its last letter
+            self._in_escape = not (character.isalpha() or character == "~")
+        elif character in "\r\n":
+            line, self._typed = self._typed.strip(), ""
+            if line:
+                self._on_line(line)
+        elif character in _ERASE:
+            self._typed = self._typed[:-1]
+        elif character in _WIPE:
+            self._typed = ""
+        elif character == "\x1b":
+            self._in_escape = True
+        elif character.isprintable():
+            self._typed += character
+
+
+@contextmanager
+def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[None]:
+    """Feed the keyboard from a terminal while the block runs inside an event loop.
+
+    Args:
+        keyboard: Gets the bytes.
+        descriptor: The terminal.
+        raw: Switch line editing and echo of the terminal off, and back on afterwards.
+    """
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        data = os.read(descriptor, 4096)
+        if data:
+            keyboard.feed(data)
+        else:
+            loop.remove_reader(descriptor)  # the terminal is gone
+
+    before = termios.tcgetattr(descriptor)
+    if raw:
+        tty.setcbreak(descriptor)
+    loop.add_reader(descriptor, read)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def in_foreground(descriptor: int) -> bool:
+    """Whether the terminal is ours to read: a job started with `&` would be stopped by the first try."""
+    return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()

@@ -1,0 +1,131 @@
+"""One line per event, for people: what is shown while a run works, what `log` prints, what lands in a plain log."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Data = Mapping[str, Any]
+
+
+def line_of(event: str, data: Data, *, steps: Mapping[str, str]) -> str | None:
+    """The line of an event; `None` for those that only move the display.
+
+    Args:
+        event: Name of the event.
+        data: Its fields.
+        steps: Titles of the plan's steps by their ids.
+    """
+    if event == "node_started":
+        title = steps.get(str(data.get("step") or ""), "")
+        return f"{data.get('node', '?'):<10} {title}" if title and data.get("node") == "implement" else None
+    make = _LINES.get(event)
+    return make(data) if make else None
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, hours when there are some."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def lasted(data: Data) -> str:
+    """A duration in seconds, one digit after the point; empty when unknown."""
+    seconds = data.get("seconds")
+    return f"{float(seconds):.1f} s" if seconds is not None else ""
+
+
+def tokens(count: int) -> str:
+    """A count of tokens in at most five characters."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1000:.1f}k" if count < 1_000_000 else f"{count / 1_000_000:.1f}M"
+
+
+def one_line(text: object, *, width: int = 160) -> str:
+    """A text on one line, cut at `width` characters."""
+    flat = " ".join(str(text).split())
+    return flat if len(flat) <= width else f"{flat[: width - 1]}…"
+
+
+def _joined(label: str, *parts: object) -> str:
+    return f"{label:<10} " + "  ".join(one_line(part) for part in parts if part not in (None, ""))
+
+
+def _run_started(data: Data) -> str:
+    verb = "resumed" if data.get("resumed") else "started"
+    return _joined(verb, data.get("task"), f"on {data.get('branch', '?')}")
+
+
+def _roles(data: Data) -> str:
+    serving: dict[tuple[str, str], list[str]] = {}
+    for role, served in dict(data.get("roles", {})).items():
+        reason = str(served.get("reason", ""))
+        shown = "" if reason == "first choice" else reason
+        serving.setdefault((str(served.get("spec", "?")), shown), []).append(role)
+    said = [
+        f"{spec} serves {', '.join(roles)}{f' ({one_line(why)})' if why else ''}"
+        for (spec, why), roles in serving.items()
+    ]
+    return "\n".join(f"{'roles':<10} {text}" for text in said) or _joined("roles", "nobody serves any role")
+
+
+def _node_finished(data: Data) -> str:
+    return _joined(str(data.get("node", "?")), lasted(data))
+
+
+def _tool_finished(data: Data) -> str:
+    outcome = "" if data.get("ok", True) else "failed"
+    return _joined("  tool", data.get("tool"), outcome, lasted(data))
+
+
+def _check_finished(data: Data) -> str:
+    code = data.get("exit_code")
+    return _joined("  check", data.get("command"), "green" if code == 0 else f"red (exit {code})", lasted(data))
+
+
+def _fallback(data: Data) -> str:
+    paid = "paid" if data.get("paid") else ""
+    return _joined("  model", f"{data.get('role')}: {data.get('from')} → {data.get('to')}", data.get("reason"), paid)
+
+
+def _committed(data: Data) -> str:
+    files = data.get("files") or ()
+    return _joined("  commit", str(data.get("commit", ""))[:8], ", ".join(files))
+
+
+def _guidance(data: Data) -> str:
+    return _joined("  heard", f"{data.get('author', '?')}: {data.get('text', '')}", f"(at {data.get('node', '?')})")
+
+
+def _intervention(data: Data) -> str:
+    return _joined("  watcher", data.get("rule"), data.get("action"), data.get("text"))
+
+
+def _plan(data: Data) -> str:
+    titles = [f"{at}. {step.get('title', '')}" for at, step in enumerate(data.get("steps", ()), 1)]
+    return "\n".join([_joined("  plan", f"{len(titles)} step{'' if len(titles) == 1 else 's'}"),
+                      *(f"{'':<10} {one_line(title)}" for title in titles)])  # fmt: skip
+
+
+def _error(data: Data) -> str:
+    return _joined("error", f"[{data.get('code')}]", data.get("message"), data.get("hint"))
+
+
+_LINES: dict[str, Callable[[Data], str]] = {
+    "run_started": _run_started,
+    "roles": _roles,
+    "node_finished": _node_finished,
+    "tool_finished": _tool_finished,
+    "model_fallback": _fallback,
+    "model_warning": lambda data: _joined("  model", data.get("spec"), data.get("message")),
+    "status": lambda data: _joined("  status", data.get("text")),
+    "plan": _plan,
+    "step_committed": _committed,
+    "check_finished": _check_finished,
+    "guidance": _guidance,
+    "intervention": _intervention,
+    "question": lambda data: _joined("question", data.get("text")),
+    "warning": lambda data: _joined("warning", data.get("message")),
+    "error": _error,
+    "result": lambda data: _joined(str(data.get("status", "?")), f"exit {data.get('exit_code')}"),
+}

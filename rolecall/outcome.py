@@ -1,0 +1,75 @@
+"""The last words of a run, for people and for programs."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from core.artifacts import RoleUsage
+from core.errors import Exit
+from rolecall.invocation import Invocation
+from rolecall.lines import tokens
+
+if TYPE_CHECKING:
+    from graph.runner import RunOutcome
+
+_SAID = {
+    "done": "done, the checks are green",
+    "answered": "answered",
+    "not_done": "finished, but not done",
+    "stuck": "stuck",
+    "needs_model": "stuck: needs a model",
+    "budget": "stopped by a budget",
+}
+
+
+def result_of(outcome: "RunOutcome", code: int) -> dict[str, Any]:
+    """The fields of the last JSON line."""
+    return {
+        "v": 1,
+        "thread": outcome.thread_id,
+        "event": "result",
+        "status": outcome.status,
+        "exit_code": code,
+        "branch": outcome.branch,
+        "report": outcome.report_path,
+        "diff": outcome.diff_path,
+        "usage": {role: usage.model_dump() for role, usage in outcome.usage.items()},
+        "message": outcome.message,
+        "hint": outcome.hint,
+    }
+
+
+def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> None:
+    """Print the result to stdout: what came of it, where it lies, what it took, what to do next."""
+    rows = [
+        (outcome.thread_id[:8], _SAID.get(outcome.status, outcome.status)),
+        ("", outcome.message),
+        ("branch", outcome.branch),
+        ("report", outcome.report_path),
+        ("diff", outcome.diff_path),
+        *(("used" if at == 0 else "", text) for at, text in enumerate(used(outcome.usage))),
+    ]
+    if code == Exit.DONE and outcome.diff_path:
+        invocation.thread = outcome.thread_id
+        rows.append(("next", f"{invocation.on_thread('diff')}  or  {invocation.on_thread('apply')}"))
+    for label, text in rows:
+        for at, line in enumerate(text.splitlines()):
+            print(f"{label if at == 0 else '':<9} {line}")
+    sys.stdout.flush()
+    if outcome.hint:
+        print(f"hint: {outcome.hint}", file=sys.stderr)
+
+
+def used(usage: Mapping[str, RoleUsage]) -> list[str]:
+    """One line per role: model, calls, tokens, cost. What is unknown is left out, not shown as 0."""
+    return [" ".join(_used_by(role, one)) for role, one in sorted(usage.items()) if one.calls]
+
+
+def _used_by(role: str, one: RoleUsage) -> list[str]:
+    words = [f"{role}: {' '.join(one.specs) or '?'},", f"{one.calls} call{'' if one.calls == 1 else 's'},"]
+    if one.input_tokens is not None or one.output_tokens is not None:
+        words.append(f"{tokens(one.input_tokens or 0)} tokens in, {tokens(one.output_tokens or 0)} out,")
+    words.append(f"{one.seconds:.1f} s")
+    if one.cost_usd is not None:
+        words.append(f"({one.cost_usd:.4f} USD)")
+    return words

@@ -1,0 +1,91 @@
+"""Finds what a command works on: the repository, its database, a thread by the beginning of its id."""
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import RepositoryError, ThreadError
+from rolecall.invocation import Invocation
+
+if TYPE_CHECKING:
+    from core.settings_source import Loaded
+    from graph.threads import ThreadRow, ThreadStore
+
+FOLDER = ".rolecall"
+
+
+def folder_of(options: Namespace) -> Path:
+    """The folder the user means, `--repo` or the current one.
+
+    Raises:
+        RepositoryError: There is no such folder.
+    """
+    folder = Path(options.repo or Path.cwd()).expanduser().resolve()
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise RepositoryError(f"the folder {folder} {what}", hint="give the top folder of a git repository with --repo")
+    return folder
+
+
+async def top_of(folder: Path) -> Path:
+    """The top of the repository around a folder, whatever state the repository is in.
+
+    Raises:
+        RepositoryError: The folder belongs to no repository with a working tree.
+    """
+    from tools.git import Git
+    from tools.repository import find_top
+
+    found = await Git(folder).try_run("rev-parse", "--show-toplevel")
+    return Path(found.out.strip()) if found.code == 0 else await find_top(folder)
+
+
+async def thread_named(top: Path, beginning: str, invocation: Invocation) -> "ThreadRow":
+    """The thread whose id begins so; the one worked on last for an empty beginning.
+
+    Raises:
+        ThreadError: No thread or several begin so.
+    """
+    store = store_of(top, invocation)
+    row = await (store.find(beginning) if beginning else store.last())
+    invocation.thread, invocation.resumable = row.thread_id, not row.finished
+    return row
+
+
+def store_of(top: Path, invocation: Invocation) -> "ThreadStore":
+    """The threads of a repository.
+
+    Raises:
+        ThreadError: rolecall never worked here.
+    """
+    from graph.checkpoints import database_of
+    from graph.threads import ThreadStore
+
+    if not database_of(top).is_file():
+        raise ThreadError(f"there is no thread in {top} yet", hint=f"start one: {invocation.call('run', 'TASK')}")
+    return ThreadStore(database_of(top))
+
+
+async def settings_for(options: Namespace, top: Path | None) -> "Loaded":
+    """The settings as the command line, environment and files give them.
+
+    Raises:
+        ConfigError: They are not valid.
+    """
+    from core.settings_source import load_settings
+
+    return await asyncio.to_thread(
+        load_settings, options.config, repo=top, trust_project=options.trust_project, overrides=overrides(options)
+    )
+
+
+def overrides(options: Namespace) -> Mapping[str, Any]:
+    """Settings that options of the command line stand for."""
+    names = {"max_tokens": "max_tokens", "max_cost": "max_cost_usd", "max_minutes": "max_minutes"}
+    budget = {key: value for option, key in names.items() if (value := getattr(options, option, None)) is not None}
+    given: dict[str, Any] = {"budget": budget} if budget else {}
+    if getattr(options, "no_supervisor", False):
+        given["supervisor"] = {"enabled": False}
+    return given

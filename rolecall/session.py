@@ -1,0 +1,188 @@
+"""One run as the user lives it: events go to screen or stdout, keys and signals go to the run, the result ends it.
+
+It decides nothing about the work; the graph's runner does that.
+"""
+
+import asyncio
+import sys
+from argparse import Namespace
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+
+from core.errors import Exit
+from core.events import Event
+from graph.checkpoints import database_of
+from graph.inbox import SqliteInbox
+from graph.runner import Question, RunOutcome
+from rolecall.display import Display
+from rolecall.invocation import Invocation
+from rolecall.jsonl import EventLines
+from rolecall.keyboard import Keyboard, in_foreground, listening
+from rolecall.outcome import print_outcome, result_of
+from rolecall.stopping import Stopping, catching
+
+Listen = Callable[[Event], None]
+Ask = Callable[[Question], Awaitable[str]]
+Tell = Callable[[str, str, str], Awaitable[None]]
+"""Thread, kind and text of a message to the run."""
+
+
+class Job(Protocol):
+    """The run itself."""
+
+    async def __call__(self, *, listen: Listen, ask: Ask | None) -> RunOutcome:
+        """Drive the thread to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the user wants to see the run, and whether they are there."""
+
+    json: bool = False
+    quiet: bool = False
+    attended: bool = False
+    """Questions may be asked."""
+
+
+class Session:
+    """Joins a run to the terminal."""
+
+    def __init__(self, invocation: Invocation, manner: Manner, *, tell: Tell) -> None:
+        self._invocation = invocation
+        self._manner = manner
+        self._tell = tell
+        self._lines = EventLines()
+        # With --json on the same terminal the display would be drawn into the lines.
+        shown = not manner.json or (sys.stderr.isatty() and not sys.stdout.isatty())
+        console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._display = Display(console, quiet=manner.quiet) if shown else None
+        self._answer: asyncio.Future[str] | None = None
+        self._asking = asyncio.Lock()
+        self._messages: set[asyncio.Task[None]] = set()
+
+    async def live(self, job: Job) -> int:
+        """Run the job and return the exit code."""
+        work = asyncio.ensure_future(job(listen=self._listen, ask=self._ask if self._manner.attended else None))
+        stopping = Stopping(ask=lambda: self._send("pause", ""), cut=lambda: _cancel(work), say=self._say)
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(catching(stopping))
+                if self._display:
+                    stack.enter_context(self._display)
+                self._listen_to_keys(stack)
+                outcome = await work
+        except asyncio.CancelledError:
+            if stopping.code is None:
+                raise
+            return self._cut_short(stopping.code)
+        finally:
+            if self._messages:
+                await asyncio.gather(*self._messages, return_exceptions=True)
+        return self._finished(outcome, stopping.code)
+
+    def _listen(self, event: Event) -> None:
+        if event.thread:
+            self._invocation.thread = event.thread
+            self._invocation.resumable = True
+        if self._manner.json:
+            self._lines.listen(event)
+        if self._display:
+            self._display.listen(event)
+
+    def _listen_to_keys(self, stack: ExitStack) -> None:
+        descriptor = sys.stdin.fileno()
+        if self._display is None or not sys.stderr.isatty() or not in_foreground(descriptor):
+            return
+        raw = not self._manner.quiet
+        self._display.typing = raw
+        stack.enter_context(listening(Keyboard(self._typed_line, self._typed), descriptor, raw=raw))
+
+    def _typed(self, text: str) -> None:
+        if self._display:
+            self._display.typed = text
+            self._display.refresh()
+
+    def _typed_line(self, line: str) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(line)
+        else:
+            self._send("steer", line)
+
+    async def _ask(self, question: Question) -> str:
+        async with self._asking:
+            self._answer = asyncio.get_running_loop().create_future()
+            choice = " [y/N]" if question.kind == "approval" else ""
+            if self._display:
+                self._display.view.question = question.text
+            self._say(f"{question.text}{choice}")
+            answer = await self._answer
+            if self._display:
+                self._display.view.question = ""
+            self._say(f"> {answer}")
+            return answer
+
+    def _send(self, kind: str, text: str) -> None:
+        thread = self._invocation.thread
+        if not thread:
+            self._say("the run has not begun yet")
+            return
+        if text:
+            self._say(f"> {text}")
+        task = asyncio.ensure_future(self._tell(thread, kind, text))
+        self._messages.add(task)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._messages.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._say(f"the message did not reach the run: {error}")
+
+    def _say(self, text: str) -> None:
+        if self._display:
+            self._display.say(text, style="cyan")
+        else:
+            print(text, file=sys.stderr)
+
+    def _cut_short(self, code: Exit) -> int:
+        text = "stopped; what the last step saved is kept" if self._invocation.thread else "stopped before it began"
+        if self._manner.json:
+            thread = self._invocation.thread
+            self._lines.finish(v=1, event="result", thread=thread, status="interrupted", exit_code=int(code))
+            self._invocation.result_written = True
+        print(text, file=sys.stderr)
+        return int(code)
+
+    def _finished(self, outcome: RunOutcome, stopped: Exit | None) -> int:
+        code = int(stopped) if stopped is not None and outcome.exit_code != Exit.DONE else outcome.exit_code
+        self._invocation.thread = outcome.thread_id
+        self._invocation.resumable = True
+        if self._manner.json:
+            self._lines.finish(**result_of(outcome, code))
+            self._invocation.result_written = True
+        else:
+            print_outcome(outcome, code, self._invocation)
+        return code
+
+
+def _cancel(work: asyncio.Future[RunOutcome]) -> None:
+    work.cancel()
+
+
+def manner_of(options: Namespace) -> Manner:
+    """How the options ask for a run to be shown."""
+    unattended = options.json or getattr(options, "yes", False) or not sys.stdin.isatty() or not sys.stderr.isatty()
+    return Manner(json=options.json, quiet=options.quiet, attended=not unattended)
+
+
+def teller(top: Path) -> Tell:
+    """A way to send messages to the threads of a repository."""
+
+    async def tell(thread: str, kind: str, text: str) -> None:
+        await SqliteInbox(database_of(top), thread).put(thread, kind=kind, author="user", text=text)
+
+    return tell

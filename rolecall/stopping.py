@@ -1,0 +1,82 @@
+"""What Ctrl-C and the signals of a system that shuts down do to a run: ask it to stop, then stop it, then leave."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from core.errors import Exit
+
+GRACE_S = 10.0
+"""How long a run may take to its next step after SIGTERM."""
+LAST_GRACE_S = 5.0
+"""How long a cancelled run may take to put its things away."""
+
+
+class Stopping:
+    """Counts the requests to stop.
+
+    Args:
+        ask: Asks the run to stop at its next step.
+        cut: Stops the run at once, in order.
+        say: Tells the user what is going to happen.
+    """
+
+    def __init__(self, *, ask: Callable[[], None], cut: Callable[[], None], say: Callable[[str], None]) -> None:
+        self.code: Exit | None = None
+        self._ask, self._cut, self._say = ask, cut, say
+        self._cutting = False
+
+    def interrupted(self) -> None:
+        """Ctrl-C: the first asks, the second stops at once, the third leaves everything as it is."""
+        if self.code is None:
+            self._say("stopping at the next step; Ctrl-C again stops at once")
+            self.code = Exit.INTERRUPTED
+            self._ask()
+        elif not self._cutting:
+            self._say("stopping at once")
+            self._cut_now()
+        else:
+            leave(self.code)
+
+    def terminated(self) -> None:
+        """SIGTERM or SIGHUP: ask, and stop at once when the grace is over."""
+        if self.code is None:
+            self._ask()
+            asyncio.get_running_loop().call_later(GRACE_S, self._cut_now)
+        else:
+            self._cut_now()
+        self.code = Exit.TERMINATED
+
+    def _cut_now(self) -> None:
+        if not self._cutting:
+            self._cutting = True
+            self._cut()
+            asyncio.get_running_loop().call_later(LAST_GRACE_S, lambda: leave(self.code or Exit.INTERRUPTED))
+
+
+@contextmanager
+def catching(stopping: Stopping) -> Iterator[None]:
+    """Send the signals to `stopping` while the block runs inside an event loop."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, stopping.interrupted)
+    loop.add_signal_handler(signal.SIGTERM, stopping.terminated)
+    loop.add_signal_handler(signal.SIGHUP, stopping.terminated)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+def leave(code: Exit) -> None:
+    """End this process and all it started, without putting anything away; checkpoints survive that."""
+    for child in psutil.Process().children(recursive=True):
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue  # it ended by itself in the meantime
+    os._exit(code)

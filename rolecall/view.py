@@ -1,0 +1,112 @@
+"""What a person sees of a run, computed from its events alone: the present state, and one line per event worth one.
+
+It draws nothing and reads no clock, so the same events always give the same view.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from core.events import Event
+from rolecall.lines import clock, line_of, tokens
+
+
+@dataclass(slots=True)
+class View:
+    """The state of a run as its events tell it."""
+
+    thread: str = ""
+    task: str = ""
+    started: datetime | None = None
+    node: str = ""
+    node_since: datetime | None = None
+    serving: str = ""
+    """`role → model` of the call that is going on or was last."""
+    doing: str = ""
+    """The tool, command or search that is going on."""
+    status: str = ""
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    step: str = ""
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    question: str = ""
+
+    def apply(self, event: Event) -> str | None:
+        """Take an event in; return the line it is worth, if any."""
+        self.thread = self.thread or event.thread
+        self.started = self.started or event.ts
+        change = getattr(self, f"_on_{event.event}", None)
+        if change is not None:
+            change(event.data, event.ts)
+        return line_of(event.event, event.data, steps=dict(self.steps))
+
+    def elapsed(self, now: datetime) -> str:
+        """Time since the first event, as minutes and seconds."""
+        return clock((now - self.started).total_seconds() if self.started else 0.0)
+
+    @property
+    def progress(self) -> str:
+        """`step 2/3 Title`, empty before there is a plan."""
+        known = [step_id for step_id, _ in self.steps]
+        if self.step not in known:
+            return ""
+        at = known.index(self.step)
+        return f"step {at + 1}/{len(known)} {self.steps[at][1]}"
+
+    @property
+    def spent(self) -> str:
+        """Calls and tokens so far."""
+        if not self.calls:
+            return "no model call yet"
+        calls = f"{self.calls} call{'s' if self.calls > 1 else ''}"
+        return f"{calls}, {tokens(self.input_tokens)} tokens in, {tokens(self.output_tokens)} out"
+
+    def _on_run_started(self, data: dict[str, Any], _: datetime) -> None:
+        self.task = str(data.get("task", ""))
+
+    def _on_node_started(self, data: dict[str, Any], at: datetime) -> None:
+        self.node, self.node_since = str(data.get("node", "")), at
+        self.serving = self.doing = ""
+        self.step = str(data.get("step") or self.step)
+
+    def _on_node_finished(self, *_: object) -> None:
+        self.doing = ""
+
+    def _on_plan(self, data: dict[str, Any], _: datetime) -> None:
+        self.steps = [(str(step.get("id", "")), str(step.get("title", ""))) for step in data.get("steps", ())]
+
+    def _on_model_started(self, data: dict[str, Any], _: datetime) -> None:
+        self.serving = f"{data.get('role', '?')} → {data.get('spec', '?')}"
+        self.doing = ""
+
+    def _on_model_finished(self, data: dict[str, Any], _: datetime) -> None:
+        self.calls += 1
+        self.input_tokens += data.get("input_tokens") or 0
+        self.output_tokens += data.get("output_tokens") or 0
+
+    def _on_model_waiting(self, data: dict[str, Any], _: datetime) -> None:
+        self.doing = f"waiting for a free place at {data.get('spec', '?')}"
+
+    def _on_tool_started(self, data: dict[str, Any], _: datetime) -> None:
+        self.doing = f"{data.get('tool', '?')} {summary_of(data.get('args'))}".rstrip()
+
+    def _on_tool_finished(self, *_: object) -> None:
+        self.doing = ""
+
+    def _on_repair(self, data: dict[str, Any], _: datetime) -> None:
+        self.doing = f"search: {data.get('phase', '')} {data.get('detail', '')}".rstrip()
+
+    def _on_status(self, data: dict[str, Any], _: datetime) -> None:
+        self.status = str(data.get("text", ""))
+
+    def _on_question(self, data: dict[str, Any], _: datetime) -> None:
+        self.question = str(data.get("text", ""))
+
+
+def summary_of(args: object, *, width: int = 60) -> str:
+    """The arguments of a tool call in a few words: the values, strings cut."""
+    if not isinstance(args, dict):
+        return ""
+    words = " ".join(" ".join(str(value).split()) for value in args.values() if value not in (None, "", False))
+    return words if len(words) <= width else f"{words[: width - 1]}…"
