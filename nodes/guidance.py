@@ -25,7 +25,7 @@ GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone",
 SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})
 """Kinds a model is shown. The others are for the runner and for the choice of models."""
 
-_FENCE = re.compile(r"<(/?)\s*(guidance)\b", re.IGNORECASE)
+_FENCE = re.compile(r"<(?=\s*/?\s*guidance\b)", re.IGNORECASE)
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _LEADS = {
     "supervisor": "The supervisor watches this run from outside and has a remark. Weigh it before the next step.",
@@ -86,7 +86,7 @@ def as_messages(items: Sequence[Guidance]) -> tuple[HumanMessage, ...]:
 def fenced(item: Guidance) -> str:
     """Put the text between marks it cannot forge, with a word on who speaks."""
     lead = _LEADS.get(item.author, _OTHER_LEAD)
-    text = _FENCE.sub(r"<\1 \2", item.text)
+    text = _FENCE.sub("&lt;", item.text)
     return f'{lead}\n<guidance id="{item.id}" kind="{item.kind}">\n{text}\n</guidance>'
 
 

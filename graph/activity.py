@@ -1,0 +1,35 @@
+"""What a run is doing at this moment, read off its own events. It passes every event on and decides nothing."""
+
+from typing import Any
+
+from core.events import EventName, EventSink
+
+
+class Activity:
+    """An event sink that remembers what a pause or an urgent word must know.
+
+    Args:
+        inner: Where the events go.
+    """
+
+    def __init__(self, inner: EventSink) -> None:
+        self._inner = inner
+        self.calls_in_flight = 0
+        """Model calls that have begun and not ended."""
+        self.delivered = 0
+        """Id of the last guidance a model was shown."""
+
+    def emit(self, event: EventName, /, **data: Any) -> None:
+        """Note the event and pass it on."""
+        match event:
+            case "model_started":
+                self.calls_in_flight += 1
+            case "model_finished":
+                self.calls_in_flight = max(0, self.calls_in_flight - 1)
+            case "guidance":
+                self.delivered = max(self.delivered, int(data["id"]))
+        self._inner.emit(event, **data)
+
+    def reset(self) -> None:
+        """Forget calls that were cancelled and may never have said that they ended."""
+        self.calls_in_flight = 0

@@ -1,0 +1,208 @@
+"""Drives the stream of a graph while people and the supervisor may pause it or break in; leases are not its business.
+
+A pause stops at the next step; a model call in flight is given up at once, since it is simply made again; anything
+else has until a deadline. An urgent word gives up the model call in flight and goes on from the last checkpoint.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphDrained
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import RunControl
+
+from core.context import Context, InboxItem
+from core.errors import Exit, RolecallError
+from graph.activity import Activity
+from graph.inbox import Mailbox
+
+POLL_S = 0.2
+GRACE_S = 0.3
+"""What a model call in flight gets to end by itself when a pause comes."""
+DEADLINE_S = 30.0
+"""What a tool gets to end by itself; afterwards it is cancelled and runs again after the resume."""
+
+Graph = CompiledStateGraph[Any, Context, Any, Any]
+
+
+class PausedError(RolecallError):
+    """The run stopped because somebody asked for it; it can be resumed where it stands."""
+
+    code = "paused"
+    exit_code = Exit.INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True)
+class _Halt:
+    reason: str
+    deadline_s: float
+
+
+async def steered_stream(
+    graph: Graph, inp: Any, config: RunnableConfig, *, context: Context, inbox: Mailbox, stop: asyncio.Event
+) -> AsyncIterator[Any]:
+    """Stream the parts of a run (`tasks`, `messages`, `custom`, `updates`; subgraphs included; format v2).
+
+    Args:
+        graph: Compiled with a checkpointer.
+        inp: The input, a `Command`, or `None` to go on from the last checkpoint.
+        config: With the thread id.
+        context: Its events should be an `Activity` that the model registry emits into as well; without one, a pause
+            waits for the end of a step even when only a model call is in flight, and urgent words wait for their turn.
+        inbox: Where orders arrive. A pause from before this call was answered by making it.
+        stop: Set it to stop the run as a pause does.
+
+    Raises:
+        PausedError: A pause or `stop` ended the run.
+    """
+    ride = _Ride(graph, config, context, inbox, stop)
+    try:
+        async for part in ride.parts(inp):
+            yield part
+    finally:
+        await ride.close()
+
+
+class _Ride:
+    """One run of a graph, over as many streams as urgent words make of it."""
+
+    def __init__(
+        self, graph: Graph, config: RunnableConfig, context: Context, inbox: Mailbox, stop: asyncio.Event
+    ) -> None:
+        self._graph, self._config, self._context = graph, config, context
+        self._inbox, self._stop = inbox, stop
+        self._activity = context.events if isinstance(context.events, Activity) else None
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._pump: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._control = RunControl()
+        self._halt: _Halt | None = None
+        self._again = False
+        self._seen = 0
+
+    async def parts(self, inp: Any) -> AsyncIterator[Any]:
+        """Yield parts until the run ends or is paused."""
+        self._seen = await self._inbox.last_id()
+        self._watcher = asyncio.create_task(self._watch(), name="orders")
+        while True:
+            self._again, self._control = False, RunControl()
+            self._pump = asyncio.create_task(self._run(inp), name="graph")
+            while (part := await self._queue.get()) is not _END:
+                yield part
+            if not await self._goes_on():
+                return
+            if self._halt is not None:
+                raise self._paused()
+            inp = await self._entry(inp)
+
+    async def close(self) -> None:
+        """End what still runs; errors of a stream nobody reads any more have no taker."""
+        for task in (self._watcher, self._pump):
+            if task is not None and not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            if task is not None and task is self._watcher and not task.cancelled():
+                task.result()
+
+    async def _run(self, inp: Any) -> None:
+        try:
+            stream = self._graph.astream(
+                inp,
+                self._config,
+                context=self._context,
+                stream_mode=["tasks", "messages", "custom", "updates"],
+                subgraphs=True,
+                version="v2",
+                durability="sync",
+                control=self._control,
+            )
+            async for part in stream:
+                self._queue.put_nowait(part)
+        finally:
+            self._queue.put_nowait(_END)
+
+    async def _goes_on(self) -> bool:
+        """Whether another stream must follow the one that just ended."""
+        assert self._pump is not None
+        try:
+            await self._pump
+        except GraphDrained as drained:
+            raise self._paused() from drained
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            if self._halt is not None:
+                raise self._paused() from None
+            if self._again:
+                return True
+            raise
+        return False
+
+    async def _entry(self, inp: Any) -> Any:
+        """What goes on a stream that was given up: the last checkpoint, if there is one yet."""
+        return None if (await self._graph.aget_state(self._config)).created_at else inp
+
+    def _paused(self) -> PausedError:
+        reason = self._halt.reason if self._halt else "the run was asked to stop"
+        return PausedError(reason, hint=f"go on with `rolecall resume {self._context.thread_id}`")
+
+    async def _watch(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), POLL_S)
+            try:
+                items = await self._inbox.after(self._seen)
+            except sqlite3.OperationalError as error:
+                self._context.events.emit("warning", message=f"the inbox could not be read, trying again: {error}")
+                continue
+            self._seen = items[-1].id if items else self._seen
+            if (halt := self._halt_in(items)) is not None:
+                self._halt = halt
+                await self._bring_to_halt(halt)
+                return
+            urgent = [item.id for item in items if item.payload.get("urgent")]
+            if urgent:
+                self._break_in(urgent[-1])
+
+    def _halt_in(self, items: list[InboxItem]) -> _Halt | None:
+        if self._stop.is_set():
+            return _Halt("the run was stopped", DEADLINE_S)
+        orders = [item for item in items if item.kind in ("pause", "resume")]
+        if not orders or orders[-1].kind == "resume":
+            return None
+        order = orders[-1]
+        words = f": {order.text}" if order.text else ""
+        return _Halt(f"paused by {order.author}{words}", float(order.payload.get("deadline_s", DEADLINE_S)))
+
+    async def _bring_to_halt(self, halt: _Halt) -> None:
+        self._control.request_drain(halt.reason)
+        clock = asyncio.get_running_loop()
+        begin = clock.time()
+        while self._pump is not None and not self._pump.done():
+            waited = clock.time() - begin
+            if waited > halt.deadline_s or (waited > GRACE_S and self._calling()):
+                self._pump.cancel()
+                return
+            await asyncio.wait({self._pump}, timeout=0.1)
+
+    def _break_in(self, urgent: int) -> None:
+        if self._pump is None or self._activity is None or not self._calling():
+            return  # the next model call sees it; a tool would only run twice
+        if self._activity.delivered >= urgent:
+            return
+        self._again = True
+        self._activity.reset()
+        self._pump.cancel()
+
+    def _calling(self) -> bool:
+        return self._activity is not None and self._activity.calls_in_flight > 0
+
+
+_END = object()

@@ -1,0 +1,207 @@
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.tools import tool
+
+from graph.activity import Activity
+from graph.control import PausedError, steered_stream
+from graph.inbox import SqliteInbox
+from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
+
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+class Rig:
+    """A steered run on a real saver, with its inbox in another connection."""
+
+    def __init__(self, graph: Any, database: Path, speaker: Speaker) -> None:
+        self.graph, self.database, self.speaker = graph, database, speaker
+        self.inbox = SqliteInbox(database, "t")
+        self.stop = asyncio.Event()
+        self.parts: list[Any] = []
+
+    async def run(self, inp: Any) -> None:
+        activity = Activity(Heard())
+        self.speaker.events = activity
+        async with SqliteInbox(self.database, "t") as inbox:
+            context = context_of("t", inbox, activity)
+            stream = steered_stream(self.graph, inp, CONFIG, context=context, inbox=inbox, stop=self.stop)
+            async for part in stream:
+                self.parts.append(part)
+
+    def start(self, inp: Any = None) -> asyncio.Task[None]:
+        return asyncio.create_task(self.run(inp))
+
+    async def calls(self, count: int) -> None:
+        while len(self.speaker.prompts) < count:
+            await asyncio.sleep(0.01)
+
+    async def order(self, kind: str, text: str = "", **payload: Any) -> int:
+        return await self.inbox.put("t", kind=kind, author="user", text=text, payload=payload)
+
+    async def messages(self) -> list[BaseMessage]:
+        return list((await self.graph.aget_state(CONFIG)).values["messages"])
+
+
+@asynccontextmanager
+async def rig(tmp_path: Path, speaker: Speaker, tools: Sequence[Any] | None = None) -> Any:
+    builder = build(speaker, tools) if tools else build(speaker)
+    async with opened(builder, tmp_path / "db") as graph:
+        yield Rig(graph, tmp_path / "db", speaker)
+
+
+def whole(messages: list[BaseMessage]) -> bool:
+    """Every tool call has its result right behind it, and no result comes without a call."""
+    called = [c["id"] for m in messages if isinstance(m, AIMessage) for c in m.tool_calls]
+    return called == [m.tool_call_id for m in results(messages)] and len(set(called)) == len(called)
+
+
+async def test_an_unsteered_run_streams_to_its_end(tmp_path: Path) -> None:
+    async with rig(tmp_path, Speaker(speak=works(2))) as r:
+        await r.start({"task": "work"})
+        assert whole(await r.messages())
+        assert {"tasks", "updates"} <= {part["type"] for part in r.parts}
+        assert any(part["ns"] for part in r.parts)
+
+
+async def test_a_pause_in_a_model_call_takes_effect_within_a_second(tmp_path: Path) -> None:
+    async with rig(tmp_path, Speaker(speak=works(2), latency=20)) as r:
+        run = r.start({"task": "work"})
+        await r.calls(1)
+        await r.order("pause", "lunch")
+        asked = time.monotonic()
+        with pytest.raises(PausedError, match="paused by user: lunch") as caught:
+            await run
+        assert time.monotonic() - asked < 1.0
+        assert "resume t" in caught.value.hint
+
+        r.speaker.latency = 0
+        await r.start(None)
+        assert whole(await r.messages())
+        assert len(results(await r.messages())) == 2
+
+
+async def test_a_pause_while_a_tool_works_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
+    def speak(messages: list[BaseMessage]) -> AIMessage:
+        done = len(results(messages))
+        return call("step", done, number=done, seconds=0.8) if done < 3 else AIMessage("finished")
+
+    async with rig(tmp_path, Speaker(speak=speak)) as r:
+        run = r.start({"task": "work"})
+        await r.calls(1)
+        await asyncio.sleep(0.2)
+        await r.order("pause")
+        with pytest.raises(PausedError):
+            await run
+        assert len(r.speaker.prompts) == 1
+        finished = [p for p in r.parts if p["type"] == "updates" and "tools" in (p["data"] or {})]
+        assert len(finished) == 1  # the tool ran to its end before the run stopped
+
+        await r.start(None)
+        assert len(r.speaker.prompts) == 4  # and was not run again
+        assert whole(await r.messages())
+
+
+async def test_a_hung_tool_has_until_the_deadline(tmp_path: Path) -> None:
+    hangs = True
+
+    @tool
+    async def step(number: int) -> str:
+        """Work, or hang."""
+        await asyncio.sleep(60 if hangs else 0)
+        return f"{number} done"
+
+    async with rig(tmp_path, Speaker(speak=works(1)), [step]) as r:
+        run = r.start({"task": "work"})
+        await r.calls(1)
+        await asyncio.sleep(0.2)
+        asked = time.monotonic()
+        await r.order("pause", deadline_s=1.0)
+        with pytest.raises(PausedError):
+            await run
+        assert 0.9 < time.monotonic() - asked < 3
+        hangs = False
+        await r.start(None)
+        assert whole(await r.messages())
+
+
+async def test_an_urgent_word_breaks_into_the_call_and_the_run_goes_on(tmp_path: Path) -> None:
+    async with rig(tmp_path, Speaker(speak=works(2), latency=20)) as r:
+        run = r.start({"task": "work"})
+        await r.calls(1)
+        r.speaker.latency = 0
+        asked = time.monotonic()
+        ident = await r.order("guidance", "stop that", urgent=True)
+        await run
+        assert time.monotonic() - asked < 5
+
+        messages = await r.messages()
+        assert [m.id for m in r.speaker.prompts[1]][-1] == f"guidance-{ident}"
+        assert [m.id for m in messages].count(f"guidance-{ident}") == 1
+        assert whole(messages)
+
+
+async def test_an_urgent_word_does_not_run_a_tool_twice(tmp_path: Path) -> None:
+    runs: list[int] = []
+
+    @tool
+    async def step(number: int) -> str:
+        """Work."""
+        runs.append(number)
+        await asyncio.sleep(0.8)
+        return f"{number} done"
+
+    async with rig(tmp_path, Speaker(speak=works(1)), [step]) as r:
+        run = r.start({"task": "work"})
+        while not runs:
+            await asyncio.sleep(0.01)
+        ident = await r.order("guidance", "hurry", urgent=True)
+        await run
+        assert runs == [0]
+        assert [m.id for m in r.speaker.prompts[-1]][-1] == f"guidance-{ident}"
+
+
+async def test_setting_stop_ends_the_run_resumably(tmp_path: Path) -> None:
+    async with rig(tmp_path, Speaker(speak=works(1), latency=20)) as r:
+        run = r.start({"task": "work"})
+        await r.calls(1)
+        r.stop.set()
+        with pytest.raises(PausedError, match="the run was stopped"):
+            await run
+        r.stop.clear()
+        r.speaker.latency = 0
+        await r.start(None)
+        assert whole(await r.messages())
+
+
+async def test_a_pause_from_before_the_run_does_not_stop_it(tmp_path: Path) -> None:
+    async with rig(tmp_path, Speaker(speak=works(1))) as r:
+        await r.order("pause")
+        await r.start({"task": "work"})
+        assert whole(await r.messages())
+
+
+async def test_an_error_in_the_graph_reaches_the_caller(tmp_path: Path) -> None:
+    def speak(messages: list[BaseMessage]) -> AIMessage:
+        raise ZeroDivisionError("no such luck")
+
+    async with rig(tmp_path, Speaker(speak=speak)) as r:
+        with pytest.raises(ZeroDivisionError):
+            await r.start({"task": "work"})
+
+
+async def test_cancelling_the_caller_cancels_the_graph(tmp_path: Path) -> None:
+    async with rig(tmp_path, Speaker(speak=works(1), latency=20)) as r:
+        run = r.start({"task": "work"})
+        await r.calls(1)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        left = {task.get_name() for task in asyncio.all_tasks()}
+        assert not left & {"graph", "orders"}
