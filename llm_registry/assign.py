@@ -1,0 +1,78 @@
+"""The look before a run: which endpoints answer, and who therefore serves each role.
+
+Owns that decision for display and for opening breakers; calls decide anew each time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from core.artifacts import Served
+from core.suggest import near_matches
+from llm_registry.breaker import Breakers
+from llm_registry.facts import EndpointFacts
+from llm_registry.failures import CallFailure, Kind
+from llm_registry.links import Chain, Link
+from llm_registry.models import spec_address
+from llm_registry.probe import probe_endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found."""
+
+    facts: Mapping[str, EndpointFacts]
+    """By name of spec."""
+    served: Mapping[str, Served]
+
+
+async def look_around(chains: Mapping[str, Chain], breakers: Breakers) -> Look:
+    """Ask every endpoint once, all at the same time, and assign the roles.
+
+    Args:
+        chains: Role to chain.
+        breakers: Closed for what answers, opened for what is away.
+    """
+    links = {link.name: link for chain in chains.values() for link in chain.links}
+    found = await probe_endpoints([link.spec for link in links.values()])
+    facts = dict(zip(links, found, strict=True))
+    await _tell_breakers(links.values(), facts, breakers)
+    return Look(facts, {role: _serve(chain, facts) for role, chain in chains.items()})
+
+
+async def _tell_breakers(links: Iterable[Link], facts: Mapping[str, EndpointFacts], breakers: Breakers) -> None:
+    told: set[str] = set()
+    for link in links:
+        if link.embedded or link.endpoint in told:
+            continue
+        told.add(link.endpoint)
+        seen = facts[link.name]
+        if seen.reachable:
+            await breakers.succeeded(link.endpoint)
+        elif not seen.connected and link.spec.base_url:
+            await breakers.failed(link.endpoint, CallFailure(Kind.REFUSED, seen.error))
+
+
+def _serve(chain: Chain, facts: Mapping[str, EndpointFacts]) -> Served:
+    passed = list(chain.notes)
+    for link in chain.links:
+        obstacle = obstacle_of(link, facts[link.name])
+        if obstacle is None:
+            return Served(role=chain.role, spec=link.name, reason="; ".join(passed) or "first choice")
+        passed.append(f"{link.name}: {obstacle}")
+    return Served(role=chain.role, spec="", reason="; ".join(passed) or "nothing is configured")
+
+
+def obstacle_of(link: Link, facts: EndpointFacts) -> str | None:
+    """Why a spec cannot serve now, `None` when it can."""
+    if not facts.reachable:
+        if facts.connected:
+            # Busy is not away: a model that reads a long prompt lets a quick question wait.
+            return None
+        return f"{facts.error or 'does not answer'} ({spec_address(link.spec)})"
+    if facts.error:
+        return facts.error
+    if facts.offers(link.spec.model) is False:
+        near = near_matches(link.spec.model, facts.models)
+        shown = ", ".join(near or facts.models[:5])
+        return f"{spec_address(link.spec)} offers no model {link.spec.model!r}; it has {shown}"
+    return None

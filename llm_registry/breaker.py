@@ -1,0 +1,96 @@
+"""Circuit breakers, one per endpoint, shared by all roles and all runs of this user.
+
+Owns when an endpoint may be asked. A closed breaker lets calls through; an open one names the reason and the time
+left; after a jittered cool-down one caller may try (half open), and its luck decides for all.
+"""
+
+import random
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from llm_registry.failures import ENDPOINT_DOWN, ENDPOINT_SICK, CallFailure
+from llm_registry.shared_state import SharedState
+
+SICK_LIMIT = 3
+"""Failures in a row of a server that does answer."""
+FIRST_COOL_S = 5.0
+LONGEST_COOL_S = 120.0
+TRIAL_S = 330.0
+"""A trial that never reports back (its process died) is over after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether an endpoint may be asked now."""
+
+    state: Literal["closed", "open", "half_open"]
+    reason: str = ""
+    wait_s: float = 0.0
+    """Seconds until the next try, when open."""
+
+
+class Breakers:
+    """All breakers.
+
+    Args:
+        state: The shared database.
+        jitter: Randomness of cool-downs, so that many runs do not return in one moment.
+    """
+
+    def __init__(self, state: SharedState, *, jitter: random.Random | None = None) -> None:
+        self._state = state
+        self._jitter = jitter or random.Random()  # noqa: S311 - no secret
+
+    async def enter(self, endpoint: str) -> Gate:
+        """Ask to call; a half-open answer makes the caller the one who tries."""
+        async with self._state.transaction() as db:
+            cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
+            row = await cursor.fetchone()
+            now = time.time()
+            if row is None or row["until"] == 0:
+                return Gate("closed")
+            if now < row["until"]:
+                return Gate("open", row["reason"], row["until"] - now)
+            if now < row["trial_until"]:
+                return Gate("open", f"{row['reason']}; another call tries it", 1.0)
+            await db.execute("UPDATE breakers SET trial_until = ? WHERE endpoint = ?", (now + TRIAL_S, endpoint))
+            return Gate("half_open", row["reason"])
+
+    async def look(self, endpoint: str) -> Gate:
+        """The state, without claiming a trial."""
+        async with self._state.transaction() as db:
+            cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
+            row = await cursor.fetchone()
+        if row is None or row["until"] == 0:
+            return Gate("closed")
+        left = row["until"] - time.time()
+        return Gate("open", row["reason"], left) if left > 0 else Gate("half_open", row["reason"])
+
+    async def succeeded(self, endpoint: str) -> None:
+        """Close: the endpoint answered."""
+        async with self._state.transaction() as db:
+            await db.execute("DELETE FROM breakers WHERE endpoint = ?", (endpoint,))
+
+    async def failed(self, endpoint: str, failure: CallFailure) -> None:
+        """Count a failure; opens at once when the server is away, after some in a row when it is only sick."""
+        if failure.kind not in ENDPOINT_DOWN | ENDPOINT_SICK:
+            await self._end_trial(endpoint)
+            return
+        async with self._state.transaction() as db:
+            cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
+            row = await cursor.fetchone()
+            failures = (row["failures"] if row else 0) + 1
+            was_open = bool(row and row["until"] > 0)
+            opens = failure.kind in ENDPOINT_DOWN or failures >= SICK_LIMIT or was_open
+            cool = min((row["cool_s"] if row else 0) * 2 or FIRST_COOL_S, LONGEST_COOL_S) if opens else 0.0
+            until = time.time() + cool * self._jitter.uniform(0.75, 1.25) if opens else 0.0
+            await db.execute(
+                "INSERT OR REPLACE INTO breakers VALUES(?, ?, ?, ?, 0, ?)",
+                (endpoint, failures, cool, until, str(failure)[:200]),
+            )
+
+    async def _end_trial(self, endpoint: str) -> None:
+        # The server did answer, if not as wished: that is no sign of its absence.
+        async with self._state.transaction() as db:
+            await db.execute("DELETE FROM breakers WHERE endpoint = ? AND trial_until > 0", (endpoint,))

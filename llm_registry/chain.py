@@ -1,0 +1,170 @@
+"""Walks the chain of a role until one spec serves: breakers, windows, retries, fallbacks and why.
+
+Owns the decision retry / next spec / stop. How a spec is asked is given by the caller, so that plain chats and
+structured answers share one walk.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from core.errors import ModelError
+from core.events import EventSink
+from llm_registry.breaker import Breakers
+from llm_registry.client import Ask, Try
+from llm_registry.failures import ENDPOINT_DOWN, RETRIES, SPEC_DEAD, CallFailure, Kind
+from llm_registry.links import Chain, Link
+from llm_registry.models import ModelShelf, spec_address
+
+T = TypeVar("T")
+Asking = Callable[[Link, Try], Awaitable[T]]
+
+LONGEST_WAIT_S = 20.0
+"""A server that asks for more patience than this is left for the next spec."""
+CHARS_PER_TOKEN = 3.5
+ANSWER_ROOM = 256
+"""Tokens of a window that must be left for the answer."""
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk along a chain: what happened so far."""
+
+    ask: Ask
+    tokens: int
+    """The prompt's size, estimated."""
+    notes: list[str] = field(default_factory=list)
+    """What happened to each spec, for the reason and for the error."""
+    last: Link | None = None
+    too_long_for: int | None = None
+    """A window, in tokens, that is known to be too small."""
+
+    @property
+    def reason(self) -> str:
+        """Why the next spec is asked."""
+        return "; ".join(self.notes) or "first choice"
+
+
+class ChainWalker:
+    """Asks the specs of chains in order.
+
+    Args:
+        shelf: Windows and protocols of specs.
+        breakers: Which endpoints may be asked.
+        events: Told about fallbacks.
+    """
+
+    def __init__(self, shelf: ModelShelf, breakers: Breakers, events: EventSink) -> None:
+        self._shelf = shelf
+        self._breakers = breakers
+        self._events = events
+        self._dead: dict[str, str] = {}
+        self._contacts: dict[str, asyncio.Lock] = {}
+
+    async def walk(self, chain: Chain, ask: Ask, asking: Asking[T]) -> T:
+        """Ask one spec after another until one serves.
+
+        Raises:
+            ModelError: None did; the text lists what happened to each.
+        """
+        state = Walk(ask, estimate_tokens(ask), list(chain.notes))
+        for link in chain.links:
+            if (obstacle := self._obstacle(link, state)) is not None:
+                state.notes.append(f"{link.name}: {obstacle}")
+                continue
+            try:
+                return await self._serve(link, state, asking)
+            except CallFailure as failure:
+                self._learn(link, failure, state)
+        raise exhausted(chain, state.notes)
+
+    def revive(self) -> None:
+        """Forget which specs refused for good: a new look found their servers."""
+        self._dead.clear()
+
+    def _obstacle(self, link: Link, state: Walk) -> str | None:
+        if link.name in self._dead:
+            return self._dead[link.name]
+        window = self._shelf.window(link)
+        if window is None or link.embedded:
+            return None
+        if state.too_long_for is not None and window <= state.too_long_for:
+            return f"its window of {window} tokens is no larger"
+        if state.tokens + ANSWER_ROOM > window * 1.5:
+            # Far beyond any error of the estimate; nearer cases are left to the server.
+            return f"the prompt of about {state.tokens} tokens does not fit its window of {window}"
+        return None
+
+    async def _serve(self, link: Link, state: Walk, asking: Asking[T]) -> T:
+        if link.embedded:
+            self._announce(link, state)
+            return await asking(link, Try(state.reason))
+        gate = await self._breakers.enter(link.endpoint)
+        if gate.state == "open":
+            raise CallFailure(Kind.OVERLOADED, f"{gate.reason} (not asked again for {gate.wait_s:.0f} s)", blocked=True)
+        self._announce(link, state)
+        attempt = Try(state.reason, 1, gate.state)
+        while True:
+            try:
+                answer = await asking(link, attempt)
+            except CallFailure as failure:
+                await self._breakers.failed(link.endpoint, failure)
+                if await self._shelf.give_up_responses(link, failure):
+                    attempt = Try(attempt.reason, attempt.number + 1, attempt.breaker)
+                    continue
+                pause = _pause(failure, attempt.number)
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+                attempt = Try(attempt.reason, attempt.number + 1, attempt.breaker)
+            else:
+                await self._breakers.succeeded(link.endpoint)
+                return answer
+
+    def _announce(self, link: Link, state: Walk) -> None:
+        before, state.last = state.last, link
+        if state.notes and before is not None:
+            self._events.emit(
+                "model_fallback", role=state.ask.role, **{"from": before.name}, to=link.name, reason=state.notes[-1],
+                paid=link.paid,
+            )  # fmt: skip
+
+    def _learn(self, link: Link, failure: CallFailure, state: Walk) -> None:
+        where = f" at {spec_address(link.spec)}" if failure.kind in ENDPOINT_DOWN else ""
+        note = f"{failure}{where}"
+        state.last = link
+        state.notes.append(f"{link.name}: {note}")
+        if failure.kind in SPEC_DEAD:
+            self._dead[link.name] = note
+        if failure.kind is Kind.CONTEXT:
+            state.too_long_for = self._shelf.window(link)
+
+
+def estimate_tokens(ask: Ask) -> int:
+    """Size of a prompt in tokens, from its characters; real tokenizers differ by up to a half."""
+    said = sum(len(message.text) + len(str(getattr(message, "tool_calls", "") or "")) for message in ask.messages)
+    offered = sum(len(str(schema)) for schema in ask.tool_schemas.values())
+    return int((said + offered) / CHARS_PER_TOKEN)
+
+
+def exhausted(chain: Chain, notes: list[str]) -> ModelError:
+    """The error for a chain no spec of which served."""
+    listed = "; ".join(notes) or "its chain is empty"
+    return ModelError(
+        f"no model can serve the role {chain.role!r}: {listed}",
+        hint="start one of these servers, or add a spec or `embedded` to the role's `fallback`; "
+        "`rolecall doctor` names the line to change",
+    )
+
+
+def _pause(failure: CallFailure, tries: int) -> float | None:
+    """Seconds until the same spec is asked again, `None` when it is not."""
+    if failure.blocked or failure.final or tries > RETRIES.get(failure.kind, 0):
+        return None
+    if failure.retry_after_s is not None:
+        return failure.retry_after_s if failure.retry_after_s <= LONGEST_WAIT_S else None
+    slow = failure.kind in {Kind.RATE_LIMITED, Kind.OVERLOADED}
+    base = (1.0 if slow else 0.2) * 2.0 ** (tries - 1)
+    return base * random.uniform(0.75, 1.25)  # noqa: S311 - no secret

@@ -1,0 +1,145 @@
+"""Translates what provider libraries raise into a `CallFailure`: the only place that reads their exceptions."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any
+
+from llm_registry.failures import CallFailure, Kind
+from llm_registry.redact import redact
+
+_LONGEST = 300
+
+_WORDS: tuple[tuple[Kind, str], ...] = (
+    (Kind.CONTEXT, r"exceed_context_size|context[ _]?(length|window|size)|contextwindowexceeded|prompt is too long"),
+    (Kind.CONTEXT, r"context the overflows|input length exceeds"),
+    (Kind.QUOTA, r"insufficient[ _](quota|credit|balance|funds)|billing|payment required|out of credits"),
+    (Kind.OUT_OF_MEMORY, r"out of memory|more system memory|failed to allocate"),
+    (Kind.OVERLOADED, r"overloaded|server busy|maximum pending requests|temporarily unavailable"),
+    (Kind.OVERLOADED, r"loading model|llama runner to start"),
+)  # fmt: skip
+_UNSUPPORTED = re.compile(
+    r"(?i)response_format|json_schema|structured output|guided|grammar|\bformat\b.*(support|invalid)|invalid format"
+    r"|tools? param|does not support tools|tool_choice|--jinja|\btools?\b.*not support|previous_response_id"
+)
+_MODEL_MISSING = re.compile(
+    r"(?i)model.{0,80}(not found|does not exist|not exist|unknown|no such)|(unknown|no such) model"
+)
+
+
+def classify(error: BaseException) -> CallFailure:
+    """Say what a provider's exception means.
+
+    Args:
+        error: Whatever came out of the chat model.
+    """
+    if isinstance(error, CallFailure):
+        return error
+    chain = list(_causes(error))
+    status = _status(chain)
+    text = " | ".join(dict.fromkeys(words for each in chain if (words := _words(each))))
+    kind = _by_status(status, text) if status else _by_type(chain, text)
+    return CallFailure(kind, _presentable(error, text, status), retry_after_s=_retry_after(chain))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def _status(chain: list[BaseException]) -> int | None:
+    for each in chain:
+        status = getattr(each, "status_code", None)
+        if isinstance(status, int) and status >= 400:
+            return status
+    return None
+
+
+def _words(error: BaseException) -> str:
+    body = getattr(error, "body", None)
+    detail = json.dumps(body, default=str) if isinstance(body, Mapping) else ""
+    return f"{error} {detail}".strip()
+
+
+def _by_words(text: str) -> Kind | None:
+    return next((kind for kind, pattern in _WORDS if re.search(pattern, text, re.IGNORECASE)), None)
+
+
+def _by_status(status: int, text: str) -> Kind:
+    if (worded := _by_words(text)) is not None:
+        return worded
+    fixed = {401: Kind.AUTH, 403: Kind.AUTH, 402: Kind.QUOTA, 408: Kind.OVERLOADED, 429: Kind.RATE_LIMITED}
+    if status in fixed:
+        return fixed[status]
+    if status in {404, 405, 501}:
+        return Kind.UNKNOWN_MODEL if _MODEL_MISSING.search(text) else Kind.NO_ENDPOINT
+    if status >= 500:
+        return Kind.OVERLOADED if status in {503, 529} else Kind.SERVER_ERROR
+    if _MODEL_MISSING.search(text):
+        return Kind.UNKNOWN_MODEL
+    return Kind.UNSUPPORTED if _UNSUPPORTED.search(text) else Kind.BAD_REQUEST
+
+
+_TYPES: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    (Kind.CONNECT_TIMEOUT, ("ConnectTimeout", "PoolTimeout")),
+    (Kind.CUT, ("RemoteProtocolError", "IncompleteRead", "StreamChunkTimeoutError")),
+    (Kind.RESET, ("ReadError", "WriteError", "ConnectionResetError", "BrokenPipeError", "CloseError")),
+    (Kind.FIRST_TOKEN_TIMEOUT, ("ReadTimeout", "WriteTimeout")),
+    (Kind.REFUSED, ("ConnectError", "ConnectionRefusedError", "ConnectionError", "APIConnectionError")),
+)
+
+
+def _by_type(chain: list[BaseException], text: str) -> Kind:
+    names = {base.__name__ for each in chain for base in type(each).__mro__}
+    if any(isinstance(each, socket.gaierror) for each in chain) or "Name or service not known" in text:
+        return Kind.DNS
+    for kind, types in _TYPES:
+        if names.intersection(types):
+            return kind
+    if names & {"APIError", "ResponseError"}:
+        # The server reported an error in the middle of a stream, where there is no status any more.
+        return _by_words(text) or Kind.SERVER_ERROR
+    unreadable = names & {"ValueError", "LookupError", "TypeError", "AttributeError"}
+    return Kind.BAD_OUTPUT if unreadable else Kind.CRASHED
+
+
+def _retry_after(chain: list[BaseException]) -> float | None:
+    for each in chain:
+        headers: Any = getattr(getattr(each, "response", None), "headers", None)
+        if headers is None:
+            continue
+        if milliseconds := headers.get("retry-after-ms"):
+            return _number(milliseconds, scale=0.001)
+        if after := headers.get("retry-after"):
+            return _number(after) if _number(after) is not None else _until(after)
+    return None
+
+
+def _number(text: str, *, scale: float = 1.0) -> float | None:
+    try:
+        return max(0.0, float(text) * scale)
+    except ValueError:
+        return None
+
+
+def _until(text: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time())
+
+
+def _presentable(error: BaseException, text: str, status: int | None) -> str:
+    first = " ".join((str(error) or text or type(error).__name__).split())
+    shown = redact(first)
+    if status and str(status) not in shown:
+        shown = f"HTTP {status}: {shown}"
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"

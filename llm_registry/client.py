@@ -1,0 +1,171 @@
+"""One call to one spec: a free place, deadlines, the server's protocol, a normalised answer, a row in the book.
+
+Owns nothing about which spec is called nor what happens after a failure; that is `chain`'s.
+"""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from core.events import EventSink
+from core.replies import CallSite, ModelReply
+from llm_registry.budget import Budget
+from llm_registry.calls import OK, CallRow, CallStore, cost_of
+from llm_registry.classify import classify
+from llm_registry.failures import CallFailure, Kind
+from llm_registry.links import Link
+from llm_registry.models import ModelShelf
+from llm_registry.normalize import Answer, normalize
+from llm_registry.slots import Slots
+from llm_registry.stream import Heard, ask_whole, listen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a role is asked."""
+
+    role: str
+    site: CallSite
+    messages: tuple[BaseMessage, ...]
+    tools: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments for the chat model: `response_format`, `tool_choice`, `stop`."""
+    structured: bool = False
+    """The answer must be an object, so the way to ask for it matters more than the protocol."""
+    trace: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def tool_schemas(self) -> dict[str, Mapping[str, Any]]:
+        """Name and argument schema of each tool offered."""
+        functions = (convert_to_openai_tool(tool)["function"] for tool in self.tools)
+        return {function["name"]: function.get("parameters", {}) for function in functions}
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Which try of a chain a call is."""
+
+    reason: str = "first choice"
+    """Why this spec is asked."""
+    number: int = 1
+    breaker: str = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An answered call."""
+
+    answer: Answer
+    reply: ModelReply
+
+
+class Client:
+    """Calls specs.
+
+    Args:
+        shelf: The chat models.
+        store: The book of calls.
+        slots: Places on endpoints.
+        budget: Asked before each call.
+        events: Told about each call.
+    """
+
+    def __init__(self, shelf: ModelShelf, store: CallStore, slots: Slots, budget: Budget, events: EventSink) -> None:
+        self._shelf = shelf
+        self._store = store
+        self._slots = slots
+        self._budget = budget
+        self._events = events
+
+    async def call(self, link: Link, ask: Ask, attempt: Try) -> Done:
+        """Make the call.
+
+        Raises:
+            CallFailure: The spec gave no usable answer.
+            BudgetError: A limit of the thread is used up.
+        """
+        await self._budget.check()
+
+        def waiting(seconds: float) -> None:
+            self._events.emit("model_waiting", role=ask.role, spec=link.name, seconds=round(seconds, 1))
+
+        limit = self._shelf.limit(link)
+        async with self._slots.place(link.endpoint, limit, waiting=waiting):
+            self._events.emit("model_started", node=ask.site.node, role=ask.role, spec=link.name)
+            began = time.monotonic()
+            try:
+                heard = await self._hear(link, ask)
+                answer = normalize(heard.message, ask.tool_schemas)
+                _demand_whole(answer)
+            except CallFailure as failure:
+                await self._book_failure(link, ask, attempt, failure, time.monotonic() - began)
+                raise
+        return await self._book(link, ask, attempt, heard, answer)
+
+    async def _hear(self, link: Link, ask: Ask) -> Heard:
+        api = await self._shelf.api(link, structured=ask.structured)
+        built = await self._shelf.get(link, api)
+        model: Any = built.model
+        options = {**built.options, **ask.options}
+        try:
+            if ask.tools:
+                choice = options.pop("tool_choice", None)
+                model = model.bind_tools(list(ask.tools), **({"tool_choice": choice} if choice else {}))
+            if built.streams:
+                return await listen(model, ask.messages, link.spec.timeouts, options)
+            return await ask_whole(model, ask.messages, options)
+        except CallFailure:
+            raise
+        except built.errors as error:
+            raise classify(error) from error
+
+    async def _book(self, link: Link, ask: Ask, attempt: Try, heard: Heard, answer: Answer) -> Done:
+        usage = answer.usage
+        cost = 0.0 if link.embedded else cost_of(link.spec.cost, usage.input_tokens, usage.output_tokens)
+        reply = ModelReply(
+            items=answer.items, usage=usage, response_id=answer.response_id, finish_reason=answer.finish_reason,
+            role=ask.role, spec=link.name, reason=attempt.reason, seconds=heard.seconds,
+            first_token_s=heard.first_token_s, cost_usd=cost, attempts=attempt.number,
+        )  # fmt: skip
+        row = CallRow(
+            **_common(link, ask, attempt), outcome=OK, total_s=heard.seconds, first_token_s=heard.first_token_s,
+            input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
+            reasoning_tokens=usage.reasoning_tokens, cost_usd=cost,
+        )  # fmt: skip
+        await self._store.record(row)
+        self._events.emit(
+            "model_finished", node=ask.site.node, role=ask.role, spec=link.name, input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens, seconds=round(heard.seconds, 3), outcome=OK,
+        )  # fmt: skip
+        return Done(answer, reply)
+
+    async def _book_failure(self, link: Link, ask: Ask, attempt: Try, failure: CallFailure, seconds: float) -> None:
+        kind = failure.kind.value
+        row = CallRow(**_common(link, ask, attempt), outcome=kind, total_s=seconds, detail=failure.message)
+        await self._store.record(row)
+        self._events.emit(
+            "model_finished", node=ask.site.node, role=ask.role, spec=link.name, input_tokens=None,
+            output_tokens=None, seconds=round(seconds, 3), outcome=kind,
+        )  # fmt: skip
+
+
+def _common(link: Link, ask: Ask, attempt: Try) -> dict[str, Any]:
+    return {
+        "role": ask.role, "spec": link.name, "provider": link.spec.provider, "model": link.spec.model,
+        "thread": ask.site.thread, "node": ask.site.node, "purpose": ask.site.purpose, "trace_id": ask.trace,
+        "retries": attempt.number - 1, "breaker": attempt.breaker,
+    }  # fmt: skip
+
+
+def _demand_whole(answer: Answer) -> None:
+    if not answer.finish_reason:
+        raise CallFailure(Kind.CUT, "the answer stopped without a finish reason")
+    if not (answer.text.strip() or answer.calls or answer.broken):
+        said = "nothing but reasoning" if answer.reasoning else "nothing"
+        cut = ", cut off by the token limit" if answer.finish_reason == "length" else ""
+        raise CallFailure(Kind.BAD_OUTPUT, f"the model answered {said}{cut}")

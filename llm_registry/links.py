@@ -1,0 +1,127 @@
+"""Turns the roles of the settings into chains: for each role the ordered specs that may serve it.
+
+Owns aliases, fallbacks and the names of specs. It knows nothing of servers and never asks one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from core.errors import ConfigError
+from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
+from core.suggest import did_you_mean
+
+EMBEDDED_SPEC = ModelSpec(provider=EMBEDDED, model="")
+PAID_PROVIDERS = frozenset({"openrouter"})
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One spec of a chain."""
+
+    name: str
+    """As reports show it: `role:model`, the named model, or `embedded`."""
+    origin: str
+    """The role or named model that configures it."""
+    spec: ModelSpec
+
+    @property
+    def endpoint(self) -> str:
+        """What is shared by all specs on one server: `host:port`, or the provider where there is no address."""
+        return endpoint_of(self.spec)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is the engine without weights."""
+        return self.spec.provider == EMBEDDED
+
+    @property
+    def paid(self) -> bool:
+        """Whether a call costs money as far as the settings tell."""
+        cost = self.spec.cost
+        if cost is not None:
+            return cost.input > 0 or cost.output > 0
+        return self.spec.provider in PAID_PROVIDERS
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The ordered specs behind a role; the disabled ones are left out and named in `notes`."""
+
+    role: str
+    links: tuple[Link, ...]
+    notes: tuple[str, ...] = ()
+
+
+def endpoint_of(spec: ModelSpec) -> str:
+    """Name the server a spec talks to, so that roles on one server share its breaker and its places."""
+    if not spec.base_url:
+        path = str(spec.options.get("path", "")) if spec.provider == "gguf" else ""
+        return f"{spec.provider}:{path or spec.model}" if spec.provider in {"gguf", "scripted"} else spec.provider
+    parts = urlsplit(spec.base_url)
+    host = {"localhost": "127.0.0.1", "::1": "127.0.0.1"}.get(parts.hostname or "", parts.hostname or "")
+    return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def role_names(settings: Settings) -> tuple[str, ...]:
+    """All roles: the known ones first, then those the user added."""
+    added = [*(settings.llm.__pydantic_extra__ or {}), *(tool.role for tool in settings.tools.values())]
+    extra = [name for name in dict.fromkeys(added) if name not in ROLES and name not in settings.llm.models]
+    return (*ROLES, *extra)
+
+
+def resolve_chain(llm: LLMSettings, role: str) -> Chain:
+    """Follow aliases and fallbacks of a role; cycles are cut, `embedded` comes last.
+
+    A role without configuration follows `primary`; without a `primary` it is served by `embedded`.
+
+    Raises:
+        ConfigError: The role, or a name it refers to, is unknown.
+    """
+    entries = llm.__pydantic_extra__ or {}
+    if role not in entries and role not in ROLES and role not in llm.models and role != EMBEDDED:
+        raise ConfigError(
+            f"unknown role {role!r}{did_you_mean(role, {*ROLES, *entries})}", hint="name one that `llm` configures"
+        )
+    notes: list[str] = []
+    links: dict[str, Link] = {}
+    for link in _walk(llm, role, set()):
+        if link.spec.enabled:
+            links.setdefault(link.name, link)
+        else:
+            notes.append(f"{link.name} is disabled")
+    ordered = sorted(links.values(), key=lambda link: link.embedded)
+    return Chain(role, tuple(ordered), tuple(dict.fromkeys(notes)))
+
+
+def _walk(llm: LLMSettings, name: str, seen: set[str]) -> Iterator[Link]:
+    if name in seen:
+        return
+    seen.add(name)
+    entry = _entry(llm, name)
+    if isinstance(entry, str):
+        yield from _walk(llm, entry, seen)
+        return
+    yield Link(_link_name(llm, name, entry), name, entry)
+    for following in entry.fallback:
+        yield from _walk(llm, following, seen)
+
+
+def _entry(llm: LLMSettings, name: str) -> ModelSpec | str:
+    if name == EMBEDDED:
+        return EMBEDDED_SPEC
+    entries = llm.__pydantic_extra__ or {}
+    if name in entries:
+        return entries[name]
+    if name in llm.models:
+        return llm.models[name]
+    if name in ROLES:
+        return "primary" if "primary" in entries and name != "primary" else EMBEDDED
+    known = {*ROLES, *entries, *llm.models, EMBEDDED}
+    raise ConfigError(f"llm: {name!r} is no role and no named model{did_you_mean(name, known)}")
+
+
+def _link_name(llm: LLMSettings, name: str, spec: ModelSpec) -> str:
+    if spec.provider == EMBEDDED:
+        return EMBEDDED
+    return name if name in llm.models else f"{name}:{spec.model}" if spec.model else name

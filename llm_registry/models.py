@@ -1,0 +1,91 @@
+"""Keeps the built chat models of a run, and decides which protocol each spec is spoken to in."""
+
+from collections.abc import Iterable
+
+from core.settings import ModelSpec
+from llm_registry.facts import EndpointFacts
+from llm_registry.failures import CallFailure, Kind
+from llm_registry.links import Link
+from llm_registry.providers.catalog import Api, Built, build
+from llm_registry.traits import Traits
+
+_API = "api"
+_CHAT_ONLY = frozenset({"ollama", "gguf", "embedded", "scripted"})
+_NOT_RESPONSES = frozenset({Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST, Kind.BAD_OUTPUT, Kind.SERVER_ERROR})
+
+
+class ModelShelf:
+    """Builds each chat model once.
+
+    Args:
+        links: All specs of the run, to know how many calls each endpoint takes at a time.
+        traits: What was learnt about specs.
+    """
+
+    def __init__(self, links: Iterable[Link], traits: Traits) -> None:
+        self._traits = traits
+        self._built: dict[tuple[str, Api], Built] = {}
+        self._limits: dict[str, int] = {}
+        self.facts: dict[str, EndpointFacts] = {}
+        """What the endpoints said, by name of spec."""
+        for link in links:
+            if (limit := link.spec.max_concurrency) is not None:
+                self._limits[link.endpoint] = min(limit, self._limits.get(link.endpoint, limit))
+
+    def limit(self, link: Link) -> int | None:
+        """Calls the endpoint of a spec takes at a time: the smallest number any of its specs names."""
+        return self._limits.get(link.endpoint)
+
+    def window(self, link: Link) -> int | None:
+        """Context window in tokens, configured or as the server said."""
+        if isinstance(link.spec.context_length, int):
+            return link.spec.context_length
+        facts = self.facts.get(link.name)
+        return facts.window(link.spec.model) if facts else None
+
+    async def api(self, link: Link, *, structured: bool) -> Api:
+        """Which protocol to speak. Structured answers go over chat completions where that is open.
+
+        Several servers offer `/v1/responses` but ignore the format asked for there.
+        """
+        spec = link.spec
+        if spec.api != "auto":
+            return "responses" if spec.api == "responses" else "chat"
+        if structured or spec.provider in _CHAT_ONLY:
+            return "chat"
+        known = await self._traits.get(spec, _API)
+        if known is None:
+            facts = self.facts.get(link.name)
+            if facts is None or facts.responses_api is None:
+                return "chat"
+            known = "responses" if facts.responses_api else "chat"
+            await self._traits.put(spec, _API, known)
+        return "responses" if known == "responses" else "chat"
+
+    async def give_up_responses(self, link: Link, failure: CallFailure) -> bool:
+        """Fall back to chat completions for good when `/v1/responses` turned out to be unusable.
+
+        Returns:
+            Whether the call may be made again in the other protocol.
+        """
+        if failure.kind not in _NOT_RESPONSES or await self.api(link, structured=False) != "responses":
+            return False
+        if link.spec.api == "responses":
+            return False
+        await self._traits.put(link.spec, _API, "chat")
+        return True
+
+    async def get(self, link: Link, api: Api) -> Built:
+        """The chat model of a spec."""
+        key = (link.name, api)
+        if key not in self._built:
+            self._built[key] = await build(link.spec, api=api, num_ctx=self._num_ctx(link))
+        return self._built[key]
+
+    def _num_ctx(self, link: Link) -> int | None:
+        return link.spec.context_length if isinstance(link.spec.context_length, int) else None
+
+
+def spec_address(spec: ModelSpec) -> str:
+    """Where a spec is served, for messages."""
+    return spec.base_url or spec.provider

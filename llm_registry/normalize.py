@@ -1,0 +1,208 @@
+"""Makes one kind of answer out of what chat completions, responses and Ollama send.
+
+Owns reasoning traces, tool calls and end reasons; judges no content beyond "this call is no JSON". What to do about a
+bad answer is the caller's business.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from core.replies import OutputItem, ToolCall, Usage
+
+_TEXT_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
+_THINK = re.compile(r"^\s*<think(?:ing)?>(.*?)(?:</think(?:ing)?>|\Z)", re.DOTALL)
+_THINK_END = re.compile(r"</think(?:ing)?>")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenCall:
+    """A tool call that cannot be made."""
+
+    name: str
+    arguments: str
+    error: str
+    """What is wrong with it, in words for the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A normalised answer."""
+
+    text: str
+    reasoning: str
+    calls: tuple[ToolCall, ...]
+    broken: tuple[BrokenCall, ...]
+    usage: Usage
+    finish_reason: str
+    """Empty when the stream ended without one: then the answer is not whole."""
+    response_id: str
+
+    @property
+    def items(self) -> tuple[OutputItem, ...]:
+        """The output as the Responses API would list it."""
+        found = [OutputItem(type="reasoning", text=self.reasoning)] if self.reasoning else []
+        if self.text:
+            found.append(OutputItem(type="message", text=self.text))
+        found += [OutputItem(type="function_call", call=call) for call in self.calls]
+        return tuple(found)
+
+
+def normalize(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | None = None) -> Answer:
+    """Read an answer.
+
+    Args:
+        message: As it came out of the chat model, in any of the protocols.
+        tools: The tools that were offered: name to JSON schema of the arguments.
+    """
+    text, traces = _split_content(message.content)
+    text, thought = split_thoughts(text)
+    reasoning = "".join([*traces, _kept_reasoning(message), thought])
+    calls, broken = _calls(message, tools or {})
+    if tools and not calls and not broken:
+        text, calls, broken = _calls_in_text(text, tools)
+    return Answer(
+        text=text,
+        reasoning=reasoning,
+        calls=calls,
+        broken=broken,
+        usage=_usage(message),
+        finish_reason=_finish_reason(message, has_calls=bool(calls or broken)),
+        response_id=str(message.response_metadata.get("id") or ""),
+    )
+
+
+def split_thoughts(text: str) -> tuple[str, str]:
+    """Part visible words from a leading `<think>` block; templates may have swallowed its opening tag."""
+    if found := _THINK.match(text):
+        return text[found.end() :].lstrip(), found.group(1).strip()
+    if (end := _THINK_END.search(text)) and "<think" not in text[: end.start()]:
+        return text[end.end() :].lstrip(), text[: end.start()].strip()
+    return text, ""
+
+
+def _split_content(content: Any) -> tuple[str, list[str]]:
+    if isinstance(content, str):
+        return content, []
+    words: list[str] = []
+    traces: list[str] = []
+    for block in content:
+        if isinstance(block, str):
+            words.append(block)
+        elif block.get("type") in {"text", "output_text"}:
+            words.append(str(block.get("text", "")))
+        elif block.get("type") == "refusal":
+            words.append(str(block.get("refusal", "")))
+        elif block.get("type") == "reasoning":
+            traces.extend(_trace(block))
+    return "".join(words), traces
+
+
+def _trace(block: Mapping[str, Any]) -> Iterable[str]:
+    if isinstance(block.get("reasoning"), str):
+        yield block["reasoning"]
+    for part in (*(block.get("summary") or ()), *(block.get("content") or ())):
+        if isinstance(part, Mapping) and part.get("text"):
+            yield str(part["text"])
+
+
+def _kept_reasoning(message: AIMessage) -> str:
+    kept = message.additional_kwargs.get("reasoning_content")
+    return kept if isinstance(kept, str) else ""
+
+
+def _calls(
+    message: AIMessage, tools: Mapping[str, Mapping[str, Any]]
+) -> tuple[tuple[ToolCall, ...], tuple[BrokenCall, ...]]:
+    good: list[ToolCall] = []
+    broken: list[BrokenCall] = []
+    for name, arguments, call_id in _raw_calls(message):
+        read = read_call(name, arguments, call_id, tools)
+        if isinstance(read, ToolCall):
+            good.append(read)
+        else:
+            broken.append(read)
+    return tuple(good), tuple(broken)
+
+
+def _raw_calls(message: AIMessage) -> Iterable[tuple[str, Any, str]]:
+    # The library repairs cut-off JSON on its own, which would run half a tool call: read the raw pieces instead.
+    if isinstance(message, AIMessageChunk) and message.tool_call_chunks:
+        for chunk in message.tool_call_chunks:
+            yield chunk.get("name") or "", chunk.get("args") or "", chunk.get("id") or ""
+        return
+    for call in message.tool_calls:
+        yield call["name"], call["args"], call.get("id") or ""
+    for bad in message.invalid_tool_calls:
+        yield bad.get("name") or "", bad.get("args") or "", bad.get("id") or ""
+
+
+def read_call(name: str, arguments: Any, call_id: str, tools: Mapping[str, Mapping[str, Any]]) -> ToolCall | BrokenCall:
+    """Read one tool call; a broken one says why."""
+    shown = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+    if tools and name not in tools:
+        return BrokenCall(name, shown, f"there is no tool named {name!r}; the tools are {', '.join(sorted(tools))}")
+    args: Any = arguments
+    # Some servers send the arguments as a string within a string.
+    for _ in range(2):
+        if isinstance(args, str):
+            try:
+                args = json.loads(args) if args.strip() else {}
+            except ValueError as error:
+                return BrokenCall(name, shown, f"the arguments of {name} are no valid JSON: {error}")
+    if not isinstance(args, dict):
+        return BrokenCall(name, shown, f"the arguments of {name} must be a JSON object, not {type(args).__name__}")
+    missing = [key for key in tools.get(name, {}).get("required", ()) if key not in args]
+    if missing:
+        return BrokenCall(name, shown, f"the arguments of {name} lack {', '.join(missing)}")
+    return ToolCall(id=call_id or f"call_{uuid4().hex[:12]}", name=name, args=args)
+
+
+def _calls_in_text(
+    text: str, tools: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, tuple[ToolCall, ...], tuple[BrokenCall, ...]]:
+    """Find calls that a model wrote as text because its server knows no template for them."""
+    good: list[ToolCall] = []
+    broken: list[BrokenCall] = []
+    for found in _TEXT_CALL.finditer(text):
+        try:
+            body = json.loads(found.group(1))
+        except ValueError as error:
+            broken.append(BrokenCall("", found.group(1), f"the tool call is no valid JSON: {error}"))
+            continue
+        read = read_call(str(body.get("name", "")), body.get("arguments", body.get("parameters", {})), "", tools)
+        if isinstance(read, ToolCall):
+            good.append(read)
+        else:
+            broken.append(read)
+    rest = _TEXT_CALL.sub("", text).strip() if good or broken else text
+    return rest, tuple(good), tuple(broken)
+
+
+def _usage(message: AIMessage) -> Usage:
+    said = message.usage_metadata
+    if not said or not (said.get("input_tokens") or said.get("output_tokens")):
+        return Usage()
+    details = said.get("output_token_details") or {}
+    return Usage(
+        input_tokens=said.get("input_tokens"),
+        output_tokens=said.get("output_tokens"),
+        reasoning_tokens=details.get("reasoning"),
+    )
+
+
+def _finish_reason(message: AIMessage, *, has_calls: bool) -> str:
+    about = message.response_metadata
+    said = str(about.get("finish_reason") or about.get("done_reason") or "")
+    if not said and about.get("done") is True:
+        said = "stop"
+    if not said and (status := about.get("status")):
+        said = {"completed": "stop", "incomplete": "length"}.get(str(status), "")
+    if said == "stop" and has_calls:
+        return "tool_calls"
+    return said

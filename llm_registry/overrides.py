@@ -1,0 +1,60 @@
+"""Reads `--model ROLE=SPEC`: another role, a named model, or `provider:model[@url]`. Asks no server."""
+
+from collections.abc import Mapping
+
+from core.errors import UsageError
+from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
+from core.suggest import did_you_mean
+from llm_registry.links import role_names
+from llm_registry.providers.catalog import provider_names
+
+
+def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
+    """Return settings in which some roles are served by other specs.
+
+    Args:
+        settings: As configured.
+        models: Role to spec, as given on the command line.
+
+    Raises:
+        UsageError: A role, a model or a provider is unknown; near matches are named.
+    """
+    if not models:
+        return settings
+    entries = dict(settings.llm.__pydantic_extra__ or {})
+    for role, wanted in models.items():
+        known = role_names(settings)
+        if role not in known:
+            raise UsageError(f"--model {role}={wanted}: unknown role{did_you_mean(role, known)}",
+                             hint=f"the roles are {', '.join(known)}")  # fmt: skip
+        entries[role] = _read(settings.llm, role, wanted)
+    llm = LLMSettings(models=settings.llm.models, **entries)
+    return settings.model_copy(update={"llm": llm})
+
+
+def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:
+    entries = llm.__pydantic_extra__ or {}
+    if wanted != role and (wanted in llm.models or wanted in entries or wanted in (*ROLES, EMBEDDED)):
+        return wanted
+    provider, colon, rest = wanted.partition(":")
+    if not colon or provider not in provider_names():
+        names = {*llm.models, *entries, EMBEDDED, *(f"{name}:" for name in provider_names())}
+        raise UsageError(
+            f"--model {role}={wanted}: unknown model{did_you_mean(wanted if not colon else provider, names)}",
+            hint="give a named model, a role, `embedded`, or PROVIDER:MODEL[@URL]",
+        )
+    model, _, url = rest.partition("@")
+    if not url and (like := _configured(llm, provider)) is not None:
+        return like.model_copy(update={"model": model, "fallback": _fallback(llm, role)})
+    return ModelSpec(provider=provider, model=model, base_url=url, fallback=_fallback(llm, role))
+
+
+def _configured(llm: LLMSettings, provider: str) -> ModelSpec | None:
+    """A configured spec of the same provider: its address and key serve the new model too."""
+    specs = [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
+    return next((spec for spec in specs if isinstance(spec, ModelSpec) and spec.provider == provider), None)
+
+
+def _fallback(llm: LLMSettings, role: str) -> tuple[str, ...]:
+    entry = (llm.__pydantic_extra__ or {}).get(role)
+    return entry.fallback if isinstance(entry, ModelSpec) else ()

@@ -1,0 +1,54 @@
+"""Plain answers and tool calls of one spec; a call that cannot be made is explained to the model, which tries again.
+
+Owns that correction. Without it an agent loop would end at the first malformed call, which looks like a final answer.
+"""
+
+from dataclasses import replace
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from llm_registry.client import Ask, Client, Done, Try
+from llm_registry.failures import CallFailure, Kind
+from llm_registry.links import Link
+
+CORRECTIONS = 2
+"""How often a model may mend its tool calls."""
+
+
+class PlainClient:
+    """Asks one spec for words or tool calls.
+
+    Args:
+        client: Makes the calls.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def ask(self, link: Link, ask: Ask, attempt: Try) -> Done:
+        """Ask until every tool call of the answer can be made.
+
+        Raises:
+            CallFailure: `BAD_OUTPUT` when the model cannot mend its calls; anything else as it came.
+        """
+        done = await self._client.call(link, ask, attempt)
+        for _ in range(CORRECTIONS):
+            if not done.answer.broken:
+                return done
+            ask = replace(ask, messages=(*ask.messages, *_correction(done)))
+            done = await self._client.call(link, ask, attempt)
+        if done.answer.broken:
+            raise CallFailure(Kind.BAD_OUTPUT, done.answer.broken[0].error, final=True)
+        return done
+
+
+def _correction(done: Done) -> list[BaseMessage]:
+    problems = "\n".join(f"- {broken.error}" for broken in done.answer.broken)
+    said = [done.answer.text, *(f"{broken.name}({broken.arguments})" for broken in done.answer.broken)]
+    return [
+        AIMessage("\n".join(part for part in said if part)[:1500]),
+        HumanMessage(
+            f"None of these tool calls was run:\n{problems}\n"
+            "Make the calls again through the tool interface, with arguments that are one valid JSON object each."
+        ),
+    ]

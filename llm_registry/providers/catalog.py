@@ -1,0 +1,64 @@
+"""Finds the provider of a spec and lets it build the chat model. Heavy libraries are imported only here, on demand."""
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
+
+from langchain_core.language_models import BaseChatModel
+
+from core.errors import ConfigError
+from core.settings import ModelSpec
+from core.suggest import did_you_mean
+
+_MODULES = {
+    "openai_compatible": "llm_registry.providers.openai_compatible",
+    "ollama": "llm_registry.providers.ollama",
+    "openrouter": "llm_registry.providers.openrouter",
+    "gguf": "llm_registry.providers.gguf",
+    "embedded": "llm_registry.providers.embedded",
+    "scripted": "llm_registry.providers.scripted",
+}
+_ALIASES = {
+    "openai": "openai_compatible", "llama.cpp": "openai_compatible", "llamacpp": "openai_compatible",
+    "lmstudio": "openai_compatible", "vllm": "openai_compatible", "text-generation-webui": "openai_compatible",
+}  # fmt: skip
+
+Api = Literal["chat", "responses"]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A chat model ready for calls, with what it may raise and how it wants to be asked."""
+
+    model: BaseChatModel
+    errors: tuple[type[Exception], ...]
+    streams: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
+    """Arguments for every call."""
+
+
+def provider_names() -> tuple[str, ...]:
+    """Names accepted as `provider`."""
+    return (*_MODULES, *_ALIASES)
+
+
+async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
+    """Build the chat model of a spec.
+
+    Args:
+        spec: The configured endpoint and model.
+        api: Which of the OpenAI protocols to speak, where that is a question.
+        num_ctx: Window in tokens to ask of a server that sets it per call.
+
+    Raises:
+        ConfigError: The provider is unknown or misses something it needs.
+    """
+    name = _ALIASES.get(spec.provider, spec.provider)
+    if name not in _MODULES:
+        raise ConfigError(
+            f"unknown provider {spec.provider!r}{did_you_mean(spec.provider, provider_names())}",
+            hint=f"one of {', '.join(_MODULES)}",
+        )
+    module = import_module(_MODULES[name])
+    built: Built = await module.build(spec, api=api, num_ctx=num_ctx)
+    return built

@@ -1,0 +1,46 @@
+"""Ollama's native protocol, which alone can set the window per call."""
+
+from typing import Any
+
+import httpx
+import ollama
+from langchain_core.language_models import BaseChatModel
+from langchain_ollama import ChatOllama
+
+from core.settings import ModelSpec
+from llm_registry.providers.catalog import Api, Built
+from llm_registry.providers.openai_compatible import build as build_openai
+from llm_registry.providers.openai_compatible import is_local
+
+BASE_URL = "http://127.0.0.1:11434"
+ERRORS: tuple[type[Exception], ...] = (
+    ollama.ResponseError, ollama.RequestError, httpx.HTTPError, httpx.StreamError,
+    OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError,
+)  # fmt: skip
+
+
+async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
+    """Build the client of one spec; an address ending in `/v1` means the OpenAI protocol."""
+    base_url = spec.base_url or BASE_URL
+    if base_url.endswith("/v1"):
+        return await build_openai(spec, api=api, num_ctx=num_ctx)
+    headers = {str(key): str(value) for key, value in spec.options.get("headers", {}).items()}
+    if spec.api_key and spec.api_key != "not-needed":
+        headers.setdefault("Authorization", f"Bearer {spec.api_key}")
+    parameters: dict[str, Any] = {
+        "model": spec.model,
+        "base_url": base_url,
+        "temperature": spec.temperature,
+        "num_predict": spec.max_output_tokens,
+        "num_ctx": num_ctx or spec.options.get("num_ctx"),
+        "num_thread": spec.options.get("threads"),
+        "keep_alive": spec.options.get("keep_alive"),
+        "reasoning": None if spec.thinking == "auto" else spec.thinking,
+        "async_client_kwargs": {
+            "timeout": httpx.Timeout(None, connect=spec.timeouts.connect),
+            "trust_env": not is_local(base_url),
+            "headers": headers,
+        },
+    }
+    model: BaseChatModel = ChatOllama(**{key: value for key, value in parameters.items() if value is not None})
+    return Built(model=model, errors=ERRORS)

@@ -1,0 +1,106 @@
+"""Servers that speak OpenAI's protocols: llama.cpp, LM Studio, vLLM, text-generation-webui and the like."""
+
+import json
+from importlib import import_module
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from core.errors import ConfigError
+from core.settings import ModelSpec
+from llm_registry.providers.catalog import Api, Built
+
+_HTTP_LIBRARY: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
+# Newer clients use `httpx2`, older ones `httpx`; its errors leak out of streams unwrapped.
+
+ERRORS: tuple[type[Exception], ...] = (
+    openai.OpenAIError, _HTTP_LIBRARY.HTTPError, _HTTP_LIBRARY.StreamError,
+    OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError,
+)  # fmt: skip
+_REASONING_KEYS = ("reasoning_content", "reasoning")
+
+
+class TolerantChatOpenAI(ChatOpenAI):
+    """`ChatOpenAI` that keeps reasoning traces and survives tool arguments of the wrong kind."""
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        choices = chunk.get("choices") or []
+        delta = (choices[0].get("delta") or {}) if choices else {}
+        for call in delta.get("tool_calls") or []:
+            function = call.get("function") or {}
+            if isinstance(function.get("arguments"), dict | list):
+                function["arguments"] = json.dumps(function["arguments"])
+        converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
+        if converted is not None and isinstance(converted.message, AIMessageChunk):
+            _keep_reasoning(converted.message, delta)
+        return converted
+
+
+def _keep_reasoning(message: AIMessageChunk, delta: dict[str, Any]) -> None:
+    for key in _REASONING_KEYS:
+        if isinstance(delta.get(key), str) and delta[key]:
+            message.additional_kwargs["reasoning_content"] = delta[key]
+            return
+
+
+async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
+    """Build the client of one spec; nothing is sent yet."""
+    if not spec.base_url:
+        raise ConfigError(
+            f"provider {spec.provider!r} of model {spec.model!r} has no base_url",
+            hint='add "base_url": "http://127.0.0.1:PORT/v1"',
+        )
+    return Built(model=make_client(spec, api=api, extra_body=_thinking(spec)), errors=ERRORS)
+
+
+def make_client(
+    spec: ModelSpec, *, api: Api, headers: dict[str, str] | None = None, extra_body: dict[str, Any] | None = None
+) -> ChatOpenAI:
+    """Build the LangChain client for an OpenAI-style server."""
+    timeout = openai.Timeout(None, connect=spec.timeouts.connect)
+    own_headers = {str(key): str(value) for key, value in spec.options.get("headers", {}).items()}
+    parameters: dict[str, Any] = {
+        "model": spec.model or "default",
+        "base_url": spec.base_url,
+        "api_key": SecretStr(spec.api_key or "not-needed"),
+        "max_retries": 0,
+        "stream_usage": True,
+        "stream_chunk_timeout": 0,
+        "timeout": timeout,
+        "temperature": spec.temperature,
+        "default_headers": {**(headers or {}), **own_headers} or None,
+        "extra_body": {**(extra_body or {}), **spec.options.get("extra_body", {})} or None,
+        "use_responses_api": api == "responses",
+        "http_async_client": openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not is_local(spec.base_url)),
+    }
+    if spec.max_output_tokens is not None:
+        # `max_completion_tokens`, which the client would send, is ignored by several local servers.
+        key = "max_output_tokens" if api == "responses" else "max_tokens"
+        parameters["extra_body"] = {**(parameters["extra_body"] or {}), key: spec.max_output_tokens}
+    return TolerantChatOpenAI(**{key: value for key, value in parameters.items() if value is not None})
+
+
+def is_local(url: str) -> bool:
+    """Whether an address is on this machine or in its private network: proxies of the environment are not for it."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or ("." not in host and ":" not in host):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.endswith((".local", ".lan", ".internal"))
+    return address.is_private or address.is_loopback
+
+
+def _thinking(spec: ModelSpec) -> dict[str, Any]:
+    if spec.thinking == "auto":
+        return {}
+    return {"chat_template_kwargs": {"enable_thinking": spec.thinking}}

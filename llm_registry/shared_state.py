@@ -1,0 +1,78 @@
+"""The small database that all runs of this user share: breakers of endpoints and places on them.
+
+Owns the file, one connection, and short write transactions. What the tables mean is in `breaker` and `slots`.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiosqlite
+from platformdirs import user_state_path
+
+from core.database import connect, create_tables
+
+STATE_DIR_VARIABLE = "ROLECALL_STATE_DIR"
+
+
+class SharedState:
+    """One connection to the shared database; its transactions run one after another."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        """Hold the write lock of the file: what is read inside stays true until it is written."""
+        async with self._lock:
+            await self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                await asyncio.shield(self._connection.rollback())
+                raise
+            await asyncio.shield(self._connection.commit())
+
+
+@asynccontextmanager
+async def open_shared_state(folder: Path | None = None) -> AsyncIterator[SharedState]:
+    """Open the shared database, making it on first use.
+
+    Args:
+        folder: Where it lives; `None` means `$ROLECALL_STATE_DIR`, else the user's state folder, else (when that
+            cannot be written) the temporary folder.
+    """
+    place = await asyncio.to_thread(_writable, folder)
+    async with connect(place / "endpoints.db") as connection:
+        # Losing the last second of this file to a power cut costs nothing.
+        await connection.execute("PRAGMA synchronous=NORMAL")
+        await create_tables(connection, _TABLES)
+        yield SharedState(connection)
+
+
+def _writable(folder: Path | None) -> Path:
+    named = os.environ.get(STATE_DIR_VARIABLE)
+    wanted = folder or (Path(named) if named else user_state_path("rolecall", appauthor=False))
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=wanted):
+            return wanted
+    except OSError:
+        fallback = Path(tempfile.gettempdir()) / f"rolecall-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+        fallback.mkdir(mode=0o700, exist_ok=True)
+        return fallback
+
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS breakers(
+    endpoint TEXT PRIMARY KEY, failures INTEGER NOT NULL, cool_s REAL NOT NULL, until REAL NOT NULL,
+    trial_until REAL NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS places(
+    ticket INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, holding INTEGER NOT NULL,
+    pid INTEGER NOT NULL, born REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS places_by_endpoint ON places(endpoint, ticket);
+"""
