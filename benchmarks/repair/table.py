@@ -1,0 +1,117 @@
+"""The table of a benchmark run: rows, ratios and failures, for a terminal and for the docs.
+
+Owns wording and counting; rows come from `run`.
+"""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from pydantic import BaseModel, ConfigDict
+
+BARS = {"mutated": 0.70, "handmade": 0.50}
+GOOD = ("restored", "correct")
+
+
+class Row(BaseModel):
+    """What became of one bug."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bug: str
+    kind: str
+    category: str
+    judgement: str
+    rank: int
+    """Place of the first right patch among those offered; 0 if there is none."""
+    patches: int
+    confidence: str
+    template: str
+    tried: int
+    elapsed_s: float
+    status: str
+    note: str
+    leftovers: tuple[str, ...]
+    diff: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def mended(self) -> bool:
+        return self.judgement in GOOD
+
+
+def ratios(rows: Sequence[Row]) -> list[str]:
+    """Return one sentence per kind of bug."""
+    lines = []
+    for kind, bar in BARS.items():
+        of = [row for row in rows if row.kind == kind]
+        if not of:
+            continue
+        mended = sum(row.mended for row in of)
+        exact = sum(row.judgement == "restored" for row in of)
+        plausible = sum(row.judgement in (*GOOD, "wrong", "unread") for row in of)
+        listed = sum(row.rank > 0 for row in of)
+        lines.append(
+            f"{kind}: {mended}/{len(of)} mended ({mended / len(of):.0%}, bar {bar:.0%}): {exact} restored, "
+            f"{mended - exact} correct by reading; {plausible} pass all tests, {listed} have a right patch "
+            f"among those listed; median {median(row.elapsed_s for row in of):.1f} s, "
+            f"longest {max(row.elapsed_s for row in of):.0f} s"
+        )
+    return [*lines, *_honesty(rows)]
+
+
+def _honesty(rows: Sequence[Row]) -> list[str]:
+    lines = []
+    for label in ("high", "low"):
+        of = [row for row in rows if row.confidence == label]
+        if of:
+            right = sum(row.mended for row in of)
+            lines.append(f"labelled {label}: {right}/{len(of)} right ({right / len(of):.0%})")
+    unread = sum(row.judgement == "unread" for row in rows)
+    if unread:
+        lines.append(f"not read yet, counted as failures: {unread}")
+    left = [f"{row.bug}: {', '.join(row.leftovers)}" for row in rows if row.leftovers]
+    lines.append(f"left something behind: {len(left)}" + "".join(f"\n  {line}" for line in left))
+    return lines
+
+
+def line(row: Row) -> str:
+    """Return a row for the terminal."""
+    return (
+        f"{row.bug:<46.46} {row.judgement:<11} {row.rank or '-':>4} {row.patches:>4} {row.confidence or '-':<5}"
+        f"{row.tried:>6} {row.elapsed_s:>6.1f} s  {row.template}"
+    )
+
+
+HEAD = f"{'bug':<46} {'judgement':<11} {'rank':>4} {'of':>4} {'label':<5}{'tried':>6} {'time':>8}  template"
+
+
+def markdown(rows: Sequence[Row], about: Iterable[str]) -> str:
+    """Return the page for the docs."""
+    parts = ["# Repair benchmark", "", *about, "", "## Result", ""]
+    parts += [f"- {text}" for text in ratios(rows)]
+    for kind in BARS:
+        parts += ["", f"## {kind.capitalize()} bugs", "", *_markdown_rows(r for r in rows if r.kind == kind)]
+    failures = [row for row in rows if not row.mended]
+    parts += ["", "## Failures", ""]
+    parts += [f"- `{row.bug}` ({row.category}): {_why(row)}" for row in failures]
+    return "\n".join(parts) + "\n"
+
+
+def _markdown_rows(rows: Iterable[Row]) -> list[str]:
+    head = ["| bug | category | judgement | right one at | label | tried | seconds |", "|---|---|---|---|---|---|---|"]
+    body = [
+        f"| `{row.bug}` | {row.category} | {row.judgement} | {f'{row.rank} of {row.patches}' if row.rank else '-'} | "
+        f"{row.confidence or '-'} | {row.tried} | {row.elapsed_s:.1f} |"
+        for row in rows
+    ]
+    return head + body
+
+
+def _why(row: Row) -> str:
+    if row.judgement == "none":
+        return f"no patch; {row.status}, {row.note or 'no reason given'}"
+    where = f"; a right one stands at place {row.rank}" if row.rank else ""
+    taken = [
+        text for text in row.diff.splitlines() if text.startswith(("+", "-")) and not text.startswith(("+++", "---"))
+    ]
+    return f"{row.judgement}: `{' ⏎ '.join(t.strip() for t in taken)}`{where}"

@@ -1,0 +1,1 @@
+"""The repair benchmark's corpus, judge and table."""

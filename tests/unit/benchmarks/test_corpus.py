@@ -1,0 +1,71 @@
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks.repair import corpus
+from benchmarks.repair.corpus import Bug
+from benchmarks.repair.ten import ten
+
+MANIFEST = corpus.load_manifest()
+HANDMADE = corpus.load_handmade()
+
+
+def a_bug(**changes: object) -> Bug:
+    values = {"id": "x", "kind": "mutated", "program": "p", "path": "a.py", "line": 2, "operator": "o"}
+    return Bug.model_validate({**values, "old": "b = 1", "new": "b = 2", **changes})
+
+
+def test_the_corpus_is_large_and_spread_enough() -> None:
+    per_package = Counter(bug.program for bug in MANIFEST.bugs)
+    assert len(MANIFEST.bugs) >= 44
+    assert len(per_package) >= 10
+    assert len(HANDMADE) >= 24
+
+
+def test_ids_name_one_bug_each() -> None:
+    ids = Counter(bug.id for bug in (*MANIFEST.bugs, *HANDMADE))
+    assert [name for name, count in ids.items() if count > 1] == []
+
+
+def test_the_manifest_holds_single_lines_and_no_other_code() -> None:
+    assert [bug.id for bug in MANIFEST.bugs if "\n" in bug.old + bug.new or bug.old == bug.new] == []
+
+
+def test_every_package_is_pinned_by_hash() -> None:
+    assert all(len(package.sha256) == 64 for package in MANIFEST.packages)
+    assert {bug.program for bug in MANIFEST.bugs} == {package.name for package in MANIFEST.packages}
+
+
+@pytest.mark.parametrize("bug", HANDMADE, ids=lambda bug: bug.id)
+def test_a_handmade_bug_goes_in_and_out_again(bug: Bug) -> None:
+    source = (corpus.HANDMADE / bug.program / bug.path).read_text("utf-8")
+    broken = bug.inject(source)
+    assert ast.dump(ast.parse(broken)) != ast.dump(ast.parse(source))
+    if bug.new:
+        assert bug.mend(broken) == source
+
+
+def test_a_bug_is_put_on_its_own_line() -> None:
+    assert a_bug().inject("b = 1\nb = 1\nb = 1\n") == "b = 1\nb = 2\nb = 1\n"
+
+
+def test_a_bug_that_does_not_fit_the_file_is_refused() -> None:
+    with pytest.raises(ValueError, match="line 2"):
+        a_bug().inject("b = 1\n\nb = 1\n")
+
+
+def test_a_handmade_snippet_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    program = tmp_path / "p"
+    program.mkdir()
+    (program / "a.py").write_text("x = 1\nx = 1\n", encoding="utf-8")
+    listing = '[{"name": "n", "category": "c", "path": "a.py", "old": "x = 1", "new": "x = 2"}]'
+    (program / "bugs.json").write_text(listing, encoding="utf-8")
+    with pytest.raises(ValueError, match="not exactly once"):
+        corpus.load_handmade(tmp_path)
+
+
+def test_the_ten_come_from_ten_packages() -> None:
+    assert len({bug.program for bug in ten(MANIFEST)}) == 10
+    assert ten(MANIFEST) == ten(MANIFEST)
