@@ -1,0 +1,93 @@
+"""The tools that run something: a command, the checks, git diff, the repair search."""
+
+import asyncio
+
+from langgraph.types import interrupt
+
+from core.artifacts import CheckRun
+from core.context import Context
+from tools.agent_tool import ToolCall, agent_tool
+from tools.outputs import OutputStore
+
+
+@agent_tool
+async def run_command(runtime: ToolCall, command: str, timeout_s: float | None = None) -> str:
+    """Run a shell command in the repository and give its output. Each call is a new shell in the top folder.
+
+    Args:
+        command: A line for the shell. No program that waits for input.
+        timeout_s: Seconds until it is killed.
+    """
+    context: Context = runtime.context
+    if not context.options.approve_all and not context.commands.allowed(command):
+        refusal = _refusal(interrupt(_question(command)))
+        if refusal is not None:
+            return refusal
+    done = await context.commands.run(command, timeout_s=timeout_s)
+    end = "timed out" if done.timed_out else f"exit code {done.exit_code}"
+    return f"{done.output.rstrip()}\n[{end}, {done.duration_s:.1f} s]".lstrip("\n")
+
+
+@agent_tool
+async def run_checks(runtime: ToolCall) -> str:
+    """Run the repository's own checks (its tests) and say which are green."""
+    context: Context = runtime.context
+    runs = await context.checks.run()
+    if not runs:
+        return "this repository has no checks that rolecall knows; run its tests with run_command"
+    return "\n\n".join(_check_text(run) for run in runs)
+
+
+@agent_tool
+async def git_diff(runtime: ToolCall, *, stat: bool = False) -> str:
+    """Show everything changed in this task so far, new files included.
+
+    Args:
+        stat: Only the names and the number of changed lines.
+    """
+    context: Context = runtime.context
+    text = await context.workspace.diff(stat=stat)
+    return await asyncio.to_thread(_store(context).keep, text) or "nothing is changed"
+
+
+@agent_tool
+async def repair_search(runtime: ToolCall, budget_s: float | None = None) -> str:
+    """Search for a small patch that makes failing Python tests pass, without any model. Changes nothing.
+
+    Answers JSON: status, and patches (best first) whose edits can be given to edit_file.
+
+    Args:
+        budget_s: Seconds it may take.
+    """
+    context: Context = runtime.context
+    most = context.settings.embedded.repair_budget_s
+    result = await context.repair.search(budget_s=min(budget_s or most, most))
+    return result.model_dump_json()
+
+
+def _question(command: str) -> dict[str, str]:
+    return {
+        "kind": "approve_command",
+        "command": command,
+        "text": f"May this command run in the worktree? {command}",
+    }
+
+
+def _refusal(answer: object) -> str | None:
+    """What the model is told when a person says no; `None` for yes."""
+    told = answer.get("text", "") if isinstance(answer, dict) else ""
+    given = answer.get("approved", False) if isinstance(answer, dict) else answer
+    if given is True or (isinstance(given, str) and given.strip().lower() in {"y", "yes", "true", "ok", "approve"}):
+        return None
+    words = told or (given if isinstance(given, str) and given.strip().lower() not in {"n", "no", "false"} else "")
+    reason = f" They say: {words}" if words else ""
+    return f"The user did not allow this command.{reason} Go on without it; do not try it in another form."
+
+
+def _check_text(run: CheckRun) -> str:
+    state = "timed out" if run.timed_out else ("green" if run.passed else f"RED, exit code {run.exit_code}")
+    return f"$ {run.command}\n{run.output.rstrip()}\n[{state}, {run.duration_s:.1f} s]"
+
+
+def _store(context: Context) -> OutputStore:
+    return OutputStore(context.workspace.run_dir, max_bytes=context.settings.sandbox.max_output_bytes)

@@ -1,0 +1,88 @@
+"""A pytest for interpreters that have none: pure-Python copies of rolecall's own, in a cache outside the repository.
+Owns the cache folders; which of them an interpreter needs is decided in `target_python`."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
+from platformdirs import user_cache_path
+
+_MODULES = {
+    "pytest": "pytest", "pluggy": "pluggy", "iniconfig": "iniconfig", "packaging": "packaging", "pygments": "pygments",
+}  # fmt: skip
+_BEFORE_3_11 = {"exceptiongroup": "exceptiongroup", "tomli": "tomli", "typing_extensions": "typing_extensions"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """What can be lent to one interpreter."""
+
+    folders: tuple[Path, ...]
+    version: str
+    problem: str = ""
+    """Why nothing can be lent; empty when something is."""
+
+
+def modules_for(version: tuple[int, int]) -> dict[str, str]:
+    """Modules pytest needs on a Python version, each with the distribution it comes from."""
+    return _MODULES | (_BEFORE_3_11 if version < (3, 11) else {})
+
+
+def lend(version: tuple[int, int], present: Sequence[str], *, cache: Path | None = None) -> Loan:
+    """Copy what an interpreter lacks of pytest; blocking, a second at most, nothing when it is there already.
+
+    Args:
+        version: The interpreter's major and minor version.
+        present: Modules the interpreter has, which then are not lent.
+        cache: Where copies go; the user's cache folder when `None`.
+    """
+    own = metadata.version("pytest")
+    folders = []
+    for module, distribution in modules_for(version).items():
+        if module in present:
+            continue
+        problem = _unfit(distribution, version)
+        if problem:
+            return Loan((), own, problem)
+        folders.append(_copy(distribution, (cache or user_cache_path("rolecall")) / "lent"))
+    return Loan(tuple(folders), own)
+
+
+def _unfit(distribution: str, version: tuple[int, int]) -> str:
+    try:
+        needs = metadata.metadata(distribution)["Requires-Python"] or ""
+    except metadata.PackageNotFoundError:
+        return f"rolecall has no {distribution} to lend to Python {version[0]}.{version[1]}"
+    if SpecifierSet(needs).contains(f"{version[0]}.{version[1]}.99"):
+        return ""
+    return f"{distribution} as rolecall has it needs Python {needs}"
+
+
+def _copy(distribution: str, cache: Path) -> Path:
+    installed = metadata.distribution(distribution)
+    target = cache / f"{distribution}-{installed.version}"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as folder:
+        made = Path(folder) / "lent"
+        for file in installed.files or ():
+            if file.suffix == ".py" and ".." not in file.parts:
+                place = made / file
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(str(installed.locate_file(file)), place)
+        _publish(made, target)
+    return target
+
+
+def _publish(made: Path, target: Path) -> None:
+    """Move a finished folder into place; whoever comes second keeps what the first one made."""
+    try:
+        made.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise

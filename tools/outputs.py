@@ -1,0 +1,76 @@
+"""Whole outputs of commands, kept in the run folder; a model sees head and tail. Owns the numbering and the cut."""
+
+import os
+from pathlib import Path
+
+FOLDER = "outputs"
+
+
+class OutputStore:
+    """Numbered files `outputs/NNN.txt` in the folder of a run."""
+
+    def __init__(self, run_dir: Path, *, max_bytes: int) -> None:
+        self._folder = run_dir / FOLDER
+        self._max = max_bytes
+
+    @property
+    def max_bytes(self) -> int:
+        """How much of an output is shown."""
+        return self._max
+
+    def create(self) -> tuple[int, str]:
+        """Make the next file.
+
+        Returns:
+            An open descriptor for writing, which the caller closes, and the path relative to the run folder.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        number = 1 + max((int(path.stem) for path in self._folder.glob("*.txt") if path.stem.isdigit()), default=0)
+        while True:
+            name = f"{number:03d}.txt"
+            try:
+                descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            except FileExistsError:
+                number += 1
+                continue
+            return descriptor, f"{FOLDER}/{name}"
+
+    def size(self, name: str) -> int:
+        """Bytes in a file of the store."""
+        return (self._folder.parent / name).stat().st_size
+
+    def excerpt(self, name: str) -> str:
+        """Head and tail of a file of the store, with a line between that says what is missing."""
+        path = self._folder.parent / name
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            if size <= self._max:
+                return _text(file.read())
+            head = file.read(self._max // 3)
+            file.seek(size - self._max * 2 // 3)
+            tail = file.read()
+        return _joined(head, tail, size, name)
+
+    def keep(self, text: str) -> str:
+        """Cut a text that is too long, keeping the whole of it in a file; a short one comes back as it is."""
+        data = text.encode("utf-8", "replace")
+        if len(data) <= self._max:
+            return text
+        descriptor, name = self.create()
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        return self.excerpt(name)
+
+
+def _joined(head: bytes, tail: bytes, size: int, name: str) -> str:
+    first, last = head[: head.rfind(b"\n") + 1] or head, tail[tail.find(b"\n") + 1 :] or tail
+    missing = size - len(first) - len(last)
+    note = f"… {missing} bytes left out; whole text in {name} (read_file can page it) …"
+    return f"{_text(first)}\n{note}\n{_text(last)}"
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").replace("\r\n", "\n")

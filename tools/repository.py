@@ -1,0 +1,80 @@
+"""Whether a folder belongs to a repository rolecall can work in, said in one sentence when it does not. Owns the
+line in `.git/info/exclude` and no other file."""
+
+import asyncio
+from pathlib import Path
+
+from core.errors import RepositoryError
+from tools.git import Git
+
+_EXCLUDED = "/.rolecall/"
+_FIRST_COMMIT = "git add -A && git commit -m 'First commit'"
+
+
+async def find_top(folder: Path) -> Path:
+    """The top of the working tree around a folder, symlinks resolved.
+
+    Raises:
+        RepositoryError: Not a folder, no git, no repository, bare, inside `.git`, without a commit, or unmerged.
+    """
+    folder = await asyncio.to_thread(_resolved, folder)
+    git = Git(folder)
+    found = await git.try_run("rev-parse", "--is-bare-repository", "--is-inside-git-dir")
+    if found.code != 0:
+        raise _no_repository(folder, found.reason)
+    bare, inside = (word == "true" for word in found.out.split())
+    if bare:
+        raise RepositoryError(
+            f"{folder} is a bare repository, which has no files to work on",
+            hint=f"clone it (`git clone {folder} work`) and give the clone with --repo",
+        )
+    if inside:
+        raise RepositoryError(f"{folder} is inside a .git folder", hint="give the folder of the working tree")
+    top = Path(await git.run("rev-parse", "--show-toplevel"))
+    await _require_clean_base(Git(top))
+    return top
+
+
+async def exclude_rolecall(git: Git) -> None:
+    """List `.rolecall/` in the repository's own exclude file, once; never in the user's .gitignore."""
+    path = git.folder / await git.run("rev-parse", "--git-path", "info/exclude")
+    await asyncio.to_thread(_append_line, path, _EXCLUDED)
+
+
+async def _require_clean_base(git: Git) -> None:
+    if await git.resolve("HEAD^{commit}") is None:
+        raise RepositoryError(
+            f"{git.folder} has no commit yet, and rolecall works on a branch of one",
+            hint=f"make a first commit: {_FIRST_COMMIT}",
+        )
+    if await git.names("ls-files", "--unmerged", "-z"):
+        raise RepositoryError(
+            f"{git.folder} is in the middle of a merge with conflicts",
+            hint="solve the conflicts and commit, or take the merge back with `git merge --abort`",
+        )
+
+
+def _no_repository(folder: Path, reason: str) -> RepositoryError:
+    if "dubious ownership" in reason or "safe.directory" in reason:
+        return RepositoryError(
+            f"git does not trust {folder}, since it belongs to another user",
+            hint=f"if you trust it: git config --global --add safe.directory {folder}",
+        )
+    if "not a git repository" not in reason:
+        return RepositoryError(f"git cannot read {folder}: {reason}")
+    return RepositoryError(
+        f"{folder} is not a git repository", hint=f"make it one: cd {folder} && git init && {_FIRST_COMMIT}"
+    )
+
+
+def _resolved(folder: Path) -> Path:
+    return folder.expanduser().resolve()
+
+
+def _append_line(path: Path, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+    if line not in text.splitlines():
+        gap = "" if not text or text.endswith("\n") else "\n"
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{gap}{line}\n")

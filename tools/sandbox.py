@@ -1,0 +1,146 @@
+"""Where commands run: in bubblewrap where it works, else on the host under limits. Owns the choice and the start
+of processes; what a command may be is decided in `allow_list`, how its output is kept in `commands`."""
+
+import asyncio
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from core.errors import ConfigError
+from core.settings import SandboxSettings
+from tools.bubblewrap import Bubblewrap
+from tools.environment import user_environment
+from tools.processes import limited
+
+_PROBE_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders a sandbox has to know."""
+
+    root: Path
+    """The worktree: the only place of the repository that commands may write."""
+    repo: Path
+    """The user's checkout: read only."""
+    readable: tuple[Path, ...] = ()
+    """More folders that must stay readable: the repository's interpreter, lent packages."""
+
+
+class Wrapper(Protocol):
+    """A way to run a program with fewer rights."""
+
+    @property
+    def policy(self) -> str:
+        """What it does, in one sentence."""
+
+    def wrap(self, argv: list[str], cwd: Path) -> list[str]:
+        """The command line that runs another command line inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPolicy:
+    """No walls: a process group of its own, limits, a clean environment."""
+
+    reason: str
+    memory_mb: int
+
+    @property
+    def policy(self) -> str:
+        """What it does, in one sentence."""
+        return (
+            f"commands run on the host without isolation ({self.reason}): own process group, time and output limits, "
+            f"{self.memory_mb} MB of memory per process, no secrets in the environment"
+        )
+
+    def wrap(self, argv: list[str], cwd: Path) -> list[str]:
+        """Give the command line back as it is."""
+        return argv
+
+
+class Sandbox:
+    """Starts programs under one policy."""
+
+    def __init__(self, wrapper: Wrapper, places: Places, settings: SandboxSettings) -> None:
+        self._wrapper = wrapper
+        self._places = places
+        self._settings = settings
+
+    @property
+    def policy(self) -> str:
+        """What the sandbox does, in one sentence for the report."""
+        return self._wrapper.policy
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        *,
+        stdout: int = asyncio.subprocess.PIPE,
+        stderr: int = asyncio.subprocess.PIPE,
+    ) -> asyncio.subprocess.Process:
+        """Start a program as the leader of a new process group; whoever starts it ends it.
+
+        Args:
+            argv: Program and arguments.
+            cwd: Working folder; the worktree when `None`.
+            env: The whole environment; the user's without secrets when `None`.
+            stdout: As in `asyncio.create_subprocess_exec`.
+            stderr: Likewise.
+
+        Raises:
+            OSError: The program cannot be started.
+        """
+        folder = self._places.root if cwd is None else cwd
+        command = self._wrapper.wrap(limited(list(argv), memory_mb=self._settings.memory_mb), folder)
+        return await asyncio.create_subprocess_exec(
+            *command, cwd=folder, env=dict(user_environment() if env is None else env),
+            stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
+        )  # fmt: skip
+
+
+async def open_sandbox(settings: SandboxSettings, places: Places) -> Sandbox:
+    """Choose the strongest policy that works here; bubblewrap is tried by running it once.
+
+    Raises:
+        ConfigError: `sandbox.mode` asks for bubblewrap and it does not work here.
+    """
+    if settings.mode == "host":
+        return Sandbox(HostPolicy('sandbox.mode is "host"', settings.memory_mb), places, settings)
+    program = shutil.which("bwrap")
+    if program is None:
+        problem = "bubblewrap is not installed"
+    else:
+        walls = Bubblewrap(program, places.root, places.repo, places.readable, network=settings.network)
+        problem = await _probe(walls, places.root)
+        if not problem:
+            return Sandbox(walls, places, settings)
+    if settings.mode == "bubblewrap":
+        raise ConfigError(
+            f'sandbox.mode is "bubblewrap", but {problem}',
+            hint='install bubblewrap, allow user namespaces, or set sandbox.mode to "auto"',
+        )
+    return Sandbox(HostPolicy(problem, settings.memory_mb), places, settings)
+
+
+async def _probe(walls: Bubblewrap, root: Path) -> str:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *walls.wrap(["/bin/sh", "-c", "test -w ."], root), cwd=root, env=user_environment(),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            _, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return "bubblewrap does not answer"
+    except OSError as error:
+        return f"bubblewrap cannot be started: {error.strerror}"
+    if process.returncode == 0:
+        return ""
+    lines = err.decode("utf-8", "replace").strip().splitlines()
+    return f"bubblewrap does not work here: {lines[-1] if lines else process.returncode}"

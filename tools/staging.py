@@ -1,0 +1,42 @@
+"""How the files of a working tree become a git tree, new files included. Owns what counts as a file worth
+keeping; touches only the index file it is given."""
+
+from pathlib import Path
+
+from tools.git import Git
+
+JUNK = (
+    "/.rolecall/", "__pycache__/", "*.pyc", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".tox/", ".nox/",
+    ".hypothesis/", ".coverage", ".venv/", "node_modules/", "*.egg-info/",
+)  # fmt: skip
+"""What runs leave behind; a repository without a .gitignore would get it into its commits otherwise."""
+
+
+async def new_files(git: Git, *, index: Path | None = None) -> list[str]:
+    """Files neither tracked, ignored, nor left behind by runs. Nested repositories are left out."""
+    excludes = [part for pattern in JUNK for part in ("-x", pattern)]
+    listed = await git.names("ls-files", "--others", "--exclude-standard", *excludes, "-z", index=index)
+    return [name for name in listed if not name.endswith("/")]
+
+
+async def stage_all(git: Git, *, index: Path | None = None) -> str:
+    """Bring an index to the present content of the working tree.
+
+    Returns:
+        The id of the tree.
+
+    Raises:
+        RepositoryError: A file cannot be read, or the index is unmerged.
+    """
+    await git.run("add", "--update", index=index)
+    names = await new_files(git, index=index)
+    if names:
+        await git.run("update-index", "--add", "-z", "--stdin", stdin="\0".join(names) + "\0", index=index)
+    return await git.run("write-tree", index=index)
+
+
+async def tracked_and_new(git: Git) -> list[str]:
+    """The files of the working tree as a developer sees them, sorted."""
+    tracked = set(await git.names("ls-files", "--cached", "-z"))
+    gone = set(await git.names("ls-files", "--deleted", "-z"))
+    return sorted((tracked - gone) | set(await new_files(git)))

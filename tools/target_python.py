@@ -1,0 +1,178 @@
+"""The interpreter of the target repository and the environment it runs the worktree's code with. Owns the search
+for it; never gives the target rolecall's own interpreter environment."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import ConfigError
+from tools.environment import in_own_venv, user_environment
+from tools.lent_pytest import lend, modules_for
+
+_PROBE_TIMEOUT_S = 30
+_PROBE = """
+import sys
+sys.path[:] = [entry for entry in sys.path if entry]
+import importlib.util, json
+def there(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+maps = [getattr(sys.modules.get(getattr(f, "__module__", "")), "MAPPING", {}) for f in sys.meta_path]
+names = sys.argv[1].split(",")
+json.dump({"python": sys.executable, "version": list(sys.version_info[:2]),
+           "prefix": sys.prefix, "base": sys.base_prefix,
+           "present": [n for n in names if there(n)], "path": sys.path,
+           "mapped": [p for m in maps if isinstance(m, dict) for p in m.values()]}, sys.stdout)
+"""
+"""Run by the target, so it is plain Python of any version. The repository, where it runs since version managers
+look there, must not shadow the standard library. MAPPING is where setuptools keeps editable packages."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPython:
+    """An interpreter that runs the repository's code."""
+
+    python: str
+    env: dict[str, str] = field(default_factory=dict)
+    """The whole environment: the user's, without secrets, with the worktree's code first."""
+    lent_pytest: bool = False
+    has_pytest: bool = False
+    """With or without a loan."""
+    note: str = ""
+    """What a person should know about the choice; empty when there is nothing to say."""
+    readable: tuple[Path, ...] = ()
+    """Folders a sandbox must leave readable for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Probed:
+    python: str
+    version: tuple[int, int]
+    present: tuple[str, ...]
+    prefixes: tuple[Path, ...]
+    editable: tuple[Path, ...]
+
+
+async def find_target_python(repo: Path, root: Path, configured: str = "") -> TargetPython:
+    """Choose the interpreter of a repository: configured, its own venv, the active one, conda, the PATH.
+
+    Args:
+        repo: The user's checkout, where an ignored venv lies.
+        root: The worktree, whose code must win over what is installed.
+        configured: The setting `checks.python`; a relative path starts at the checkout.
+
+    Raises:
+        ConfigError: The configured interpreter does not run.
+    """
+    if configured:
+        python = shutil.which(configured) or str(repo / configured)
+        probed = await _probe(python, repo)
+        if probed is None:
+            raise ConfigError(
+                f"checks.python names {configured}, which does not run",
+                hint="give the path of a Python interpreter, or leave checks.python empty",
+            )
+        return await _settle(probed, repo, root, "")
+    broken: list[str] = []
+    for python in _candidates(repo):
+        probed = await _probe(python, repo)
+        if probed is not None:
+            note = f"{broken[0]} does not run; rolecall took {python}" if broken else ""
+            return await _settle(probed, repo, root, note)
+        broken.append(python)
+    return TargetPython("python3", user_environment(), note="no Python interpreter was found for the repository")
+
+
+def _candidates(repo: Path) -> Iterator[str]:
+    environ = user_environment()
+    for name in (".venv", "venv", "env"):
+        yield from _in_prefix(repo / name)
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        if environ.get(variable):
+            yield from _in_prefix(Path(environ[variable]))
+    for name in ("python3", "python"):
+        found = shutil.which(name, path=environ["PATH"])
+        if found:
+            yield found
+    # Last: the interpreter our venv was made from, which knows nothing of the venv.
+    yield from _in_prefix(Path(sys.base_prefix))
+
+
+def _in_prefix(prefix: Path) -> Iterator[str]:
+    for name in ("bin/python", "bin/python3", "Scripts/python.exe"):
+        if (prefix / name).is_symlink() or (prefix / name).exists():
+            yield str(prefix / name)
+            return
+
+
+async def _probe(python: str, repo: Path) -> _Probed | None:
+    """What an interpreter is and has; `None` when it does not run."""
+    names = ",".join(modules_for((3, 0)))
+    try:
+        process = await asyncio.create_subprocess_exec(
+            python, "-c", _PROBE, names, cwd=repo, env=user_environment(),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError:
+        return None
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            out, _ = await process.communicate()
+        told = json.loads(out)
+    except (TimeoutError, ValueError):
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        return None
+    prefix = Path(told["prefix"])
+    places = [Path(path) for path in (*told["path"], *(str(Path(path).parent) for path in told["mapped"])) if path]
+    return _Probed(
+        python=told["python"] or python, version=(told["version"][0], told["version"][1]),
+        present=tuple(told["present"]), prefixes=(prefix, Path(told["base"])),
+        editable=tuple(path for path in places if path.is_relative_to(repo) and not path.is_relative_to(prefix)),
+    )  # fmt: skip
+
+
+async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetPython:
+    env = user_environment()
+    paths = [str(path) for path in _code_of(root, repo, probed)]
+    given = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    paths += [str(_moved(Path(entry), repo, root)) for entry in given]
+    has_pytest, lent = "pytest" in probed.present, False
+    notes = [note] if note else []
+    readable = [prefix for prefix in probed.prefixes if prefix != Path("/usr")]
+    if not has_pytest:
+        loan = await asyncio.to_thread(lend, probed.version, probed.present)
+        lent = has_pytest = not loan.problem
+        paths += [str(folder) for folder in loan.folders]
+        readable += loan.folders
+        told = f"so rolecall lent its own copy {loan.version}" if lent else f"and {loan.problem}"
+        notes.append(f"the repository's python ({probed.python}) has no pytest, {told}")
+    env |= {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONDONTWRITEBYTECODE": "1"}
+    prefix = probed.prefixes[0]
+    if probed.prefixes[0] != probed.prefixes[1] and not (in_own_venv() and prefix == Path(sys.prefix)):
+        env["VIRTUAL_ENV"] = str(prefix)
+    return TargetPython(probed.python, env, lent, has_pytest, "; ".join(notes), tuple(dict.fromkeys(readable)))
+
+
+def _code_of(root: Path, repo: Path, probed: _Probed) -> Iterator[Path]:
+    """Where the worktree's importable code begins: it must come before what an editable install points to."""
+    if (root / "src").is_dir():
+        yield root / "src"
+    yield root
+    for place in probed.editable:
+        yield _moved(place, repo, root)
+
+
+def _moved(path: Path, repo: Path, root: Path) -> Path:
+    """The same place in the worktree, for a path inside the user's checkout."""
+    if path.is_relative_to(root) or not path.is_relative_to(repo):
+        return path
+    return root / path.relative_to(repo)

@@ -1,0 +1,119 @@
+"""Text files as they are on disk: encoding, byte order mark, line ends and mode survive a change. Blocking; knows
+nothing of worktrees."""
+
+import os
+import re
+import stat
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.errors import ToolError
+
+MAX_BYTES = 10_000_000
+_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """The text of a file with what is needed to write it back. Uniform CRLF line ends are shown as LF."""
+
+    text: str
+    encoding: str = "utf-8"
+    crlf: bool = False
+
+    def with_text(self, text: str) -> "TextFile":
+        """The same file with another text."""
+        return replace(self, text=text)
+
+    def data(self) -> bytes:
+        """The bytes on disk.
+
+        Raises:
+            ToolError: The text holds a character the file's encoding has not.
+        """
+        text = self.text.replace("\r\n", "\n").replace("\n", "\r\n") if self.crlf else self.text
+        try:
+            return text.encode(self.encoding)
+        except UnicodeEncodeError as error:
+            raise ToolError(
+                f"the file is in {self.encoding}, which has no {text[error.start]!r}",
+                hint="use characters of that encoding, or an escape such as \\u2026 where the language has them",
+            ) from error
+
+
+def read_text(path: Path, shown: str) -> TextFile:
+    """Read a text file.
+
+    Args:
+        path: The file.
+        shown: Its name in messages.
+
+    Raises:
+        ToolError: It is missing, a folder, binary, or over 10 MB.
+    """
+    if path.is_dir():
+        raise ToolError(f"{shown} is a folder", hint="use list_files to see what is in it")
+    if not path.is_file():
+        raise ToolError(f"there is no file {shown}", hint="use list_files or search_text to find its name")
+    if path.stat().st_size > MAX_BYTES:
+        raise ToolError(
+            f"{shown} has {path.stat().st_size} bytes, too many to read here", hint="use search_text or run_command"
+        )
+    return decode(path.read_bytes(), shown)
+
+
+def decode(data: bytes, shown: str) -> TextFile:
+    """Turn bytes into text without loss.
+
+    Raises:
+        ToolError: The bytes are no text.
+    """
+    encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "")
+    if not encoding and b"\0" in data[:8192]:
+        raise ToolError(f"{shown} is a binary file", hint="only text files can be read and changed")
+    text = ""
+    for name in (encoding,) if encoding else ("utf-8", *_declared(data), "latin-1"):
+        try:
+            text, encoding = data.decode(name), name
+            break
+        except (UnicodeDecodeError, LookupError):
+            continue
+    else:
+        raise ToolError(f"{shown} is not valid {encoding}", hint="it may be damaged or binary")
+    lines = text.count("\n")
+    crlf = lines > 0 and text.count("\r\n") == lines
+    return TextFile(text.replace("\r\n", "\n") if crlf else text, encoding, crlf)
+
+
+def write_text(path: Path, file: TextFile) -> None:
+    """Replace a file in one step, keeping its mode; folders on the way are made.
+
+    Raises:
+        ToolError: The text does not fit the encoding, or the place cannot be written.
+    """
+    data = file.data()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".rolecall-")
+    except OSError as error:
+        raise ToolError(f"{path.name} cannot be written: {error.strerror}", hint="choose another place") from error
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            target.write(data)
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise ToolError(f"{path.name} cannot be written: {error.strerror}", hint="choose another place") from error
+
+
+def _declared(data: bytes) -> tuple[str, ...]:
+    """The encoding a Python source declares in its first two lines."""
+    for line in data.split(b"\n", 2)[:2]:
+        found = _COOKIE.match(line)
+        if found:
+            return (found.group(1).decode("ascii", "replace"),)
+    return ()

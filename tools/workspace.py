@@ -1,0 +1,236 @@
+"""The git worktree in which a thread works. Owns its branch, its base and its snapshots; the user's checkout,
+index, stashes and other refs are read and never written. Bringing the work home is in `apply`."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from core.errors import RepositoryError
+from tools.git import Git
+from tools.listing import fold
+from tools.repository import exclude_rolecall, find_top
+from tools.staging import stage_all, tracked_and_new
+from tools.submodules import fill_submodules
+
+_DIFF = ("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+
+
+class GitWorkspace:
+    """A worktree on branch `rolecall/<short-id>`.
+
+    The base of the thread is kept in `refs/rolecall/<short-id>/base`, so a diff shows the thread's work only,
+    whatever the user had uncommitted when it began.
+    """
+
+    def __init__(self, repo: Path, thread_id: str) -> None:
+        self._repo = repo
+        self._short = short_id(thread_id)
+        self._run_dir = repo / ".rolecall" / "runs" / thread_id
+        self._root = repo / ".rolecall" / "worktrees" / self._short
+        self._user = Git(repo)
+        self._git = Git(self._root)
+        self._lock = asyncio.Lock()
+        self.warnings: tuple[str, ...] = ()
+        """What a person should know about this repository, one sentence each."""
+
+    @classmethod
+    async def open(cls, repo: Path, thread_id: str) -> "GitWorkspace":
+        """Find the repository around a folder; makes nothing yet.
+
+        Raises:
+            RepositoryError: There is no git, no repository, no working tree or no commit.
+        """
+        return cls(await find_top(repo), thread_id)
+
+    @property
+    def root(self) -> Path:
+        """The worktree."""
+        return self._root
+
+    @property
+    def repo(self) -> Path:
+        """The user's checkout."""
+        return self._repo
+
+    @property
+    def branch(self) -> str:
+        """`rolecall/<short-id>`."""
+        return f"rolecall/{self._short}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Where events, report, diff and whole outputs are kept."""
+        return self._run_dir
+
+    async def prepare(self) -> None:
+        """Make worktree and branch from the user's HEAD plus uncommitted changes; does nothing when they are there.
+
+        Safe after a kill at any moment: each step is there or is made again.
+
+        Raises:
+            RepositoryError: The repository cannot be worked in.
+        """
+        await asyncio.to_thread(self._run_dir.mkdir, parents=True, exist_ok=True)
+        await exclude_rolecall(self._user)
+        base = await self._user.resolve(f"{self._base_ref}^{{commit}}")
+        if base is None:
+            base = await self._capture_base()
+            await self._user.run("update-ref", self._base_ref, base)
+        if await self._user.resolve(self._branch_ref) is None:
+            await self._user.run("update-ref", self._branch_ref, base)
+        if not await self._is_ready():
+            await self._make_worktree()
+
+    async def commit(self, message: str) -> str | None:
+        """Commit all changes; `None` when there are none. Runs no hook."""
+        async with self._lock:
+            head = await self._git.run("rev-parse", self._branch_ref)
+            tree = await stage_all(self._git)
+            if tree == await self._git.run("rev-parse", f"{head}^{{tree}}"):
+                return None
+            made = await self._git.commit_tree(tree, message, head)
+            await self._git.run("update-ref", "-m", "rolecall", self._branch_ref, made, head)
+            return made
+
+    async def diff(self, *, stat: bool = False) -> str:
+        """Everything the thread changed since its base, committed or not, new files included."""
+        return await self._diff_with("--stat=100") if stat else await self._diff_with()
+
+    async def patch(self) -> str:
+        """The same as `git apply` takes it, binary files included."""
+        return await self._diff_with("--binary", "--full-index", "--no-renames")
+
+    async def changed_files(self) -> tuple[str, ...]:
+        """Paths changed since the base, relative and sorted."""
+        out = await self._diff_with("--name-only", "--no-renames", "-z")
+        return tuple(sorted(name for name in out.split("\0") if name))
+
+    async def snapshot(self) -> str:
+        """Git tree of the worktree as it is now, untracked files included; touches no index.
+
+        The tree is kept from garbage collection as long as the thread is.
+        """
+        async with self._lock:
+            tree = await self._tree_now()
+            await self._keep(tree)
+            return tree
+
+    async def listing(self, *, limit: int = 200) -> str:
+        """The tracked and new files, one per line, large folders folded."""
+        return fold(await tracked_and_new(self._git), limit)
+
+    async def restore(self, tree: str) -> None:
+        """Bring the files of the worktree to a snapshot; ignored files stay. The branch does not move.
+
+        Raises:
+            RepositoryError: The snapshot is unknown.
+        """
+        if await self._git.resolve(f"{tree}^{{tree}}") is None:
+            raise RepositoryError(f"the snapshot {tree[:12]} is no longer in the repository")
+        async with self._lock:
+            await self._keep(await stage_all(self._git))
+            await self._git.run("read-tree", "--reset", "-u", tree)
+
+    async def discard(self) -> None:
+        """Bring the worktree back to the last commit of the branch; a snapshot of what was there is kept."""
+        await self.restore(await self._git.run("rev-parse", f"{self._branch_ref}^{{tree}}"))
+
+    async def remove(self) -> None:
+        """Remove worktree, branch, base and snapshots; the run folder stays."""
+        await self._drop_worktree()
+        for ref in (self._branch_ref, self._base_ref, self._snapshots_ref):
+            await self._user.try_run("update-ref", "-d", ref)
+
+    async def base(self) -> str:
+        """The commit the thread started from.
+
+        Raises:
+            RepositoryError: The thread has no base in this repository.
+        """
+        found = await self._user.resolve(f"{self._base_ref}^{{commit}}")
+        if found is None:
+            raise RepositoryError(
+                f"this repository holds no work of the thread {self._short}",
+                hint="`rolecall threads list` shows the threads of this repository",
+            )
+        return found
+
+    @property
+    def _branch_ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+    @property
+    def _base_ref(self) -> str:
+        return f"refs/rolecall/{self._short}/base"
+
+    @property
+    def _snapshots_ref(self) -> str:
+        return f"refs/rolecall/{self._short}/snapshots"
+
+    @property
+    def _ready_mark(self) -> Path:
+        return self._run_dir / "worktree-ready"
+
+    async def _capture_base(self) -> str:
+        head = await self._user.run("rev-parse", "HEAD^{commit}")
+        async with self._scratch_index(self._user) as index:
+            tree = await stage_all(self._user, index=index)
+        if tree == await self._user.run("rev-parse", f"{head}^{{tree}}"):
+            return head
+        return await self._user.commit_tree(tree, "Uncommitted changes when rolecall began", head)
+
+    async def _is_ready(self) -> bool:
+        if not self._ready_mark.is_file() or not (self._root / ".git").is_file():
+            return False
+        inside = await self._git.try_run("rev-parse", "--show-toplevel")
+        return inside.code == 0 and Path(inside.out.strip()) == self._root
+
+    async def _make_worktree(self) -> None:
+        await self._drop_worktree()
+        await self._user.run("worktree", "add", "--force", "--quiet", str(self._root), self.branch)
+        self.warnings = await fill_submodules(self._user, self._repo, self._root)
+        await asyncio.to_thread(self._ready_mark.touch)
+
+    async def _drop_worktree(self) -> None:
+        await asyncio.to_thread(self._ready_mark.unlink, missing_ok=True)
+        # Twice forced: a worktree whose making was killed is still locked.
+        await self._user.try_run("worktree", "remove", "--force", "--force", str(self._root))
+        if self._root.exists():
+            await asyncio.to_thread(shutil.rmtree, self._root)
+        # Its registration survives when the folder was half made or deleted by hand.
+        await self._user.try_run("worktree", "unlock", str(self._root))
+        await self._user.try_run("worktree", "remove", "--force", "--force", str(self._root))
+
+    async def _diff_with(self, *options: str) -> str:
+        base = await self.base()
+        tree = await self._tree_now() if await self._is_ready() else self._branch_ref
+        return await self._user.run("diff", *_DIFF, *options, base, tree, "--")
+
+    async def _tree_now(self) -> str:
+        async with self._scratch_index(self._git) as index:
+            return await stage_all(self._git, index=index)
+
+    async def _keep(self, tree: str) -> None:
+        last = await self._git.resolve(self._snapshots_ref)
+        if last is not None and await self._git.resolve(f"{last}^{{tree}}") == tree:
+            return
+        kept = await self._git.commit_tree(tree, "snapshot", *([last] if last else []))
+        await self._git.run("update-ref", self._snapshots_ref, kept)
+
+    @asynccontextmanager
+    async def _scratch_index(self, git: Git) -> AsyncIterator[Path]:
+        """A copy of an index, so that staging is quick and the index itself stays as it is."""
+        source = git.folder / await git.run("rev-parse", "--git-path", "index")
+        with tempfile.TemporaryDirectory(prefix="rolecall-index-", ignore_cleanup_errors=True) as folder:
+            index = Path(folder) / "index"
+            if source.is_file():
+                await asyncio.to_thread(shutil.copy2, source, index)
+            yield index
+
+
+def short_id(thread_id: str) -> str:
+    """The first eight hexadecimal digits of a thread's UUID."""
+    return thread_id.replace("-", "")[:8].lower()
