@@ -1,0 +1,207 @@
+"""Runs one search in its own process and reads its answer.
+
+Owns the process: start, events, time limit, and the end of everything it started. It does not
+search; the program under `worker/` does, inside the interpreter of the program under repair.
+"""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+import tokenize
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tools.repair.patches import apply_spans, exact_edit, unified_diff
+from tools.repair.result import (
+    Disagreement,
+    Patch,
+    RepairEvent,
+    RepairResult,
+    SuspiciousLine,
+)
+
+Spawn = Callable[[Sequence[str], Path, Mapping[str, str]], Awaitable[asyncio.subprocess.Process]]
+START_SCRIPT = Path(__file__).with_name("worker") / "start_search.py"
+GRACE_S = 8.0
+LINE_LIMIT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RepairRequest:
+    """What to repair: a directory, the interpreter that runs its tests, and a budget in seconds."""
+
+    root: Path
+    python: str
+    env: Mapping[str, str]
+    test_args: tuple[str, ...] = ()
+    budget_s: float = 60.0
+    workers: int = 0
+    """Parallel tries; 0 means one per core."""
+    seed: int = 0
+
+
+async def search_repair(
+    request: RepairRequest,
+    *,
+    on_event: Callable[[RepairEvent], None] | None = None,
+    spawn: Spawn | None = None,
+) -> RepairResult:
+    """Search for patches; the directory is never written.
+
+    Args:
+        request: What to repair and within which budget.
+        on_event: Called with each event of the search as it comes.
+        spawn: Starts the process (argv, cwd, env) with pipes on stdin and stdout; a caller may
+            wrap the command in a sandbox. Default: a plain subprocess in its own session.
+
+    Returns:
+        The patches that pass the tests, best first, and the suspicious lines.
+    """
+    started = time.monotonic()
+    temp = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="rolecall-repair-"))
+    try:
+        return await _search(request, temp, started, on_event, spawn or _spawn)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, temp, ignore_errors=True)
+
+
+async def _search(
+    request: RepairRequest,
+    temp: Path,
+    started: float,
+    on_event: Callable[[RepairEvent], None] | None,
+    spawn: Spawn,
+) -> RepairResult:
+    argv = [request.python, "-B", str(START_SCRIPT)]
+    process = await spawn(argv, request.root, _environment(request, temp))
+    try:
+        answer: dict[str, Any] | None = None
+        stop_reason = "the search process ended without an answer"
+        try:
+            async with asyncio.timeout(request.budget_s + GRACE_S):
+                await _ask(process, request, temp)
+                answer = await _read(process, on_event)
+        except TimeoutError:
+            stop_reason = "the search did not end within its budget and was stopped"
+    finally:
+        await _end(process)
+    if answer is None:
+        elapsed = time.monotonic() - started
+        return RepairResult(status="interrupted", elapsed_s=elapsed, stop_reason=stop_reason)
+    return await asyncio.to_thread(_result, request.root, answer)
+
+
+def _environment(request: RepairRequest, temp: Path) -> dict[str, str]:
+    return {
+        **request.env,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": str(request.seed),
+        "TMPDIR": str(temp),
+    }
+
+
+async def _spawn(
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=cwd,
+        env=dict(env),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+        limit=LINE_LIMIT,
+    )
+
+
+async def _ask(process: asyncio.subprocess.Process, request: RepairRequest, temp: Path) -> None:
+    assert process.stdin is not None
+    text = json.dumps(
+        {
+            "root": str(request.root),
+            "test_args": list(request.test_args),
+            "budget_s": request.budget_s,
+            "workers": request.workers,
+            "temp": str(temp),
+        }
+    )
+    process.stdin.write(text.encode())
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _read(
+    process: asyncio.subprocess.Process, on_event: Callable[[RepairEvent], None] | None
+) -> dict[str, Any] | None:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        fields = json.loads(line)
+        kind = fields.pop("event")
+        if kind == "result":
+            answer: dict[str, Any] = fields["result"]
+            return answer
+        if on_event is not None:
+            on_event(RepairEvent(kind=kind, fields=fields))
+    return None
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill whatever the search started, even tests that moved to groups of their own."""
+    members = await asyncio.to_thread(_family, process.pid)
+    for member in members:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    await asyncio.shield(process.wait())
+    await asyncio.to_thread(psutil.wait_procs, members, 2.0)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """The descendants of a process and the other members of its session."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        found = {member.pid: member for member in psutil.Process(pid).children(recursive=True)}
+        return list(found.values())
+    return []
+
+
+def _result(root: Path, answer: dict[str, Any]) -> RepairResult:
+    disagreement = answer["disagreement"]
+    return RepairResult(
+        status=answer["status"],
+        patches=tuple(_patch(root, raw) for raw in answer["patches"]),
+        suspicious=tuple(SuspiciousLine(**raw) for raw in answer["suspicious"]),
+        disagreement=Disagreement(**disagreement) if disagreement else None,
+        tried=answer["tried"],
+        elapsed_s=answer["elapsed_s"],
+        failing=tuple(answer["failing"]),
+        passing=answer["passing"],
+        stop_reason=answer["stop_reason"],
+    )
+
+
+def _patch(root: Path, raw: dict[str, Any]) -> Patch:
+    fields = dict(raw)
+    path = fields.pop("path")
+    spans = [(start, end, new) for start, end, new in fields.pop("edits")]
+    before = _read_source(root / path)
+    after = apply_spans(before, spans)
+    edit = exact_edit(path, before, after)
+    return Patch(diff=unified_diff(path, before, after), edits=(edit,), **fields)
+
+
+def _read_source(path: Path) -> str:
+    """The text with its own line ends, decoded as the interpreter does."""
+    with path.open("rb") as file:
+        encoding, _ = tokenize.detect_encoding(file.readline)
+    return path.read_bytes().decode(encoding)

@@ -1,0 +1,86 @@
+"""What a search for a repair returns: patches that pass the tests, and where the fault may be.
+
+Owns the vocabulary shared with callers. It never calls a patch correct: a patch passes tests.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["nothing_fails", "plausible", "none", "unusable_tests", "interrupted"]
+
+
+class Frozen(BaseModel):
+    """Base of the values below: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Edit(Frozen):
+    """Replace `old`, which occurs exactly once in the file at `path`, with `new`."""
+
+    path: str
+    """POSIX path relative to the root."""
+    old: str
+    new: str
+
+
+class Patch(Frozen):
+    """One way to make the failing tests pass without breaking another."""
+
+    diff: str
+    """Unified diff with `a/` and `b/` prefixes."""
+    edits: tuple[Edit, ...]
+    """Exact replacements, to be made in this order."""
+    line: int
+    template: str
+    """The kind of edit, in words."""
+    score: float
+    validated_by: int
+    """How many tests passed with the patch."""
+    cluster: int
+    """Patches of one cluster behave alike on every recorded call."""
+    confidence: Literal["high", "low"]
+    reason: str
+    """Why the confidence is what it is."""
+
+
+class SuspiciousLine(Frozen):
+    """A line that failing tests ran, and how suspicious it is."""
+
+    path: str
+    line: int
+    score: float
+    text: str
+
+
+class Disagreement(Frozen):
+    """A call on which patches that pass the tests behave differently."""
+
+    call: str
+    outputs: tuple[str, ...]
+    """One output per patch of the result, in their order."""
+
+
+class RepairResult(Frozen):
+    """The outcome of one search."""
+
+    status: Status
+    patches: tuple[Patch, ...] = ()
+    """Best first."""
+    suspicious: tuple[SuspiciousLine, ...] = ()
+    disagreement: Disagreement | None = None
+    tried: int = 0
+    """Candidates that were run."""
+    elapsed_s: float = 0.0
+    failing: tuple[str, ...] = ()
+    """Tests (or test files that can't be imported) that failed before."""
+    passing: int = 0
+    stop_reason: str = ""
+
+
+class RepairEvent(Frozen):
+    """Something the search tells while it runs: baseline, suspicious, progress."""
+
+    kind: str
+    fields: dict[str, Any]  # JSON values as the search sends them

@@ -1,0 +1,208 @@
+"""The program as it is: which tests pass and fail, how long they take and which lines they run.
+
+Owns the traced run and the plain control run, both in forked children. It ranks nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Iterator, Optional
+
+from rolecall_search.hosting import FAILED, OTHER, PASSED, Host, TimeLimit
+from rolecall_search.isolate import Limits, decode, kill_group, run_child, send
+from rolecall_search.tracing import Lines, make_tracer
+
+FIRST_LIMIT_S = 3.0
+SHORT_LIMIT_S = 1.0
+STALL_S = 4.0
+CONTROL_LIMIT_S = 12.0
+
+
+@dataclass
+class TestRun:
+    """One test in one run."""
+
+    index: int
+    nodeid: str
+    outcome: str
+    seconds: float
+    frames: list[tuple[str, int]] = field(default_factory=list)
+    error: str = ""
+    message: str = ""
+    hang: bool = False
+    lines: Lines = field(default_factory=dict)
+
+
+@dataclass
+class Baseline:
+    """What the tests do before any edit."""
+
+    tests: list[TestRun] = field(default_factory=list)
+    complete: bool = True
+
+    def failing(self) -> list[TestRun]:
+        """The tests to mend."""
+        return [test for test in self.tests if test.outcome == FAILED]
+
+    def passing(self) -> list[TestRun]:
+        """The tests to keep."""
+        return [test for test in self.tests if test.outcome == PASSED]
+
+
+class Stream:
+    """A forked child that sends many values; the parent reads them as they come."""
+
+    def __init__(self, work: Callable[[Callable[[Any], None]], None], temp: str) -> None:
+        self._fd, write_fd = os.pipe()
+        os.makedirs(temp, exist_ok=True)
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._fd)
+            limits = Limits(cpu=3600.0, wall=3600.0)
+            run_child(lambda: work(lambda value: send(write_fd, value)), write_fd, limits, temp)
+        os.close(write_fd)
+
+    def read(self, stall: float, until: float) -> Iterator[Any]:
+        """Yield values until the child ends, is silent for `stall` seconds, or time is up."""
+        buffer = b""
+        while True:
+            pause = min(stall, until - time.monotonic())
+            ready, _, _ = select.select([self._fd], [], [], max(0.0, pause))
+            chunk = os.read(self._fd, 1 << 20) if ready else b""
+            if not chunk:
+                return
+            buffer += chunk
+            value, buffer = decode(buffer)
+            while value is not None:
+                yield value
+                value, buffer = decode(buffer)
+
+    def close(self) -> None:
+        """Kill the child if it still runs."""
+        os.close(self._fd)
+        kill_group(self._pid)
+        os.waitpid(self._pid, 0)
+
+
+@dataclass
+class Runner:
+    """Runs collected tests in children and reads their verdicts."""
+
+    host: Host
+    items: list[Any]
+    temp: str
+    wanted: Callable[[str], bool]
+
+    def run(
+        self, order: list[int], *, traced: bool, limit: float, until: float
+    ) -> tuple[list[TestRun], bool]:
+        """Run tests in `order`; returns the runs and whether the end was reached.
+
+        A child that hangs inside C code is killed, its test counts as hanging, and a new child
+        goes on with the rest.
+        """
+        done: list[TestRun] = []
+        while len(done) < len(order):
+            rest = order[len(done) :]
+            hangs = sum(run.hang for run in done)
+            now_limit = limit if hangs < 3 else min(limit, SHORT_LIMIT_S)
+            stream = Stream(self._work(rest, now_limit, traced), os.path.join(self.temp, "base"))
+            got = [unpack(value) for value in stream.read(now_limit + STALL_S, until) if value]
+            stream.close()
+            done += got
+            if time.monotonic() >= until:
+                return done, len(done) == len(order)
+            if len(got) < len(rest) and (hangs + sum(r.hang for r in got) < 3 or not got):
+                index = rest[len(got)]
+                nodeid = self.items[index].nodeid
+                done.append(TestRun(index, nodeid, FAILED, now_limit, hang=True))
+        return done, True
+
+    def _work(
+        self, order: list[int], limit: float, traced: bool  # noqa: FBT001
+    ) -> Callable[[Callable[[Any], None]], None]:
+        def work(reply: Callable[[Any], None]) -> None:
+            tracer = make_tracer(self.wanted) if traced else None
+            if tracer is not None:
+                tracer.start()
+            hangs = 0
+            for at, index in enumerate(order):
+                following = order[at + 1] if at + 1 < len(order) else None
+                run = self._one(index, following, limit)
+                if tracer is not None:
+                    run.lines = tracer.take()
+                reply(pack(run))
+                hangs += run.hang
+                if hangs == 3 and limit > SHORT_LIMIT_S:
+                    return
+
+        return work
+
+    def _one(self, index: int, following: Optional[int], limit: float) -> TestRun:
+        item = self.items[index]
+        signal.signal(signal.SIGALRM, _alarm)
+        signal.setitimer(signal.ITIMER_REAL, limit, 0.2)
+        try:
+            verdict = self.host.run(item, None if following is None else self.items[following])
+        except TimeLimit:
+            return TestRun(index, item.nodeid, FAILED, limit, hang=True)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        frames = verdict.frames[-60:]
+        return TestRun(
+            index, item.nodeid, verdict.outcome, verdict.seconds, frames,
+            verdict.error, verdict.message, verdict.hang,
+        )  # fmt: skip
+
+
+def measure(runner: Runner, budget: float) -> Baseline:
+    """Run everything traced, then the failing and slow tests again without the tracer."""
+    until = time.monotonic() + budget
+    order = list(range(len(runner.items)))
+    runs, complete = runner.run(order, traced=True, limit=FIRST_LIMIT_S, until=until)
+    known = {run.index: run for run in runs}
+    failed = [run.index for run in runs if run.outcome == FAILED]
+    patience = CONTROL_LIMIT_S if sum(known[i].hang for i in failed) < 3 else FIRST_LIMIT_S
+    again, _ = runner.run(failed, traced=False, limit=patience, until=until + budget / 2)
+    for run in again:
+        before = known[run.index]
+        if run.outcome == FAILED:
+            before.seconds = min(run.seconds, before.seconds)
+        else:
+            # It passes alone or with more time: neither a failure to mend nor a guard.
+            before.outcome = OTHER
+            before.seconds = run.seconds
+    return Baseline(runs, complete)
+
+
+def control(runner: Runner, baseline: Baseline, budget: float) -> None:
+    """Run the passing tests untraced, shortest first; one that fails so depends on order."""
+    until = time.monotonic() + budget
+    order = [run.index for run in sorted(baseline.passing(), key=lambda run: run.seconds)]
+    known = {run.index: run for run in baseline.tests}
+    runs, _ = runner.run(order, traced=False, limit=CONTROL_LIMIT_S, until=until)
+    for run in runs:
+        known[run.index].seconds = run.seconds
+        if run.outcome != PASSED:
+            known[run.index].outcome = OTHER
+
+
+def _alarm(number: int, frame: object) -> None:
+    raise TimeLimit
+
+
+def pack(run: TestRun) -> tuple[Any, ...]:
+    """A run as a marshallable value."""
+    return (
+        run.index, run.nodeid, run.outcome, run.seconds, run.frames,
+        run.error, run.message, run.hang, run.lines,
+    )  # fmt: skip
+
+
+def unpack(value: Any) -> TestRun:
+    """The inverse of `pack`."""
+    return TestRun(*value)

@@ -1,0 +1,205 @@
+"""The stream of candidate patches, best first.
+
+Owns the order: suspicion of the line times the prior of the template. It validates nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import heapq
+from dataclasses import dataclass, field
+from typing import Iterator, Optional
+
+from rolecall_search.localize import Suspicion
+from rolecall_search.source import FUNCTION_TYPES, Edit, SourceFile, Unit
+from rolecall_search.templates.base import Context, Hints, make_context
+from rolecall_search.templates.registry import proposals
+from rolecall_search.typeinfo import UnitTypes
+
+POWER = 1.5
+HEADER_SHARE = 0.8
+MAX_PRIOR = 1.3
+
+
+@dataclass(eq=False)
+class Candidate:
+    """One patch to try."""
+
+    source: SourceFile
+    unit: Optional[Unit]
+    edits: tuple[Edit, ...]
+    template: str
+    line: int
+    score: float
+    covering: frozenset[int] = frozenset()
+    fresh: bool = False
+
+
+@dataclass(order=True)
+class _Spot:
+    rank: float
+    order: int
+    source: SourceFile = field(compare=False)
+    unit: Optional[Unit] = field(compare=False)
+    nodes: list[ast.AST] = field(compare=False)
+    line: int = field(compare=False)
+    suspicion: float = field(compare=False)
+
+
+class Stream:
+    """Makes candidates line by line and hands them out by score."""
+
+    def __init__(
+        self,
+        sources: dict[str, SourceFile],
+        suspicion: Suspicion,
+        types: dict[Unit, UnitTypes],
+        hints: Hints,
+    ) -> None:
+        self._suspicion = suspicion
+        self._types = types
+        self._hints = hints
+        self._contexts: dict[tuple[str, Optional[Unit]], Context] = {}
+        self._spots = sorted(self._find_spots(sources))
+        self._heap: list[tuple[float, int, Candidate]] = []
+        self._count = 0
+
+    def _find_spots(self, sources: dict[str, SourceFile]) -> Iterator[_Spot]:
+        order = 0
+        for path, source in sources.items():
+            scores = statement_scores(source, self._suspicion.scores.get(path, {}))
+            groups: dict[ast.AST, list[ast.AST]] = {}
+            collect(source.tree, groups)
+            for statement, nodes in groups.items():
+                score = scores.get(statement, 0.0)
+                if score > 0:
+                    order += 1
+                    unit = source.unit_at(*source.span(statement))
+                    yield _Spot(-score, order, source, unit, nodes, statement.lineno, score)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        at = 0
+        while self._heap or at < len(self._spots):
+            while at < len(self._spots) and self._next_bound(at) >= self._best():
+                self._expand(self._spots[at])
+                at += 1
+            if self._heap:
+                yield heapq.heappop(self._heap)[2]
+
+    def _next_bound(self, at: int) -> float:
+        return self._spots[at].suspicion ** POWER * MAX_PRIOR
+
+    def _best(self) -> float:
+        return -self._heap[0][0] if self._heap else -1.0
+
+    def _expand(self, spot: _Spot) -> None:
+        context = self._context(spot.source, spot.unit)
+        covering = self._covering(spot)
+        for node in spot.nodes:
+            for proposal in proposals(context, node):
+                score = spot.suspicion**POWER * proposal.prior
+                self._count += 1
+                candidate = Candidate(
+                    spot.source, spot.unit, proposal.edits, proposal.template,
+                    getattr(node, "lineno", spot.line), score, covering,
+                )  # fmt: skip
+                heapq.heappush(self._heap, (-score, self._count, candidate))
+
+    def _covering(self, spot: _Spot) -> frozenset[int]:
+        """The tests that ran the unit; an edit cannot reach the others."""
+        if spot.unit is None:
+            return frozenset()
+        first, last = spot.unit.first_line, spot.unit.node.end_lineno or 0
+        found: set[int] = set()
+        for line in range(first, last + 1):
+            found |= self._suspicion.covering.get((spot.source.path, line), set())
+        return frozenset(found)
+
+    def _context(self, source: SourceFile, unit: Optional[Unit]) -> Context:
+        key = (source.path, unit)
+        if key not in self._contexts:
+            types = self._types.get(unit, UnitTypes()) if unit is not None else UnitTypes()
+            self._contexts[key] = make_context(source, unit, types, self._hints)
+        return self._contexts[key]
+
+
+def collect(tree: ast.AST, groups: dict[ast.AST, list[ast.AST]]) -> None:
+    """Group expression nodes by the statement they belong to (headers of compound ones)."""
+    for statement in ast.walk(tree):
+        if isinstance(statement, (ast.stmt, ast.ExceptHandler)):
+            groups[statement] = [statement, *_own_nodes(statement)]
+
+
+def _own_nodes(statement: ast.AST) -> Iterator[ast.AST]:
+    todo = [
+        child
+        for child in ast.iter_child_nodes(statement)
+        if not isinstance(child, (ast.stmt, ast.ExceptHandler))
+    ]
+    while todo:
+        node = todo.pop(0)
+        if not isinstance(node, (ast.expr_context, ast.operator, ast.cmpop, ast.boolop)):
+            yield node
+        todo += [
+            child
+            for child in ast.iter_child_nodes(node)
+            if not isinstance(child, (ast.stmt, ast.ExceptHandler))
+        ]
+
+
+def statement_scores(source: SourceFile, lines: dict[int, float]) -> dict[ast.AST, float]:
+    """The score of each statement: of its own lines, without those of inner statements."""
+    scores: dict[ast.AST, float] = {}
+    _score_block(source.tree, lines, scores)
+    _score_constants(source, scores)
+    return scores
+
+
+def _score_block(node: ast.AST, lines: dict[int, float], scores: dict[ast.AST, float]) -> float:
+    """Score the statements below `node`; returns the best score found there."""
+    best = 0.0
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.stmt, ast.ExceptHandler, ast.expr)) and not hasattr(
+            child, "body"
+        ):
+            continue
+        below = _score_block(child, lines, scores)
+        if isinstance(child, (ast.stmt, ast.ExceptHandler)):
+            own = max((lines.get(line, 0.0) for line in _own_lines(child)), default=0.0)
+            if isinstance(child, (*FUNCTION_TYPES, ast.ClassDef)):
+                own = max(own, below * HEADER_SHARE)
+            elif isinstance(child, (ast.Try, ast.With, ast.ExceptHandler)):
+                own = max(own, below * 0.6 if isinstance(child, ast.ExceptHandler) else own)
+            scores[child] = own
+            below = max(below, own)
+        best = max(best, below)
+    return best
+
+
+def _own_lines(statement: ast.AST) -> range:
+    first = statement.lineno
+    last = statement.end_lineno or first
+    body = getattr(statement, "body", None)
+    if isinstance(body, list) and body and isinstance(body[0], ast.stmt):
+        last = max(first, body[0].lineno - 1)
+    return range(first, last + 1)
+
+
+def _score_constants(source: SourceFile, scores: dict[ast.AST, float]) -> None:
+    """A module or class constant is as suspicious as the code that uses its name."""
+    uses: dict[str, float] = {}
+    for statement, score in list(scores.items()):
+        if score <= 0 or isinstance(statement, ast.ClassDef):
+            continue
+        for node in _own_nodes(statement):
+            name = getattr(node, "id", None) or getattr(node, "attr", None)
+            if name:
+                uses[name] = max(uses.get(name, 0.0), score)
+    for statement in scores:
+        targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and source.unit_at(
+            *source.span(statement)
+        ) is None:
+            names = [getattr(target, "id", "") for target in targets]
+            best = max((uses.get(name, 0.0) for name in names), default=0.0)
+            scores[statement] = max(scores[statement], best * HEADER_SHARE)

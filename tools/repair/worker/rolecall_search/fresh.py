@@ -1,0 +1,149 @@
+"""Fresh runs: a whole pytest in a child that has imported nothing of the program yet.
+
+Edits of module level, defaults and decorators need it, and so does the last word on a patch. The
+process that has collected nothing serves; the searching process asks. It ranks nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from rolecall_search.hosting import FAILED, OTHER, PASSED, Host, host
+from rolecall_search.isolate import Limits, Outcome, Pool, complete, decode, send
+from rolecall_search.live import Overrides, override_imports
+from rolecall_search.tracing import make_tracer
+from rolecall_search.validate import KILLED, PLAUSIBLE
+
+
+class _Objection(BaseException):
+    """Ends a fresh run at the first test that objects."""
+
+
+@dataclass
+class FreshRun:
+    """One run asked for: the edited texts, pytest's arguments and what must come out."""
+
+    overrides: Overrides
+    test_args: tuple[str, ...]
+    must_pass: tuple[str, ...]
+    must_load: tuple[str, ...]
+
+    def run(self) -> tuple[str, int]:
+        """Run pytest; returns the verdict and how many tests passed."""
+        override_imports(self.overrides)
+        plugin = Host(None)
+        wanted = frozenset(self.must_pass)
+
+        def finish(nodeid: str, outcome: str) -> None:
+            if outcome != PASSED and nodeid in wanted:
+                raise _Objection
+
+        plugin.on_finish = finish
+        try:
+            host(plugin, self.test_args)
+        except _Objection:
+            return KILLED, 0
+        return self._judge(plugin)
+
+    def _judge(self, plugin: Host) -> tuple[str, int]:
+        got = plugin.outcomes
+        if any(got.get(nodeid, OTHER) != PASSED for nodeid in self.must_pass):
+            return KILLED, 0
+        if any(nodeid in plugin.collect_errors for nodeid in self.must_load):
+            return KILLED, 0
+        loaded = tuple(nodeid.split("::")[0] for nodeid in self.must_load)
+        new = [nodeid for nodeid in got if nodeid.split("::")[0] in loaded]
+        if any(got[nodeid] == FAILED for nodeid in new) or (self.must_load and not new):
+            return KILLED, 0
+        return PLAUSIBLE, sum(1 for outcome in got.values() if outcome == PASSED)
+
+
+def trace_import(test_args: tuple[str, ...], root: str) -> dict[str, list[int]]:
+    """The lines that run while the tests are collected."""
+    tracer = make_tracer(lambda name: os.path.realpath(name).startswith(root + os.sep))
+    tracer.start()
+    host(Host(lambda plugin, session: None), test_args)
+    lines: dict[str, list[int]] = tracer.take()
+    tracer.stop()
+    return {os.path.realpath(name): found for name, found in lines.items()}
+
+
+def serve(asked: socket.socket, pool: Pool, alive: Any) -> None:
+    """Answer requests until the searching process ends."""
+    buffer = b""
+    while alive():
+        for job, outcome in pool.wait(0.2, (asked.fileno(),)):
+            send(asked.fileno(), (job, outcome.reply, outcome.killed, outcome.seconds))
+        if not select.select([asked.fileno()], [], [], 0)[0]:
+            continue
+        chunk = asked.recv(1 << 20)
+        if not chunk:
+            break
+        buffer += chunk
+        while complete(buffer):
+            value, buffer = decode(buffer)
+            _begin(pool, value)
+    pool.stop()
+
+
+def _begin(pool: Pool, value: Any) -> None:
+    number, kind, args, limits = value
+    if kind == "run":
+        run = FreshRun(*args)
+        pool.start(number, run.run, Limits(*limits))
+    else:
+        pool.start(number, lambda: trace_import(*args), Limits(*limits))
+
+
+class FreshClient:
+    """The searching process's side of the conversation."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._jobs: dict[int, Any] = {}
+        self._count = 0
+        self._buffer = b""
+
+    def fileno(self) -> int:
+        """For select."""
+        return self._link.fileno()
+
+    def pending(self) -> int:
+        """How many runs are under way."""
+        return len(self._jobs)
+
+    def ask(self, job: Any, run: FreshRun, limits: Limits) -> None:
+        """Ask for a run; the answer carries `job`."""
+        args = (run.overrides, run.test_args, run.must_pass, run.must_load)
+        self._send(job, "run", args, limits)
+
+    def ask_trace(self, job: Any, test_args: tuple[str, ...], root: str, limits: Limits) -> None:
+        """Ask which lines an import runs."""
+        self._send(job, "trace", (test_args, root), limits)
+
+    def _send(self, job: Any, kind: str, args: tuple[Any, ...], limits: Limits) -> None:
+        self._count += 1
+        self._jobs[self._count] = job
+        send(self._link.fileno(), (self._count, kind, args, (limits.cpu, limits.wall)))
+
+    def answers(self, timeout: float) -> list[tuple[Any, Outcome]]:
+        """The answers that have come, waiting at most `timeout` seconds for the first."""
+        if not select.select([self._link], [], [], timeout)[0]:
+            return []
+        self._buffer += self._link.recv(1 << 20)
+        done = []
+        value, self._buffer = decode(self._buffer)
+        while value is not None:
+            number, reply, killed, seconds = value
+            done.append((self._jobs.pop(number), Outcome(reply, killed, seconds)))
+            value, self._buffer = decode(self._buffer)
+        return done
+
+    def wait_for(self, timeout: float) -> Optional[Outcome]:
+        """Wait for the only run under way."""
+        done = self.answers(timeout)
+        return done[0][1] if done else None

@@ -1,0 +1,221 @@
+"""pytest as a host: one collection, then the loop hook is the search.
+
+Owns the command line given to pytest and the reading of reports. It decides nothing about repair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Optional
+
+import pytest
+
+COLLECT_LIMIT_S = 8.0
+PASSED, FAILED, OTHER = "passed", "failed", "other"
+NOT_WARMED = frozenset({"pytest_cov", "xdist"})
+BASE_ARGS = (
+    "-p", "no:cacheprovider", "-s", "-q", "--tb=native", "--assert=plain", "--maxfail=0",
+    "--continue-on-collection-errors", "--color=no",
+)  # fmt: skip
+# Plug-ins that would start processes, measure, repeat or reorder.
+NEUTRAL = {
+    "xdist": ("-n0",),
+    "pytest_cov": ("--no-cov",),
+    "pytest_timeout": ("--timeout=0",),
+    "pytest_randomly": ("-p", "no:randomly"),
+    "random_order": ("-p", "no:random_order"),
+    "pytest_sugar": ("-p", "no:sugar"),
+    "pytest_rerunfailures": ("--reruns=0",),
+    "pytest_benchmark": ("--benchmark-disable",),
+}
+
+
+class TimeLimit(BaseException):
+    """Raised by the alarm inside a test that runs too long."""
+
+
+@dataclass
+class Verdict:
+    """How one test ended, with the frames and the error of its failure."""
+
+    outcome: str = OTHER
+    seconds: float = 0.0
+    frames: list[tuple[str, int]] = field(default_factory=list)
+    error: str = ""
+    message: str = ""
+    hang: bool = False
+
+
+class Host:
+    """A pytest plug-in that hands the collected session to `loop`."""
+
+    def __init__(self, loop: Optional[Callable[[Host, Any], None]]) -> None:
+        self._loop = loop
+        self.collect_errors: dict[str, list[tuple[str, int]]] = {}
+        self.collect_types: dict[str, str] = {}
+        self._reports: list[tuple[str, str, bool]] = []
+        self._verdict = Verdict()
+        self.outcomes: dict[str, str] = {}
+        self.on_finish: Optional[Callable[[str, str], None]] = None
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_make_collect_report(self, collector: Any) -> Any:
+        """Keep the frames of an import that failed."""
+        outcome = yield
+        report = outcome.get_result()
+        if report.failed:
+            info = getattr(getattr(report, "call", None), "excinfo", None)
+            frames = traceback_frames(info.tb, info.value) if info is not None else []
+            self.collect_errors[report.nodeid] = frames
+            self.collect_types[report.nodeid] = root_error(info.value) if info is not None else ""
+
+    def pytest_collectstart(self, collector: Any) -> None:
+        """Each module gets its own time to be imported."""
+        if self._loop is not None:
+            signal.setitimer(signal.ITIMER_REAL, COLLECT_LIMIT_S)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: Any) -> Any:
+        """Run the search instead of the tests, when there is one."""
+        if self._loop is None:
+            return None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._loop(self, session)
+        return True
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
+        """Keep the frames of a failing phase."""
+        if call.excinfo is not None:
+            verdict = self._verdict
+            verdict.hang = verdict.hang or isinstance(call.excinfo.value, TimeLimit)
+            verdict.frames = traceback_frames(call.excinfo.tb, call.excinfo.value)
+            verdict.error = root_error(call.excinfo.value)
+            verdict.message = safe_text(call.excinfo.value)
+        yield
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Collect the phases of the running test, sub-tests included."""
+        self._reports.append((report.when, report.outcome, hasattr(report, "wasxfail")))
+        if self._loop is None:
+            self._follow(report)
+
+    def _follow(self, report: Any) -> None:
+        before = self.outcomes.get(report.nodeid, OTHER)
+        self.outcomes[report.nodeid] = merge(before, report)
+        if self.on_finish is not None and report.when == "teardown":
+            self.on_finish(report.nodeid, self.outcomes[report.nodeid])
+
+    def run(self, item: Any, nextitem: Any) -> Verdict:
+        """Run one collected test through pytest's own protocol."""
+        self._reports = []
+        self._verdict = verdict = Verdict()
+        started = time.perf_counter()
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        except TimeLimit:
+            verdict.hang = True
+        verdict.seconds = time.perf_counter() - started
+        verdict.outcome = judge(self._reports)
+        if verdict.hang:
+            verdict.outcome = FAILED
+        return verdict
+
+
+def judge(reports: list[tuple[str, str, bool]]) -> str:
+    """One outcome out of the phases of a test."""
+    if any(outcome == "failed" for _, outcome, _ in reports):
+        return FAILED
+    calls = [(outcome, xfail) for when, outcome, xfail in reports if when == "call"]
+    if calls and all(outcome == "passed" and not xfail for outcome, xfail in calls):
+        return PASSED
+    return OTHER
+
+
+def merge(before: str, report: Any) -> str:
+    """The outcome of a test after one more report of it."""
+    if report.failed or before == FAILED:
+        return FAILED
+    if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
+        return PASSED
+    return before
+
+
+def traceback_frames(tb: Any, error: BaseException) -> list[tuple[str, int]]:
+    """The (file, line) of the frames, outermost first; a syntax error adds its own place."""
+    frames = []
+    while tb is not None and len(frames) < 3000:
+        frames.append((tb.tb_frame.f_code.co_filename, tb.tb_lineno))
+        tb = tb.tb_next
+    cause: Optional[BaseException] = error
+    depth = 0
+    while cause is not None and depth < 5:
+        if isinstance(cause, SyntaxError) and cause.filename and cause.lineno:
+            frames.append((cause.filename, cause.lineno))
+        if cause is not error and cause.__traceback__ is not None:
+            frames = traceback_frames(cause.__traceback__, Exception()) + frames
+        cause = cause.__cause__ or cause.__context__
+        depth += 1
+    return frames
+
+
+def root_error(error: BaseException) -> str:
+    """The name of the error that began it; pytest wraps import errors."""
+    cause = error
+    for _ in range(5):
+        if type(cause).__name__ != "CollectError" or cause.__cause__ is None:
+            break
+        cause = cause.__cause__
+    return type(cause).__name__
+
+
+def safe_text(error: BaseException) -> str:
+    """The message of an error; the program's own `__str__` may fail."""
+    try:
+        return str(error)[:500]
+    except Exception as failure:
+        return f"<{type(failure).__name__} in __str__>"
+
+
+def arguments(test_args: tuple[str, ...], extra: tuple[str, ...] = ()) -> list[str]:
+    """The pytest command line for this interpreter's plug-ins."""
+    made = list(BASE_ARGS)
+    if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") is None:
+        for module, args in NEUTRAL.items():
+            if importlib.util.find_spec(module) is not None:
+                made += args
+    return [*made, *extra, *test_args]
+
+
+def host(plugin: Host, test_args: tuple[str, ...]) -> int:
+    """Run pytest in this process with the plug-in; returns its exit code."""
+    code = int(pytest.main(arguments(test_args), plugins=[plugin]))
+    if code == int(pytest.ExitCode.USAGE_ERROR):
+        # The project's own options may need a plug-in that is not here.
+        for name in [name for name in sys.modules if name.endswith("conftest")]:
+            del sys.modules[name]
+        code = int(pytest.main(arguments(test_args, ("-o", "addopts=")), plugins=[plugin]))
+    return code
+
+
+def warm_plugins(root: str) -> None:
+    """Import installed pytest plug-ins once, so that every fresh run need not."""
+    if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") is not None:
+        return
+    for distribution in importlib.metadata.distributions():
+        for entry in distribution.entry_points:
+            if entry.group == "pytest11" and entry.name not in NOT_WARMED:
+                module = entry.value.split(":")[0]
+                spec = importlib.util.find_spec(module.split(".")[0])
+                if spec is None or not spec.origin or spec.origin.startswith(root + os.sep):
+                    continue
+                with contextlib.suppress(Exception):
+                    importlib.import_module(module)

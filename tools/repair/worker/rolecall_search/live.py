@@ -1,0 +1,99 @@
+"""Putting an edit into a running interpreter: swapping the code of live functions.
+
+Owns the map from source units to live functions. It is used inside forked children only.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from importlib.machinery import SourceFileLoader
+from types import CodeType, FunctionType
+from typing import Iterator
+
+from rolecall_search.source import SourceFile, Unit
+
+Overrides = dict[str, str]
+
+
+class CannotSwapError(Exception):
+    """The new code does not fit the live functions: it needs a fresh import."""
+
+
+class LiveCode:
+    """The functions that are alive, by file."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, list[FunctionType]] = {}
+        self._paths: dict[str, str] = {}
+        for thing in gc.get_objects():
+            if type(thing) is FunctionType:
+                path = self._real(thing.__code__.co_filename)
+                self._functions.setdefault(path, []).append(thing)
+        self.imported = {
+            self._real(file)
+            for file in (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+            if isinstance(file, str)
+        }
+
+    def _real(self, name: str) -> str:
+        if name not in self._paths:
+            self._paths[name] = os.path.realpath(name)
+        return self._paths[name]
+
+    def swap(self, source: SourceFile, unit: Unit, new: CodeType) -> None:
+        """Give the unit's live functions the new code; raises `CannotSwapError`."""
+        functions = self._functions.get(source.path, [])
+        roots = {id(code): code for code in self._roots(functions, unit)}
+        if not roots:
+            raise CannotSwapError
+        fresh = {}
+        for root in roots.values():
+            fresh.update({id(old): code for old, code in pairs(root, new)})
+        for function in functions:
+            code = fresh.get(id(function.__code__))
+            if code is not None:
+                try:
+                    function.__code__ = code
+                except ValueError as error:
+                    raise CannotSwapError from error
+
+    @staticmethod
+    def _roots(functions: list[FunctionType], unit: Unit) -> Iterator[CodeType]:
+        for function in functions:
+            code = function.__code__
+            line = code.co_firstlineno
+            if code.co_name == unit.node.name and unit.first_line <= line <= unit.node.lineno:
+                yield code
+
+
+def pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
+    """Match the code objects nested in two versions of a function."""
+    yield old, new
+    olds, news = _nested(old), _nested(new)
+    for key, inner in olds.items():
+        if key in news:
+            yield from pairs(inner, news[key])
+
+
+def _nested(code: CodeType) -> dict[tuple[str, int], CodeType]:
+    found: dict[tuple[str, int], CodeType] = {}
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            rank = sum(1 for name, _ in found if name == const.co_name)
+            found[const.co_name, rank] = const
+    return found
+
+
+def override_imports(overrides: Overrides) -> None:
+    """From now on, import the given files with the given text; nothing is read from caches."""
+    original = SourceFileLoader.get_code
+
+    def get_code(self: SourceFileLoader, fullname: str) -> CodeType:
+        text = overrides.get(os.path.realpath(self.path))
+        if text is None:
+            return original(self, fullname)
+        return compile(text, self.path, "exec", dont_inherit=True)
+
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]

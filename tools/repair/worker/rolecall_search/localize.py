@@ -1,0 +1,77 @@
+"""Where the fault most likely is: Ochiai over the lines that tests ran.
+
+Owns scores of lines. It does not read the text of the lines, except to find uses of a constant.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from rolecall_search.baseline import TestRun
+
+FRAME_BOOST = 1.25
+IMPORT_SCORE = 0.25
+
+
+@dataclass
+class Suspicion:
+    """Scores between 0 and 1 by file and line, and the tests that ran each line."""
+
+    scores: dict[str, dict[int, float]] = field(default_factory=dict)
+    covering: dict[tuple[str, int], set[int]] = field(default_factory=dict)
+
+    def top(self, count: int) -> list[tuple[str, int, float]]:
+        """The most suspicious lines."""
+        flat = [
+            (path, line, score)
+            for path, lines in self.scores.items()
+            for line, score in lines.items()
+        ]
+        flat.sort(key=lambda entry: (-entry[2], entry[0], entry[1]))
+        return flat[:count]
+
+
+def rank_lines(failing: list[TestRun], passing: list[TestRun]) -> Suspicion:
+    """Score the lines that failing tests ran."""
+    made = Suspicion()
+    failed: dict[tuple[str, int], int] = {}
+    passed: dict[tuple[str, int], int] = {}
+    for runs, counts in ((failing, failed), (passing, passed)):
+        for run in runs:
+            for path, lines in run.lines.items():
+                for line in lines:
+                    counts[path, line] = counts.get((path, line), 0) + 1
+                    made.covering.setdefault((path, line), set()).add(run.index)
+    total = max(1, len([run for run in failing if run.lines]))
+    on_trace = _crash_lines(failing)
+    for (path, line), count in failed.items():
+        score = count / math.sqrt(total * (count + passed.get((path, line), 0)))
+        if (path, line) in on_trace:
+            score = min(1.0, score * FRAME_BOOST)
+        made.scores.setdefault(path, {})[line] = score
+    return made
+
+
+def rank_import(
+    lines: dict[str, list[int]], errors: dict[str, list[tuple[str, int]]]
+) -> Suspicion:
+    """Score the lines that ran while an import failed; those on the traceback come first."""
+    made = Suspicion()
+    for path, found in lines.items():
+        made.scores[path] = {line: IMPORT_SCORE for line in found}
+    for frames in errors.values():
+        inside = [frame for frame in frames if frame[0] in lines]
+        for rank, (path, line) in enumerate(reversed(inside)):
+            score = 1.0 / (1.0 + 0.2 * rank)
+            known = made.scores.setdefault(path, {})
+            known[line] = max(known.get(line, 0.0), score)
+    return made
+
+
+def _crash_lines(failing: list[TestRun]) -> set[tuple[str, int]]:
+    found = set()
+    for run in failing:
+        inside = [frame for frame in run.frames if frame[0] in run.lines]
+        found.update(inside[-2:])
+    return found

@@ -1,0 +1,234 @@
+"""One repair from the first collection to the result.
+
+Owns the order of the phases and the two processes: one that collects and searches, one that has
+collected nothing and serves fresh runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+from typing import Any, Optional
+
+from rolecall_search.baseline import Baseline, Runner, TestRun, control, measure
+from rolecall_search.candidates import Stream
+from rolecall_search.fresh import FreshClient, serve
+from rolecall_search.hosting import Host, TimeLimit, host, warm_plugins
+from rolecall_search.isolate import Limits, Pool
+from rolecall_search.live import LiveCode, override_imports
+from rolecall_search.localize import Suspicion, rank_import, rank_lines
+from rolecall_search.project import Project
+from rolecall_search.protocol import Channel, Request, read_request
+from rolecall_search.rank import describe
+from rolecall_search.report import result, suspicious_lines
+from rolecall_search.search import Arguments, Searcher
+from rolecall_search.source import SourceFile
+from rolecall_search.templates.base import Hints
+from rolecall_search.validate import Plan, Trial
+
+TRACE_LIMIT_S = 20.0
+BASELINE_SHARE = 0.4
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Read a request from standard input and answer it."""
+    request = read_request(sys.stdin.read())
+    channel = Channel()
+    os.chdir(request.root)
+    sys.path.insert(0, request.root)
+    die_with_parent()
+    warm_plugins(request.root)
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        theirs.close()
+        _search_process(request, channel, ours)
+    ours.close()
+    serve(theirs, Pool(request.workers + 1, request.temp), lambda: not _ended(pid))
+    if not _ended(pid):
+        os.kill(pid, signal.SIGKILL)
+    os._exit(0)
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process when its parent dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
+
+
+def _search_process(request: Request, channel: Channel, link: socket.socket) -> None:
+    try:
+        die_with_parent()
+        repair = Repair(request, channel, FreshClient(link))
+        answer = repair.run()
+        answer["elapsed_s"] = round(request.elapsed(), 3)
+        channel.emit("result", result=answer)
+    finally:
+        os._exit(0)
+
+
+class Repair:
+    """The phases of one repair."""
+
+    def __init__(self, request: Request, channel: Channel, fresh: FreshClient) -> None:
+        self.request = request
+        self.channel = channel
+        self.fresh = fresh
+        self.project = Project(request.root)
+        self.answer: Optional[dict[str, Any]] = None
+        self.live: LiveCode
+
+    def run(self) -> dict[str, Any]:
+        """Collect, and search inside the collected session."""
+        plugin = Host(self._loop)
+        signal.signal(signal.SIGALRM, _too_long)
+        try:
+            code = host(plugin, self.request.test_args)
+        except (TimeLimit, SystemExit) as error:
+            return result("unusable_tests", f"collecting the tests ended with {error!r}")
+        if self.answer is None:
+            return result("unusable_tests", f"pytest stopped with exit code {code}")
+        return self.answer
+
+    def _loop(self, plugin: Host, session: Any) -> None:
+        self.answer = self._answer(plugin, session)
+
+    def _answer(self, plugin: Host, session: Any) -> dict[str, Any]:
+        items = list(session.items)
+        self.project.add_tests(items)
+        _quiet(session.config)
+        gc.collect()
+        self.live = LiveCode()
+        gc.freeze()
+        runner = Runner(plugin, items, self.request.temp, self.project.wanted)
+        baseline = self._baseline(runner)
+        errors = plugin.collect_errors
+        if not items and not errors:
+            return result("unusable_tests", "pytest collected no test")
+        failing, passing = baseline.failing(), baseline.passing()
+        known = {
+            "failing": [run.nodeid for run in failing] + sorted(errors),
+            "passing": len(passing),
+        }
+        self.channel.emit("baseline", failing=len(known["failing"]), passing=len(passing))
+        if not failing and not errors:
+            return result("nothing_fails", "no test fails", **known)
+        suspicion = self._suspicion(baseline, errors)
+        lines = suspicious_lines(self.project, suspicion)
+        self.channel.emit("suspicious", lines=lines[:5])
+        searcher = self._searcher(plugin, session, baseline)
+        self._search(searcher, baseline, suspicion)
+        patches = describe(searcher.found, baseline)
+        status = "plausible" if patches else "none"
+        return result(
+            status, searcher.stop_reason, patches=patches, suspicious=lines,
+            tried=searcher.tried, **known,
+        )  # fmt: skip
+
+    def _baseline(self, runner: Runner) -> Baseline:
+        share = BASELINE_SHARE * self.request.remaining()
+        baseline = measure(runner, share)
+        for run in baseline.tests:
+            run.lines = {
+                self.project.real(name): lines
+                for name, lines in run.lines.items()
+                if self.project.real(name)
+            }
+            run.frames = [(self.project.real(name), line) for name, line in run.frames]
+        if baseline.failing():
+            control(runner, baseline, share / 2)
+        return baseline
+
+    def _suspicion(
+        self, baseline: Baseline, errors: dict[str, list[tuple[str, int]]]
+    ) -> Suspicion:
+        if not errors:
+            return rank_lines(baseline.failing(), baseline.passing())
+        limits = Limits(TRACE_LIMIT_S, TRACE_LIMIT_S)
+        self.fresh.ask_trace(None, self.request.test_args, self.request.root, limits)
+        outcome = self.fresh.wait_for(limits.wall + 1)
+        ran = outcome.reply if outcome is not None and outcome.reply else {}
+        lines = {self.project.real(name): found for name, found in ran.items()}
+        lines.pop("", None)
+        frames = {
+            nodeid: [(self.project.real(name), line) for name, line in found]
+            for nodeid, found in errors.items()
+        }
+        return rank_import(lines, frames)
+
+    def _searcher(self, plugin: Host, session: Any, baseline: Baseline) -> Searcher:
+        errors = plugin.collect_errors
+        failing, passing = baseline.failing(), baseline.passing()
+        overrides: dict[str, str] = {}
+        override_imports(overrides)
+        trial = None if errors else Trial(plugin, list(session.items), self.live, overrides)
+        seconds = {run.index: run.seconds for run in baseline.tests}
+        for run in failing:
+            if run.hang:
+                seconds[run.index] = 0.0
+        plan = Plan([run.index for run in failing], [run.index for run in passing], seconds)
+        return Searcher(
+            self.request,
+            Pool(self.request.workers, self.request.temp),
+            self.fresh,
+            trial,
+            plan,
+            self._arguments(session, failing, passing, sorted(errors)),
+            lambda tried, found: self.channel.emit("progress", tried=tried, plausible=found),
+        )
+
+    def _arguments(
+        self, session: Any, failing: list[TestRun], passing: list[TestRun], errors: list[str]
+    ) -> Arguments:
+        place = ["--rootdir", str(session.config.rootpath)]
+        if session.config.inipath is not None:
+            place += ["-c", str(session.config.inipath)]
+        names = [_absolute(session.items[run.index]) for run in failing]
+        names += [str(session.config.rootpath / nodeid) for nodeid in errors]
+        if len(names) > 30:
+            names = sorted({name.split("::")[0] for name in names})
+        return Arguments(
+            failing_args=(*place, *names),
+            all_args=(*place, *self.request.test_args),
+            failing_ids=tuple(run.nodeid for run in failing),
+            passing_ids=tuple(run.nodeid for run in passing),
+            must_load=tuple(errors),
+            run_seconds=sum(run.seconds for run in passing) + sum(r.seconds for r in failing),
+            failing_seconds=sum(min(run.seconds, 2.0) for run in failing),
+        )
+
+    def _search(self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion) -> None:
+        sources: dict[str, SourceFile] = {}
+        for path in suspicion.scores:
+            source = self.project.source(path)
+            if source is not None:
+                sources[path] = source
+        stream = Stream(sources, suspicion, {}, Hints())
+        searcher.run(iter(stream), reserve=min(4.0, 0.1 * self.request.budget_s))
+
+
+def _absolute(item: Any) -> str:
+    _, _, rest = item.nodeid.partition("::")
+    return f"{item.path}::{rest}" if rest else str(item.path)
+
+
+def _quiet(config: Any) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        config.pluginmanager.unregister(reporter)
+
+
+def _too_long(number: int, frame: object) -> None:
+    raise TimeLimit

@@ -1,0 +1,68 @@
+"""How the search talks to the process that started it: one request in, JSON lines out.
+
+Owns the descriptors of the process. It does not know what the lines mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to repair and within which limits (seconds)."""
+
+    root: str
+    test_args: tuple[str, ...]
+    budget_s: float
+    workers: int
+    temp: str
+    started: float
+
+    def remaining(self) -> float:
+        """Seconds of the budget that are left."""
+        return self.budget_s - (time.monotonic() - self.started)
+
+    def elapsed(self) -> float:
+        """Seconds since the search began."""
+        return time.monotonic() - self.started
+
+
+def read_request(text: str) -> Request:
+    """Parse the request given as JSON."""
+    raw = json.loads(text)
+    workers = raw["workers"] or len(os.sched_getaffinity(0))
+    return Request(
+        root=os.path.realpath(raw["root"]),
+        test_args=tuple(raw["test_args"]),
+        budget_s=float(raw["budget_s"]),
+        workers=max(1, int(workers)),
+        temp=raw["temp"],
+        started=time.monotonic(),
+    )
+
+
+class Channel:
+    """The way out; the ordinary standard streams are given to nobody, so tests may print."""
+
+    def __init__(self) -> None:
+        self._fd = os.dup(1)
+        os.set_inheritable(self._fd, False)
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        os.close(null)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Write one event."""
+        data = json.dumps({"event": event, **fields}).encode() + b"\n"
+        while data:
+            data = data[os.write(self._fd, data) :]

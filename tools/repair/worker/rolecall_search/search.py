@@ -1,0 +1,256 @@
+"""The loop of the search: take candidates, try them on the cores there are, keep what passes.
+
+Owns the budget and the queues. Ranking of what passes is elsewhere.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any, Callable, Iterator, Optional
+
+from rolecall_search.candidates import Candidate
+from rolecall_search.fresh import FreshClient, FreshRun
+from rolecall_search.isolate import Limits, Outcome, Pool
+from rolecall_search.protocol import Request
+from rolecall_search.source import signature_of
+from rolecall_search.validate import NEEDS_FRESH, PLAUSIBLE, Plan, Trial
+
+FLOORS_S = (0.15, 1.0, 5.0)
+ENOUGH = 24
+
+
+@dataclass(eq=False)
+class Found:
+    """A patch that passes, and how many tests it passed."""
+
+    candidate: Candidate
+    seconds: float
+    tests: int = 0
+    whole: bool = False
+
+
+@dataclass
+class Arguments:
+    """How fresh runs are asked for."""
+
+    failing_args: tuple[str, ...]
+    all_args: tuple[str, ...]
+    failing_ids: tuple[str, ...]
+    passing_ids: tuple[str, ...]
+    must_load: tuple[str, ...]
+    run_seconds: float
+    failing_seconds: float
+
+    def failing_run(self, overrides: dict[str, str]) -> FreshRun:
+        """The run of what fails only."""
+        return FreshRun(overrides, self.failing_args, self.failing_ids, self.must_load)
+
+    def whole_run(self, overrides: dict[str, str]) -> FreshRun:
+        """The run of everything."""
+        must = self.failing_ids + self.passing_ids
+        return FreshRun(overrides, self.all_args, must, self.must_load)
+
+
+@dataclass(eq=False)
+class Job:
+    """One try under way."""
+
+    candidate: Candidate
+    stage: str
+    level: int = 0
+    tests: int = 0
+    seconds: float = 0.0
+    code: Optional[CodeType] = None
+
+
+@dataclass
+class Searcher:
+    """State of one search."""
+
+    request: Request
+    pool: Pool
+    fresh: FreshClient
+    trial: Optional[Trial]
+    plan: Plan
+    arguments: Arguments
+    on_progress: Callable[[int, int], None]
+    tried: int = 0
+    found: list[Found] = field(default_factory=list)
+    waiting: list[Job] = field(default_factory=list)
+    stop_reason: str = ""
+    _seen: set[Any] = field(default_factory=set)
+    _late: list[tuple[int, float, int, Job]] = field(default_factory=list)
+    _fresh_queue: list[Candidate] = field(default_factory=list)
+    _began: float = 0.0
+    _first: float = 0.0
+    _told: float = 0.0
+
+    def run(self, candidates: Iterator[Candidate], reserve: float) -> None:
+        """Search until enough is found, nothing is left, or the budget is near its end."""
+        self._began = self._first = time.monotonic()
+        source = self._source(candidates)
+        exhausted = False
+        while not self._over(reserve):
+            while self._free() > 0 and not exhausted:
+                job = next(source, None)
+                if job is None:
+                    exhausted = not (self.pool.running or self.fresh.pending())
+                    break
+                self._start(job)
+            if exhausted:
+                self.stop_reason = "every candidate was tried"
+                break
+            self._collect(0.2)
+        self.pool.stop()
+        self._drain()
+
+    def _free(self) -> int:
+        return self.pool.free() - self.fresh.pending()
+
+    def _over(self, reserve: float) -> bool:
+        now = time.monotonic()
+        if self.request.remaining() <= reserve:
+            self.stop_reason = "the time budget is spent"
+        elif len(self.found) >= ENOUGH:
+            self.stop_reason = "enough patches pass"
+        elif self.found:
+            extra = min(12.0, max(2.0, 0.6 * (self._first - self._began)))
+            if now - self._first > extra:
+                self.stop_reason = "patches that pass were found"
+        return bool(self.stop_reason)
+
+    def _source(self, candidates: Iterator[Candidate]) -> Iterator[Optional[Job]]:
+        """Jobs in order; yields None while nothing is ready but tries are under way."""
+        for candidate in candidates:
+            yield from self._queued()
+            job = self._prepare(candidate)
+            if job is not None:
+                yield job
+        while True:
+            yield from self._queued()
+            if self._late:
+                level, _, _, job = heapq.heappop(self._late)
+                yield Job(job.candidate, "fast", level, code=job.code)
+            else:
+                yield None
+
+    def _queued(self) -> Iterator[Job]:
+        while self._fresh_queue:
+            yield Job(self._fresh_queue.pop(0), "fresh")
+
+    def _prepare(self, candidate: Candidate) -> Optional[Job]:
+        """Drop what does not compile or does what another candidate did."""
+        unit = candidate.unit
+        code = None
+        try:
+            if unit is not None and self._inside(candidate):
+                code = candidate.source.compile_unit(unit, candidate.edits)
+                key: Any = (unit.qualname, candidate.source.path, signature_of(code))
+            else:
+                text = candidate.source.apply(candidate.edits)
+                module = compile(text, candidate.source.path, "exec", dont_inherit=True)
+                key = (candidate.source.path, signature_of(module))
+                candidate.fresh = True
+        except (SyntaxError, ValueError, RecursionError):
+            return None
+        if key in self._seen:
+            return None
+        self._seen.add(key)
+        stage = "fresh" if candidate.fresh or self.trial is None else "fast"
+        return Job(candidate, stage, code=code)
+
+    def seen_original(self, candidate: Candidate) -> None:
+        """Remember what the unedited unit does, so that equal edits are dropped."""
+        bare = Candidate(candidate.source, candidate.unit, (), "", 0, 0.0)
+        self._prepare(bare)
+
+    @staticmethod
+    def _inside(candidate: Candidate) -> bool:
+        """Whether only the body of the unit changes, so that live code can be swapped."""
+        source, unit = candidate.source, candidate.unit
+        assert unit is not None
+        body = source.body_start(unit)
+        line = source.line_starts[unit.node.body[0].lineno - 1]
+        start = line if not source.text[line:body].strip() else body
+        return all(edit.start >= start for edit in candidate.edits)
+
+    def _start(self, job: Job) -> None:
+        if job.stage == "fresh":
+            seconds = 2.0 + 4.0 * self.arguments.failing_seconds
+            run = self.arguments.failing_run(overrides_of(job.candidate))
+            self.fresh.ask(job, run, Limits(seconds, 2 * seconds))
+            return
+        assert self.trial is not None
+        tests = self.plan.order(job.candidate.covering)
+        job.tests = len(tests)
+        floor = FLOORS_S[job.level]
+        limits = self.plan.limits(tests, floor)
+        trial, candidate, code = self.trial, job.candidate, job.code
+        total = sum(self.plan.seconds.get(test, 0.0) for test in tests)
+        wall = 3.0 + 4.0 * floor + 6.0 * total
+        self.pool.start(
+            job, lambda: trial.run(candidate, code, tests, limits), Limits(floor + 1.0, wall)
+        )
+
+    def _collect(self, timeout: float) -> None:
+        for job, outcome in self.pool.wait(timeout, (self.fresh.fileno(),)):
+            self._judge(job, outcome)
+        for job, outcome in self.fresh.answers(0.0):
+            self._judge(job, outcome)
+        now = time.monotonic()
+        if now - self._told > 1.0:
+            self._told = now
+            self.on_progress(self.tried, len(self.found))
+
+    def _judge(self, job: Job, outcome: Outcome) -> None:
+        if job.stage == "whole":
+            self.waiting.remove(job)
+        else:
+            self.tried += 1
+        if outcome.killed == "time" and job.stage == "fast" and job.level + 1 < len(FLOORS_S):
+            entry = (job.level + 1, -job.candidate.score, self.tried, job)
+            heapq.heappush(self._late, entry)
+        if outcome.reply is None:
+            return
+        verdict, detail = outcome.reply
+        if verdict == NEEDS_FRESH:
+            job.candidate.fresh = True
+            self._fresh_queue.append(job.candidate)
+        elif verdict == PLAUSIBLE:
+            self._keep(job, outcome)
+        elif job.stage == "fast" and detail >= 0:
+            self.plan.killed_by(detail)
+
+    def _keep(self, job: Job, outcome: Outcome) -> None:
+        """A try passed: the whole suite in a fresh process has the last word."""
+        if not self.found:
+            self._first = time.monotonic()
+        candidate = job.candidate
+        if job.stage == "whole":
+            self.found.append(Found(candidate, job.seconds, outcome.reply[1], whole=True))
+            return
+        seconds = 5.0 + 4.0 * self.arguments.run_seconds
+        if self.arguments.run_seconds > self.request.remaining():
+            self.found.append(Found(candidate, outcome.seconds, job.tests))
+            return
+        whole = Job(candidate, "whole", tests=job.tests, seconds=outcome.seconds)
+        run = self.arguments.whole_run(overrides_of(candidate))
+        self.fresh.ask(whole, run, Limits(seconds, 2 * seconds))
+        self.waiting.append(whole)
+
+    def _drain(self) -> None:
+        """Wait for whole runs under way; what can't be finished counts as passed in part."""
+        while self.waiting and self.request.remaining() > 1.0:
+            for job, outcome in self.fresh.answers(0.5):
+                self._judge(job, outcome)
+        for job in self.waiting:
+            if not any(entry.whole for entry in self.found):
+                self.found.append(Found(job.candidate, job.seconds, job.tests))
+
+
+def overrides_of(candidate: Candidate) -> dict[str, str]:
+    """The edited text of a candidate's file."""
+    return {candidate.source.path: candidate.source.apply(candidate.edits)}

@@ -1,0 +1,217 @@
+"""A source file with positions: parsing, offsets, enclosing units, and compiling one edited unit.
+
+Owns the mapping between `ast` positions and text. It does not decide which edits to make.
+"""
+
+from __future__ import annotations
+
+import __future__
+import ast
+import re
+import tokenize
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType
+from typing import Iterator, NamedTuple, Optional, Union
+
+FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef]
+FUNCTION_TYPES = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class Edit(NamedTuple):
+    """Replace the characters `start:end` of a file with `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(eq=False)
+class Unit:
+    """An outermost function: the piece that is recompiled alone when an edit stays inside it."""
+
+    node: FunctionNode
+    headers: list[str]
+    start: int
+    end: int
+    first_line: int
+    qualname: str = ""
+    class_name: str = ""
+
+
+@dataclass(eq=False)
+class SourceFile:
+    """One parsed file of the program under repair."""
+
+    path: str
+    rel: str
+    text: str
+    tree: ast.Module
+    line_starts: list[int]
+    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+    units: list[Unit] = field(default_factory=list)
+    future_flags: int = 0
+
+    @classmethod
+    def load(cls, path: str, rel: str) -> SourceFile:
+        """Read and parse `path`; raises `SyntaxError`, `UnicodeDecodeError` or `OSError`."""
+        raw = Path(path).read_bytes()
+        lines = iter(raw.splitlines(keepends=True))
+        encoding, _ = tokenize.detect_encoding(lambda: next(lines, b""))
+        text = raw.decode(encoding)
+        tree = ast.parse(text)
+        starts = [0] + [m.end() for m in _LINE_END.finditer(text)]
+        made = cls(path, rel, text, tree, starts)
+        made._link()
+        return made
+
+    def _link(self) -> None:
+        for parent in ast.walk(self.tree):
+            for child in ast.iter_child_nodes(parent):
+                self.parents[child] = parent
+        self.future_flags = _future_flags(self.tree)
+        self.units = list(self._find_units(self.tree.body, [], []))
+
+    def _find_units(
+        self, body: list[ast.stmt], headers: list[str], names: list[str]
+    ) -> Iterator[Unit]:
+        for node in body:
+            if isinstance(node, FUNCTION_TYPES):
+                yield self._unit(node, headers, names)
+            elif isinstance(node, ast.ClassDef):
+                line = self.indent(node.lineno) + f"class {node.name}:\n"
+                yield from self._find_units(node.body, [*headers, line], [*names, node.name])
+            else:
+                for block in blocks_of(node):
+                    line = self.indent(node.lineno) + "if 1:\n"
+                    chain = headers
+                    if not headers or _indent_of(headers[-1]) != _indent_of(line):
+                        chain = [*headers, line]
+                    yield from self._find_units(block, chain, names)
+
+    def _unit(self, node: FunctionNode, headers: list[str], names: list[str]) -> Unit:
+        first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+        start = self.line_starts[node.lineno - 1]
+        qualname = ".".join([*names, node.name])
+        end = self.span(node)[1]
+        return Unit(node, headers, start, end, first, qualname, names[-1] if names else "")
+
+    def indent(self, lineno: int) -> str:
+        """The leading white space of a line."""
+        start = self.line_starts[lineno - 1]
+        match = re.compile(r"[ \t\f]*").match(self.text, start)
+        return match.group() if match else ""
+
+    def line(self, lineno: int) -> str:
+        """The text of a line without its end."""
+        start = self.line_starts[lineno - 1]
+        end = self.line_starts[lineno] if lineno < len(self.line_starts) else len(self.text)
+        return self.text[start:end].rstrip("\r\n")
+
+    def offset(self, lineno: int, column: int) -> int:
+        """The character offset of an `ast` position (columns are UTF-8 bytes)."""
+        start = self.line_starts[lineno - 1]
+        line = self.text[start : start + column]
+        if line.isascii():
+            return start + column
+        return start + len(self.line(lineno).encode()[:column].decode(errors="ignore"))
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        """The start and end offsets of a node."""
+        return (
+            self.offset(node.lineno, node.col_offset),
+            self.offset(node.end_lineno, node.end_col_offset),
+        )
+
+    def seg(self, node: ast.AST) -> str:
+        """The text of a node."""
+        start, end = self.span(node)
+        return self.text[start:end]
+
+    def unit_at(self, start: int, end: int) -> Optional[Unit]:
+        """The unit that holds the whole range within its signature or body."""
+        for unit in self.units:
+            if unit.start <= start and end <= unit.end:
+                return unit
+        return None
+
+    def body_start(self, unit: Unit) -> int:
+        """Where the body of a unit begins; before it, defaults and annotations stand."""
+        return self.span(unit.node.body[0])[0]
+
+    def apply(self, edits: tuple[Edit, ...]) -> str:
+        """The text of the file with the edits made."""
+        return splice(self.text, edits, 0, len(self.text))
+
+    def compile_unit(self, unit: Unit, edits: tuple[Edit, ...]) -> CodeType:
+        """Compile one unit with the edits made; raises `SyntaxError` or `ValueError`."""
+        segment = splice(self.text, edits, unit.start, unit.end)
+        blank = max(0, unit.node.lineno - 1 - len(unit.headers))
+        source = "\n" * blank + "".join(unit.headers) + segment + "\n"
+        module = compile(source, self.path, "exec", self.future_flags, dont_inherit=True)
+        found = find_code(module, unit.node.name)
+        if found is None:
+            raise ValueError("the edited unit defines no function of its name")
+        return found
+
+
+def splice(text: str, edits: tuple[Edit, ...], start: int, end: int) -> str:
+    """The range `start:end` of `text` with the edits made."""
+    parts = []
+    at = start
+    for edit in sorted(edits):
+        parts.append(text[at : edit.start])
+        parts.append(edit.text)
+        at = edit.end
+    parts.append(text[at:end])
+    return "".join(parts)
+
+
+def blocks_of(node: ast.AST) -> Iterator[list[ast.stmt]]:
+    """The statement lists directly under a compound statement."""
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(node, name, None)
+        if isinstance(block, list) and block and isinstance(block[0], ast.stmt):
+            yield block
+    for name in ("handlers", "cases"):
+        for inner in getattr(node, name, None) or []:
+            yield inner.body
+
+
+def find_code(code: CodeType, name: str) -> Optional[CodeType]:
+    """The first code object called `name`, searched through classes."""
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
+    for const in inner:
+        if const.co_name == name:
+            return const
+    for const in inner:
+        found = find_code(const, name)
+        if found is not None:
+            return found
+    return None
+
+
+def signature_of(code: CodeType) -> tuple[object, ...]:
+    """What a code object does, without where it stands: equal ones need one try only."""
+    consts = tuple(
+        signature_of(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c))
+        for c in code.co_consts
+    )
+    table = getattr(code, "co_exceptiontable", b"")
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    return (code.co_code, consts, names, table, code.co_flags, code.co_argcount)
+
+
+def _indent_of(header: str) -> int:
+    return len(header) - len(header.lstrip(" \t\f"))
+
+
+def _future_flags(tree: ast.Module) -> int:
+    flags = 0
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            for alias in node.names:
+                feature = getattr(__future__, alias.name, None)
+                flags |= feature.compiler_flag if feature else 0
+    return flags

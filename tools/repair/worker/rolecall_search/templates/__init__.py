@@ -1,0 +1,1 @@
+"""Families of small edits a candidate patch is made of."""

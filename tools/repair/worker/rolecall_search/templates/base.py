@@ -1,0 +1,202 @@
+"""What a template sees and makes: a context around one node, and proposals of text edits.
+
+Owns parentheses, indentation and the names in scope. It holds no template.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from dataclasses import dataclass, field
+from typing import Iterator, NamedTuple, Optional
+
+from rolecall_search.source import FUNCTION_TYPES, Edit, SourceFile, Unit, blocks_of
+from rolecall_search.typeinfo import Types, UnitTypes, infer
+
+BUILTIN_NAMES = frozenset(dir(builtins))
+SIMPLE = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant, ast.List, ast.Dict)
+SCOPES = (*FUNCTION_TYPES, ast.Lambda, ast.ClassDef)
+
+
+class Proposal(NamedTuple):
+    """Edits that belong together, the template that made them and its prior weight."""
+
+    edits: tuple[Edit, ...]
+    template: str
+    prior: float
+
+
+@dataclass
+class Hints:
+    """What the failing tests tell: the types of their errors and literals they mention."""
+
+    errors: frozenset[str] = frozenset()
+    wanted_errors: tuple[str, ...] = ()
+    literals: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
+    hang: bool = False
+
+
+@dataclass(eq=False)
+class Context:
+    """One file, and the unit a node stands in (none: module or class level)."""
+
+    src: SourceFile
+    unit: Optional[Unit]
+    types: UnitTypes
+    hints: Hints
+    names: list[str] = field(default_factory=list)
+    globals: list[str] = field(default_factory=list)
+
+    def text(self, node: ast.AST) -> str:
+        """The source text of a node."""
+        return self.src.seg(node)
+
+    def parent(self, node: ast.AST) -> Optional[ast.AST]:
+        """The node above."""
+        return self.src.parents.get(node)
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The statement a node stands in."""
+        at: Optional[ast.AST] = node
+        while at is not None and not isinstance(at, ast.stmt):
+            at = self.src.parents.get(at)
+        assert isinstance(at, ast.stmt)
+        return at
+
+    def type_of(self, node: ast.AST) -> Types:
+        """The type names seen or inferred for an expression; empty when unknown."""
+        return infer(node, self.types)
+
+    def wrapped(self, node: ast.AST) -> str:
+        """The text of a node, in parentheses unless it binds tightly anyway."""
+        text = self.text(node)
+        return text if isinstance(node, SIMPLE) else f"({text})"
+
+    def swap(
+        self, node: ast.AST, text: str, template: str, prior: float, *, tight: bool = True
+    ) -> Proposal:
+        """Replace a node; text that is not `tight` gets parentheses where the place needs them."""
+        if not tight and self.needs_parentheses(node):
+            text = f"({text})"
+        start, end = self.src.span(node)
+        return Proposal((Edit(start, end, text),), template, prior)
+
+    def needs_parentheses(self, node: ast.AST) -> bool:
+        """Whether an operator expression in the place of `node` needs parentheses."""
+        parent = self.parent(node)
+        if isinstance(parent, ast.Call):
+            return parent.func is node
+        if isinstance(parent, ast.Subscript):
+            return parent.value is node
+        if isinstance(parent, (ast.stmt, ast.keyword, ast.List, ast.Slice, ast.Dict)):
+            return False
+        return not isinstance(parent, (ast.Tuple, ast.Set, ast.FormattedValue))
+
+    def scope_of(self, node: ast.AST) -> Optional[ast.AST]:
+        """The innermost function (or class) around a node."""
+        at = self.src.parents.get(node)
+        while at is not None and not isinstance(at, SCOPES):
+            at = self.src.parents.get(at)
+        return at
+
+    def block_of(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The list of statements that holds `statement`."""
+        parent = self.src.parents[statement]
+        for block in blocks_of(parent):
+            if any(entry is statement for entry in block):
+                return block
+        return [statement]
+
+    def own_line(self, statement: ast.stmt) -> bool:
+        """Whether nothing else stands before the statement on its line."""
+        start = self.src.line_starts[statement.lineno - 1]
+        return self.src.text[start : self.src.span(statement)[0]].strip() == ""
+
+    def newline(self) -> str:
+        """The line end this file uses."""
+        return "\r\n" if "\r\n" in self.src.text else "\n"
+
+    def before(self, statement: ast.stmt, lines: list[str]) -> Edit:
+        """An edit that puts lines before a statement, at its indentation."""
+        indent = self.src.indent(statement.lineno)
+        first = min([statement.lineno, *_decorator_lines(statement)])
+        at = self.src.line_starts[first - 1]
+        return Edit(at, at, "".join(f"{indent}{line}{self.newline()}" for line in lines))
+
+    def after(self, statement: ast.stmt, lines: list[str], indent: Optional[str] = None) -> Edit:
+        """An edit that puts lines after a statement, at its indentation."""
+        if indent is None:
+            indent = self.src.indent(statement.lineno)
+        at = self.src.span(statement)[1]
+        end_line = statement.end_lineno or statement.lineno
+        starts = self.src.line_starts
+        at = starts[end_line] if end_line < len(starts) else len(self.src.text)
+        text = "".join(f"{indent}{line}{self.newline()}" for line in lines)
+        if not self.src.text[:at].endswith(("\n", "\r")):
+            text = self.newline() + text
+        return Edit(at, at, text)
+
+    def whole_lines(self, statement: ast.stmt) -> tuple[int, int]:
+        """The offsets of the lines a statement covers."""
+        starts = self.src.line_starts
+        end_line = statement.end_lineno or statement.lineno
+        end = starts[end_line] if end_line < len(starts) else len(self.src.text)
+        return starts[statement.lineno - 1], end
+
+    def loop_of(self, node: ast.AST) -> Optional[ast.AST]:
+        """The innermost loop around a node in the same function."""
+        at = self.src.parents.get(node)
+        while at is not None and not isinstance(at, SCOPES):
+            if isinstance(at, (ast.For, ast.While, ast.AsyncFor)):
+                return at
+            at = self.src.parents.get(at)
+        return None
+
+    def function_of(self, node: ast.AST) -> Optional[ast.AST]:
+        """The innermost function around a node."""
+        at = self.src.parents.get(node)
+        while at is not None and not isinstance(at, FUNCTION_TYPES):
+            at = self.src.parents.get(at)
+        return at
+
+
+def _decorator_lines(statement: ast.stmt) -> list[int]:
+    return [node.lineno for node in getattr(statement, "decorator_list", [])]
+
+
+def bound_names(node: ast.AST) -> Iterator[str]:
+    """The names a function binds: parameters, targets, imports, nested functions."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.arg):
+            yield inner.arg
+        elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            yield inner.id
+        elif isinstance(inner, ast.ExceptHandler) and inner.name:
+            yield inner.name
+        elif isinstance(inner, (*FUNCTION_TYPES, ast.ClassDef)) and inner is not node:
+            yield inner.name
+
+
+def module_names(tree: ast.Module) -> Iterator[str]:
+    """The names bound at the top of a module."""
+    for node in tree.body:
+        if isinstance(node, (*FUNCTION_TYPES, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                yield (alias.asname or alias.name).split(".")[0]
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                    yield inner.id
+
+
+def make_context(
+    src: SourceFile, unit: Optional[Unit], types: UnitTypes, hints: Hints
+) -> Context:
+    """Gather the names a unit can see."""
+    names = list(dict.fromkeys(bound_names(unit.node))) if unit is not None else []
+    outer = [name for name in dict.fromkeys(module_names(src.tree)) if name not in names]
+    names = [name for name in names if name not in ("self", "cls", "_")]
+    return Context(src, unit, types, hints, names, outer)

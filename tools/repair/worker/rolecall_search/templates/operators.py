@@ -1,0 +1,249 @@
+"""Operators: comparisons, arithmetic, bits, booleans, signs and off-by-one."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Iterator, Optional
+
+from rolecall_search.source import Edit
+from rolecall_search.templates.base import Context, Proposal
+from rolecall_search.typeinfo import may_be
+
+INT = frozenset({"int", "bool"})
+COMPARE: dict[type, tuple[str, dict[str, float]]] = {
+    ast.Lt: ("<", {"<=": 1.0, ">": 0.7, ">=": 0.6, "!=": 0.25, "==": 0.15}),
+    ast.LtE: ("<=", {"<": 1.0, ">=": 0.7, ">": 0.6, "==": 0.25}),
+    ast.Gt: (">", {">=": 1.0, "<": 0.7, "<=": 0.6, "!=": 0.25, "==": 0.15}),
+    ast.GtE: (">=", {">": 1.0, "<=": 0.7, "<": 0.6, "==": 0.25}),
+    ast.Eq: ("==", {"!=": 0.8, "<=": 0.4, ">=": 0.4, "<": 0.3, ">": 0.3, "in": 0.2, "is": 0.15}),
+    ast.NotEq: ("!=", {"==": 0.8, "<": 0.35, ">": 0.4, "not in": 0.2}),
+    ast.Is: ("is", {"is not": 0.8, "==": 0.4}),
+    ast.IsNot: ("is not", {"is": 0.8, "!=": 0.4}),
+    ast.In: ("in", {"not in": 0.8, "==": 0.2}),
+    ast.NotIn: ("not in", {"in": 0.8, "!=": 0.2}),
+}
+BINARY: dict[type, tuple[str, dict[str, float]]] = {
+    ast.Add: ("+", {"-": 0.8, "*": 0.35, "|": 0.1, "%": 0.15, "//": 0.1, "/": 0.1, "**": 0.1}),
+    ast.Sub: ("-", {"+": 0.8, "*": 0.2, "%": 0.2, "//": 0.15, "/": 0.1}),
+    ast.Mult: ("*", {"/": 0.5, "+": 0.4, "**": 0.35, "//": 0.4, "-": 0.2, "%": 0.15}),
+    ast.Div: ("/", {"//": 0.8, "*": 0.6, "%": 0.2, "-": 0.1, "+": 0.1}),
+    ast.FloorDiv: ("//", {"/": 0.7, "%": 0.5, "*": 0.5, "-": 0.15, "+": 0.1, ">>": 0.1}),
+    ast.Mod: ("%", {"//": 0.6, "*": 0.2, "/": 0.3, "+": 0.15, "-": 0.15}),
+    ast.Pow: ("**", {"*": 0.6, "//": 0.1, "+": 0.15, "-": 0.1, "/": 0.1, "%": 0.1}),
+    ast.LShift: ("<<", {">>": 0.8, "*": 0.1, "|": 0.1, "&": 0.1, "^": 0.1}),
+    ast.RShift: (">>", {"<<": 0.8, "//": 0.1, "|": 0.1, "&": 0.1, "^": 0.1}),
+    ast.BitOr: ("|", {"&": 0.7, "^": 0.5, "+": 0.1, "<<": 0.1, ">>": 0.1, "-": 0.2}),
+    ast.BitAnd: ("&", {"|": 0.7, "^": 0.5, "<<": 0.1, ">>": 0.1, "-": 0.2}),
+    ast.BitXor: ("^", {"&": 0.7, "|": 0.7, "**": 0.3, "<<": 0.1, ">>": 0.1}),
+    ast.MatMult: ("@", {"*": 0.5}),
+}
+
+
+def between(context: Context, left: ast.AST, right: ast.AST, symbol: str) -> Optional[Edit]:
+    """The place of an operator between two operands; comments and parentheses are stepped over."""
+    start = context.src.span(left)[1]
+    end = context.src.span(right)[0]
+    pattern = r"\s+".join(re.escape(word) for word in symbol.split())
+    if symbol[0].isalpha():
+        pattern = rf"\b{pattern}\b"
+    gap = context.src.text[start:end]
+    clean = re.sub(r"#[^\n]*", lambda found: " " * len(found.group()), gap)
+    match = re.search(pattern, clean)
+    return Edit(start + match.start(), start + match.end(), "") if match else None
+
+
+def compare(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """Another comparison operator."""
+    if not isinstance(node, ast.Compare):
+        return
+    left: ast.AST = node.left
+    for operator, right in zip(node.ops, node.comparators):
+        symbol, others = COMPARE[type(operator)]
+        place = between(context, left, right, symbol)
+        if place is not None:
+            for other, prior in others.items():
+                yield Proposal((place._replace(text=other),), "comparison operator", prior)
+                if symbol in ("<", "<=", ">", ">=", "==") and other in ("<", "<=", ">", ">="):
+                    yield from _with_bound(context, place, other, right, prior)
+        left = right
+
+
+def _with_bound(
+    context: Context, place: Edit, other: str, right: ast.AST, prior: float
+) -> Iterator[Proposal]:
+    if isinstance(right, ast.Constant) and type(right.value) is int:
+        start, end = context.src.span(right)
+        for step in (1, -1):
+            edit = Edit(start, end, str(right.value + step))
+            yield Proposal(
+                (place._replace(text=other), edit), "comparison operator and bound", prior * 0.3
+            )
+
+
+def binary(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """Another arithmetic or bit operator, other grouping, one operand less, operands swapped."""
+    if isinstance(node, ast.AugAssign):
+        yield from _augmented(context, node)
+    if not isinstance(node, ast.BinOp):
+        return
+    symbol, others = BINARY[type(node.op)]
+    place = between(context, node.left, node.right, symbol)
+    if isinstance(node.op, ast.Mod) and "str" in context.type_of(node.left):
+        others = {}
+    if place is not None:
+        for other, prior in others.items():
+            yield Proposal((place._replace(text=other),), "arithmetic operator", prior)
+    left, right = context.wrapped(node.left), context.wrapped(node.right)
+    yield context.swap(node, left, "drop an operand", 0.4)
+    yield context.swap(node, right, "drop an operand", 0.4)
+    commutes = isinstance(node.op, (ast.Mult, ast.BitOr, ast.BitAnd, ast.BitXor))
+    if not commutes and not (isinstance(node.op, ast.Add) and context.type_of(node) == {"int"}):
+        text = f"{right} {symbol} {left}"
+        yield context.swap(node, text, "swap operands", 0.45, tight=False)
+    yield from _regroup(context, node, symbol)
+
+
+def _regroup(context: Context, node: ast.BinOp, symbol: str) -> Iterator[Proposal]:
+    inner = node.left
+    if isinstance(inner, ast.BinOp):
+        one, two = context.text(inner.left), context.text(inner.right)
+        first = BINARY[type(inner.op)][0]
+        text = f"{context.wrapped(inner.left)} {first} ({two} {symbol} {context.text(node.right)})"
+        yield context.swap(node, text, "other grouping", 0.3, tight=False)
+        text = f"({one} {first} {two}) {symbol} {context.wrapped(node.right)}"
+        yield context.swap(node, text, "other grouping", 0.15, tight=False)
+    inner = node.right
+    if isinstance(inner, ast.BinOp):
+        left, two = context.text(node.left), context.text(inner.left)
+        second = BINARY[type(inner.op)][0]
+        text = f"({left} {symbol} {two}) {second} {context.wrapped(inner.right)}"
+        yield context.swap(node, text, "other grouping", 0.4, tight=False)
+
+
+def _augmented(context: Context, node: ast.AugAssign) -> Iterator[Proposal]:
+    symbol, others = BINARY[type(node.op)]
+    place = between(context, node.target, node.value, symbol + "=")
+    if place is None:
+        return
+    for other, prior in others.items():
+        boost = 0.2 if symbol in "&|^" or other in "&|^" else 0.0
+        yield Proposal((place._replace(text=other + "="),), "assignment operator", prior + boost)
+    if symbol == "-":
+        yield Proposal((place._replace(text="&="),), "assignment operator", 0.1)
+    yield Proposal((place._replace(text="="),), "assign instead of accumulate", 0.45)
+
+
+def assign_to_augment(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """`x = y` becomes `x += y` and the like."""
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+        return
+    if isinstance(node.targets[0], (ast.Tuple, ast.List)):
+        return
+    place = between(context, node.targets[0], node.value, "=")
+    types = context.type_of(node.targets[0]) | context.type_of(node.value)
+    if place is None or (types and types <= {"NoneType", "bool", "dict"}):
+        return
+    first = 0.4 if context.loop_of(node) is not None else 0.25
+    for symbol, prior in (("+=", first), ("-=", 0.15), ("*=", 0.1), ("|=", 0.08)):
+        yield Proposal((place._replace(text=symbol),), "accumulate instead of assign", prior)
+
+
+def boolean(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """`and` for `or`, one operand less, one operand negated, other grouping."""
+    if not isinstance(node, ast.BoolOp):
+        return
+    symbol, other = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
+    edits = []
+    for left, right in zip(node.values, node.values[1:]):
+        place = between(context, left, right, symbol)
+        if place is None:
+            return
+        edits.append(place._replace(text=other))
+    yield Proposal(tuple(edits), "boolean operator", 0.8)
+    if len(edits) > 1:
+        for edit in edits:
+            yield Proposal((edit,), "boolean operator", 0.4)
+    for value in node.values:
+        rest = [context.text(entry) for entry in node.values if entry is not value]
+        text = f" {symbol} ".join(rest)
+        yield context.swap(node, text, "drop a condition", 0.45, tight=len(rest) == 1)
+    yield from _regroup_boolean(context, node, symbol, other)
+
+
+def _regroup_boolean(
+    context: Context, node: ast.BoolOp, symbol: str, other: str
+) -> Iterator[Proposal]:
+    for at, value in enumerate(node.values):
+        if not isinstance(value, ast.BoolOp):
+            continue
+        inner = [context.wrapped(entry) for entry in value.values]
+        before = [context.wrapped(entry) for entry in node.values[:at]]
+        after = [context.wrapped(entry) for entry in node.values[at + 1 :]]
+        if after:
+            grouped = f"({inner[-1]} {symbol} {f' {symbol} '.join(after)})"
+            text = f" {other} ".join([*inner[:-1], grouped])
+            if not before:
+                yield context.swap(node, text, "other grouping", 0.35, tight=False)
+        if before and not after:
+            grouped = f"({f' {symbol} '.join(before)} {symbol} {inner[0]})"
+            text = f" {other} ".join([grouped, *inner[1:]])
+            yield context.swap(node, text, "other grouping", 0.35, tight=False)
+
+
+def unary(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A sign or a negation less."""
+    if isinstance(node, ast.UnaryOp):
+        prior = 0.7 if isinstance(node.op, ast.Not) else 0.5
+        text = context.wrapped(node.operand)
+        yield context.swap(node, text, "drop a sign or negation", prior)
+        if isinstance(node.op, ast.USub):
+            yield context.swap(node, f"~{text}", "another sign", 0.1)
+        if isinstance(node.op, ast.Invert):
+            yield context.swap(node, f"-{text}", "another sign", 0.4)
+    elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp)):
+        kinds = context.type_of(node)
+        if kinds and kinds & {"int", "float"} and _is_value(node):
+            text = f"-{context.wrapped(node)}"
+            yield context.swap(node, text, "add a sign", 0.12, tight=False)
+
+
+def off_by_one(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """One more or one less than an integer expression."""
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp)):
+        return
+    if not _is_value(node) or not may_be(context.type_of(node), INT):
+        return
+    if isinstance(node, ast.BinOp) and not isinstance(
+        node.op, (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod, ast.Pow)
+    ):
+        return
+    prior = _one_prior(context, node) * (1.0 if context.type_of(node) else 0.45)
+    if prior <= 0:
+        return
+    text = context.text(node)
+    for sign in ("+", "-"):
+        yield context.swap(node, f"{text} {sign} 1", "off by one", prior, tight=False)
+
+
+def _one_prior(context: Context, node: ast.AST) -> float:
+    parent = context.parent(node)
+    if isinstance(parent, (ast.Slice, ast.Subscript)):
+        return 0.6
+    if isinstance(parent, ast.Call):
+        called = context.text(parent.func)
+        if parent.func is node:
+            return 0.0
+        return 0.65 if called in ("range", "min", "max") else 0.45
+    if isinstance(parent, ast.BinOp):
+        return 0.3
+    if isinstance(parent, (ast.Return, ast.Assign, ast.AugAssign, ast.Compare, ast.Tuple)):
+        return 0.4
+    return 0.2
+
+
+def _is_value(node: ast.AST) -> bool:
+    return isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
+
+
+FAMILY = (compare, binary, assign_to_augment, boolean, unary, off_by_one)

@@ -1,0 +1,137 @@
+"""Which lines of the program ran: three tracers with one face, the cheapest available is taken.
+
+Owns the interpreter's trace hooks while it is started. It knows nothing of tests.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import CodeType, FrameType
+from typing import Any, Callable, Optional
+
+Lines = dict[str, list[int]]
+TOOL_ID = 3
+
+
+class MonitoringTracer:
+    """`sys.monitoring` (3.12+): every line costs one event per `take`."""
+
+    def __init__(self, wanted: Callable[[str], bool]) -> None:
+        self._wanted = wanted
+        self._known: dict[str, bool] = {}
+        self._lines: dict[str, set[int]] = {}
+
+    def start(self) -> None:
+        """Begin to record."""
+        monitoring = sys.monitoring
+        monitoring.use_tool_id(TOOL_ID, "rolecall")
+        monitoring.register_callback(TOOL_ID, monitoring.events.LINE, self._line)
+        monitoring.set_events(TOOL_ID, monitoring.events.LINE)
+
+    def _line(self, code: CodeType, line: int) -> Any:
+        name = code.co_filename
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = self._wanted(name)
+        if known:
+            self._lines.setdefault(name, set()).add(line)
+        return sys.monitoring.DISABLE
+
+    def take(self) -> Lines:
+        """The lines since the last call."""
+        lines = {name: sorted(found) for name, found in self._lines.items()}
+        self._lines.clear()
+        sys.monitoring.restart_events()
+        return lines
+
+    def stop(self) -> None:
+        """Record no more."""
+        sys.monitoring.set_events(TOOL_ID, 0)
+        sys.monitoring.register_callback(TOOL_ID, sys.monitoring.events.LINE, None)
+        sys.monitoring.free_tool_id(TOOL_ID)
+
+
+class TraceTracer:
+    """`sys.settrace`: works everywhere, slows loops of the program by an order of magnitude."""
+
+    def __init__(self, wanted: Callable[[str], bool]) -> None:
+        self._wanted = wanted
+        self._known: dict[str, Optional[Callable[..., Any]]] = {}
+        self._lines: dict[str, set[int]] = {}
+
+    def start(self) -> None:
+        """Begin to record."""
+        threading.settrace(self._call)
+        sys.settrace(self._call)
+
+    def _call(self, frame: FrameType, event: str, arg: Any) -> Optional[Callable[..., Any]]:
+        name = frame.f_code.co_filename
+        try:
+            return self._known[name]
+        except KeyError:
+            local = self._local(name) if self._wanted(name) else None
+            self._known[name] = local
+            return local
+
+    def _local(self, name: str) -> Callable[..., Any]:
+        add = self._lines.setdefault(name, set()).add
+
+        def local(frame: FrameType, event: str, arg: Any) -> Callable[..., Any]:
+            add(frame.f_lineno)
+            return local
+
+        return local
+
+    def take(self) -> Lines:
+        """The lines since the last call; the call line of a function counts as run."""
+        lines = {name: sorted(found) for name, found in self._lines.items() if found}
+        for found in self._lines.values():
+            found.clear()
+        return lines
+
+    def stop(self) -> None:
+        """Record no more."""
+        sys.settrace(None)
+        threading.settrace(None)  # type: ignore[arg-type]
+
+
+class CoverageTracer:
+    """coverage.py with its C tracer, when the interpreter under repair has it."""
+
+    def __init__(self, wanted: Callable[[str], bool]) -> None:
+        import coverage
+
+        self._wanted = wanted
+        self._make = lambda: coverage.Coverage(
+            data_file=None, config_file=False, plugins=[], omit=[], branch=False
+        )
+        self._coverage = self._make()
+
+    def start(self) -> None:
+        """Begin to record."""
+        self._coverage.start()
+
+    def take(self) -> Lines:
+        """The lines since the last call."""
+        self._coverage.stop()
+        data = self._coverage.get_data()
+        names = [name for name in data.measured_files() if self._wanted(name)]
+        lines = {name: sorted(data.lines(name) or []) for name in names}
+        self._coverage.erase()
+        self._coverage.start()
+        return {name: found for name, found in lines.items() if found}
+
+    def stop(self) -> None:
+        """Record no more."""
+        self._coverage.stop()
+
+
+Tracer = Any
+
+
+def make_tracer(wanted: Callable[[str], bool]) -> Tracer:
+    """The cheapest tracer for this interpreter."""
+    if hasattr(sys, "monitoring") and sys.monitoring.get_tool(TOOL_ID) is None:
+        return MonitoringTracer(wanted)
+    return TraceTracer(wanted)

@@ -1,0 +1,13 @@
+"""Entry point of the search process; leaves nothing of ours on the module search path."""
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [HERE, *(entry for entry in sys.path if os.path.abspath(entry or ".") != HERE)]
+
+from rolecall_search import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.path.remove(HERE)
+    main.main()
