@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.modelserver.reply import Call, Reply, give, say
-from tests.modelserver.request import Message, ModelRequest, ToolSpec
+from tests.modelserver.request import Message, ModelRequest, pair
 from tests.modelserver.script import ScriptExhaustedError, describe
 
 STEP_MARK = re.compile(r"Do step \S+: (?P<title>.+)")
-"""How the user message that begins a visit of the coding loop names its step."""
-SHORTEN_MARK = re.compile(r"at most (?P<limit>\d+) characters\. Keep every name")
-FENCED = re.compile(r"```[^\n]*\n(.*?)```|<(\w+)[^>]*>\n?(.*?)</\2>", re.DOTALL)
+"""How the message that begins a visit of the coding loop names its step."""
+SHORTEN_MARK = re.compile(r"Shorten the text to at most (?P<limit>\d+) characters")
+COMPACT_MARK = "Summarize this work log"
+FENCED = re.compile(r"<(?P<tag>\w+)>\n(?P<text>.*)\n</(?P=tag)>", re.DOTALL)
+INTERRUPTED = "The run was interrupted before this call had a result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +90,21 @@ class CompetentScript:
         step, since = self._current(request)
         if step is None:
             return say(self.answer)
-        done = [(call.name, dict(call.arguments)) for m in since for call in m.tool_calls]
-        left = []
-        for name, arguments in _moves(step, request):
-            if (name, arguments) in done:
-                done.remove((name, arguments))
-            else:
-                left.append(Call(name, arguments))
+        moves = list(_moves(step, request))
+        left = moves[_position(moves, _done(since)) :]
         if not left:
             return say(f"{step.title}: done in {', '.join(step.paths)}, and the checks were run.")
-        together = self.parallel and left[0].name in {"write_file", "edit_file"}
-        same = [call for call in left if call.name == left[0].name] if together else left[:1]
-        return Reply(tool_calls=tuple(_unlike(same)))
+        return Reply(tool_calls=self._together(left))
+
+    def _together(self, left: Sequence[Call]) -> tuple[Call, ...]:
+        """The next call, or all the writes that stand together; edits of one file never do."""
+        chosen = [left[0]]
+        for call in left[1:] if self.parallel and left[0].name in _WRITES else ():
+            paths = {str(earlier.arguments["path"]) for earlier in chosen}
+            if call.name not in _WRITES or str(call.arguments["path"]) in paths:
+                break
+            chosen.append(call)
+        return tuple(chosen)
 
     def _current(self, request: ModelRequest) -> tuple[Step | None, Sequence[Message]]:
         """The step being worked on, and the messages since its visit began."""
@@ -107,8 +112,8 @@ class CompetentScript:
             message = request.messages[place]
             if message.role == "user" and (found := STEP_MARK.search(message.text)):
                 return self._named(found["title"]), request.messages[place:]
-        writes = {"write_file", "edit_file"} & set(request.tool_names)
-        return (self.plan[0] if writes else None), request.messages
+        can_write = _WRITES & set(request.tool_names)
+        return (self.plan[0] if can_write else None), request.messages
 
     def _named(self, title: str) -> Step:
         for step in self.plan:
@@ -117,10 +122,12 @@ class CompetentScript:
         raise ScriptExhaustedError(f"no step of the competent model is titled {title.strip()!r}")
 
     def _words(self, request: ModelRequest) -> str:
-        if found := SHORTEN_MARK.search(request.system):
-            fenced = FENCED.search(request.last.text)
-            text = (fenced[1] or fenced[3]) if fenced else request.last.text
-            return text.strip()[: int(found["limit"])]
+        if found := SHORTEN_MARK.search(request.prompt):
+            fenced = FENCED.search(request.prompt)
+            return (fenced["text"] if fenced else request.prompt).strip()[: int(found["limit"])]
+        if COMPACT_MARK in request.prompt:
+            marks = STEP_MARK.findall(request.prompt)
+            return f"Do step x: {marks[-1]}\nThe work goes on as it was." if marks else "Nothing yet."
         return self.answer
 
     def route(self, _: ModelRequest) -> dict[str, Any]:
@@ -201,29 +208,23 @@ def _in_tool_loop(request: ModelRequest) -> bool:
     return any(tool.name in _ARGUMENTS for tool in request.tools)
 
 
-_ARGUMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
+_WRITES = {"write_file", "edit_file"}
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
     "list_files": (),
-    "read_file": (("path", "file", "file_path"),),
-    "write_file": (("path", "file", "file_path"), ("content", "contents", "text")),
-    "edit_file": (
-        ("path", "file", "file_path"),
-        ("old", "old_text", "old_string"),
-        ("new", "new_text", "new_string"),
-    ),
-    "run_command": (("command", "cmd"),),
+    "read_file": ("path",),
+    "write_file": ("path", "content"),
+    "edit_file": ("path", "old", "new"),
+    "run_command": ("command",),
     "run_checks": (),
 }
-"""The coding tools in use, with the names their arguments may have."""
-
-Move = tuple[str, dict[str, Any]]
+"""The coding tools in use, with the arguments given to them."""
 
 
-def _moves(step: Step, request: ModelRequest) -> Iterator[Move]:
+def _moves(step: Step, request: ModelRequest) -> Iterator[Call]:
     """Everything the step takes, in order, with the tools that are offered."""
-    offered = {tool.name: tool for tool in request.tools}
     for name, *values in _wanted(step):
-        if name in offered:
-            yield name, _arguments(offered[name], values)
+        if name in request.tool_names:
+            yield Call(name, dict(zip(_ARGUMENTS[name], values, strict=True)))
 
 
 def _wanted(step: Step) -> Iterator[tuple[str, ...]]:
@@ -244,18 +245,31 @@ def _wanted(step: Step) -> Iterator[tuple[str, ...]]:
     yield ("run_checks",)
 
 
-def _arguments(tool: ToolSpec, values: Sequence[str]) -> dict[str, Any]:
-    known = tool.parameters.get("properties", {})
-    names = [next((name for name in choice if name in known), choice[0]) for choice in _ARGUMENTS[tool.name]]
-    return dict(zip(names, values, strict=True))
+def _done(since: Sequence[Message]) -> list[Call]:
+    """The calls that have a result, oldest first, repetitions folded."""
+    done: list[Call] = []
+    for call, result in pair(since):
+        if result is None or INTERRUPTED in result:
+            continue
+        if not done or not _same(done[-1], call):
+            done.append(call)
+    return done
 
 
-def _unlike(calls: Sequence[Call]) -> list[Call]:
-    """At most one call a path: edits of one file must not run side by side."""
-    by_path: dict[str, Call] = {}
-    for call in calls:
-        by_path.setdefault(str(call.arguments.get("path", call.arguments)), call)
-    return list(by_path.values())
+def _position(moves: Sequence[Call], done: Sequence[Call]) -> int:
+    """How many moves are behind: found by the latest calls, since older ones may be forgotten."""
+    best, behind = 0, 0
+    for end in range(1, len(moves) + 1):
+        length = 0
+        while length < min(end, len(done)) and _same(moves[end - 1 - length], done[-1 - length]):
+            length += 1
+        if length > best:
+            best, behind = length, end
+    return behind
+
+
+def _same(one: Call, other: Call) -> bool:
+    return one.name == other.name and dict(one.arguments) == dict(other.arguments)
 
 
 def competent_from(raw: Mapping[str, Any]) -> CompetentScript:

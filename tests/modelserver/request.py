@@ -5,7 +5,7 @@ Owns the normal form and the questions scripts ask of it. Reading each protocol'
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -64,7 +64,11 @@ class ModelRequest:
         """The title of the schema asked for, found in the prompt if the wire has none, or ""."""
         if self.schema is not None and self.schema.get("title"):
             return str(self.schema["title"])
-        return self.schema_name or str((self.prompted_schema or {}).get("title", ""))
+        if self.schema_name:
+            return self.schema_name
+        # With tools on offer a schema in the text is something the tools showed.
+        shown = None if self.tools else self.prompted_schema
+        return str((shown or {}).get("title", ""))
 
     @property
     def prompted_schema(self) -> Mapping[str, Any] | None:
@@ -106,10 +110,10 @@ class ModelRequest:
         return tuple(message for message in self.messages if message.role == "tool")
 
     def result_of(self, call: Call) -> str | None:
-        """The text a call returned; None while it has no result."""
-        for message in self.tool_results:
-            if call.id and message.tool_call_id == call.id:
-                return message.text
+        """The text a call of this conversation returned; None while it has no result."""
+        for made, result in pair(self.messages):
+            if made is call:
+                return result
         return None
 
     @property
@@ -118,6 +122,20 @@ class ModelRequest:
         offered = json.dumps([dict(tool.parameters) for tool in self.tools]) if self.tools else ""
         said = sum(len(call.text) for call in self.calls)
         return count_tokens(self.prompt + offered) + said // 4 + 4 * len(self.messages)
+
+
+def pair(messages: Sequence[Message]) -> Iterator[tuple[Call, str | None]]:
+    """Each tool call with its result: found by id, by order where a client sends no ids."""
+    for place, message in enumerate(messages):
+        results = []
+        for later in messages[place + 1 :]:
+            if later.role != "tool":
+                break
+            results.append(later)
+        for number, call in enumerate(message.tool_calls):
+            named = [later for later in results if call.id and later.tool_call_id == call.id]
+            found = named or (results[number : number + 1] if not call.id else [])
+            yield call, found[0].text if found else None
 
 
 def count_tokens(text: str) -> int:
