@@ -78,9 +78,10 @@ class ModelShelf:
     async def get(self, link: Link, api: Api) -> Built:
         """The chat model of a spec."""
         key = (link.name, api)
-        if key not in self._built:
-            self._built[key] = await build(link.spec, api=api, num_ctx=self._num_ctx(link))
-        return self._built[key]
+        built = self._built.get(key)
+        if built is None or (built.current is not None and not await built.current()):
+            built = self._built[key] = await build(link.spec, api=api, num_ctx=self._num_ctx(link))
+        return built
 
     def _num_ctx(self, link: Link) -> int | None:
         return link.spec.context_length if isinstance(link.spec.context_length, int) else None

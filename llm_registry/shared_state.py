@@ -46,7 +46,7 @@ async def open_shared_state(folder: Path | None = None) -> AsyncIterator[SharedS
         folder: Where it lives; `None` means `$ROLECALL_STATE_DIR`, else the user's state folder, else (when that
             cannot be written) the temporary folder.
     """
-    place = await asyncio.to_thread(_writable, folder)
+    place = await asyncio.to_thread(state_folder, folder)
     async with connect(place / "endpoints.db") as connection:
         # Losing the last second of this file to a power cut costs nothing.
         await connection.execute("PRAGMA synchronous=NORMAL")
@@ -54,7 +54,8 @@ async def open_shared_state(folder: Path | None = None) -> AsyncIterator[SharedS
         yield SharedState(connection)
 
 
-def _writable(folder: Path | None) -> Path:
+def state_folder(folder: Path | None = None) -> Path:
+    """The folder of what all runs of this user share, made if it is not there; see `open_shared_state`."""
     named = os.environ.get(STATE_DIR_VARIABLE)
     wanted = folder or (Path(named) if named else user_state_path("rolecall", appauthor=False))
     try:

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import psutil
 
 from core.errors import ModelError
+from llm_registry.shared_state import STATE_DIR_VARIABLE, state_folder
 
-HOME_VARIABLE = "ROLECALL_RUNTIME_DIR"
 _POLL_S = 0.05
 _LOCK_S = 60.0
 
@@ -41,11 +40,12 @@ def runtime_dir() -> Path:
     Raises:
         ModelError: The folder belongs to someone else.
     """
-    given = os.environ.get(HOME_VARIABLE)
-    home = (Path(given) if given else platformdirs.user_runtime_path("rolecall", ensure_exists=True)) / "gguf"
+    home = state_folder() / "gguf"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if home.stat().st_uid != os.getuid():
-        raise ModelError(f"the runtime folder {home} belongs to another user", hint=f"set {HOME_VARIABLE} to a folder")
+        raise ModelError(
+            f"the folder {home} belongs to another user", hint=f"set {STATE_DIR_VARIABLE} to a folder of yours"
+        )
     return home
 
 

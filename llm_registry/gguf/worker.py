@@ -7,6 +7,7 @@ ours. Whoever finds it reads `<key>.json` (pid and options, by the starter) and 
 import argparse
 import fcntl
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -35,8 +36,9 @@ def main(arguments: Sequence[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     server = _serve(options)
-    _announce(options, server.listening_address)
-    _Watch(options, server.listening_address).wait(stop)
+    url = f"{server.listening_address}/{options.secret}"
+    _announce(options, url)
+    _Watch(options, url).wait(stop)
     # llama.cpp's threads need no farewell, and its destructors may wait for a running answer.
     os._exit(0)
 
@@ -50,6 +52,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     for name in ("--threads", "--ctx", "--slots"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--idle-s", type=float, required=True)
+    parser.set_defaults(secret=secrets.token_urlsafe(16))
     return parser.parse_args(arguments)
 
 
@@ -68,6 +71,8 @@ def _serve(options: argparse.Namespace) -> Any:  # the type exists only where th
     params.model.path = options.path
     params.model_alias = {options.alias}
     params.hostnames, params.port = ["127.0.0.1"], 0
+    # The engine answers whoever knows the address, web pages included; so the address can't be guessed.
+    params.api_prefix = f"/{options.secret}"
     params.n_ctx, params.n_parallel = options.ctx * options.slots, options.slots
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
     params.n_threads_http = options.slots + 3

@@ -1,5 +1,6 @@
 """Finds the provider of a spec and lets it build the chat model. Heavy libraries are imported only here, on demand."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
@@ -35,6 +36,8 @@ class Built:
     streams: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     """Arguments for every call."""
+    current: Callable[[], Awaitable[bool]] | None = None
+    """Asked before each use whether the model still speaks to the right address; `None` means always."""
 
 
 def provider_names() -> tuple[str, ...]:
