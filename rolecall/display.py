@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from core.events import Event
+from rolecall.lines import clean, one_line
 from rolecall.view import View
 
 
@@ -63,7 +64,7 @@ class Display(AbstractContextManager["Display"]):
 
     def say(self, text: str, *, style: str = "") -> None:
         """Print lines above the live part, each with the time since the start."""
-        for at, line in enumerate(text.splitlines()):
+        for at, line in enumerate(clean(text).splitlines()):
             stamp = self.view.elapsed(self._now()) if at == 0 else " " * 5
             self._console.print(Text.assemble((f"{stamp}  ", "dim"), (line, style)), soft_wrap=True)
 
@@ -77,13 +78,13 @@ class Display(AbstractContextManager["Display"]):
         view, now = self.view, self._now()
         since = f"{(now - view.node_since).total_seconds():.0f} s" if view.node_since else ""
         head = " · ".join(part for part in (view.thread[:8], view.elapsed(now), view.progress, view.spent) if part)
-        at = "  ".join(part for part in (view.serving, view.doing, since) if part)
+        at = "  ".join(one_line(part) for part in (view.serving, view.doing, since) if part)
         rows = [
-            Text(f"─ {head}", style="dim"),
+            Text(f"─ {one_line(head)}", style="dim"),
             Text.assemble(("● ", "green"), (f"{view.node or 'starting'}  ", "bold"), at),
         ]
         if view.status:
-            rows.append(Text(f"  {view.status}", style="italic"))
+            rows.append(Text(f"  {one_line(view.status)}", style="italic"))
         if self.typing:
             rows.append(self._prompt())
         for row in rows:

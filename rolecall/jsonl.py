@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ class EventLines:
             self._write(event.flat())
 
     def finish(self, **outcome: Any) -> None:
-        """Write the last line: the result, in the words of the command line where it says more."""
-        self._write({**self.result, **outcome})
+        """Write the last line: the result as the command line tells it, with the time the run gave."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._write({"v": 1, "ts": self.result.get("ts", now), **outcome})
 
     def _write(self, record: Mapping[str, Any]) -> None:
         if self.closed:

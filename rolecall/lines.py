@@ -41,9 +41,14 @@ def tokens(count: int) -> str:
     return f"{count / 1000:.1f}k" if count < 1_000_000 else f"{count / 1_000_000:.1f}M"
 
 
+def clean(text: str) -> str:
+    """A text without the characters that would drive the terminal; line ends stay."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text.expandtabs(4))
+
+
 def one_line(text: object, *, width: int = 160) -> str:
-    """A text on one line, cut at `width` characters."""
-    flat = " ".join(str(text).split())
+    """A text on one line, cut at `width` characters, without what would drive the terminal."""
+    flat = clean(" ".join(str(text).split()))
     return flat if len(flat) <= width else f"{flat[: width - 1]}…"
 
 
@@ -70,12 +75,12 @@ def _roles(data: Data) -> str:
 
 
 def _node_finished(data: Data) -> str:
-    return _joined(str(data.get("node", "?")), lasted(data))
+    return _joined(str(data.get("node", "?")), data.get("serving"), lasted(data))
 
 
 def _tool_finished(data: Data) -> str:
     outcome = "" if data.get("ok", True) else "failed"
-    return _joined("  tool", data.get("tool"), outcome, lasted(data))
+    return _joined("  tool", f"{data.get('tool')} {data.get('args', '')}", outcome, lasted(data))
 
 
 def _check_finished(data: Data) -> str:
@@ -93,7 +98,9 @@ def _committed(data: Data) -> str:
     return _joined("  commit", str(data.get("commit", ""))[:8], ", ".join(files))
 
 
-def _guidance(data: Data) -> str:
+def _guidance(data: Data) -> str | None:
+    if not data.get("text"):
+        return None  # an order such as a pause; what comes of it is told by itself
     return _joined("  heard", f"{data.get('author', '?')}: {data.get('text', '')}", f"(at {data.get('node', '?')})")
 
 
@@ -111,7 +118,7 @@ def _error(data: Data) -> str:
     return _joined("error", f"[{data.get('code')}]", data.get("message"), data.get("hint"))
 
 
-_LINES: dict[str, Callable[[Data], str]] = {
+_LINES: dict[str, Callable[[Data], str | None]] = {
     "run_started": _run_started,
     "roles": _roles,
     "node_finished": _node_finished,

@@ -68,6 +68,11 @@ def store_of(top: Path, invocation: Invocation) -> "ThreadStore":
     return ThreadStore(database_of(top))
 
 
+def record_of(top: Path, thread_id: str) -> Path:
+    """The file with the events of a thread."""
+    return top / FOLDER / "runs" / thread_id / "events.jsonl"
+
+
 async def settings_for(options: Namespace, top: Path | None) -> "Loaded":
     """The settings as the command line, environment and files give them.
 

@@ -111,7 +111,7 @@ class Session:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(line)
         else:
-            self._send("steer", line)
+            self._send("guidance", line)
 
     async def _ask(self, question: Question) -> str:
         async with self._asking:

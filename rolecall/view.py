@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.events import Event
-from rolecall.lines import clock, line_of, tokens
+from rolecall.lines import clock, line_of, one_line, tokens
 
 
 @dataclass(slots=True)
@@ -31,6 +31,8 @@ class View:
     input_tokens: int = 0
     output_tokens: int = 0
     question: str = ""
+    _tools: dict[str, list[str]] = field(default_factory=dict)
+    """Arguments of the calls that are going on, by tool."""
 
     def apply(self, event: Event) -> str | None:
         """Take an event in; return the line it is worth, if any."""
@@ -39,7 +41,16 @@ class View:
         change = getattr(self, f"_on_{event.event}", None)
         if change is not None:
             change(event.data, event.ts)
-        return line_of(event.event, event.data, steps=dict(self.steps))
+        return line_of(event.event, self._in_context(event), steps=dict(self.steps))
+
+    def _in_context(self, event: Event) -> dict[str, Any]:
+        """The fields of an event, with what earlier events said about the same thing."""
+        if event.event == "node_finished":
+            return {"serving": self.serving, **event.data}
+        if event.event == "tool_finished":
+            begun = self._tools.get(str(event.data.get("tool")), [])
+            return {"args": begun.pop(0) if begun else "", **event.data}
+        return event.data
 
     def elapsed(self, now: datetime) -> str:
         """Time since the first event, as minutes and seconds."""
@@ -82,6 +93,7 @@ class View:
 
     def _on_model_finished(self, data: dict[str, Any], _: datetime) -> None:
         self.calls += 1
+        self.serving = f"{data.get('role', '?')} → {data.get('spec', '?')}"
         self.input_tokens += data.get("input_tokens") or 0
         self.output_tokens += data.get("output_tokens") or 0
 
@@ -89,7 +101,9 @@ class View:
         self.doing = f"waiting for a free place at {data.get('spec', '?')}"
 
     def _on_tool_started(self, data: dict[str, Any], _: datetime) -> None:
-        self.doing = f"{data.get('tool', '?')} {summary_of(data.get('args'))}".rstrip()
+        tool, args = str(data.get("tool")), summary_of(data.get("args"))
+        self._tools.setdefault(tool, []).append(args)
+        self.doing = f"{tool} {args}".rstrip()
 
     def _on_tool_finished(self, *_: object) -> None:
         self.doing = ""
@@ -105,8 +119,8 @@ class View:
 
 
 def summary_of(args: object, *, width: int = 60) -> str:
-    """The arguments of a tool call in a few words: the values, strings cut."""
+    """A tool call's arguments in a few words: the first that says something, since it names the file or command."""
     if not isinstance(args, dict):
         return ""
-    words = " ".join(" ".join(str(value).split()) for value in args.values() if value not in (None, "", False))
-    return words if len(words) <= width else f"{words[: width - 1]}…"
+    first = next((str(value) for value in args.values() if value not in (None, "", False)), "")
+    return one_line(first, width=width)

@@ -2,11 +2,17 @@
 
 import argparse
 import asyncio
+import json
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
-from rolecall.place import folder_of, thread_named, top_of
+from rolecall.lines import clean
+from rolecall.place import folder_of, record_of, thread_named, top_of
+from rolecall.record import Follower, event_of
+from rolecall.view import View
 
 
 def log(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -25,25 +31,33 @@ def apply(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _log(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.threads import thread_log
-
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    entries = await thread_log(top, row.thread_id)
-    for entry in entries:
-        if options.json:
-            answer(entry.model_dump(mode="json"))
-        else:
-            print(entry)
+    records = await asyncio.to_thread(Follower(record_of(top, row.thread_id)).fresh)
+    for text in map(json.dumps, records) if options.json else told(records):
+        print(text)
     return 0
 
 
+def told(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The record of a thread in lines, each beginning with its date and time."""
+    view = View()
+    for record in records:
+        event = event_of(record)
+        for at, line in enumerate(clean(view.apply(event) or "").splitlines()):
+            moment = f"{event.ts.astimezone():%Y-%m-%d %H:%M:%S}" if at == 0 else ""
+            yield f"{moment:<19}  {line}"
+
+
 async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.threads import thread_diff
+    from tools.workspace import GitWorkspace
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    text = await thread_diff(top, row.thread_id, stat=options.stat)
+    workspace = await GitWorkspace.open(top, row.thread_id)
+    # What goes into a pipe may go into `git apply`, which wants binary files and whole object names.
+    readable = options.stat or options.json or sys.stdout.isatty()
+    text = await (workspace.diff(stat=options.stat) if readable else workspace.patch())
     if options.json:
         answer({"thread": row.thread_id, "diff": text})
     elif text:
@@ -54,11 +68,11 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.threads import apply_thread
+    from tools.apply import apply_branch
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    outcome = await apply_thread(top, row.thread_id)
+    outcome = await apply_branch(top, row.thread_id)
     if options.json:
         answer({"thread": row.thread_id, **outcome.model_dump(mode="json")})
     else:

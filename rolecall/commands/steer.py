@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from core.errors import UsageError
+from core.errors import ThreadError, UsageError
 from rolecall.invocation import Invocation, short
 from rolecall.jsonl import answer
 from rolecall.place import folder_of, thread_named, top_of
@@ -15,16 +15,15 @@ def steer(options: argparse.Namespace, invocation: Invocation) -> int:
     text = sys.stdin.read() if options.text == ["-"] else " ".join(options.text)
     if not text.strip():
         raise UsageError("no text given", hint=invocation.call("steer", options.thread, "Keep the public API"))
-    kind = "urgent" if options.urgent else "steer"
-    return asyncio.run(_put(options, invocation, kind, text.strip()))
+    return asyncio.run(_put(options, invocation, "guidance", text.strip(), urgent=options.urgent))
 
 
 def pause(options: argparse.Namespace, invocation: Invocation) -> int:
     """Ask a thread to stop at its next step."""
-    return asyncio.run(_put(options, invocation, "pause", ""))
+    return asyncio.run(_put(options, invocation, "pause", "", urgent=False))
 
 
-async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, text: str) -> int:
+async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, text: str, *, urgent: bool) -> int:
     from graph.checkpoints import database_of
     from graph.inbox import SqliteInbox
     from graph.lease import holder
@@ -33,7 +32,11 @@ async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, t
     row = await thread_named(top, options.thread, invocation)
     database = database_of(top)
     driven = await holder(database, row.thread_id)
-    number = await SqliteInbox(database, row.thread_id).put(row.thread_id, kind=kind, author="user", text=text)
+    if kind == "pause" and driven is None:
+        raise ThreadError(f"{short(row.thread_id)} is not running, so there is nothing to pause")
+    number = await SqliteInbox(database, row.thread_id).put(
+        row.thread_id, kind=kind, author="user", text=text, payload={"urgent": True} if urgent else {}
+    )
     if options.json:
         answer({"thread": row.thread_id, "id": number, "running": driven is not None})
     elif driven is not None:

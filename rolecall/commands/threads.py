@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import shutil
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ThreadError, UsageError
@@ -53,8 +55,6 @@ async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.threads import delete_thread
-
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
     if not options.yes:
@@ -65,12 +65,24 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
         if (await asyncio.to_thread(sys.stdin.readline)).strip().lower() not in {"y", "yes"}:
             print("kept", file=sys.stderr)
             return 0
-    await delete_thread(top, row.thread_id)
+    await _forget(top, row.thread_id, invocation)
     if options.json:
         answer({"deleted": row.thread_id})
     else:
         print(f"deleted {short(row.thread_id)}")
     return 0
+
+
+async def _forget(top: Path, thread_id: str, invocation: Invocation) -> None:
+    from graph.checkpoints import database_of
+    from graph.lease import Lease
+    from tools.workspace import GitWorkspace
+
+    # Nobody may begin to drive it while it goes away; a thread that is driven stays.
+    async with Lease(database_of(top), thread_id):
+        await (await GitWorkspace.open(top, thread_id)).remove()
+        await asyncio.to_thread(shutil.rmtree, top / FOLDER / "runs" / thread_id, ignore_errors=True)
+    await store_of(top, invocation).forget(thread_id)
 
 
 def _record(row: "ThreadRow") -> dict[str, Any]:

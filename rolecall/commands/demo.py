@@ -1,0 +1,97 @@
+"""The command `demo`: the whole job on a small broken repository, with no model and no network."""
+
+import argparse
+import asyncio
+import hashlib
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from core.errors import RepositoryError, RolecallError, UsageError
+from rolecall.invocation import Invocation
+
+TASK = "Make the failing tests pass"
+_HERE = Path(__file__).resolve()
+_EXAMPLES = (_HERE.parents[2] / "examples" / "inventory", _HERE.parents[1] / "example")
+"""In a clone, and where a wheel puts it."""
+_NOT_COPIED = shutil.ignore_patterns("__pycache__", ".*_cache", ".benchmarks")
+
+
+class DemoError(RolecallError):
+    """The demonstration did not keep a promise."""
+
+    code = "demo"
+
+
+def demo(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Copy the example, mend it, and show that the copy's own checkout was not touched."""
+    folder = _place(options.dir)
+    return asyncio.run(_demo(folder, options, invocation))
+
+
+def _place(wanted: Path | None) -> Path:
+    if wanted is None:
+        return Path(tempfile.mkdtemp(prefix="rolecall-demo-")) / "inventory"
+    folder = wanted.expanduser().resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already and not empty", hint="give a new folder with --dir")
+    return folder
+
+
+async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocation) -> int:
+    from core.context import RunOptions
+    from core.settings import Settings
+    from graph import runner
+    from rolecall.session import Ask, Listen, Manner, Session, teller
+
+    await _make_repository(folder)
+    invocation.repo = str(folder)
+    print(f"a broken repository was made in {folder}", file=sys.stderr)
+    before = await asyncio.to_thread(fingerprint, folder)
+    # The user's own configuration stays out of it: this must run anywhere.
+    request = runner.RunRequest(task=TASK, repo=folder, settings=Settings(), options=RunOptions(approve_all=True))
+
+    async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
+        return await runner.run(request, listen=listen, ask=ask)
+
+    code = await Session(invocation, Manner(json=options.json, quiet=options.quiet), tell=teller(folder)).live(job)
+    if await asyncio.to_thread(fingerprint, folder) != before:
+        raise DemoError(f"the checkout in {folder} was changed by the run")
+    if not options.json:
+        await _show_patch(folder, invocation.thread)
+    return code
+
+
+async def _show_patch(folder: Path, thread: str) -> None:
+    from tools.workspace import GitWorkspace
+
+    patch = await (await GitWorkspace.open(folder, thread)).diff()
+    print(f"\n{patch}")
+    print(f"the checkout in {folder} is as it was: the patch lies on the branch only", file=sys.stderr)
+
+
+async def _make_repository(folder: Path) -> None:
+    from tools.git import Git
+
+    example = next((path for path in _EXAMPLES if path.is_dir()), None)
+    if example is None:
+        raise RepositoryError("the example of the demo is not installed", hint="run it in a clone of rolecall")
+    await asyncio.to_thread(shutil.copytree, example, folder, ignore=_NOT_COPIED, dirs_exist_ok=True)
+    git = Git(folder)
+    await git.run("init", "--quiet", "--initial-branch=main")
+    await git.run("add", "--all")
+    await git.run("-c", "user.name=demo", "-c", "user.email=demo@localhost", "commit", "--quiet", "-m", "Inventory")
+
+
+def fingerprint(folder: Path) -> str:
+    """A digest of all files of a checkout, its index and HEAD included, rolecall's own folder left out."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        inside = path.relative_to(folder)
+        if inside.parts[0] == ".rolecall" or (
+            inside.parts[0] == ".git" and str(inside) not in {".git/index", ".git/HEAD"}
+        ):
+            continue
+        digest.update(str(inside).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

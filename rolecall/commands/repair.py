@@ -1,0 +1,110 @@
+"""The command `repair`: the search for a patch alone. The best patch goes to stdout, so `git apply` can read it."""
+
+import argparse
+import asyncio
+import shlex
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import Exit, UsageError
+from rolecall.invocation import Invocation
+from rolecall.jsonl import answer
+from rolecall.lines import one_line
+from rolecall.place import folder_of
+
+if TYPE_CHECKING:
+    from tools.repair.result import RepairEvent, RepairResult
+
+_SAID = {
+    "nothing_fails": "no test fails; there is nothing to repair",
+    "plausible": "found a patch with which all tests pass",
+    "none": "found no patch",
+    "unusable_tests": "the tests cannot be used for a search",
+    "interrupted": "the search was stopped",
+}
+
+
+def repair(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Search for a patch and print it; nothing is changed."""
+    arguments = pytest_arguments(options.checks)
+    result = asyncio.run(_search(folder_of(options), arguments, options.budget, quiet=options.json))
+    if options.json:
+        answer(result.model_dump(mode="json"))
+    else:
+        _print(result, invocation)
+    return int(Exit.DONE if result.status in {"nothing_fails", "plausible"} else Exit.NOT_DONE)
+
+
+def pytest_arguments(command: str) -> tuple[str, ...]:
+    """The arguments in a pytest command, or in what follows `pytest` in one.
+
+    Raises:
+        UsageError: It is a command, and not pytest's.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--checks cannot be read: {error}") from error
+    if words[:1] == ["pytest"]:
+        return tuple(words[1:])
+    if len(words) > 2 and words[1] == "-m":
+        if words[2] == "pytest":
+            return tuple(words[3:])
+        raise UsageError(
+            f"the search needs pytest and cannot run {command!r}", hint="leave --checks out, or use pytest"
+        )
+    return tuple(words)
+
+
+async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, quiet: bool) -> "RepairResult":
+    from core.settings import SandboxSettings
+    from tools.repair.engine import RepairRequest, search_repair
+    from tools.sandbox import Places, open_sandbox
+    from tools.target_python import find_target_python
+
+    target = await find_target_python(folder, folder)
+    sandbox = await open_sandbox(SandboxSettings(), Places(folder, folder, target.readable))
+    request = RepairRequest(folder, target.python, target.env, arguments, budget_s)
+    if target.note and not quiet:
+        print(target.note, file=sys.stderr)
+    with ExitStack() as stack:
+        return await search_repair(request, on_event=None if quiet else _progress(stack), spawn=sandbox.spawn)
+
+
+def _progress(stack: ExitStack) -> "Callable[[RepairEvent], None]":
+    """Shows what the search does, live on a terminal and as lines elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    status = stack.enter_context(console.status("running the tests")) if console.is_terminal else None
+
+    def show(event: "RepairEvent") -> None:
+        said = one_line(" ".join(f"{name} {value}" for name, value in event.fields.items()), width=100)
+        if status is not None:
+            status.update(f"{event.kind}: {said}")
+        elif event.kind != "progress":
+            console.print(f"{event.kind}: {said}")
+
+    return show
+
+
+def _print(result: "RepairResult", invocation: Invocation) -> None:
+    counts = f"{len(result.failing)} red, {result.passing} green, {result.tried} candidates in {result.elapsed_s:.1f} s"
+    print(f"{_SAID[result.status]} ({counts})", file=sys.stderr)
+    for at, patch in enumerate(result.patches):
+        print(f"patch {at + 1}: {patch.template}; confidence {patch.confidence}: {patch.reason}", file=sys.stderr)
+        if at == 0:
+            sys.stdout.write(patch.diff)
+            sys.stdout.flush()
+    if result.disagreement is not None:
+        print(f"the patches differ on {result.disagreement.call}: read them before you choose", file=sys.stderr)
+    if result.patches:
+        print(f"take it over with: {invocation.call(*invocation.argv)} | git apply", file=sys.stderr)
+        return
+    if result.stop_reason:
+        print(f"it ended because: {result.stop_reason}", file=sys.stderr)
+    for line in result.suspicious[:5]:
+        print(f"suspicious: {line.path}:{line.line}  {line.text.strip()}", file=sys.stderr)

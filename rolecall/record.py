@@ -1,0 +1,53 @@
+"""Reads the record of a thread back: its events as they were written, also while another process still writes."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from core.events import Event
+
+
+def event_of(record: dict[str, Any]) -> Event:
+    """An event out of its flat record. Names of a later version are taken as they are."""
+    head = {"v", "event", "thread", "ts"}
+    return Event.model_construct(
+        event=record["event"],
+        thread=str(record.get("thread", "")),
+        ts=_moment(record.get("ts")),
+        data={key: value for key, value in record.items() if key not in head},
+    )
+
+
+def _moment(text: object) -> datetime:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+
+
+class Follower:
+    """Reads what is added to a file of JSON lines; a last line without an end waits for the rest."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def fresh(self) -> list[dict[str, Any]]:
+        """The records added since the last call; lines that a kill cut off are left out."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [record for line in whole.splitlines() if (record := _record(line)) is not None]
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) and "event" in record else None
