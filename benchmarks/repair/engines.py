@@ -88,10 +88,12 @@ def ask(engine: str, order: Order) -> Answer:
     )
     try:
         out, err = process.communicate(timeout=order.budget_s + grace)
-    except subprocess.TimeoutExpired:
+    except BaseException as stopped:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        if not isinstance(stopped, subprocess.TimeoutExpired):
+            raise
         return Answer("overdue", (), 0, time.monotonic() - begun, "killed after its time")
     return read(out, err, code=process.returncode, elapsed_s=time.monotonic() - begun)
 
