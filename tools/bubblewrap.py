@@ -17,6 +17,8 @@ _SECRET_FILES = (
     ".cargo/credentials", ".cargo/credentials.toml", ".m2/settings.xml", ".gradle/gradle.properties",
     ".conda/.condarc",
 )  # fmt: skip
+_SEARCH = Path(__file__).with_name("repair")
+"""Our own program that runs inside, wherever rolecall is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,19 @@ class Bubblewrap:
             "no secrets in the environment"
         )
 
-    def wrap(self, argv: list[str], cwd: Path) -> list[str]:
-        """The command line that runs another command line inside the walls."""
+    def wrap(self, argv: list[str], cwd: Path, scratch: Path | None = None) -> list[str]:
+        """The command line that runs another command line inside the walls.
+
+        Args:
+            argv: Program and arguments.
+            cwd: Working folder.
+            scratch: A folder for temporary files besides /tmp; without one, a TMPDIR of the user's is forgotten.
+        """
         return [
             self.program, "--die-with-parent", "--unshare-user-try", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
             *([] if self.network else ["--unshare-net"]),
             *self._system(), *self._home(), *self._repository(),
+            *(["--bind", str(scratch), str(scratch)] if scratch else ["--unsetenv", "TMPDIR"]),
             "--chdir", str(cwd), "--", *argv,
         ]  # fmt: skip
 
@@ -60,7 +69,7 @@ class Bubblewrap:
         home = Path.home()
         steps = ["--tmpfs", str(home)] if home.is_dir() and home != Path("/") else []
         shown = [home / name for name in _TOOLCHAINS] + [Path(entry) for entry in os.get_exec_path()]
-        shown += list(self.readable)
+        shown += [_SEARCH, *self.readable]
         for folder in dict.fromkeys(shown):
             if self._is_hidden(folder) and folder.is_dir():
                 steps += ["--ro-bind", str(folder), str(folder)]

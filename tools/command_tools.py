@@ -67,7 +67,7 @@ async def repair_search(runtime: ToolCall, budget_s: float | None = None) -> str
 
 def _question(command: str) -> dict[str, str]:
     return {
-        "kind": "approve_command",
+        "kind": "approval",
         "command": command,
         "text": f"May this command run in the worktree? {command}",
     }

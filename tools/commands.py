@@ -72,8 +72,9 @@ class SandboxCommands:
         argv = [self._shell, "-c", command]
         try:
             process = await self._sandbox.spawn(
-                argv, env=self._env | {MARK: mark}, stdout=descriptor, stderr=descriptor
-            )
+                argv, env=self._env | {MARK: mark}, stdin=asyncio.subprocess.DEVNULL, stdout=descriptor,
+                stderr=descriptor,
+            )  # fmt: skip
         except OSError as error:
             return 126, f"could not be started: {error.strerror or error}"
         stopped = ""

@@ -15,7 +15,7 @@ async def find_top(folder: Path) -> Path:
     """The top of the working tree around a folder, symlinks resolved.
 
     Raises:
-        RepositoryError: Not a folder, no git, no repository, bare, inside `.git`, without a commit, or unmerged.
+        RepositoryError: Not a folder, no git, no repository, bare, inside `.git`, or without a commit.
     """
     folder = await asyncio.to_thread(_resolved, folder)
     git = Git(folder)
@@ -31,7 +31,7 @@ async def find_top(folder: Path) -> Path:
     if inside:
         raise RepositoryError(f"{folder} is inside a .git folder", hint="give the folder of the working tree")
     top = Path(await git.run("rev-parse", "--show-toplevel"))
-    await _require_clean_base(Git(top))
+    await _require_commit(Git(top))
     return top
 
 
@@ -41,12 +41,20 @@ async def exclude_rolecall(git: Git) -> None:
     await asyncio.to_thread(_append_line, path, _EXCLUDED)
 
 
-async def _require_clean_base(git: Git) -> None:
+async def _require_commit(git: Git) -> None:
     if await git.resolve("HEAD^{commit}") is None:
         raise RepositoryError(
             f"{git.folder} has no commit yet, and rolecall works on a branch of one",
             hint=f"make a first commit: {_FIRST_COMMIT}",
         )
+
+
+async def require_no_conflicts(git: Git) -> None:
+    """See that the working tree can be taken along as it is.
+
+    Raises:
+        RepositoryError: Files of a merge are still in conflict.
+    """
     if await git.names("ls-files", "--unmerged", "-z"):
         raise RepositoryError(
             f"{git.folder} is in the middle of a merge with conflicts",

@@ -2,6 +2,7 @@
 of processes; what a command may be is decided in `allow_list`, how its output is kept in `commands`."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from tools.environment import user_environment
 from tools.processes import limited
 
 _PROBE_TIMEOUT_S = 10
+_LINE_BYTES = 64 * 1024
+_LINE_LIMIT = 64 * 1024 * 1024
+"""Bytes a reader of the standard output may get in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ class Wrapper(Protocol):
     def policy(self) -> str:
         """What it does, in one sentence."""
 
-    def wrap(self, argv: list[str], cwd: Path) -> list[str]:
-        """The command line that runs another command line inside."""
+    def wrap(self, argv: list[str], cwd: Path, scratch: Path | None = None) -> list[str]:
+        """The command line that runs another command line inside; `scratch` is one more folder it may write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class HostPolicy:
             f"{self.memory_mb} MB of memory per process, no secrets in the environment"
         )
 
-    def wrap(self, argv: list[str], cwd: Path) -> list[str]:
+    def wrap(self, argv: list[str], cwd: Path, scratch: Path | None = None) -> list[str]:
         """Give the command line back as it is."""
         return argv
 
@@ -79,26 +83,31 @@ class Sandbox:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         *,
+        stdin: int = asyncio.subprocess.PIPE,
         stdout: int = asyncio.subprocess.PIPE,
-        stderr: int = asyncio.subprocess.PIPE,
+        stderr: int = asyncio.subprocess.DEVNULL,
     ) -> asyncio.subprocess.Process:
         """Start a program as the leader of a new process group; whoever starts it ends it.
 
         Args:
             argv: Program and arguments.
             cwd: Working folder; the worktree when `None`.
-            env: The whole environment; the user's without secrets when `None`.
-            stdout: As in `asyncio.create_subprocess_exec`.
+            env: The whole environment; the user's without secrets when `None`. A TMPDIR of its own stays writable.
+            stdin: As in `asyncio.create_subprocess_exec`.
+            stdout: Likewise.
             stderr: Likewise.
 
         Raises:
             OSError: The program cannot be started.
         """
         folder = self._places.root if cwd is None else cwd
-        command = self._wrapper.wrap(limited(list(argv), memory_mb=self._settings.memory_mb), folder)
+        given = dict(user_environment() if env is None else env)
+        scratch = given.get("TMPDIR", "")
+        own = Path(scratch) if scratch and scratch != os.environ.get("TMPDIR") else None
+        limits = limited(list(argv), memory_mb=self._settings.memory_mb)
         return await asyncio.create_subprocess_exec(
-            *command, cwd=folder, env=dict(user_environment() if env is None else env),
-            stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
+            *self._wrapper.wrap(limits, folder, own), cwd=folder, env=given, stdin=stdin, stdout=stdout, stderr=stderr,
+            start_new_session=True, limit=_LINE_LIMIT,
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.errors import ConfigError
 from tools.environment import in_own_venv, user_environment
+from tools.launchers import write_launchers
 from tools.lent_pytest import lend, modules_for
 
 _PROBE_TIMEOUT_S = 30
@@ -41,7 +42,7 @@ class TargetPython:
 
     python: str
     env: dict[str, str] = field(default_factory=dict)
-    """The whole environment: the user's, without secrets, with the worktree's code first."""
+    """The whole environment: the user's, without secrets, with the worktree's code and its own programs first."""
     lent_pytest: bool = False
     has_pytest: bool = False
     """With or without a loan."""
@@ -155,6 +156,9 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
         readable += loan.folders
         told = f"so rolecall lent its own copy {loan.version}" if lent else f"and {loan.problem}"
         notes.append(f"the repository's python ({probed.python}) has no pytest, {told}")
+    launchers = await asyncio.to_thread(write_launchers, probed.python, pytest=has_pytest)
+    readable.append(launchers)
+    env["PATH"] = os.pathsep.join([str(launchers), str(Path(probed.python).parent), env["PATH"]])
     env |= {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONDONTWRITEBYTECODE": "1"}
     prefix = probed.prefixes[0]
     if probed.prefixes[0] != probed.prefixes[1] and not (in_own_venv() and prefix == Path(sys.prefix)):

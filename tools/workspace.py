@@ -11,7 +11,7 @@ from pathlib import Path
 from core.errors import RepositoryError
 from tools.git import Git
 from tools.listing import fold
-from tools.repository import exclude_rolecall, find_top
+from tools.repository import exclude_rolecall, find_top, require_no_conflicts
 from tools.staging import stage_all, tracked_and_new
 from tools.submodules import fill_submodules
 
@@ -175,6 +175,7 @@ class GitWorkspace:
         return self._run_dir / "worktree-ready"
 
     async def _capture_base(self) -> str:
+        await require_no_conflicts(self._user)
         head = await self._user.run("rev-parse", "HEAD^{commit}")
         async with self._scratch_index(self._user) as index:
             tree = await stage_all(self._user, index=index)
