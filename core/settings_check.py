@@ -1,0 +1,165 @@
+"""Checks a merged tree of settings and makes `Settings` of it: names, aliases, `${VARIABLES}`, values.
+
+Owns the wording of what is wrong: the key, the source it came from, and the near match of a wrong name.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from core.errors import ConfigError
+from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
+from core.suggest import did_you_mean
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NO = frozenset({"0", "false", "no", "off", "f", "n"})
+
+Sources = Mapping[str, str]
+
+
+def check(tree: Mapping[str, Any], sources: Sources) -> Settings:
+    """Make settings of a tree.
+
+    Args:
+        tree: Merged from all sources.
+        sources: Dotted key to source, for messages.
+
+    Raises:
+        ConfigError: Says which key of which source is wrong, and how.
+    """
+    resolved = _resolve(tree, "", sources)
+    llm = resolved.get("llm", {})
+    if not isinstance(llm, Mapping):
+        raise ConfigError(f"llm: an object of roles is wanted, not {type(llm).__name__}{_from('llm', sources)}")
+    specs = _check_specs(llm, sources)
+    try:
+        settings = Settings.model_validate({**resolved, "llm": specs})
+    except ValidationError as error:
+        raise _explain(error, (), sources, Settings) from error
+    _check_names(settings, sources)
+    return settings
+
+
+def _check_specs(llm: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
+    named = llm.get("models", {})
+    if not isinstance(named, Mapping):
+        raise ConfigError(f"llm.models: an object of named specs is wanted{_from('llm.models', sources)}")
+    roles = {name: _spec(entry, ("llm", name), sources) for name, entry in llm.items() if name != "models"}
+    models = {name: _spec(entry, ("llm", "models", name), sources) for name, entry in named.items()}
+    for name, entry in models.items():
+        if isinstance(entry, str):
+            raise ConfigError(f"llm.models.{name}: a spec is wanted here, not a name")
+    return {**roles, "models": models}
+
+
+def _spec(entry: Any, where: tuple[str, ...], sources: Sources) -> ModelSpec | str:
+    if isinstance(entry, str):
+        return entry
+    if not isinstance(entry, Mapping):
+        raise ConfigError(
+            f"{'.'.join(where)}: a spec or the name of a role is wanted, not {type(entry).__name__}"
+            f"{_from('.'.join(where), sources)}"
+        )
+    try:
+        return ModelSpec.model_validate(entry)
+    except ValidationError as error:
+        raise _explain(error, where, sources, ModelSpec) from error
+
+
+def _check_names(settings: Settings, sources: Sources) -> None:
+    llm = settings.llm
+    entries = llm.__pydantic_extra__ or {}
+    known = {*ROLES, *entries, *llm.models, EMBEDDED}
+    used = {tool.role for tool in settings.tools.values()} | set(_references(llm))
+    for name in entries:
+        if name not in ROLES and name not in used:
+            raise ConfigError(
+                f"llm.{name}: unknown role{did_you_mean(name, ROLES)}{_from(f'llm.{name}', sources)}",
+                hint="a role of your own is named by a tool in `tools`; a named model stands in `llm.models`",
+            )
+    for tool, role in ((tool, entry.role) for tool, entry in settings.tools.items()):
+        if role not in known:
+            raise ConfigError(f"tools.{tool}.role: unknown role {role!r}{did_you_mean(role, known)}")
+    for name, entry in {**entries, **llm.models}.items():
+        wanted = [entry] if isinstance(entry, str) else entry.fallback
+        for target in wanted:
+            if target not in known:
+                key = f"llm.{name}" + ("" if isinstance(entry, str) else ".fallback")
+                raise ConfigError(
+                    f"{key}: {target!r} is no role and no named model{did_you_mean(target, known)}{_from(key, sources)}"
+                )
+    _check_cycles(entries)
+
+
+def _references(llm: LLMSettings) -> Iterator[str]:
+    for entry in [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]:
+        yield from [entry] if isinstance(entry, str) else entry.fallback
+
+
+def _check_cycles(entries: Mapping[str, ModelSpec | str]) -> None:
+    for start in entries:
+        path = [start]
+        while isinstance(target := entries.get(path[-1]), str):
+            if target in path:
+                raise ConfigError(f"llm.{start}: the aliases go in a circle: {' -> '.join([*path, target])}")
+            path.append(target)
+
+
+def _resolve(value: Any, key: str, sources: Sources, *, disabled: bool = False) -> Any:
+    if isinstance(value, Mapping):
+        off = disabled or str(value.get("enabled", True)).lower() in _NO
+        return {
+            name: _resolve(inner, f"{key}.{name}" if key else str(name), sources, disabled=off)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_resolve(inner, key, sources, disabled=disabled) for inner in value]
+    if not isinstance(value, str):
+        return value
+
+    def read(found: re.Match[str]) -> str:
+        name = found.group(1)
+        if name in os.environ or disabled:
+            return os.environ.get(name, "")
+        raise ConfigError(
+            f"{key}: the environment variable {name} is not set{_from(key, sources)}",
+            hint=f'set {name}, or disable the spec with "enabled": false',
+        )
+
+    return _VARIABLE.sub(read, value)
+
+
+def _explain(error: ValidationError, where: tuple[str, ...], sources: Sources, model: type[BaseModel]) -> ConfigError:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    path = tuple(str(part) for part in problem["loc"])
+    key = ".".join((*where, *path))
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(model, path[:-1])
+        return ConfigError(f"{key}: unknown key{did_you_mean(path[-1], known)}{_from(key, sources)}",
+                           hint=f"known here: {', '.join(sorted(known))}" if known else "")  # fmt: skip
+    return ConfigError(f"{key}: {problem['msg']}{_from(key, sources)}")
+
+
+def _known_keys(model: type[BaseModel], path: tuple[str, ...]) -> set[str]:
+    current: Any = model
+    for part in path:
+        current = _model_in(current.model_fields[part].annotation) if part in current.model_fields else None
+        if current is None:
+            return set()
+    names = {field.alias or name for name, field in current.model_fields.items()}
+    return names | ({"id", "endpoint"} if current is ModelSpec else set())
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _from(key: str, sources: Sources) -> str:
+    source = sources.get(key) or next((sources[known] for known in sources if known.startswith(f"{key}.")), "")
+    return f" (in {source})" if source else ""

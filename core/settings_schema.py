@@ -1,0 +1,37 @@
+"""The JSON schema of the configuration, for editors. `python -m core.settings_schema` prints it."""
+
+import json
+import sys
+from typing import Any
+
+from core.settings import EMBEDDED, ROLES, Settings
+
+
+def config_schema() -> dict[str, Any]:
+    """Build the schema: what the settings accept, other spellings of keys included."""
+    schema = Settings.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "rolecall configuration"
+    definitions = schema["$defs"]
+    properties = definitions["ModelSpec"]["properties"]
+    properties["id"] = {**properties["model"], "description": "Another name of `model`."}
+    properties["endpoint"] = {**properties["base_url"], "description": "Another name of `base_url`."}
+    role = {
+        "anyOf": [
+            {"$ref": "#/$defs/ModelSpec"},
+            {"type": "string", "description": f"A role, a named model, or `{EMBEDDED}`."},
+        ]
+    }
+    llm = definitions["LLMSettings"]
+    llm["properties"] |= dict.fromkeys(ROLES, role)
+    llm["additionalProperties"] = role
+    return schema
+
+
+def schema_text() -> str:
+    """The schema as the file `config.schema.json` holds it."""
+    return json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema_text())

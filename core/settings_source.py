@@ -1,0 +1,122 @@
+"""Loads the settings: command line over environment over files over defaults.
+
+Owns the order of sources and remembers which of them gave each value. Names and values are checked in
+`settings_check`.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from core.errors import ConfigError
+from core.settings import LLMSettings, Settings
+from core.settings_check import check
+from core.settings_files import find_config, find_project_config, leaves, merge, read_config
+from core.suggest import did_you_mean
+
+ENV_PREFIX = "ROLECALL_"
+_SEPARATOR = "__"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Valid settings and where they come from."""
+
+    settings: Settings
+    path: Path | None
+    """The user's configuration file, `None` when there is none."""
+    sources: Mapping[str, str]
+    """Dotted key to source, for every value that is no default. Holds no values."""
+
+
+def load_settings(
+    config: Path | None = None,
+    *,
+    repo: Path | None = None,
+    trust_project: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Load the settings.
+
+    Args:
+        config: The file given on the command line.
+        repo: The target repository; its own `rolecall.json` lies over the user's file when it is trusted.
+        trust_project: Whether it is.
+        overrides: Values of the command line, as a tree or with dotted keys.
+
+    Raises:
+        ConfigError: Anything is invalid; the text names file, key and near matches.
+    """
+    path = find_config(config)
+    layers: list[tuple[str, dict[str, Any]]] = []
+    if path is not None:
+        layers.append((str(path), read_config(path)))
+    project = find_project_config(repo) if repo is not None and trust_project else None
+    if project is not None:
+        layers.append((str(project), read_config(project)))
+    layers.append(("environment", _from_environment()))
+    layers.append(("command line", _tree(overrides or {})))
+    merged: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, layer in layers:
+        merged = merge(merged, layer)
+        sources |= dict.fromkeys(leaves(layer), source)
+    return Loaded(check(merged, sources), path, sources)
+
+
+class _Environment(BaseSettings):
+    """Tells pydantic-settings which sections there are; it never holds a value."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter=_SEPARATOR, extra="allow")
+
+    llm: LLMSettings = LLMSettings()
+
+
+def _sections() -> type[BaseSettings]:
+    fields = {name: (field.annotation, field) for name, field in Settings.model_fields.items() if name != "schema_"}
+    return type(
+        "Environment",
+        (_Environment,),
+        {"__annotations__": {name: annotation for name, (annotation, _) in fields.items()},
+         **{name: field.get_default(call_default_factory=True) for name, (_, field) in fields.items()}},
+    )  # fmt: skip
+
+
+def _from_environment() -> dict[str, Any]:
+    known = [name for name in Settings.model_fields if name != "schema_"]
+    for variable in os.environ:
+        section = variable.removeprefix(ENV_PREFIX).split(_SEPARATOR)[0].lower()
+        if variable.startswith(ENV_PREFIX) and _SEPARATOR in variable and section not in known:
+            raise ConfigError(f"environment variable {variable}: no section {section!r}{did_you_mean(section, known)}")
+    try:
+        given = EnvSettingsSource(_sections())()
+    except ValueError as error:
+        raise ConfigError(f"environment: {error}", hint="objects and lists are given as JSON") from error
+    return {key: _parsed(value) for key, value in given.items()}
+
+
+def _parsed(value: Any) -> Any:
+    """Read lists and objects given as JSON below keys that the sections do not fix, such as roles."""
+    if isinstance(value, Mapping):
+        return {key: _parsed(inner) for key, inner in value.items()}
+    if isinstance(value, str) and value[:1] in {"[", "{"}:
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _tree(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, value in overrides.items():
+        inner: Any = _tree(value) if isinstance(value, Mapping) else value
+        for part in reversed(key.split(".")):
+            inner = {part: inner}
+        tree = merge(tree, inner)
+    return tree
