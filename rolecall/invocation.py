@@ -43,6 +43,8 @@ class Invocation:
         """
         if self.thread and self.resumable:
             return self.on_thread("resume")
+        if self.thread and self.streams:
+            return self.on_thread("log")  # it came to its end: what it did tells what to ask next
         if usage:
             return self.call(*([self.command] if self.command else []), "--help")
         return self.call(*self.argv)

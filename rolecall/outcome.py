@@ -70,6 +70,6 @@ def _used_by(role: str, one: RoleUsage) -> list[str]:
     if one.input_tokens is not None or one.output_tokens is not None:
         words.append(f"{tokens(one.input_tokens or 0)} tokens in, {tokens(one.output_tokens or 0)} out,")
     words.append(f"{one.seconds:.1f} s")
-    if one.cost_usd is not None:
+    if one.cost_usd:
         words.append(f"({one.cost_usd:.4f} USD)")
     return words

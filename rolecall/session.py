@@ -19,6 +19,7 @@ from core.events import Event
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
 from graph.runner import Question, RunOutcome
+from graph.threads import FINISHED
 from rolecall.display import Display
 from rolecall.invocation import Invocation
 from rolecall.jsonl import EventLines
@@ -160,7 +161,7 @@ class Session:
     def _finished(self, outcome: RunOutcome, stopped: Exit | None) -> int:
         code = int(stopped) if stopped is not None and outcome.exit_code != Exit.DONE else outcome.exit_code
         self._invocation.thread = outcome.thread_id
-        self._invocation.resumable = True
+        self._invocation.resumable = outcome.status not in FINISHED
         if self._manner.json:
             self._lines.finish(**result_of(outcome, code))
             self._invocation.result_written = True

@@ -82,20 +82,25 @@ def _progress(stack: ExitStack) -> "Callable[[RepairEvent], None]":
     status = stack.enter_context(console.status("running the tests")) if console.is_terminal else None
 
     def show(event: "RepairEvent") -> None:
-        said = one_line(" ".join(f"{name} {value}" for name, value in event.fields.items()), width=100)
+        said = one_line(" ".join(f"{value} {name}" for name, value in event.fields.items() if _plain(value)), width=100)
         if status is not None:
             status.update(f"{event.kind}: {said}")
-        elif event.kind != "progress":
+        elif event.kind != "progress" and said:
             console.print(f"{event.kind}: {said}")
 
     return show
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _print(result: "RepairResult", invocation: Invocation) -> None:
     counts = f"{len(result.failing)} red, {result.passing} green, {result.tried} candidates in {result.elapsed_s:.1f} s"
     print(f"{_SAID[result.status]} ({counts})", file=sys.stderr)
     for at, patch in enumerate(result.patches):
-        print(f"patch {at + 1}: {patch.template}; confidence {patch.confidence}: {patch.reason}", file=sys.stderr)
+        why = f" ({patch.reason})" if patch.reason else ""
+        print(f"patch {at + 1}: {patch.template}, confidence {patch.confidence}{why}", file=sys.stderr)
         if at == 0:
             sys.stdout.write(patch.diff)
             sys.stdout.flush()

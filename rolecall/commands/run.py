@@ -66,16 +66,16 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     loaded = await settings_for(options, top)
     from core.context import RunOptions
     from graph import runner
+    from llm_registry.overrides import with_overrides
     from rolecall.session import Ask, Listen, Session, manner_of, teller
 
     manner = manner_of(options)
     request = runner.RunRequest(
         task=task,
         repo=top,
-        settings=loaded.settings,
+        settings=with_overrides(loaded.settings, dict(options.model)),
         options=RunOptions(interactive=manner.attended, approve_all=options.yes),
         checks=tuple(options.checks),
-        models=dict(options.model),
         thread_id=options.thread or str(uuid4()),
         supervise=not options.no_supervisor,
     )
@@ -93,6 +93,7 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     loaded = await settings_for(options, top)
     from core.context import RunOptions
     from graph import runner
+    from llm_registry.overrides import with_overrides
     from rolecall.session import Ask, Listen, Session, manner_of, teller
 
     manner = manner_of(options)
@@ -101,7 +102,7 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
         return await runner.resume(
             top,
             row.thread_id,
-            settings=loaded.settings,
+            settings=with_overrides(loaded.settings, dict(options.model)),
             options=RunOptions(interactive=manner.attended, approve_all=options.yes),
             listen=listen,
             ask=ask,
