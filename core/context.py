@@ -20,6 +20,9 @@ A = TypeVar("A", bound=BaseModel)
 class Models(Protocol):
     """The registry as the nodes see it: roles, never model names."""
 
+    async def assign(self) -> Mapping[str, Served]:
+        """Look at all endpoints at once and say who serves each role."""
+
     async def chat(
         self, role: str, messages: Sequence[BaseMessage], *, site: CallSite, tools: Sequence[Any] = ()
     ) -> ModelReply:

@@ -73,9 +73,9 @@ def after_route(state: RunState) -> Literal["answer", "scope"]:
 
 def after_scope(state: RunState, runtime: Runtime[Context]) -> Literal["clarify", "plan"]:
     """Questions are put only where somebody is there to answer."""
-    context = runtime.context
-    asks = bool(state["scope"].questions) and context is not None and context.options.interactive
-    return "clarify" if asks else "plan"
+    # In Studio the caller gives no context; whoever steps through a graph there can answer.
+    attended = not runtime.context or runtime.context.options.interactive
+    return "clarify" if state["scope"].questions and attended else "plan"
 
 
 def after_assess(state: RunState) -> Literal["implement", "plan", "report"]:

@@ -22,6 +22,7 @@ from graph.build import build_graph
 from graph.checkpoints import database_of, open_checkpoints
 from graph.control import Graph, PausedError, steered_stream
 from graph.event_log import Listen
+from graph.inbox import Mailbox, SqliteInbox
 from graph.lease import Lease
 from graph.progress import Progress
 from graph.session import ThreadSpec, open_context
@@ -65,6 +66,8 @@ class RunRequest(BaseModel):
     settings: Settings
     options: RunOptions = RunOptions()
     checks: tuple[str, ...] = ()
+    models: dict[str, str] = Field(default_factory=dict)
+    """Role to spec for this thread, as given with `--model`."""
     thread_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
     supervise: bool = True
 
@@ -105,7 +108,9 @@ async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) ->
         ConfigError: The settings cannot be used.
         LockedError: Another process drives the thread.
     """
-    spec = ThreadSpec(request.thread_id, request.repo, request.settings, request.options, request.checks)
+    spec = ThreadSpec(
+        request.thread_id, request.repo, request.settings, request.options, request.checks, request.models
+    )  # fmt: skip
     return await _drive(spec, {"task": request.task}, listen=listen, ask=ask, supervised=request.supervise)
 
 
@@ -132,7 +137,8 @@ async def resume(
             f"thread {row.short} is finished ({row.status}); there is nothing to resume",
             hint=f"see `rolecall log {row.short}`, or start a new run",
         )
-    spec = ThreadSpec(row.thread_id, repo, settings, options, tuple(row.options.get("checks", ())))
+    checks, models = tuple(row.options.get("checks", ())), dict(row.options.get("models", {}))
+    spec = ThreadSpec(row.thread_id, repo, settings, options, checks, models)
     supervised = bool(row.options.get("supervise", True))
     return await _drive(spec, {"task": row.task}, listen=listen, ask=ask, supervised=supervised)
 
@@ -146,7 +152,7 @@ async def _drive(
         async with Lease(database, spec.thread_id), open_graph(spec.settings, database) as graph:
             await store.create(_row(spec, context, str(start["task"]), supervised=supervised))
             await store.set_status(spec.thread_id, "running")
-            ride = _Ride(graph, context, ask)
+            ride = _Ride(graph, context, SqliteInbox(database, spec.thread_id), ask)
             ending = await ride.go(start)
             outcome = await _close(ride, ending)
             await store.set_status(spec.thread_id, outcome.status, exit_code=outcome.exit_code)
@@ -162,7 +168,7 @@ def _row(spec: ThreadSpec, context: Context, task: str, *, supervised: bool) -> 
         repo=spec.repo,
         branch=context.workspace.branch,
         status="running",
-        options={"checks": list(spec.checks), "supervise": supervised},
+        options={"checks": list(spec.checks), "models": dict(spec.models), "supervise": supervised},
         created=now,
         updated=now,
     )
@@ -178,8 +184,8 @@ async def open_graph(settings: Settings, database: Path) -> AsyncIterator[Graph]
 class _Ride:
     """The graph on its way, with the questions it asks."""
 
-    def __init__(self, graph: Graph, context: Context, ask: Ask | None) -> None:
-        self.graph, self.context, self._ask = graph, context, ask
+    def __init__(self, graph: Graph, context: Context, inbox: Mailbox, ask: Ask | None) -> None:
+        self.graph, self.context, self._inbox, self._ask = graph, context, inbox, ask
         self.config: RunnableConfig = {"configurable": {"thread_id": context.thread_id}}
         self._progress = Progress(context.events)
 
@@ -224,7 +230,7 @@ class _Ride:
             return
         stop = asyncio.Event()
         parts = steered_stream(
-            self.graph, inp, self.config, context=self.context, inbox=self.context.inbox, stop=stop
+            self.graph, inp, self.config, context=self.context, inbox=self._inbox, stop=stop
         )  # fmt: skip
         async for part in parts:
             self._progress.note(part)

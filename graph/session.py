@@ -1,12 +1,13 @@
 """Opens the collaborators of one thread and closes them again. The one place that joins all rooms of the house."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.context import Context, RunOptions
+from core.events import EventSink
 from core.settings import Settings
 from graph.activity import Activity
 from graph.checkpoints import database_of
@@ -16,9 +17,10 @@ from llm_registry.registry import open_registry
 from tools.checks import RepositoryChecks
 from tools.commands import SandboxCommands
 from tools.outputs import OutputStore
+from tools.repair.engine import START_SCRIPT
 from tools.repair_search import TreeRepair
 from tools.sandbox import Places, open_sandbox
-from tools.target_python import find_target_python
+from tools.target_python import TargetPython, find_target_python
 from tools.workspace import GitWorkspace
 
 
@@ -33,6 +35,8 @@ class ThreadSpec:
     options: RunOptions = field(default_factory=RunOptions)
     checks: tuple[str, ...] = ()
     """Given on the command line; empty: configured or detected."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Role to spec, from the command line."""
 
 
 @asynccontextmanager
@@ -50,22 +54,31 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
     log = await asyncio.to_thread(EventLog, spec.thread_id, workspace.run_dir / "events.jsonl", listen)
     with log:
         events = Activity(log)
-        python = await find_target_python(workspace.repo, workspace.root, settings.checks.python)
-        places = Places(root=workspace.root, repo=workspace.repo, readable=python.readable)
+        target = await find_target_python(workspace.repo, workspace.root, settings.checks.python)
+        _warn(events, workspace, target)
+        places = Places(workspace.root, workspace.repo, (*target.readable, START_SCRIPT.parent))
         sandbox = await open_sandbox(settings.sandbox, places)
         outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
+        commands = SandboxCommands(sandbox, outputs, target.env, settings.sandbox, settings.approvals)
         database = database_of(workspace.repo)
-        commands = SandboxCommands(sandbox, outputs, python.env, settings.sandbox, settings.approvals)
-        async with open_registry(settings, thread_id=spec.thread_id, database=database, events=events) as models:
+        async with open_registry(
+            settings, thread_id=spec.thread_id, database=database, events=events, models=spec.models
+        ) as models:
+            await models.assign()
             yield Context(
                 thread_id=spec.thread_id,
                 settings=settings,
                 models=models,
                 workspace=workspace,
                 commands=commands,
-                checks=RepositoryChecks(workspace.root, commands, settings.checks, python, events, given=spec.checks),
-                repair=TreeRepair(workspace.root, sandbox, python, events),
+                checks=RepositoryChecks(workspace.root, commands, settings.checks, target, events, spec.checks),
+                repair=TreeRepair(workspace.root, sandbox, target, events),
                 inbox=SqliteInbox(database, spec.thread_id),
                 events=events,
                 options=spec.options,
             )
+
+
+def _warn(events: EventSink, workspace: GitWorkspace, target: TargetPython) -> None:
+    for message in (*workspace.warnings, *([target.note] if target.note else [])):
+        events.emit("warning", message=message)

@@ -4,11 +4,13 @@ from typing import Any, NotRequired, TypedDict
 
 from langgraph.runtime import Runtime
 
-from core.artifacts import AssessDecision, Plan, QAReport, StepResult
+from core.artifacts import AssessDecision, Guidance, Plan, QAReport, StepResult
 from core.context import Context
 from core.settings import EMBEDDED, BudgetSettings
 from core.state import Outcome
 from nodes.calling import Question, ask
+from nodes.guidance import drain
+from nodes.steering import Steered, steer
 from nodes.wording import plan_text, review_text, step_text
 
 
@@ -25,16 +27,36 @@ class AssessInput(TypedDict):
     attempt: NotRequired[int]
     replans: NotRequired[int]
     guidance_cursor: NotRequired[int]
+    guidance: NotRequired[tuple[Guidance, ...]]
+    steered: NotRequired[int]
 
 
 async def assess(state: AssessInput, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Choose next step, fix, replan, done or stuck."""
-    decision = by_rule(state, runtime.context.settings.budget)
-    update: dict[str, Any] = {}
+    """Apply what guidance changes in the plan, then choose next step, fix, replan, done or stuck."""
+    context = runtime.context
+    drained = await drain(state.get("guidance_cursor", 0), context, "assess")
+    steered = _steered(state, drained.guidance)
+    for refusal in steered.refused:
+        context.events.emit("warning", message=f"guidance {refusal.id} was not applied: {refusal.reason}")
+    state = {**state, "plan": steered.plan}
+    decision = _wished(steered, state) or by_rule(state, context.settings.budget)
+    update: dict[str, Any] = {**drained.update, "plan": steered.plan, "steered": steered.upto}
     if decision is None:
-        answered = await ask(_question(state), AssessDecision, runtime)
-        decision, update = _only_open(answered.value), answered.update
+        answered = await ask(_question(state), AssessDecision, runtime, drained=drained)
+        decision, update = _only_open(answered.value), {**update, **answered.update}
     return {"assessment": decision, **_consequence(decision, state), **update}
+
+
+def _steered(state: AssessInput, fresh: tuple[Guidance, ...]) -> Steered:
+    done = (*state.get("steps_done", ()), state["current_step"])
+    return steer(state["plan"], done, (*state.get("guidance", ()), *fresh), after=state.get("steered", 0))
+
+
+def _wished(steered: Steered, state: AssessInput) -> AssessDecision | None:
+    """A new plan, if somebody asked for one and there is something left to plan."""
+    if steered.replan is None or (state["qa"].accepted and not _steps_left(state)):
+        return None
+    return AssessDecision(action="replan", reason=f"{steered.replan.author} asked for it", advice=steered.replan.text)
 
 
 def by_rule(state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from core.artifacts import BudgetLeft, Served
 from core.context import Context
 from core.replies import CallSite, ModelReply
-from nodes.guidance import drain
+from nodes.guidance import Drained, drain
 from nodes.normalize import normalize
 from nodes.rendering import render
 
@@ -38,15 +38,24 @@ class Answered(Generic[A]):
     update: dict[str, Any]
 
 
-async def ask(question: Question, artifact: type[A], runtime: Runtime[Context]) -> Answered[A]:
+async def ask(
+    question: Question, artifact: type[A], runtime: Runtime[Context], *, drained: Drained | None = None
+) -> Answered[A]:
     """Ask for an artifact; guidance that waits in the inbox is part of the question.
+
+    Args:
+        question: What, of whom.
+        artifact: The form of the answer.
+        runtime: Of the node.
+        drained: What the node took out of the inbox already; taken here when absent.
 
     Raises:
         ModelError: No model of the role gave a valid answer.
         BudgetError: A limit of the thread is used up.
     """
     context = runtime.context
-    drained = await drain(question.cursor, context, question.node)
+    if drained is None:
+        drained = await drain(question.cursor, context, question.node)
     messages = [
         SystemMessage(render(f"{question.node}/system", **question.values)),
         HumanMessage(render(f"{question.node}/user", **question.values)),

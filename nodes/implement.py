@@ -7,7 +7,7 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from core.artifacts import AssessDecision, Plan, PlanStep, QAReport, Scope, StepResult
+from core.artifacts import AssessDecision, Guidance, Plan, PlanStep, QAReport, Scope, StepResult
 from core.context import Context
 from nodes.calling import budget_left
 from nodes.loop import RoleModel, build_loop, last_words, speaker_of
@@ -32,6 +32,7 @@ class ImplementInput(TypedDict):
     qa: NotRequired[QAReport | None]
     assessment: NotRequired[AssessDecision]
     guidance_cursor: NotRequired[int]
+    guidance: NotRequired[tuple[Guidance, ...]]
 
 
 Node = Callable[[ImplementInput, Runtime[Context]], Awaitable[dict[str, Any]]]
@@ -98,7 +99,13 @@ def _entry(step: PlanStep, state: ImplementInput) -> dict[str, Any]:
     advice = state["assessment"].advice if attempt > 1 and "assessment" in state else ""
     setback = f"{review_text(review)}\n{advice}" if review else advice
     opening = HumanMessage(render("implement/user", step=step, attempt=attempt, setback=setback))
-    return {"messages": [opening], "brief": brief, "guidance_cursor": state.get("guidance_cursor", 0)}
+    return {
+        "messages": [opening],
+        "brief": brief,
+        "step": step.id,
+        "guidance_cursor": state.get("guidance_cursor", 0),
+        "guidance": state.get("guidance", ()),
+    }
 
 
 def subject(step: PlanStep) -> str:

@@ -29,6 +29,7 @@ from core.replies import CallSite
 from nodes.guidance import GuidedState, InboxMiddleware
 from nodes.normalize import clip
 from nodes.rendering import render
+from nodes.steering import role_for
 
 SNAPSHOT_EVERY = 200
 """Updates between two full copies of the transcript; keeps the file linear in the number of steps."""
@@ -47,6 +48,8 @@ class LoopState(GuidedState):
     ]
     brief: NotRequired[str]
     """Task, criteria, plan and checks: shown on each call, never summarized."""
+    step: NotRequired[str]
+    """The step worked on; guidance may name another model for it."""
 
 
 class Unassigned(BaseChatModel):
@@ -85,10 +88,12 @@ class RoleModel(AgentMiddleware[LoopState, Context, Any]):
         """Call the chain of the role."""
         context = request.runtime.context
         site = CallSite(thread=context.thread_id, node=self._node)
-        brief = str(request.state.get("brief", ""))
+        state: Any = request.state  # a LoopState under a wider static type
+        role = role_for(self._role, state.get("guidance", ()), state.get("step"))
+        brief = state.get("brief", "")
         return await handler(
             request.override(
-                model=context.models.chat_model(self._role, site=site),
+                model=context.models.chat_model(role, site=site),
                 system_message=SystemMessage(f"{self._prompt}\n\n{brief}".strip()),
                 messages=answered(request.messages),
             )
