@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from core.errors import ConfigError
 from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
+from llm_registry.providers.responses_stream import MendingClient
 
 _HTTP_LIBRARY: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
 # Newer clients use `httpx2`, older ones `httpx`; its errors leak out of streams unwrapped.
@@ -85,7 +86,9 @@ def make_client(
         # `max_completion_tokens`, which the client would send, is ignored by several local servers.
         key = "max_output_tokens" if api == "responses" else "max_tokens"
         parameters["extra_body"] = {**(parameters["extra_body"] or {}), key: spec.max_output_tokens}
-    return TolerantChatOpenAI(**{key: value for key, value in parameters.items() if value is not None})
+    client = TolerantChatOpenAI(**{key: value for key, value in parameters.items() if value is not None})
+    client.root_async_client = MendingClient(client.root_async_client)
+    return client
 
 
 def is_local(url: str) -> bool:

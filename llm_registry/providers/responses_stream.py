@@ -1,0 +1,74 @@
+"""Mends the event streams of `/v1/responses` servers that leave things out, before LangChain reads them.
+
+llama.cpp numbers neither items nor their parts, so that words would be glued onto the reasoning before them; and the
+reasoning of open models comes in events that LangChain drops. Owns nothing but that.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from openai.types.responses import ResponseReasoningSummaryTextDeltaEvent
+
+_REASONING_DELTA = "response.reasoning_text.delta"
+_SUB_INDEXES = ("content_index", "summary_index")
+
+
+class MendingClient:
+    """Stands in for the OpenAI client of a chat model; everything but streams of responses goes straight through.
+
+    Args:
+        client: The real one.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.responses = _Responses(client.responses)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else is asked of the client."""
+        return getattr(self._client, name)
+
+
+class _Responses:
+    def __init__(self, responses: Any) -> None:
+        self._responses = responses
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._responses, name)
+
+    async def create(self, **payload: Any) -> Any:
+        created = await self._responses.create(**payload)
+        return _Stream(created) if payload.get("stream") else created
+
+
+class _Stream:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aenter__(self) -> AsyncIterator[Any]:
+        return mended(await self._stream.__aenter__())
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stream.__aexit__(*error)
+
+
+async def mended(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Number items and parts that have no number, and let reasoning through."""
+    places: dict[str, int] = {}
+    async for event in events:
+        item = getattr(event, "item", None)
+        name = getattr(event, "item_id", None) or getattr(item, "id", None)
+        if name is not None:
+            given = getattr(event, "output_index", None)
+            event.output_index = places.setdefault(name, len(places) if given is None else given)
+            for part in _SUB_INDEXES:
+                if part in type(event).model_fields and getattr(event, part, None) is None:
+                    setattr(event, part, 0)
+        yield _as_summary(event) if event.type == _REASONING_DELTA else event
+
+
+def _as_summary(event: Any) -> Any:
+    return ResponseReasoningSummaryTextDeltaEvent.model_construct(
+        type="response.reasoning_summary_text.delta", delta=event.delta, item_id=event.item_id,
+        output_index=event.output_index, summary_index=0, sequence_number=getattr(event, "sequence_number", 0),
+    )  # fmt: skip
