@@ -75,13 +75,19 @@ def _spawn(words: list[str], task: str, log: Path) -> subprocess.Popen[bytes]:
     # Not through asyncio, which would kill the process as soon as this one's event loop closes.
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(_MAIN), *words],
+            [sys.executable, "-P", _program(), *words],
             stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, env=_environment(),
         )  # fmt: skip
     assert process.stdin is not None
     with process.stdin as pipe:
         pipe.write(task.encode())
     return process
+
+
+def _program() -> str:
+    """The script that was started, so that the run's last words name the same command; our own where it is none."""
+    started = Path(sys.argv[0])
+    return str(started) if started.is_file() else str(_MAIN)
 
 
 def _environment() -> dict[str, str]:

@@ -23,6 +23,8 @@ class Invocation:
     """`--repo` as the user gave it; empty when they did not."""
     resumable: bool = False
     """`rolecall resume` goes on with the thread."""
+    next_command: str = ""
+    """What continues, where it is no command of rolecall."""
     result_written: bool = False
     name: str = field(default_factory=lambda: launched_as())  # noqa: PLW0108 - defined below
 
@@ -30,10 +32,10 @@ class Invocation:
         """A complete command line a person can paste into their shell."""
         return f"{self.name} {shlex.join(words)}"
 
-    def on_thread(self, verb: str, *more: str) -> str:
+    def on_thread(self, *verb: str, options: tuple[str, ...] = ()) -> str:
         """The command line of a verb on this call's thread, in the repository the user named."""
         repo = ("--repo", self.repo) if self.repo else ()
-        return self.call(verb, short(self.thread), *more, *repo)
+        return self.call(*verb, short(self.thread), *options, *repo)
 
     def continuation(self, *, usage: bool) -> str:
         """The command that continues after a failure.
@@ -41,6 +43,8 @@ class Invocation:
         Args:
             usage: The command line itself was wrong, so repeating it would not help.
         """
+        if self.next_command:
+            return self.next_command
         if self.thread and self.resumable:
             return self.on_thread("resume")
         if self.thread and self.streams:

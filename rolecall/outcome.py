@@ -51,7 +51,7 @@ def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> N
     ]
     if code == Exit.DONE and outcome.diff_path:
         invocation.thread = outcome.thread_id
-        rows.append(("next", f"{invocation.on_thread('diff')}  or  {invocation.on_thread('apply')}"))
+        rows += [("see it", invocation.on_thread("diff")), ("take it", invocation.on_thread("apply"))]
     for label, text in rows:
         for at, line in enumerate(text.splitlines()):
             print(f"{label if at == 0 else '':<9} {line}")

@@ -33,6 +33,7 @@ class View:
     question: str = ""
     _tools: dict[str, list[str]] = field(default_factory=dict)
     """Arguments of the calls that are going on, by tool."""
+    _fallbacks: set[tuple[str, str, str]] = field(default_factory=set)
 
     def apply(self, event: Event) -> str | None:
         """Take an event in; return the line it is worth, if any."""
@@ -41,7 +42,16 @@ class View:
         change = getattr(self, f"_on_{event.event}", None)
         if change is not None:
             change(event.data, event.ts)
+        if event.event == "model_fallback" and self._is_known(event.data):
+            return None
         return line_of(event.event, self._in_context(event), steps=dict(self.steps))
+
+    def _is_known(self, data: dict[str, Any]) -> bool:
+        """Whether the same change of models was told already: each call says it again."""
+        change = (str(data.get("role")), str(data.get("from")), str(data.get("to")))
+        known = change in self._fallbacks
+        self._fallbacks.add(change)
+        return known
 
     def _in_context(self, event: Event) -> dict[str, Any]:
         """The fields of an event, with what earlier events said about the same thing."""

@@ -4,14 +4,17 @@ import argparse
 import asyncio
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import RepositoryError
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.place import folder_of, settings_for, top_of
 
-_SECRET = "…"  # noqa: S105 - what is shown in place of one
+if TYPE_CHECKING:
+    from core.settings_source import Loaded
+
+_SECRET_KEYS = ("api_key", "apikey", "authorization", "password", "secret", "token")
 
 
 def config(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -20,9 +23,9 @@ def config(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def _schema(options: argparse.Namespace) -> int:
-    from core.settings import Settings
+    from core.settings_schema import schema_text
 
-    print(json.dumps(Settings.model_json_schema(by_alias=True), indent=2, ensure_ascii=False))
+    sys.stdout.write(schema_text())
     return 0
 
 
@@ -41,7 +44,9 @@ def _show(options: argparse.Namespace) -> int:
     loaded = _load(options)
     settings = masked(loaded.settings.model_dump(mode="json", by_alias=True))
     if options.json:
-        answer({"path": str(loaded.path) if loaded.path else None, "sources": loaded.sources, "settings": settings})
+        answer(
+            {"path": str(loaded.path) if loaded.path else None, "sources": dict(loaded.sources), "settings": settings}
+        )
         return 0
     print(f"from {loaded.path or 'the defaults, there is no configuration file'}", file=sys.stderr)
     print(json.dumps(settings, indent=2, ensure_ascii=False))
@@ -57,11 +62,11 @@ def _validate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _load(options: argparse.Namespace) -> Any:
+def _load(options: argparse.Namespace) -> "Loaded":
     return asyncio.run(_settings(options))
 
 
-async def _settings(options: argparse.Namespace) -> Any:
+async def _settings(options: argparse.Namespace) -> "Loaded":
     folder = folder_of(options)
     try:
         top = await top_of(folder)
@@ -70,14 +75,14 @@ async def _settings(options: argparse.Namespace) -> Any:
     return await settings_for(options, top)
 
 
-def masked(value: Any) -> Any:
-    """The settings without their secrets."""
+def masked(value: Any, key: str = "") -> Any:
+    """The settings without their secrets: keys, header values that carry one, passwords in addresses."""
+    from llm_registry.redact import MASK, NOT_SECRET, redact
+
     if isinstance(value, dict):
-        return {key: _SECRET if _is_secret(key, inner) else masked(inner) for key, inner in value.items()}
-    return [masked(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _is_secret(key: str, value: object) -> bool:
-    harmless = {"", "not-needed"}
-    words = ("api_key", "authorization", "password", "secret", "token")
-    return isinstance(value, str) and value not in harmless and any(key.lower().endswith(word) for word in words)
+        return {name: masked(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [masked(inner, key) for inner in value]
+    if not isinstance(value, str) or not value or value in NOT_SECRET:
+        return value
+    return MASK if key.lower().replace("-", "_").endswith(_SECRET_KEYS) else redact(value)

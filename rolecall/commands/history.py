@@ -74,7 +74,10 @@ async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
     row = await thread_named(top, options.thread, invocation)
     outcome = await apply_branch(top, row.thread_id)
     if options.json:
-        answer({"thread": row.thread_id, **outcome.model_dump(mode="json")})
+        answer({"thread": row.thread_id, **outcome.model_dump(mode="json"), "applied": outcome.applied})
     else:
         print(outcome.message)
-    return 0 if outcome.applied else 1
+    if outcome.applied:
+        return 0
+    invocation.next_command = " && ".join(outcome.commands)
+    return 1

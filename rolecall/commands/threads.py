@@ -59,6 +59,7 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
     row = await thread_named(top, options.thread, invocation)
     if not options.yes:
         if options.json or not sys.stdin.isatty():
+            invocation.next_command = invocation.on_thread("threads", "delete", options=("--yes",))
             raise ThreadError("deleting a thread also deletes its branch and worktree", hint="say --yes to do it")
         print(f"delete {short(row.thread_id)} ({one_line(row.task, width=60)}), its branch and worktree? [y/N] ",
               end="", file=sys.stderr, flush=True)  # fmt: skip
