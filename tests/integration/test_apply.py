@@ -1,0 +1,134 @@
+"""Bringing work home: merged or patched where that is safe, otherwise nothing is touched and the way is named."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.repositories import fingerprint, git, make_repository, thread, write
+from tools.apply import Applied, apply_branch
+from tools.workspace import GitWorkspace
+
+BODY = "".join(f"line {number}\n" for number in range(40))
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "home", {"a.txt": BODY, "b.txt": "b\n"})
+
+
+async def worked(repo: Path, files: dict[str, str | bytes]) -> str:
+    """A thread that committed these files."""
+    workspace = await GitWorkspace.open(repo, identity := thread())
+    await workspace.prepare()
+    write(workspace.root, files)
+    assert await workspace.commit("Do the work")
+    return identity
+
+
+async def untouched(repo: Path, identity: str) -> Applied:
+    before = fingerprint(repo)
+    outcome = await apply_branch(repo, identity)
+    assert fingerprint(repo) == before
+    return outcome
+
+
+async def test_a_clean_checkout_gets_a_merge(repo) -> None:
+    identity = await worked(repo, {"new.py": "x = 1\n", "a.txt": BODY + "more\n"})
+    outcome = await apply_branch(repo, identity)
+    assert outcome.how == "merged"
+    assert (repo / "new.py").read_text() == "x = 1\n"
+    assert git(repo, "status", "--short") == ""
+    assert git(repo, "log", "-1", "--format=%s").startswith(f"Merge rolecall/{identity[:8]}: Do the work")
+    assert (await untouched(repo, identity)).how == "nothing"
+
+
+async def test_edits_elsewhere_survive_a_merge(repo) -> None:
+    identity = await worked(repo, {"new.py": "x = 1\n"})
+    write(repo, {"b.txt": "mine\n", "untracked.txt": "mine\n"})
+    assert (await apply_branch(repo, identity)).how == "merged"
+    assert (repo / "b.txt").read_text() == "mine\n"
+    assert (repo / "untracked.txt").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "new.py"])
+async def test_edits_of_the_same_file_stop_a_merge(repo, name) -> None:
+    identity = await worked(repo, {"new.py": "x = 1\n", "a.txt": BODY + "more\n"})
+    write(repo, {name: "mine\n"})
+    outcome = await untouched(repo, identity)
+    assert outcome.how == "manual"
+    assert name in outcome.message
+    assert f"git merge --no-ff rolecall/{identity[:8]}" in outcome.commands
+
+
+async def test_an_ignored_file_is_not_overwritten(repo) -> None:
+    write(repo, {".gitignore": "local.py\n"})
+    git(repo, "add", ".gitignore")
+    git(repo, "commit", "--quiet", "--message", "Ignore")
+    workspace = await GitWorkspace.open(repo, identity := thread())
+    await workspace.prepare()
+    write(workspace.root, {"local.py": "theirs\n"})
+    git(workspace.root, "add", "--force", "local.py")
+    git(workspace.root, "commit", "--quiet", "--message", "Force it in")
+    write(repo, {"local.py": "mine\n"})
+    assert (await untouched(repo, identity)).how == "manual"
+
+
+async def test_a_conflict_with_a_commit_stops_a_merge(repo) -> None:
+    identity = await worked(repo, {"a.txt": BODY.replace("line 5\n", "theirs\n")})
+    write(repo, {"a.txt": BODY.replace("line 5\n", "mine\n")})
+    git(repo, "commit", "--quiet", "--all", "--message", "Mine")
+    outcome = await untouched(repo, identity)
+    assert outcome.how == "manual"
+    assert "conflict" in outcome.message
+
+
+async def test_staged_changes_and_a_detached_head_stop_a_merge(repo) -> None:
+    identity = await worked(repo, {"new.py": "x = 1\n"})
+    write(repo, {"b.txt": "mine\n"})
+    git(repo, "add", "b.txt")
+    assert "staged" in (await untouched(repo, identity)).message
+    git(repo, "reset", "--quiet", "--hard")
+    git(repo, "checkout", "--quiet", "--detach")
+    assert "detached" in (await untouched(repo, identity)).message
+
+
+async def test_a_merge_under_way_is_not_disturbed(repo) -> None:
+    identity = await worked(repo, {"new.py": "x = 1\n"})
+    git(repo, "checkout", "--quiet", "-b", "side")
+    write(repo, {"side.txt": "s\n"})
+    git(repo, "add", "side.txt")
+    git(repo, "commit", "--quiet", "--message", "Side")
+    git(repo, "checkout", "--quiet", "main")
+    git(repo, "merge", "--no-ff", "--no-commit", "side")
+    assert "merge is under way" in (await untouched(repo, identity)).message
+
+
+async def test_work_on_uncommitted_changes_becomes_a_patch(repo) -> None:
+    write(repo, {"a.txt": BODY.replace("line 2\n", "my line\n"), "draft.txt": "draft\n"})
+    head = git(repo, "rev-parse", "HEAD")
+    identity = await worked(repo, {"a.txt": BODY.replace("line 2\n", "my line\n").replace("line 30\n", "theirs\n"),
+                                   "picture.bin": bytes(range(256)), "draft.txt": "draft\nmore\n"})  # fmt: skip
+    outcome = await apply_branch(repo, identity)
+    assert outcome.how == "patched"
+    assert "my line" in (repo / "a.txt").read_text()
+    assert "theirs" in (repo / "a.txt").read_text()
+    assert (repo / "picture.bin").read_bytes() == bytes(range(256))
+    assert (repo / "draft.txt").read_text() == "draft\nmore\n"
+    assert git(repo, "rev-parse", "HEAD") == head
+    assert (await untouched(repo, identity)).how == "nothing"
+
+
+async def test_a_patch_that_no_longer_fits_changes_nothing(repo) -> None:
+    write(repo, {"a.txt": BODY + "my end\n"})
+    identity = await worked(repo, {"a.txt": BODY + "their end\n", "b.txt": "theirs\n"})
+    write(repo, {"a.txt": "all new\n"})
+    outcome = await untouched(repo, identity)
+    assert outcome.how == "manual"
+    assert "a.txt" in outcome.message
+    assert any("git apply --3way" in command for command in outcome.commands)
+
+
+async def test_a_thread_without_work_says_so(repo) -> None:
+    workspace = await GitWorkspace.open(repo, identity := thread())
+    await workspace.prepare()
+    assert (await untouched(repo, identity)).how == "nothing"
