@@ -4,6 +4,9 @@ from typing import Any
 
 from core.events import EventName, EventSink
 
+BESIDE = "supervisor"
+"""The node name of calls made beside the run; a pause need not wait for them nor give them up."""
+
 
 class Activity:
     """An event sink that remembers what a pause or an urgent word must know.
@@ -22,6 +25,8 @@ class Activity:
     def emit(self, event: EventName, /, **data: Any) -> None:
         """Note the event and pass it on."""
         match event:
+            case "model_started" | "model_finished" if data.get("node") == BESIDE:
+                pass
             case "model_started":
                 self.calls_in_flight += 1
             case "model_finished":

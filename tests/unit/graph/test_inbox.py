@@ -2,6 +2,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import aiosqlite
+
 from graph.inbox import SqliteInbox
 
 
@@ -53,8 +55,6 @@ async def test_a_kept_connection_sees_rows_of_other_processes(tmp_path: Path) ->
 
 async def test_ids_are_never_used_twice(tmp_path: Path) -> None:
     """A cursor in an old checkpoint must never point before a new row, even after rows are deleted with a thread."""
-    import aiosqlite
-
     inbox = SqliteInbox(tmp_path / "db", "a")
     first = await inbox.put("a", kind="guidance", author="user", text="x")
     async with aiosqlite.connect(tmp_path / "db") as db:

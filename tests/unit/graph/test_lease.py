@@ -92,15 +92,19 @@ async def test_elsewhere_the_heartbeat_decides(tmp_path: Path, age_s: float, fre
 
 
 async def test_who_was_taken_over_stops(tmp_path: Path) -> None:
-    stopped = False
-    with pytest.raises(LockedError, match="is driven by process 1 on elsewhere"):
+    stopped: list[bool] = []
+
+    async def drive() -> None:
         async with Lease(tmp_path / "db", "t", heartbeat_s=0.05):
             await change(tmp_path / "db", "generation = generation + 1, pid = 1, host = 'elsewhere'")
             try:
                 await asyncio.sleep(5)
             except asyncio.CancelledError:
-                stopped = True
+                stopped.append(True)
                 raise
+
+    with pytest.raises(LockedError, match="is driven by process 1 on elsewhere"):
+        await drive()
     assert stopped
 
 

@@ -1,0 +1,217 @@
+"""Where a finding becomes an intervention: rung, opinion, policy, inbox row, ledger entry, event. Reads no state."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.context import Models
+from core.errors import BudgetError
+from core.events import EventSink
+from core.settings import EMBEDDED, Settings
+from graph.inbox import SqliteInbox
+from graph.supervisor.judge import Opinion, Suggestion, by_rule, can_judge, judge
+from graph.supervisor.ladder import Action, Past, Place, highest_permitted, next_rung, permitted
+from graph.supervisor.ledger import Entry, Ledger, past_of, verdict
+from graph.supervisor.rules import Finding, View, findings
+from graph.supervisor.snapshot import Snapshot
+
+AUTHOR = "supervisor"
+WORKER = "coder"
+KIND_OF: dict[str, str] = {
+    "nudge": "nudge",
+    "reprioritize": "prioritize",
+    "milestone": "milestone",
+    "replan": "replan",
+    "switch_model": "model",
+    "pause": "pause",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is being decided on."""
+
+    finding: Finding
+    rung: Action
+    snapshot: Snapshot
+
+
+class Desk:
+    """Decides and acts for one thread.
+
+    Args:
+        thread_id: The thread.
+        database: The file with inbox and ledger.
+        models: For opinions; `None` leaves the rules alone.
+        settings: Of the run.
+        events: Told of every intervention.
+    """
+
+    def __init__(
+        self, thread_id: str, database: Path, *, models: Models | None, settings: Settings, events: EventSink
+    ) -> None:
+        self._thread_id = thread_id
+        self._models, self._settings, self._events = models, settings.supervisor, events
+        self._inbox = SqliteInbox(database, thread_id)
+        self._ledger = Ledger(database, thread_id)
+        self._past: list[Past] = []
+        self._open: dict[int, Entry] = {}
+        self._done: frozenset[str] | None = None
+        self._thinking: asyncio.Task[None] | None = None
+
+    async def load(self) -> None:
+        """Read what was done before in this thread, by whichever process."""
+        recorded = await self._ledger.all()
+        self._past = list(past_of(recorded))
+        self._open = {item.id: item.entry for item in recorded if item.outcome is None and item.entry.applied}
+
+    async def consider(self, snapshot: Snapshot) -> None:
+        """Settle what is open and intervene if a rule fires; an opinion is formed in the background."""
+        await self._settle(snapshot)
+        reached = self._milestone(snapshot)
+        if self._thinking is not None:
+            if not self._thinking.done():
+                return
+            thinking, self._thinking = self._thinking, None
+            thinking.result()
+        window = self._models.window(WORKER) if self._models else None
+        found = findings(View(snapshot, self._settings.rules, window))
+        if found:
+            await self._intervene(found[0], snapshot)
+        elif reached and self._judges():
+            finding = Finding("milestone", f"step {reached} was just finished", "")
+            self._think(Case(finding, "nothing", snapshot))
+
+    async def close(self) -> None:
+        """Give up an opinion that is still being formed."""
+        if self._thinking is not None and not self._thinking.done():
+            self._thinking.cancel()
+            await asyncio.wait({self._thinking})
+
+    async def finish(self) -> None:
+        """The thread has ended: what is still open had no effect anyone can see."""
+        if self._open:
+            await self._ledger.settle(dict.fromkeys(self._open, "no check followed"))
+            self._open.clear()
+
+    async def _intervene(self, finding: Finding, snapshot: Snapshot) -> None:
+        place = Place(_step(snapshot), snapshot.work, time.time(), stronger=self._stronger() is not None)
+        rung = next_rung(self._past, place, self._settings)
+        if rung is None:
+            return
+        case = Case(finding, rung, snapshot)
+        if rung == "nudge" or not self._judges():
+            # The first word is the rule's own: it must be there before the next call of the model, not after it.
+            await self._act(case, Opinion(by_rule(finding, rung)))
+        else:
+            self._think(case)
+
+    def _think(self, case: Case) -> None:
+        self._thinking = asyncio.create_task(self._form_opinion(case), name="supervisor judge")
+
+    async def _form_opinion(self, case: Case) -> None:
+        assert self._models is not None
+        try:
+            opinion = await judge(case.finding, case.snapshot, self._models, thread=self._thread_id)
+        except BudgetError as error:
+            self._events.emit("warning", message=f"the supervisor has no budget for an opinion: {error.message}")
+            opinion = None
+        if opinion is None:
+            self._events.emit("warning", message="no model of the supervisor gave an opinion; the rules stand alone")
+        if opinion is None and case.rung == "nothing":
+            return
+        await self._act(case, opinion or Opinion(by_rule(case.finding, case.rung)))
+
+    async def _act(self, case: Case, opinion: Opinion) -> None:
+        wanted = self._completed(opinion.suggestion)
+        applied = wanted.action != "nothing" and permitted(wanted.action, self._settings.policy)
+        inbox_id = await self._put(wanted, case) if applied else None
+        await self._record(case, wanted, opinion, inbox_id)
+        if applied or wanted.action == "nothing" or case.rung == "nothing":
+            return
+        instead = highest_permitted(wanted.action, self._settings.policy)
+        if instead is not None:
+            nudge = by_rule(case.finding, instead)
+            await self._record(case, nudge, Opinion(nudge), await self._put(nudge, case))
+
+    def _completed(self, suggestion: Suggestion) -> Suggestion:
+        """A switch needs somebody to switch to, an order needs steps: what cannot be done becomes a nudge."""
+        empty = (
+            (suggestion.action == "switch_model" and self._stronger() is None)
+            or (suggestion.action == "reprioritize" and not suggestion.steps)
+            or (suggestion.action == "milestone" and suggestion.milestone is None)
+        )
+        if not empty:
+            return suggestion
+        return suggestion.model_copy(update={"action": "nudge" if suggestion.text else "nothing"})
+
+    async def _put(self, wanted: Suggestion, case: Case) -> int:
+        payload: dict[str, Any] = {"rule": case.finding.rule}
+        match wanted.action:
+            case "reprioritize":
+                payload["steps"] = list(wanted.steps)
+            case "milestone":
+                payload["milestone"] = wanted.milestone.model_dump(mode="json") if wanted.milestone else {}
+            case "switch_model":
+                payload |= {"role": WORKER, "use": self._stronger(), "step": _step(case.snapshot)}
+        text = wanted.text or wanted.reason or case.finding.reason
+        return await self._inbox.put(
+            self._thread_id, kind=KIND_OF[wanted.action], author=AUTHOR, text=text, payload=payload
+        )
+
+    async def _record(self, case: Case, wanted: Suggestion, opinion: Opinion, inbox_id: int | None) -> None:
+        snapshot, applied = case.snapshot, inbox_id is not None
+        entry = Entry(
+            rule=case.finding.rule,
+            reason=case.finding.reason if not wanted.reason else f"{case.finding.reason}; {wanted.reason}",
+            action=wanted.action,
+            text=wanted.text,
+            applied=applied,
+            step=_step(snapshot),
+            work=snapshot.work,
+            inbox_id=inbox_id,
+            failing=snapshot.last.failing if snapshot.last else None,
+            cost=opinion.cost,
+        )
+        ident = await self._ledger.add(entry)
+        self._past.append(Past(entry.rule, wanted.action, applied, entry.step, entry.work, time.time()))
+        if applied:
+            self._open[ident] = entry
+        self._events.emit(
+            "intervention", rule=entry.rule, action=entry.action, text=entry.text, reason=entry.reason, applied=applied
+        )
+
+    async def _settle(self, snapshot: Snapshot) -> None:
+        last = snapshot.last
+        if last is None:
+            return
+        after = {i: verdict(e.failing, last.failing) for i, e in self._open.items() if last.at > e.work}
+        if after:
+            await self._ledger.settle(after)
+            self._open = {ident: entry for ident, entry in self._open.items() if ident not in after}
+
+    def _milestone(self, snapshot: Snapshot) -> str:
+        """The step that was finished since the last look; empty when none was, or on the first look."""
+        before, self._done = self._done, frozenset(snapshot.done)
+        new = self._done - before if before is not None else frozenset()
+        return next((step for step in snapshot.done if step in new), "")
+
+    def _judges(self) -> bool:
+        return self._settings.judge and can_judge(self._models)
+
+    def _stronger(self) -> str | None:
+        """A role served by another model than the one that works; never one the user has to pay for unasked."""
+        if self._models is None:
+            return None
+        working = self._models.served(WORKER).spec
+        for role in ("reasoning", "primary"):
+            spec = self._models.served(role).spec
+            if spec not in (working, "", EMBEDDED):
+                return role
+        return None
+
+
+def _step(snapshot: Snapshot) -> str:
+    return snapshot.step.id if snapshot.step else snapshot.node

@@ -1,0 +1,126 @@
+"""The second opinion: the supervisor role looks at a compact snapshot and suggests one thing. It applies nothing."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import HumanMessage, SystemMessage
+from pydantic import BaseModel, ConfigDict
+
+from core.artifacts import Milestone
+from core.context import Models
+from core.errors import ModelError
+from core.replies import CallSite
+from core.settings import EMBEDDED
+from graph.supervisor.ladder import Action
+from graph.supervisor.rules import Finding
+from graph.supervisor.snapshot import Act, Snapshot
+from nodes.rendering import render
+
+DEADLINE_S = 120.0
+SHOWN_ACTS = 12
+SHOWN_CHARS = 160
+
+
+class Suggestion(BaseModel):
+    """What the supervisor would do."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    action: Action
+    text: str = ""
+    steps: tuple[str, ...] = ()
+    milestone: Milestone | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """A suggestion and what it cost."""
+
+    suggestion: Suggestion
+    cost: dict[str, Any] = field(default_factory=dict)
+
+
+def can_judge(models: Models | None) -> bool:
+    """Whether a real model serves the supervisor; the embedded engine has no opinion."""
+    return models is not None and models.served("supervisor").spec not in ("", EMBEDDED)
+
+
+async def judge(finding: Finding, snapshot: Snapshot, models: Models, *, thread: str) -> Opinion | None:
+    """Ask for an opinion; `None` when no model gave one in time, so that the rule's own advice holds.
+
+    Raises:
+        BudgetError: A limit of the thread is used up.
+    """
+    values = {
+        "task": snapshot.task,
+        "plan": plan_of(snapshot),
+        "reason": finding.reason,
+        "step": snapshot.step.title if snapshot.step else "none",
+        "attempt": snapshot.attempt,
+        "calls": snapshot.calls,
+        "checks": _checks(snapshot),
+        "used": f"{snapshot.used:.0%}",
+        "acts": acts_text(snapshot),
+    }
+    messages = [SystemMessage(render("supervisor/system")), HumanMessage(render("supervisor/user", **values))]
+    site = CallSite(thread=thread, node="supervisor", purpose="judge")
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            suggestion, reply = await models.ask("supervisor", messages, Suggestion, site=site)
+    except (ModelError, TimeoutError):
+        return None
+    cost = {
+        "spec": reply.spec,
+        "input_tokens": reply.usage.input_tokens,
+        "output_tokens": reply.usage.output_tokens,
+        "seconds": reply.seconds,
+        "cost_usd": reply.cost_usd,
+    }
+    return Opinion(suggestion, cost)
+
+
+def by_rule(finding: Finding, rung: Action) -> Suggestion:
+    """What the rule itself would do at this rung of the ladder."""
+    match rung:
+        case "replan":
+            text = (
+                f"{finding.reason.capitalize()}. Stop here: say in two sentences what blocks this step and end your "
+                "turn; the plan will be made anew."
+            )
+        case "pause":
+            text = f"{finding.reason}; nothing that was tried has helped"
+        case _:
+            text = finding.advice
+    return Suggestion(action=rung, text=text, reason=finding.reason)
+
+
+def plan_of(snapshot: Snapshot) -> str:
+    """The steps, one per line, with a mark for what is done and what is current."""
+    current = snapshot.step.id if snapshot.step else ""
+    marks = {True: "done", False: "open"}
+    return "\n".join(
+        f"{step.id} [{'current' if step.id == current else marks[step.id in snapshot.done]}] {step.title}"
+        for step in snapshot.steps
+    ) or "no plan yet"  # fmt: skip
+
+
+def acts_text(snapshot: Snapshot) -> str:
+    """The last tool calls, one per line."""
+    lines = [f"{act.tool} {act.args[:SHOWN_CHARS]} -> {_result(act)}" for act in snapshot.acts[-SHOWN_ACTS:]]
+    return "\n".join(lines) or "none in this step"
+
+
+def _result(act: Act) -> str:
+    if act.error:
+        return "error"
+    return _said(act.outcome.failing) if act.outcome else "ok"
+
+
+def _said(failing: int) -> str:
+    return f"{failing} failing" if failing else "green"
+
+
+def _checks(snapshot: Snapshot) -> str:
+    return _said(snapshot.last.failing) if snapshot.last else "not run yet"

@@ -1,0 +1,194 @@
+"""The rules: pure functions from what is seen to what is wrong. What is done about it is the ladder's business."""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from core.settings import RuleThresholds
+from graph.supervisor.snapshot import Act, Snapshot, progress
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that fired."""
+
+    rule: str
+    reason: str
+    """What was seen, with its figures."""
+    advice: str
+    """What to tell the model that works."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the rules look at."""
+
+    snapshot: Snapshot
+    limits: RuleThresholds
+    window: int | None = None
+    """Context window of the coder in tokens; `None` when unknown."""
+
+
+Rule = Callable[[View], Finding | None]
+
+
+def findings(view: View) -> tuple[Finding, ...]:
+    """All rules that fire, the most telling first. A finished thread breaks none."""
+    if view.snapshot.finished:
+        return ()
+    return tuple(finding for rule in RULES if (finding := rule(view)) is not None)
+
+
+def repeated_error(view: View) -> Finding | None:
+    """The same tool fails in the same way, whatever its arguments."""
+    need, acts = view.limits.repeated_errors, view.snapshot.acts
+    last = _tail(acts, need)
+    if not last or not all(act.error for act in last) or not _same((act.tool, act.result) for act in last):
+        return None
+    return Finding(
+        "repeated_error",
+        f"{last[0].tool} gave the same error {_run(acts, lambda a, b: (a.tool, a.result) == (b.tool, b.result))} times",
+        f"{last[0].tool} has failed the same way {need} times. Do not call it like that again: read the error, look at "
+        "what is really there, and take another way.",
+    )
+
+
+def repeated_call(view: View) -> Finding | None:
+    """The same call brings the same result again."""
+    need, acts = view.limits.repeated_calls, view.snapshot.acts
+    last = _tail(acts, need)
+    if not last or not _same((act.tool, act.args, act.result) for act in last):
+        return None
+    return Finding(
+        "repeated_call",
+        f"{last[0].tool} was called {_run(acts, _equal)} times with the same arguments and the same result",
+        f"You called {last[0].tool} {need} times with the same arguments; the answer will not change. Use what you "
+        "have learned and make the next move towards the step.",
+    )
+
+
+def alternating_pair(view: View) -> Finding | None:
+    """Two calls take turns and neither brings anything new."""
+    rounds, acts = view.limits.alternations, view.snapshot.acts
+    last = _tail(acts, rounds * 2)
+    if not last:
+        return None
+    first, second = last[0], last[1]
+    turns = all(_equal(act, (first, second)[place % 2]) for place, act in enumerate(last))
+    if not turns or _equal(first, second):
+        return None
+    return Finding(
+        "alternating_pair",
+        f"{first.tool} and {second.tool} took turns {rounds} times with the same results",
+        f"You go back and forth between {first.tool} and {second.tool}. Stop, say in one sentence what you are "
+        "missing, and get exactly that.",
+    )
+
+
+def unchanged_outcome(view: View) -> Finding | None:
+    """Files change, the checks fail the same way."""
+    need, outcomes = view.limits.unchanged_outcomes, view.snapshot.outcomes
+    last = outcomes[-need:]
+    if len(last) < need or last[-1].failing == 0 or not _same(outcome.mark for outcome in last):
+        return None
+    return Finding(
+        "unchanged_outcome",
+        f"the checks failed the same way {need} times although files changed in between",
+        f"After {need} changes the checks fail exactly as before: the cause is elsewhere. Undo what did not help, read "
+        "the first failing test and the code it reaches, and form another hypothesis.",
+    )
+
+
+def no_change(view: View) -> Finding | None:
+    """Many calls, and no file has changed."""
+    need, acts = view.limits.calls_without_change, view.snapshot.acts
+    since = next((place for place, act in enumerate(reversed(acts)) if act.changed), len(acts))
+    if since < need:
+        return None
+    return Finding(
+        "no_change",
+        f"no file has changed in {since} tool calls",
+        f"You have looked around for {since} calls without changing a file. Decide on the smallest change that brings "
+        "the step forward and make it now; if nothing needs to change, say so and stop.",
+    )
+
+
+def monologue(view: View) -> Finding | None:
+    """Words, and no tool."""
+    if view.snapshot.silent < view.limits.monologue:
+        return None
+    return Finding(
+        "monologue",
+        f"{view.snapshot.silent} answers in a row called no tool",
+        "You are talking without acting. Call a tool that brings the step forward, or say that the step is done.",
+    )
+
+
+def near_window(view: View) -> Finding | None:
+    """The transcript nearly fills the context window."""
+    used, window = view.snapshot.prompt_tokens, view.window
+    if not window or used < window * view.limits.window_used:
+        return None
+    return Finding(
+        "near_window",
+        f"the transcript takes {used} of {window} tokens",
+        "Your context is nearly full. Do not read whole files any more; finish the change you are at, and stop.",
+    )
+
+
+def budget_ahead(view: View) -> Finding | None:
+    """The budget burns faster than the steps get done."""
+    used, done = view.snapshot.used, progress(view.snapshot)
+    if not view.snapshot.steps or used - done < view.limits.budget_ahead:
+        return None
+    return Finding(
+        "budget_ahead",
+        f"{used:.0%} of the budget is used and {done:.0%} of the steps are done",
+        f"{used:.0%} of the budget is gone with {done:.0%} of the work done. Leave out everything the acceptance "
+        "criteria do not ask for and finish this step with the fewest calls you can.",
+    )
+
+
+def long_step(view: View) -> Finding | None:
+    """This step takes far longer than steps usually do."""
+    snapshot = view.snapshot
+    usual = max(median(snapshot.usual), 1) if snapshot.usual else view.limits.usual_calls
+    # A run of very short steps makes an ordinary one look long; the configured length is the floor of the bound.
+    bound = max(usual * view.limits.times_usual, float(view.limits.usual_calls))
+    if len(snapshot.acts) <= bound:
+        return None
+    return Finding(
+        "long_step",
+        f"the step has taken {len(snapshot.acts)} tool calls; steps here take {usual:g}",
+        "This step takes far longer than the others. If it is larger than planned, do the part that can be finished "
+        "now and say what is left.",
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    repeated_error,
+    repeated_call,
+    alternating_pair,
+    unchanged_outcome,
+    monologue,
+    no_change,
+    near_window,
+    budget_ahead,
+    long_step,
+)
+
+
+def _equal(one: Act, other: Act) -> bool:
+    return (one.tool, one.args, one.result) == (other.tool, other.args, other.result)
+
+
+def _tail(acts: Sequence[Act], count: int) -> Sequence[Act]:
+    return acts[-count:] if len(acts) >= count else ()
+
+
+def _same(values: Iterable[Hashable]) -> bool:
+    return len(set(values)) == 1
+
+
+def _run(acts: Sequence[Act], equal: Callable[[Act, Act], bool]) -> int:
+    return next((place for place, act in enumerate(reversed(acts)) if not equal(act, acts[-1])), len(acts))

@@ -1,0 +1,231 @@
+"""What the supervisor sees of a thread at one moment. Reads states that were handed to it; opens nothing."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from core.artifacts import BudgetLeft, Plan, PlanStep, QAReport, RoleUsage, StepResult
+from core.settings import BudgetSettings
+
+CHANGING = frozenset({"edit_file", "write_file"})
+CHECKING = frozenset({"run_checks"})
+COMMANDS = frozenset({"run_command"})
+
+_WRITES = re.compile(
+    r">|\b(tee|mv|cp|rm|touch|mkdir|patch|black|isort)\b|sed\s+-i|--fix\b|\b(ruff|cargo|go)\s+(format|fmt)\b"
+    r"|\bgit\s+(apply|checkout|restore|mv|rm|reset|revert|stash)\b"
+)
+"""Commands that probably change files. One too many costs a late nudge, one too few an idle one."""
+_UNCHANGED = "already"
+_NOISE = re.compile(r"0x[0-9a-f]+|\b\d+(\.\d+)?\s*(s|ms|seconds?)\b|outputs/\d+\.txt|\d+", re.IGNORECASE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR)\s+(\S+)|^(?:FAIL|ERROR): (\S+)|^test (\S+) \.\.\. FAILED", re.MULTILINE)
+_RED = re.compile(r"^\[(?:RED|timed out)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the checks ended."""
+
+    failing: int
+    """Failing tests, or failing commands where no tests are named; 0 is green."""
+    mark: str
+    """Equal for equal sets of failures, whatever the durations and line numbers."""
+    at: int = 0
+    """Tool calls of the thread made before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One tool call of the coding loop, with its result."""
+
+    tool: str
+    args: str
+    result: str
+    """Mark of the result without numbers, so that two runs of the same compare equal."""
+    error: bool = False
+    changed: bool = False
+    """Whether it changed files, as far as its name and its words tell."""
+    outcome: Outcome | None = None
+    """Of a run of the checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A thread at one moment."""
+
+    task: str = ""
+    node: str = ""
+    step: PlanStep | None = None
+    attempt: int = 1
+    acts: tuple[Act, ...] = ()
+    """Of the current visit of the coding loop."""
+    calls: int = 0
+    """Model calls of that visit."""
+    silent: int = 0
+    """Answers at the end of it that called no tool."""
+    prompt_tokens: int = 0
+    outcomes: tuple[Outcome, ...] = ()
+    """Of this step, oldest first: one per change of files."""
+    usual: tuple[int, ...] = ()
+    """Tool calls of the finished visits."""
+    work: int = 0
+    """Tool calls of the whole thread."""
+    used: float = 0.0
+    """Share of the tightest limit that is used, 0 without limits."""
+    done: tuple[str, ...] = ()
+    steps: tuple[PlanStep, ...] = ()
+    last: Outcome | None = None
+    """Of the last checks that ran, wherever."""
+    finished: bool = False
+
+
+def observe(
+    outer: Mapping[str, Any],
+    inner: Mapping[str, Any],
+    *,
+    node: str,
+    earlier: Sequence[Outcome] = (),
+    limits: BudgetSettings | None = None,
+    usage: Mapping[str, RoleUsage] | None = None,
+) -> Snapshot:
+    """Make a snapshot.
+
+    Args:
+        outer: State of the graph.
+        inner: State of the agent loop that runs at present; empty when none does.
+        node: The node that runs or comes next; empty when the thread is finished.
+        earlier: Outcomes of the checks after earlier attempts at the current step.
+        limits: What the budget left is measured against.
+        usage: What was used up to now, where the caller knows it better than the state.
+    """
+    plan: Plan | None = outer.get("plan")
+    steps = plan.steps if plan else ()
+    results: tuple[StepResult, ...] = outer.get("step_results", ())
+    messages: list[BaseMessage] = list(inner.get("messages", ()))
+    before = sum(result.tool_calls for result in results)
+    acts = acts_of(messages, before=before)
+    outcomes = (*earlier, *_loop_outcomes(acts))
+    return Snapshot(
+        task=str(outer.get("task", "")),
+        node=node,
+        step=next((step for step in steps if step.id == outer.get("current_step")), None),
+        attempt=outer.get("attempt", 1),
+        acts=acts,
+        calls=int(inner.get("thread_model_call_count", 0)) or sum(isinstance(m, AIMessage) for m in messages),
+        silent=_silent(messages),
+        prompt_tokens=_prompt_tokens(messages),
+        outcomes=outcomes,
+        usual=tuple(result.tool_calls for result in results),
+        work=before + len(acts),
+        used=max(_used(outer.get("budget_left"), limits), _used_now(usage, limits)),
+        done=tuple(outer.get("steps_done", ())),
+        steps=steps,
+        last=next(reversed(outcomes), None) or outcome_of(outer.get("baseline"), at=0),
+        finished=not node and bool(outer.get("task")),
+    )
+
+
+def acts_of(messages: Sequence[BaseMessage], *, before: int = 0) -> tuple[Act, ...]:
+    """The finished tool calls of a transcript, oldest first."""
+    results = {message.tool_call_id: message for message in messages if isinstance(message, ToolMessage)}
+    acts: list[Act] = []
+    for message in messages:
+        for call in message.tool_calls if isinstance(message, AIMessage) else ():
+            result = results.get(call["id"] or "")
+            if result is not None:
+                acts.append(_act(call["name"], call["args"], result, at=before + len(acts) + 1))
+    return tuple(acts)
+
+
+def outcome_of(report: QAReport | None, *, at: int) -> Outcome | None:
+    """The outcome of the checks in a report; `None` when none ran."""
+    if report is None or not report.checks:
+        return None
+    red = [run for run in report.checks if not run.passed]
+    failing = [name for run in red for name in _failing(run.output)]
+    text = "\n".join(run.output for run in red)
+    return Outcome(len(set(failing)) or len(red), _mark(failing, text), at)
+
+
+def progress(snapshot: Snapshot) -> float:
+    """Share of the steps that are done."""
+    return len(set(snapshot.done)) / len(snapshot.steps) if snapshot.steps else 0.0
+
+
+def _act(tool: str, args: Mapping[str, Any], result: ToolMessage, *, at: int) -> Act:
+    text = result.text
+    error = result.status == "error"
+    outcome = None
+    if tool in CHECKING and not error:
+        failing = _failing(text)
+        red = len(set(failing)) or len(_RED.findall(text))
+        outcome = Outcome(red, _mark(failing, text) if red else "", at)
+    writes = tool in CHANGING or (tool in COMMANDS and bool(_WRITES.search(str(args.get("command", "")))))
+    changed = writes and not error and _UNCHANGED not in text[:200]
+    return Act(tool, json.dumps(args, sort_keys=True, default=str), _mark((), text), error, changed, outcome)
+
+
+def _failing(output: str) -> list[str]:
+    return [next(name for name in found if name) for found in _FAILED.findall(output)]
+
+
+def _mark(failing: Sequence[str], text: str) -> str:
+    told = "\n".join(sorted(set(failing))) if failing else _NOISE.sub("#", text)
+    return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+
+
+def _loop_outcomes(acts: Sequence[Act]) -> tuple[Outcome, ...]:
+    kept: list[Outcome] = []
+    changed = True
+    for act in acts:
+        changed = changed or act.changed
+        if act.outcome is not None and changed:
+            kept.append(act.outcome)
+            changed = False
+    return tuple(kept)
+
+
+def _silent(messages: Sequence[BaseMessage]) -> int:
+    count = 0
+    for message in reversed(messages):
+        if isinstance(message, AIMessage) and not message.tool_calls:
+            count += 1
+        elif not isinstance(message, HumanMessage):
+            break
+    return count
+
+
+def _prompt_tokens(messages: Sequence[BaseMessage]) -> int:
+    for message in reversed(messages):
+        if isinstance(message, AIMessage) and message.usage_metadata:
+            return message.usage_metadata["total_tokens"]
+    return 0
+
+
+def _used(left: BudgetLeft | None, limits: BudgetSettings | None) -> float:
+    if left is None or limits is None:
+        return 0.0
+    pairs = (
+        (left.tokens, limits.max_tokens),
+        (left.cost_usd, limits.max_cost_usd),
+        (left.model_calls, limits.max_model_calls),
+        (left.seconds, limits.max_minutes and limits.max_minutes * 60),
+    )
+    return max((1 - rest / limit for rest, limit in pairs if rest is not None and limit), default=0.0)
+
+
+def _used_now(usage: Mapping[str, RoleUsage] | None, limits: BudgetSettings | None) -> float:
+    if usage is None or limits is None:
+        return 0.0
+    rows = usage.values()
+    pairs = (
+        (sum((row.input_tokens or 0) + (row.output_tokens or 0) for row in rows), limits.max_tokens),
+        (sum(row.cost_usd or 0.0 for row in rows), limits.max_cost_usd),
+        (sum(row.calls for row in rows), limits.max_model_calls),
+    )
+    return max((used / limit for used, limit in pairs if limit), default=0.0)

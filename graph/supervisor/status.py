@@ -1,0 +1,85 @@
+"""Says at least every so often what a long run is doing: in the summarizer's words, failing that in plain figures."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from langchain_core.messages import HumanMessage
+
+from core.artifacts import StepSummary
+from core.context import Models
+from core.errors import BudgetError, ModelError
+from core.events import EventSink
+from core.replies import CallSite
+from core.settings import EMBEDDED
+from graph.supervisor.judge import acts_text
+from graph.supervisor.snapshot import Snapshot
+from nodes.rendering import render
+
+LINE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who asks, on behalf of which thread."""
+
+    thread: str
+    models: Models | None
+    events: EventSink
+
+
+async def keep_status(speaker: Speaker, latest: Callable[[], Snapshot | None], *, every_s: float) -> None:
+    """Emit a `status` event at least every `every_s` seconds until cancelled.
+
+    A model is asked only when something happened since the last line, and it gets half the time; then the figures
+    speak.
+    """
+    told: Snapshot | None = None
+    while True:
+        await asyncio.sleep(every_s / 2)
+        snapshot = latest()
+        line = plain(snapshot)
+        if snapshot is not None and snapshot != told and may_ask(speaker.models):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every_s / 2):
+                    line = await status_line(speaker, snapshot)
+        told = snapshot
+        speaker.events.emit("status", text=line)
+
+
+async def status_line(speaker: Speaker, snapshot: Snapshot) -> str:
+    """What the run is doing, in the summarizer's words; plain figures when no model may or can say it."""
+    if speaker.models is None or not may_ask(speaker.models):
+        return plain(snapshot)
+    prompt = render("supervisor/status", facts=plain(snapshot), task=snapshot.task, acts=acts_text(snapshot))
+    site = CallSite(thread=speaker.thread, node="supervisor", purpose="status")
+    try:
+        summary, _ = await speaker.models.ask("summarizer", [HumanMessage(prompt)], StepSummary, site=site)
+    except (ModelError, BudgetError):
+        return plain(snapshot)
+    return " ".join(summary.status_line.split())[:LINE] or plain(snapshot)
+
+
+def may_ask(models: Models | None) -> bool:
+    """Whether the summarizer is a model of its own: the primary is busy with the work and is left alone."""
+    if models is None:
+        return False
+    spec = models.served("summarizer").spec
+    return spec not in ("", EMBEDDED, models.served("primary").spec, models.served("coder").spec)
+
+
+def plain(snapshot: Snapshot | None) -> str:
+    """Node, step, last tool and checks in one line."""
+    if snapshot is None:
+        return "starting"
+    parts = [snapshot.node or "finished"]
+    if snapshot.steps and snapshot.step is not None:
+        place = 1 + next(place for place, step in enumerate(snapshot.steps) if step.id == snapshot.step.id)
+        parts.append(f"step {place}/{len(snapshot.steps)} {snapshot.step.title}")
+    if snapshot.acts:
+        parts.append(f"{len(snapshot.acts)} tool calls, last {snapshot.acts[-1].tool}")
+    if snapshot.last is not None:
+        parts.append("checks green" if snapshot.last.failing == 0 else f"{snapshot.last.failing} failing")
+    line = " · ".join(parts)
+    return line if len(line) <= LINE else f"{line[: LINE - 1]}…"

@@ -1,0 +1,108 @@
+"""The supervisor's round: look, consider, rest. The same code beside a run and in a process of its own."""
+
+import asyncio
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from core.context import Models
+from core.errors import LockedError
+from core.events import EventSink
+from core.settings import Settings, SupervisorSettings
+from graph.control import Graph
+from graph.lease import Lease
+from graph.supervisor.desk import Desk
+from graph.supervisor.snapshot import Snapshot, observe
+from graph.supervisor.status import Speaker, keep_status
+from graph.supervisor.watch import Attempts, Watch, open_watch
+
+LONGEST_REST = 15
+"""Times `poll_s` that an expensive look may delay the next one."""
+
+
+async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its own
+    thread_id: str,
+    *,
+    database: Path,
+    graph: Graph,
+    models: Models | None,
+    settings: Settings,
+    events: EventSink,
+    stop: asyncio.Event,
+) -> None:
+    """Watch a thread until `stop` is set or the thread is finished.
+
+    One supervisor watches a thread: where another is at it already, this one says so and returns.
+
+    Args:
+        thread_id: The thread; it need not have begun yet.
+        database: The file with its checkpoints and inbox.
+        graph: Compiled; read through a copy on a connection of its own.
+        models: For opinions and status lines; `None` for rules and figures only.
+        settings: Of the run.
+        events: Gets `intervention`, `status` and `warning` events.
+        stop: Set it to end the watch.
+
+    Raises:
+        sqlite3.OperationalError: The file stays locked for 30 s.
+    """
+    try:
+        async with Lease(database, f"supervisor of {thread_id}"), open_watch(graph, database, thread_id) as watch:
+            desk = Desk(thread_id, database, models=models, settings=settings, events=events)
+            await desk.load()
+            await _Round(watch, desk, settings, models).go(Speaker(thread_id, models, events), stop)
+    except LockedError as other:
+        events.emit("warning", message=f"not supervised from here: {other.message}")
+
+
+class _Round:
+    def __init__(self, watch: Watch, desk: Desk, settings: Settings, models: Models | None) -> None:
+        self._watch, self._desk = watch, desk
+        self._settings, self._models = settings, models
+        self._attempts = Attempts()
+        self._latest: Snapshot | None = None
+
+    async def go(self, speaker: Speaker, stop: asyncio.Event) -> None:
+        every = self._settings.supervisor.status_every_s
+        telling = asyncio.create_task(keep_status(speaker, lambda: self._latest, every_s=every), name="status")
+        try:
+            while not stop.is_set():
+                began = time.perf_counter()
+                if await self._watch.changed() and await self._look():
+                    return
+                await _rest(stop, pause_after(time.perf_counter() - began, self._settings.supervisor))
+        finally:
+            await self._desk.close()
+            telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await telling
+
+    async def _look(self) -> bool:
+        """Look in full and consider; whether the thread is finished."""
+        sight = await self._watch.look()
+        if not sight.begun:
+            return False
+        snapshot = observe(
+            sight.outer,
+            sight.inner,
+            node=sight.node,
+            earlier=self._attempts.note(sight.outer),
+            limits=self._settings.budget,
+            usage=self._models.usage() if self._models else None,
+        )
+        self._latest = snapshot
+        await self._desk.consider(snapshot)
+        if snapshot.finished:
+            await self._desk.finish()
+        return snapshot.finished
+
+
+def pause_after(spent_s: float, settings: SupervisorSettings) -> float:
+    """Seconds to rest after a look that took `spent_s`, so that looking stays a small share of the time."""
+    fair = spent_s / settings.max_load
+    return min(max(settings.poll_s, fair), settings.poll_s * LONGEST_REST)
+
+
+async def _rest(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
