@@ -7,7 +7,7 @@ Owns routing and the order of things. Protocols are in `reading`, `chat`, `respo
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +33,7 @@ STATE_PATH = "/__state"
 
 Reader = Callable[[str, Mapping[str, Any]], ModelRequest]
 Renderer = Callable[[Turn], Rendered]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Endpoint:
@@ -87,13 +88,13 @@ class Endpoint:
         router.add_post("/api/generate", self._calling(read_ollama, render_generate))
 
     @web.middleware
-    async def _visit(self, http: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
-        model = http.path in _MODEL_PATHS
-        with self._record.visiting(http.path, model=model):
-            if not self._allowed(http):
-                return self._error(http.path, 401, "Invalid API Key", "authentication_error")
+    async def _visit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        model = request.path in _MODEL_PATHS
+        with self._record.visiting(request.path, model=model):
+            if not self._allowed(request):
+                return self._error(request.path, 401, "Invalid API Key", "authentication_error")
             try:
-                response: web.StreamResponse = await handler(http)
+                response = await handler(request)
             except HangupError:
                 # The transport is gone; aiohttp notices when it tries to finish this one.
                 return web.Response()
@@ -107,14 +108,14 @@ class Endpoint:
         given = http.headers.get("Authorization", "")
         return not key or http.path == STATE_PATH or given == f"Bearer {key}"
 
-    def _telling(self, tell: Callable[[Mapping[str, Any]], Any]) -> Callable[[web.Request], Any]:
+    def _telling(self, tell: Callable[[Mapping[str, Any]], Any]) -> Handler:
         async def handler(http: web.Request) -> web.Response:
             body = await http.json() if http.method == "POST" and http.can_read_body else {}
             return web.json_response(tell(body))
 
         return handler
 
-    def _plain(self, text: str) -> Callable[[web.Request], Any]:
+    def _plain(self, text: str) -> Handler:
         async def handler(_: web.Request) -> web.Response:
             return web.Response(text=text)
 
@@ -136,7 +137,7 @@ class Endpoint:
         known = self._settings.models
         return not self._settings.strict_models or name in known or f"{name}:latest" in known
 
-    def _calling(self, read: Reader, render: Renderer) -> Callable[[web.Request], Any]:
+    def _calling(self, read: Reader, render: Renderer) -> Handler:
         async def handler(http: web.Request) -> web.StreamResponse:
             return await self._call(http, read, render)
 

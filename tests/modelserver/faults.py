@@ -10,7 +10,11 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """One way a model server misbehaves. The value is the name used in script files."""
+    """One way a model server misbehaves. The value is the name used in script files.
+
+    Outside a stream the ways that need one do the nearest thing: a hang after the first token hangs
+    in the body, a broken event is a broken body, a proxy error is a 500.
+    """
 
     # Connection
     REFUSED = "refused"
@@ -190,9 +194,6 @@ REFUSALS: dict[Fault, Refusal] = {
         ollama="model requires more system memory (9.1 GiB) than is available (4.0 GiB)",
     ),
 }
-
-STREAM_ONLY = {Fault.NO_FINISH_REASON, Fault.INVALID_SSE, Fault.HANG_AFTER_FIRST_TOKEN}
-"""Seen only in streams; elsewhere the nearest thing happens (a hang in the body, a broken body)."""
 
 STRUCTURE = {
     Fault.PROSE, Fault.FENCED_JSON, Fault.THINK_BEFORE_JSON, Fault.WRONG_TYPES,

@@ -77,7 +77,7 @@ class Turn:
     @property
     def completion_tokens(self) -> int:
         """Tokens of everything the model said."""
-        arguments = "".join(str(wire_arguments(call)) for call in self.reply.tool_calls)
+        arguments = "".join(call.name + str(wire_arguments(call)) for call in self.reply.tool_calls)
         return max(1, count_tokens(self.reply.text + self.reply.reasoning + arguments))
 
     @property

@@ -17,7 +17,7 @@ _NANOSECONDS = 1_000_000_000
 
 def render_ollama(turn: Turn) -> Rendered:
     """Dress a turn as an answer of `/api/chat`."""
-    message = {"role": "assistant", "content": turn.text}
+    message: dict[str, Any] = {"role": "assistant", "content": turn.text}
     if turn.reasoning:
         message["thinking"] = turn.reasoning
     if turn.calls:

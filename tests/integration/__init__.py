@@ -1,0 +1,1 @@
+"""Tests of the whole graph: real git, real SQLite files, scripted models over real HTTP."""
