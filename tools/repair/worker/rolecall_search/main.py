@@ -17,21 +17,25 @@ from typing import Any, Optional
 from rolecall_search.baseline import Baseline, Runner, TestRun, control, measure
 from rolecall_search.candidates import Stream
 from rolecall_search.fresh import FreshClient, serve
+from rolecall_search.hints import read_hints
 from rolecall_search.hosting import Host, TimeLimit, host, warm_plugins
 from rolecall_search.isolate import Limits, Pool
 from rolecall_search.live import LiveCode, override_imports
 from rolecall_search.localize import Suspicion, rank_import, rank_lines
+from rolecall_search.profile import record, unit_types
 from rolecall_search.project import Project
 from rolecall_search.protocol import Channel, Request, read_request
 from rolecall_search.rank import describe
 from rolecall_search.report import result, suspicious_lines
 from rolecall_search.search import Arguments, Searcher
-from rolecall_search.source import SourceFile
+from rolecall_search.source import SourceFile, Unit
 from rolecall_search.templates.base import Hints
+from rolecall_search.typeinfo import UnitTypes
 from rolecall_search.validate import Plan, Trial
 
 TRACE_LIMIT_S = 20.0
 BASELINE_SHARE = 0.4
+PROFILED_PASSING = 12
 PR_SET_PDEATHSIG = 1
 
 
@@ -129,7 +133,8 @@ class Repair:
         lines = suspicious_lines(self.project, suspicion)
         self.channel.emit("suspicious", lines=lines[:5])
         searcher = self._searcher(plugin, session, baseline)
-        self._search(searcher, baseline, suspicion)
+        hints = read_hints(failing, items, plugin.collect_types)
+        self._search(searcher, baseline, suspicion, hints)
         patches = describe(searcher.found, baseline)
         status = "plausible" if patches else "none"
         return result(
@@ -209,13 +214,30 @@ class Repair:
             failing_seconds=sum(min(run.seconds, 2.0) for run in failing),
         )
 
-    def _search(self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion) -> None:
+    def _types(
+        self, searcher: Searcher, baseline: Baseline, sources: dict[str, SourceFile]
+    ) -> dict[Unit, UnitTypes]:
+        """Types recorded in the failing tests and a few passing ones that run the same files."""
+        if searcher.trial is None:
+            return {}
+        tests = [run.index for run in sorted(baseline.failing(), key=lambda r: r.seconds)[:8]]
+        near = [run for run in baseline.passing() if run.lines.keys() & sources.keys()]
+        near.sort(key=lambda run: run.seconds)
+        tests += [run.index for run in near[:PROFILED_PASSING]]
+        trial = searcher.trial
+        plain = record(trial.host, trial.items, tests, self.project.real, self.request.temp)
+        return unit_types(plain, sources)
+
+    def _search(
+        self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion, hints: Hints
+    ) -> None:
         sources: dict[str, SourceFile] = {}
         for path in suspicion.scores:
             source = self.project.source(path)
             if source is not None:
                 sources[path] = source
-        stream = Stream(sources, suspicion, {}, Hints())
+        types = self._types(searcher, baseline, sources)
+        stream = Stream(sources, suspicion, types, hints)
         searcher.run(iter(stream), reserve=min(4.0, 0.1 * self.request.budget_s))
 
 

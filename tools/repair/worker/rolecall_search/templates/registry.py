@@ -5,11 +5,28 @@ from __future__ import annotations
 import ast
 from typing import Callable, Iterator
 
-from rolecall_search.templates import operators
+from rolecall_search.templates import (
+    calls,
+    conditions,
+    errors,
+    functions,
+    insertions,
+    names,
+    operators,
+    statements,
+    strings,
+    subscripts,
+)
 from rolecall_search.templates.base import Context, Proposal
 
 Template = Callable[[Context, ast.AST], Iterator[Proposal]]
-TEMPLATES: tuple[Template, ...] = (*operators.FAMILY,)
+FAMILIES = (
+    operators, names, calls, subscripts, conditions, statements, insertions, errors, strings,
+    functions,
+)  # fmt: skip
+TEMPLATES: tuple[Template, ...] = tuple(
+    template for family in FAMILIES for template in family.FAMILY
+)
 
 
 def proposals(context: Context, node: ast.AST) -> Iterator[Proposal]:

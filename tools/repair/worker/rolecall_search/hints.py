@@ -1,0 +1,86 @@
+"""What the failing tests say: the errors they end with, the errors and literals they expect.
+
+Owns the reading of test sources. It changes priors only through the values it returns.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any, Iterator, Optional
+
+from rolecall_search.baseline import TestRun
+from rolecall_search.templates.base import Hints
+
+RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
+NOT_RAISED = re.compile(r"DID NOT RAISE <class '([\w.]+)'>|^(\w+(?:Error|Exception)) not raised")
+LITERALS = 40
+
+
+def read_hints(failing: list[TestRun], items: list[Any], errors: dict[str, str]) -> Hints:
+    """Gather hints from the failing tests."""
+    wanted: list[str] = []
+    literals: list[str] = []
+    trees: dict[str, Optional[ast.Module]] = {}
+    for run in failing[:20]:
+        match = NOT_RAISED.search(run.message)
+        if match:
+            wanted.insert(0, (match.group(1) or match.group(2)).split(".")[-1])
+        function = test_function(items[run.index], trees)
+        if function is not None:
+            wanted += expected_errors(function)
+            literals += literals_in(function)
+        literals += quoted(run.message)
+    kinds = {run.error for run in failing if run.error} | {kind for kind in errors.values() if kind}
+    return Hints(
+        errors=frozenset(kinds),
+        wanted_errors=tuple(dict.fromkeys(wanted)),
+        literals=tuple(dict.fromkeys(literals))[:LITERALS],
+        hang=any(run.hang for run in failing),
+    )
+
+
+def test_function(item: Any, trees: dict[str, Optional[ast.Module]]) -> Optional[ast.AST]:
+    """The syntax tree of a test."""
+    path = str(item.path)
+    if path not in trees:
+        try:
+            trees[path] = ast.parse(Path(path).read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            trees[path] = None
+    tree = trees[path]
+    name = getattr(item, "originalname", None) or item.name.split("[")[0]
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name:
+            return node
+    return None
+
+
+def expected_errors(function: ast.AST) -> Iterator[str]:
+    """Types in `pytest.raises(...)` and the like."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and node.args:
+            called = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+            if called in RAISES:
+                for inner in ast.walk(node.args[0]):
+                    name = getattr(inner, "attr", None) or getattr(inner, "id", None)
+                    if name:
+                        yield name
+
+
+def literals_in(function: ast.AST) -> Iterator[str]:
+    """Short literals of a test, as a source would write them."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Constant):
+            value = node.value
+            if isinstance(value, str) and 0 < len(value) <= 40 and value.isprintable():
+                yield value
+            elif isinstance(value, (int, float)) and not isinstance(value, bool):
+                yield repr(value)
+
+
+def quoted(message: str) -> Iterator[str]:
+    """Words in quotes in an error message: keys, attributes, names."""
+    for match in re.finditer(r"'([\w. -]{1,30})'", message):
+        yield match.group(1)

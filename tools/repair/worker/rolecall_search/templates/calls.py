@@ -1,0 +1,252 @@
+"""Calls: arguments swapped, dropped, added; calls removed, wrapped around, awaited."""
+
+from __future__ import annotations
+
+import ast
+from typing import Iterator
+
+from rolecall_search.source import FUNCTION_TYPES
+from rolecall_search.templates.base import Context, Proposal
+from rolecall_search.typeinfo import NUMBERS, SEQUENCES, SIZED, Types, may_be
+
+FLAGS = {
+    "sorted": ("reverse=True",), "sort": ("reverse=True",), "enumerate": ("1",), "open": (),
+    "split": ("1",), "round": ("2",), "get": ("0", "[]", '""', "None", "{}", "False"),
+    "pop": ("0", "None", "-1"), "next": ("None",), "min": ("default=0", "default=None"),
+    "max": ("default=0", "default=None"), "getattr": ("None",), "zip": ("strict=True",),
+    "join": (), "print": (), "sum": ("[]", "0.0"), "strftime": (), "splitlines": ("True",),
+    "mkdir": ("parents=True", "exist_ok=True"), "makedirs": ("exist_ok=True",),
+    "dumps": ("sort_keys=True", "indent=2", "ensure_ascii=False"), "replace": ("1",), "int": ("10",),
+}  # fmt: skip
+TEXT = frozenset({"str"})
+PLACES = (ast.Return, ast.Assign, ast.Call, ast.For, ast.Compare, ast.Yield, ast.keyword,
+          ast.AugAssign, ast.comprehension, ast.Dict, ast.BinOp)  # fmt: skip
+
+
+def arguments(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """Swap two arguments, drop one, add one."""
+    if not isinstance(node, ast.Call):
+        return
+    spans = [context.src.span(argument) for argument in node.args]
+    texts = [context.text(argument) for argument in node.args]
+    for at in range(len(texts)):
+        for other in range(at + 1, len(texts)):
+            parts = texts[:]
+            parts[at], parts[other] = parts[other], parts[at]
+            prior = 0.6 if other == at + 1 else 0.3
+            yield _call(context, node, parts, "swap arguments", prior)
+    for at in range(len(spans)):
+        prior = 0.3 if len(spans) > 1 else 0.15
+        yield _call(context, node, texts[:at] + texts[at + 1 :], "drop an argument", prior)
+    yield from _keywords(context, node, texts)
+    yield from _added(context, node, texts)
+
+
+def _call(
+    context: Context, node: ast.Call, args: list[str], template: str, prior: float
+) -> Proposal:
+    keywords = [context.text(keyword) for keyword in node.keywords]
+    text = f"{context.text(node.func)}({', '.join([*args, *keywords])})"
+    return context.swap(node, text, template, prior)
+
+
+def _keywords(context: Context, node: ast.Call, texts: list[str]) -> Iterator[Proposal]:
+    keywords = [context.text(keyword) for keyword in node.keywords]
+    called = context.text(node.func)
+    for at in range(len(keywords)):
+        rest = keywords[:at] + keywords[at + 1 :]
+        text = f"{called}({', '.join([*texts, *rest])})"
+        yield context.swap(node, text, "drop a keyword argument", 0.3)
+    for at, keyword in enumerate(node.keywords):
+        for other in node.keywords[at + 1 :]:
+            if keyword.arg and other.arg:
+                parts = keywords[:]
+                parts[at] = f"{keyword.arg}={context.text(other.value)}"
+                parts[node.keywords.index(other)] = f"{other.arg}={context.text(keyword.value)}"
+                text = f"{called}({', '.join([*texts, *parts])})"
+                yield context.swap(node, text, "swap keyword values", 0.3)
+
+
+def _added(context: Context, node: ast.Call, texts: list[str]) -> Iterator[Proposal]:
+    name = called_name(node)
+    keywords = {keyword.arg for keyword in node.keywords}
+    for extra in FLAGS.get(name, ()):
+        key = extra.split("=")[0]
+        if "=" in extra and key not in keywords:
+            keyword_texts = [context.text(keyword) for keyword in node.keywords]
+            inner = ", ".join([*texts, *keyword_texts, extra])
+            yield context.swap(
+                node, f"{context.text(node.func)}({inner})", "add an option", 0.35
+            )
+        elif "=" not in extra and len(texts) < 3:
+            yield _call(context, node, [*texts, extra], "add an argument", 0.25)
+    yield from _known_parameters(context, node, texts, name)
+    if name == "range" and len(texts) == 1:
+        for start in ("1", *context.names):
+            prior = 0.5 if start == "1" else 0.1
+            yield _call(context, node, [start, *texts], "add a range start", prior)
+    if name == "range" and len(texts) == 2:
+        yield _call(context, node, [*texts, "-1"], "add a range step", 0.2)
+        yield _call(context, node, [*texts, "2"], "add a range step", 0.15)
+
+
+def _known_parameters(
+    context: Context, node: ast.Call, texts: list[str], name: str
+) -> Iterator[Proposal]:
+    """An argument the called function of this file takes and the call leaves out."""
+    given = {keyword.arg for keyword in node.keywords}
+    for function in ast.walk(context.src.tree):
+        if not isinstance(function, FUNCTION_TYPES) or function.name != name:
+            continue
+        names = [arg.arg for arg in [*function.args.args, *function.args.kwonlyargs]]
+        names = [arg for arg in names if arg not in ("self", "cls")]
+        for parameter in names[len(texts) :]:
+            if parameter in given:
+                continue
+            if parameter in context.names:
+                extra = f"{parameter}={parameter}"
+                yield _plus(context, node, texts, extra, 0.5)
+            for value in context.names:
+                yield _plus(context, node, texts, f"{parameter}={value}", 0.1)
+            yield _plus(context, node, texts, f"{parameter}=True", 0.1)
+        return
+
+
+def _plus(
+    context: Context, node: ast.Call, texts: list[str], extra: str, prior: float
+) -> Proposal:
+    keywords = [context.text(keyword) for keyword in node.keywords]
+    inner = ", ".join([*texts, *keywords, extra])
+    text = f"{context.text(node.func)}({inner})"
+    return context.swap(node, text, "pass an argument on", prior)
+
+
+def called_name(node: ast.Call) -> str:
+    """The last part of the name of what is called."""
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return getattr(node.func, "id", "")
+
+
+def unwrap(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A call becomes one of its arguments, or the owner of its method."""
+    if not isinstance(node, ast.Call):
+        return
+    for argument in node.args:
+        if not isinstance(argument, ast.Starred):
+            yield context.swap(node, context.text(argument), "unwrap a call", 0.45, tight=False)
+    if isinstance(node.func, ast.Attribute):
+        prior = 0.35 if not node.args else 0.12
+        yield context.swap(node, context.text(node.func.value), "drop a method call", prior)
+    if not node.args and not node.keywords:
+        yield context.swap(node, context.text(node.func), "drop a call", 0.2)
+    for name in context.names:
+        if context.unit is not None and len(node.args) > 0:
+            yield context.swap(node, name, "variable instead of call", 0.25)
+
+
+def wrap(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """Wrap a value in a conversion, a copy or a bound."""
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp)):
+        return
+    parent = context.parent(node)
+    if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+        return
+    if not isinstance(parent, PLACES) or (isinstance(parent, ast.Call) and parent.func is node):
+        return
+    text = context.text(node)
+    types = context.type_of(node)
+    for name, prior in _wrappers(types, parent):
+        yield context.swap(node, f"{name}({text})", "wrap in a call", prior)
+    for method, prior in _methods(types, node):
+        yield context.swap(node, f"{context.wrapped(node)}.{method}", "add a method call", prior)
+    if types & NUMBERS:
+        yield context.swap(node, f"{text} ** 2", "square", 0.1, tight=False)
+    if isinstance(node, (ast.Name, ast.Attribute)) and not types:
+        yield context.swap(node, f"{text}()", "missing call", 0.2)
+
+
+def _wrappers(types: Types, parent: object) -> Iterator[tuple[str, float]]:
+    if may_be(types, SIZED | {"generator", "map", "filter", "zip", "dict_keys", "dict_values"}):
+        known = 1.0 if types else 0.5
+        for name in ("list", "sorted", "set", "tuple", "reversed", "len", "sum"):
+            yield name, (0.22 if name in ("list", "sorted", "len") else 0.14) * known
+    if types & {"dict", "defaultdict"}:
+        yield "dict", 0.2
+    if not types or types & NUMBERS:
+        known = 1.0 if types else 0.5
+        for name in ("abs", "int", "float", "str", "round"):
+            yield name, (0.2 if name in ("abs", "int", "str") else 0.12) * known
+    if types & TEXT:
+        yield "int", 0.25
+        yield "float", 0.12
+        yield "repr", 0.08
+    if isinstance(parent, ast.Return):
+        yield "bool", 0.15
+
+
+def _methods(types: Types, node: ast.AST) -> Iterator[tuple[str, float]]:
+    if types & TEXT or (not types and isinstance(node, ast.Name)):
+        known = 1.0 if types else 0.3
+        for name in ("strip()", "lower()", "upper()", "split()", "rstrip()", "lstrip()"):
+            yield name, (0.3 if name in ("strip()", "lower()") else 0.15) * known
+    if types & {"list", "dict", "set", "deque"}:
+        yield "copy()", 0.3
+    if types & {"dict", "defaultdict", "OrderedDict", "Counter"}:
+        for name in ("items()", "values()", "keys()"):
+            yield name, 0.25
+    if types & {"bytes"}:
+        yield "decode()", 0.3
+
+
+def bounded(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """`x = e` becomes `x = max(x, e)`; values get a lower or upper bound."""
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target = node.targets[0]
+        types = context.type_of(target) | context.type_of(node.value)
+        if isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)) and may_be(types, NUMBERS):
+            first, value = context.text(target), context.text(node.value)
+            for name in ("max", "min"):
+                prior = 0.4 if context.loop_of(node) is not None else 0.15
+                yield context.swap(node.value, f"{name}({first}, {value})", "bound", prior)
+    if isinstance(node, (ast.Return, ast.Assign)) and node.value is not None:
+        types = context.type_of(node.value)
+        if may_be(types, NUMBERS) and not isinstance(node.value, (ast.Tuple, ast.List, ast.Dict)):
+            value = context.text(node.value)
+            known = 1.0 if types else 0.5
+            for bound in ("0", "1"):
+                prior = (0.3 if bound == "0" else 0.15) * known
+                yield context.swap(node.value, f"max({bound}, {value})", "bound", prior)
+                yield context.swap(node.value, f"min({bound}, {value})", "bound", prior / 3)
+            yield from _bounds_by_names(context, node.value, value)
+
+
+def _bounds_by_names(context: Context, node: ast.AST, value: str) -> Iterator[Proposal]:
+    for name in context.names:
+        types = context.types.names.get(name, frozenset())
+        if types & NUMBERS and name != value:
+            yield context.swap(node, f"max({value}, {name})", "bound", 0.12)
+            yield context.swap(node, f"min({value}, {name})", "bound", 0.12)
+        elif types & SEQUENCES:
+            yield context.swap(node, f"min({value}, len({name}))", "bound", 0.08)
+
+
+def asynchronous(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A missing or needless `await`; `yield` and `yield from`."""
+    if isinstance(node, ast.Call):
+        function = context.function_of(node)
+        if isinstance(function, ast.AsyncFunctionDef):
+            parent = context.parent(node)
+            if not isinstance(parent, ast.Await):
+                yield context.swap(node, f"await {context.text(node)}", "await", 0.6, tight=False)
+    if isinstance(node, ast.Await):
+        yield context.swap(node, context.text(node.value), "drop await", 0.3, tight=False)
+    if isinstance(node, ast.Yield) and node.value is not None:
+        text = context.text(node.value)
+        yield context.swap(node, f"yield from {text}", "yield from", 0.8)
+        yield context.swap(node, f"return {text}", "return instead of yield", 0.1)
+    if isinstance(node, ast.YieldFrom):
+        yield context.swap(node, f"yield {context.text(node.value)}", "yield", 0.7)
+
+
+FAMILY = (arguments, unwrap, wrap, bounded, asynchronous)

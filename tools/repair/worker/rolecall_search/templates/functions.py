@@ -1,0 +1,98 @@
+"""Function headers: defaults, decorators and the scope of assignments."""
+
+from __future__ import annotations
+
+import ast
+from typing import Iterator, Optional
+
+from rolecall_search.source import FUNCTION_TYPES, Edit, FunctionNode
+from rolecall_search.templates.base import Context, Proposal
+
+DECORATORS = ("property", "staticmethod", "classmethod")
+EMPTY = ("[]", "{}", "set()", "list()", "dict()")
+
+
+def defaults(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A mutable default made per call; other defaults."""
+    if not isinstance(node, FUNCTION_TYPES):
+        return
+    for name, default in with_defaults(node):
+        text = context.text(default)
+        if text in EMPTY or isinstance(default, (ast.List, ast.Dict, ast.Set)):
+            proposal = _fresh_default(context, node, name, default)
+            if proposal is not None:
+                yield proposal
+        if isinstance(default, ast.Constant):
+            for other in ("None", "True", "False", "0", "1", '""', "()", "-1"):
+                if other != text:
+                    yield context.swap(default, other, "another default", 0.25)
+
+
+def with_defaults(node: FunctionNode) -> Iterator[tuple[str, ast.expr]]:
+    """Parameters and their defaults."""
+    plain = [*node.args.posonlyargs, *node.args.args]
+    for arg, default in zip(plain[len(plain) - len(node.args.defaults) :], node.args.defaults):
+        yield arg.arg, default
+    for arg, keyword_default in zip(node.args.kwonlyargs, node.args.kw_defaults):
+        if keyword_default is not None:
+            yield arg.arg, keyword_default
+
+
+def _fresh_default(
+    context: Context, node: FunctionNode, name: str, default: ast.expr
+) -> Optional[Proposal]:
+    body = [entry for entry in node.body if not isinstance(getattr(entry, "value", None), ast.Constant)]
+    if not body or not context.own_line(body[0]):
+        return None
+    start, end = context.src.span(default)
+    made = context.before(body[0], [f"if {name} is None:", f"    {name} = {context.text(default)}"])
+    return Proposal((Edit(start, end, "None"), made), "mutable default", 1.2)
+
+
+def decorators(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A decorator less or more."""
+    if not isinstance(node, FUNCTION_TYPES):
+        return
+    for decorator in node.decorator_list:
+        line = decorator.lineno
+        starts = context.src.line_starts
+        edit = Edit(starts[line - 1], starts[decorator.end_lineno or line], "")
+        yield Proposal((edit,), "drop a decorator", 0.15)
+    if isinstance(context.parent(node), ast.ClassDef) and not node.decorator_list:
+        for name in DECORATORS:
+            yield Proposal((context.before(node, [f"@{name}"]),), "add a decorator", 0.1)
+
+
+def scope(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A missing `global` or `nonlocal`."""
+    if not isinstance(node, FUNCTION_TYPES) or "UnboundLocalError" not in context.hints.errors:
+        return
+    stored = {
+        inner.id
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
+    }
+    for name in sorted(stored):
+        for word in ("nonlocal", "global"):
+            if context.own_line(node.body[0]):
+                edit = context.before(node.body[0], [f"{word} {name}"])
+                yield Proposal((edit,), "missing scope", 0.6)
+        for value in ("0", "[]", "None", "{}", '""', "False"):
+            if context.own_line(node.body[0]):
+                edit = context.before(node.body[0], [f"{name} = {value}"])
+                yield Proposal((edit,), "missing start value", 0.3)
+
+
+def generator_body(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A generator becomes a list and back in the call that consumes it."""
+    if isinstance(node, ast.GeneratorExp):
+        text = context.text(node)
+        inner = text[1:-1] if text.startswith("(") else text
+        yield context.swap(node, f"[{inner}]", "list instead of generator", 0.12)
+    if isinstance(node, (ast.ListComp, ast.SetComp)):
+        text = context.text(node)
+        other = f"{{{text[1:-1]}}}" if isinstance(node, ast.ListComp) else f"[{text[1:-1]}]"
+        yield context.swap(node, other, "another comprehension", 0.15)
+
+
+FAMILY = (defaults, decorators, scope, generator_body)

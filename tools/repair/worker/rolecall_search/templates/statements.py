@@ -1,0 +1,364 @@
+"""Statements: inserted, deleted, moved, swapped; returned values; loop exits."""
+
+from __future__ import annotations
+
+import ast
+from typing import Iterator, Optional
+
+from rolecall_search.source import FUNCTION_TYPES, Edit, blocks_of
+from rolecall_search.templates.base import Context, Proposal
+from rolecall_search.templates.conditions import simple_guards
+from rolecall_search.typeinfo import NUMBERS, UNKNOWN
+
+COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.Try, *FUNCTION_TYPES, ast.ClassDef)
+
+
+def delete(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A statement less."""
+    if not isinstance(node, ast.stmt) or isinstance(node, (*FUNCTION_TYPES, ast.ClassDef)):
+        return
+    if isinstance(node, (ast.Import, ast.ImportFrom, ast.Pass)) or is_docstring(context, node):
+        return
+    prior = 0.3
+    if isinstance(node, (ast.Return, ast.Raise)):
+        prior = 0.2
+    if isinstance(node, (ast.Break, ast.Continue)):
+        prior = 0.45
+    if isinstance(node, ast.If) and len(node.body) == 1 and not node.orelse:
+        prior = 0.25
+    elif isinstance(node, COMPOUND):
+        prior = 0.06
+    if len(context.block_of(node)) == 1 or not context.own_line(node):
+        yield context.swap(node, "pass", "delete a statement", prior)
+    else:
+        start, end = context.whole_lines(node)
+        yield Proposal((Edit(start, end, ""),), "delete a statement", prior)
+
+
+def unwrap_block(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """An `if` disappears and its body stays, or its `else` does."""
+    if not isinstance(node, ast.If) or not context.own_line(node):
+        return
+    if context.src.text[context.src.span(node)[0] :].startswith("elif"):
+        return
+    start, end = context.whole_lines(node)
+    body = reindent(context, node.body, context.src.indent(node.lineno))
+    if body:
+        yield Proposal((Edit(start, end, body),), "drop a condition, keep its body", 0.2)
+    if node.orelse and not isinstance(node.orelse[0], ast.If):
+        body = reindent(context, node.orelse, context.src.indent(node.lineno))
+        yield Proposal((Edit(start, end, body),), "keep the else branch", 0.1)
+
+
+def reindent(context: Context, body: list[ast.stmt], indent: str) -> str:
+    """The lines of a block at another indentation; empty when they share a line with its head."""
+    if not body or not all(context.own_line(statement) for statement in body):
+        return ""
+    first = context.whole_lines(body[0])[0]
+    last = context.whole_lines(body[-1])[1]
+    old = context.src.indent(body[0].lineno)
+    lines = context.src.text[first:last].splitlines(keepends=True)
+    return "".join(indent + line[len(old) :] if line.startswith(old) else line for line in lines)
+
+
+def move(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """Swap with the next statement; leave a block; enter the block before."""
+    if not isinstance(node, ast.stmt) or not context.own_line(node):
+        return
+    block = context.block_of(node)
+    at = next((i for i, entry in enumerate(block) if entry is node), None)
+    if at is None or isinstance(node, (ast.Import, ast.ImportFrom)):
+        return
+    if at + 1 < len(block) and context.own_line(block[at + 1]) and not is_docstring(context, node):
+        yield from _swap_with(context, node, block[at + 1])
+    parent = context.parent(node)
+    if at == len(block) - 1 and len(block) > 1 and isinstance(parent, COMPOUND[:5]):
+        yield from _leave(context, node, parent)
+    if at > 0 and isinstance(block[at - 1], COMPOUND[:5]):
+        yield from _enter(context, node, block[at - 1])
+    if at > 0 and isinstance(node, ast.Return):
+        yield from _first(context, node, block[at - 1])
+
+
+def _swap_with(context: Context, node: ast.stmt, after: ast.stmt) -> Iterator[Proposal]:
+    first, middle = context.whole_lines(node)
+    start, end = context.whole_lines(after)
+    between = context.src.text[middle:start]
+    text = context.src.text
+    if not text[start:end].endswith(("\n", "\r")):
+        return
+    made = text[start:end] + between + text[first:middle]
+    prior = 0.08 if isinstance(after, COMPOUND) and isinstance(node, COMPOUND) else 0.35
+    yield Proposal((Edit(first, end, made),), "swap statements", prior)
+
+
+def _leave(context: Context, node: ast.stmt, parent: ast.stmt) -> Iterator[Proposal]:
+    made = reindent(context, [node], context.src.indent(parent.lineno))
+    start, end = context.whole_lines(node)
+    at = context.whole_lines(parent)[1]
+    if end == at:
+        yield Proposal((Edit(start, end, made),), "move out of a block", 0.4)
+    else:
+        edits = (Edit(start, end, ""), Edit(at, at, made))
+        yield Proposal(edits, "move out of a block", 0.3)
+
+
+def _enter(context: Context, node: ast.stmt, before: ast.stmt) -> Iterator[Proposal]:
+    start, end = context.whole_lines(node)
+    for block in blocks_of(before):
+        last = block[-1]
+        if context.own_line(last):
+            made = reindent(context, [node], context.src.indent(last.lineno))
+            at = context.whole_lines(last)[1]
+            if at == start:
+                yield Proposal((Edit(start, end, made),), "move into a block", 0.35)
+            else:
+                edits = (Edit(at, at, made), Edit(start, end, ""))
+                yield Proposal(edits, "move into a block", 0.25)
+
+
+def _first(context: Context, node: ast.stmt, before: ast.stmt) -> Iterator[Proposal]:
+    if isinstance(before, (ast.For, ast.While)):
+        start, end = context.whole_lines(node)
+        text = context.src.text[start:end]
+        at = context.whole_lines(before)[0]
+        yield Proposal((Edit(at, at, text), Edit(start, end, "")), "move before a loop", 0.05)
+
+
+def exits(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """`break`, `continue` and `return` for one another, or added at the end of a branch."""
+    if isinstance(node, ast.Break):
+        yield context.swap(node, "continue", "another loop exit", 0.7)
+        yield context.swap(node, "return", "another loop exit", 0.2)
+    elif isinstance(node, ast.Continue):
+        yield context.swap(node, "break", "another loop exit", 0.7)
+    elif isinstance(node, ast.Pass) and context.loop_of(node) is not None:
+        yield context.swap(node, "break", "another loop exit", 0.3)
+        yield context.swap(node, "continue", "another loop exit", 0.3)
+    elif isinstance(node, ast.Return) and context.loop_of(node) is not None:
+        yield context.swap(node, "break", "another loop exit", 0.12)
+        yield context.swap(node, "continue", "another loop exit", 0.15)
+    if isinstance(node, ast.If) and context.loop_of(node) is not None:
+        last = node.body[-1]
+        if not isinstance(last, (ast.Break, ast.Continue, ast.Return, ast.Raise)):
+            for word in ("break", "continue"):
+                if context.own_line(last):
+                    edit = context.after(last, [word])
+                    yield Proposal((edit,), "add a loop exit", 0.3)
+    if isinstance(node, (ast.For, ast.While)) and node.orelse:
+        start, end = context.whole_lines(node.orelse[-1])
+        body = reindent(context, node.orelse, context.src.indent(node.lineno))
+        at = context.whole_lines(node.body[-1])[1]
+        if body:
+            yield Proposal((Edit(at, end, body),), "drop the else of a loop", 0.25)
+
+
+def returned(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """Another returned value; a missing `return` or `raise`."""
+    if isinstance(node, ast.Expr) and not is_docstring(context, node):
+        if isinstance(node.value, (ast.Call, ast.Name, ast.BinOp, ast.Await, ast.Compare)):
+            text = context.text(node.value)
+            yield context.swap(node, f"return {text}", "missing return", 0.45)
+            if isinstance(node.value, ast.Call):
+                yield context.swap(node, f"yield from {text}", "yield from", 0.3)
+                yield context.swap(node, f"yield {text}", "yield", 0.1)
+                yield from _raised(context, node.value)
+                yield from _kept(context, node)
+    if not isinstance(node, ast.Return):
+        return
+    for name in context.names:
+        types = context.types.names.get(name, UNKNOWN)
+        known = 0.35 if types & context.types.results else 0.22
+        yield _return(context, node, name, known)
+    for value in ("None", "True", "False", "0", "[]", '""', "{}", "1", "-1", "self"):
+        prior = 0.2 if value in ("True", "False", "None") else 0.1
+        yield _return(context, node, value, prior)
+    kinds = context.type_of(node.value) if node.value is not None else UNKNOWN
+    if kinds & {"bool"} or isinstance(node.value, ast.Constant):
+        for name in context.names:
+            types = context.types.names.get(name, UNKNOWN)
+            for guard, prior in simple_guards(name, types, none_errors=False):
+                yield _return(context, node, guard, 0.6 * prior)
+    if node.value is not None:
+        text = context.text(node.value)
+        yield context.swap(node, f"yield {text}", "yield instead of return", 0.12)
+        yield context.swap(node, f"yield from {text}", "yield from instead of return", 0.15)
+
+
+def _return(context: Context, node: ast.Return, value: str, prior: float) -> Proposal:
+    return context.swap(node, f"return {value}", "another returned value", prior)
+
+
+def _raised(context: Context, call: ast.Call) -> Iterator[Proposal]:
+    name = getattr(call.func, "id", "")
+    if name.endswith(("Error", "Exception")):
+        yield context.swap(call, f"raise {context.text(call)}", "missing raise", 0.9)
+
+
+def _kept(context: Context, node: ast.Expr) -> Iterator[Proposal]:
+    """The result of a call is kept: `x.strip()` becomes `x = x.strip()`."""
+    call = node.value
+    assert isinstance(call, ast.Call)
+    text = context.text(call)
+    owners = [call.func.value] if isinstance(call.func, ast.Attribute) else []
+    for target in [*owners, *call.args]:
+        if isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)):
+            made = f"{context.text(target)} = {text}"
+            yield context.swap(node, made, "keep a result", 0.45)
+    for name in context.names:
+        yield context.swap(node, f"{name} = {text}", "keep a result", 0.12)
+        yield context.swap(node, f"{name} += {text}", "keep a result", 0.08)
+
+
+def assigned(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """Another form of an assignment."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        call = node.value
+        if isinstance(call.func, ast.Attribute) and len(call.args) == 1:
+            target, value = context.text(call.func.value), context.text(call.args[0])
+            if call.func.attr in ("update", "extend", "append", "add"):
+                yield context.swap(node, f"{target} = {value}", "assign instead of update", 0.4)
+                yield context.swap(node, f"{target} += {value}", "accumulate", 0.15)
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target = node.targets[0]
+        value = context.text(node.value)
+        if isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)):
+            text = context.text(target)
+            for method in ("append", "extend", "add", "update"):
+                made = f"{text}.{method}({value})"
+                yield context.swap(node, made, "update instead of assign", 0.08)
+            made = f"return {value}"
+            yield context.swap(node, made, "return instead of assign", 0.12)
+        if isinstance(target, ast.Name):
+            owner = context.types.attributes_of(context.types.names.get("self", UNKNOWN))
+            prior = 0.6 if target.id in owner or f"_{target.id}" in owner else 0.12
+            yield context.swap(target, f"self.{target.id}", "assign an attribute", prior)
+        if isinstance(target, ast.Subscript):
+            yield from _other_target(context, target)
+
+
+def _other_target(context: Context, target: ast.Subscript) -> Iterator[Proposal]:
+    """`a[k]` becomes `b[j]` for names in scope of container types."""
+    keys = [context.text(target.slice)]
+    if isinstance(target.slice, ast.Tuple):
+        keys += [context.text(entry) for entry in target.slice.elts]
+    for name in context.names:
+        types = context.types.names.get(name, UNKNOWN)
+        if types and not types & {"dict", "list", "defaultdict", "Counter", "OrderedDict"}:
+            continue
+        for key in keys:
+            text = f"{name}[{key}]"
+            if text != context.text(target):
+                yield context.swap(target, text, "another target", 0.35 if types else 0.15)
+
+
+def is_docstring(context: Context, node: ast.AST) -> bool:
+    """Whether a statement is a mere string."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def early_exits(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """`if guard: return/continue/raise` before a statement, or a statement put under a guard."""
+    if not isinstance(node, ast.stmt) or not context.own_line(node) or context.unit is None:
+        return
+    if isinstance(node, (*FUNCTION_TYPES, ast.ClassDef, ast.Pass)) or is_docstring(context, node):
+        return
+    if _is_elif(context, node):
+        return
+    used = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    first = _is_first(context, node)
+    share = 1.0 if first else 0.45
+    for guard, prior in _guards(context, used):
+        for text, weight in _leaving(context, node):
+            edit = context.before(node, [f"if {guard}:", f"    {text}"])
+            yield Proposal((edit,), "early exit", prior * weight * share)
+        if not isinstance(node, (ast.Return, ast.Raise, ast.Break, ast.Continue)):
+            yield from _put_under(context, node, guard, prior)
+
+
+def _guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
+    none_errors = bool(context.hints.errors & {"AttributeError", "TypeError"})
+    for name in context.names:
+        types = context.types.names.get(name, UNKNOWN)
+        near = 1.0 if name in used else 0.4
+        for guard, prior in simple_guards(name, types, none_errors=none_errors):
+            yield guard, prior * near
+
+
+def _leaving(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:
+    results = context.types.results
+    defaults = {"list": "[]", "dict": "{}", "str": '""', "int": "0", "float": "0.0", "set": "set()",
+                "bool": "False", "tuple": "()", "NoneType": "None"}  # fmt: skip
+    for kind, text in defaults.items():
+        if kind in results:
+            yield f"return {text}", 0.5
+            if kind == "bool":
+                yield "return True", 0.4
+            if kind == "int":
+                yield "return 1", 0.3
+                yield "return -1", 0.25
+    yield "return", 0.35 if not results or "NoneType" in results else 0.2
+    if results & {"list"} or not results:
+        for name in context.names[:8]:
+            yield f"return {name}", 0.2
+    elif context.names:
+        for name in context.names[:8]:
+            if context.types.names.get(name, UNKNOWN) & results:
+                yield f"return {name}", 0.35
+    if context.loop_of(node) is not None:
+        yield "continue", 0.45
+        yield "break", 0.35
+    for error in context.hints.wanted_errors[:3]:
+        yield f'raise {error}("invalid value")', 0.6
+
+
+def _put_under(
+    context: Context, node: ast.stmt, guard: str, prior: float
+) -> Iterator[Proposal]:
+    start, end = context.whole_lines(node)
+    indent = context.src.indent(node.lineno)
+    lines = context.src.text[start:end].splitlines(keepends=True)
+    body = "".join("    " + line if line.strip() else line for line in lines)
+    text = f"{indent}if {guard}:{context.newline()}{body}"
+    yield Proposal((Edit(start, end, text),), "put under a condition", prior * 0.3)
+
+
+def _is_first(context: Context, node: ast.stmt) -> bool:
+    parent = context.parent(node)
+    body = getattr(parent, "body", [])
+    real = [entry for entry in body if not is_docstring(context, entry)] if body else []
+    return isinstance(parent, FUNCTION_TYPES) and bool(real) and real[0] is node
+
+
+def _is_elif(context: Context, node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and context.text(node).startswith("elif")
+
+
+def loop_target(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """The iterable of a loop: copied, reversed, enumerated, of items."""
+    if not isinstance(node, (ast.For, ast.comprehension)):
+        return
+    text = context.text(node.iter)
+    target = node.target
+    pair = isinstance(target, ast.Tuple) and len(target.elts) == 2
+    for made, prior in (
+        (f"list({text})", 0.25), (f"reversed({text})", 0.25), (f"sorted({text})", 0.25),
+        (f"enumerate({text})", 0.4 if pair else 0.05), (f"{text}.items()", 0.4 if pair else 0.05),
+        (f"zip({text}, {text}[1:])", 0.1 if pair else 0.0), (f"range(len({text}))", 0.15),
+    ):  # fmt: skip
+        if prior:
+            yield context.swap(node.iter, made, "another iterable", prior)
+
+
+def parent_statement(context: Context, node: ast.AST) -> Optional[ast.stmt]:
+    """The statement above a statement."""
+    parent = context.parent(node)
+    return parent if isinstance(parent, ast.stmt) else None
+
+
+def numeric(context: Context, name: str) -> bool:
+    """Whether a name held numbers."""
+    return bool(context.types.names.get(name, UNKNOWN) & NUMBERS)
+
+
+FAMILY = (delete, unwrap_block, move, exits, returned, assigned, early_exits, loop_target)
