@@ -21,6 +21,7 @@ from llm_registry.shared_state import STATE_DIR_VARIABLE, state_folder
 
 _POLL_S = 0.05
 _LOCK_S = 60.0
+_POLITE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ def kill(server: RunningServer) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(server.pid)
         process.terminate()
-        try:
-            process.wait(5)
-        except psutil.TimeoutExpired:
+        deadline = time.monotonic() + _POLITE_S
+        # Not `process.wait`: a server that has left our tree may stay a zombie until its new parent looks.
+        while alive(server) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        if alive(server):
             process.kill()

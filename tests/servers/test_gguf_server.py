@@ -17,6 +17,7 @@ from langchain_core.messages import HumanMessage
 from core.errors import ModelError
 from core.replies import CallSite
 from core.settings import ModelSpec
+from llm_registry.gguf.folder import alive
 from llm_registry.gguf.server import ensure_server, options_of, running_servers, stop_server
 from tests.servers.conftest import Open
 
@@ -25,6 +26,7 @@ MakeSpec = Callable[..., ModelSpec]
 ASK = """
 import asyncio, sys
 from core.settings import ModelSpec
+from llm_registry.gguf.folder import alive
 from llm_registry.gguf.server import ensure_server
 print(asyncio.run(ensure_server(ModelSpec.model_validate_json(sys.argv[1]))))
 """
@@ -87,9 +89,9 @@ async def test_an_idle_server_ends_and_the_next_call_starts_it_again(opened: Ope
         first = await registry.chat("summarizer", [HumanMessage("one")], site=site)
         (server,) = [one for one in await running_servers() if one.path.endswith("own.gguf")]
         deadline = time.monotonic() + 15
-        while psutil.pid_exists(server.pid) and time.monotonic() < deadline:
+        while alive(server) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
-        assert not psutil.pid_exists(server.pid)
+        assert not alive(server)
         assert [one for one in await running_servers() if one.path.endswith("own.gguf")] == []
         second = await registry.chat("summarizer", [HumanMessage("two")], site=site)
     assert first.text == second.text == "Hello from the tiny model."
@@ -104,7 +106,7 @@ async def test_a_busy_server_does_not_end(opened: Open, own: MakeSpec) -> None:
         ends = time.monotonic() + 2
         while time.monotonic() < ends:
             await registry.chat("summarizer", [HumanMessage("go [[long]]")], site=CallSite())
-        assert psutil.pid_exists(server.pid)
+        assert alive(server)
     await stop_server(busy)
 
 
