@@ -52,7 +52,8 @@ class Watch:
         """Read the states through the graph, which knows how its channels are stored."""
         config: RunnableConfig = {"configurable": {"thread_id": self._thread_id}}
         state = await self._graph.aget_state(config, subgraphs=True)
-        node = state.next[0] if state.next else ""
+        # `next` is empty for a moment between the last write of a step and the checkpoint that follows; tasks are not.
+        node = state.tasks[0].name if state.tasks else ""
         return Sight(state.values, _running(state.tasks), node, begun=state.created_at is not None)
 
 

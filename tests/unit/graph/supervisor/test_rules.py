@@ -16,7 +16,7 @@ PLAN = Plan(milestones=(Milestone(title="m", steps=(PlanStep(id="s1", title="one
 RED = (
     "$ python -m pytest\nFAILED tests/test_a.py::test_x - assert {n}\n1 failed in {n}.12s\n[RED, exit code 1, {n}.2 s]"
 )
-GREEN = "$ python -m pytest\n3 passed in {n}.1s\n[green, {n}.2 s]"
+GREEN = "$ pytest\n3 passed in {n}.1s\n[green, {n}.2 s]"
 
 
 @dataclass

@@ -1,0 +1,230 @@
+"""The supervisor beside real runs on a real database."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.tools import tool
+
+from core.context import Models
+from core.errors import ModelError
+from core.settings import RuleThresholds, Settings, SupervisorSettings
+from graph.inbox import SqliteInbox
+from graph.supervisor.ledger import Ledger
+from graph.supervisor.supervise import pause_after, supervise
+from tests.steering.models import Opinions
+from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
+
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+LATENCY = 0.15
+
+
+@tool
+async def read_file(path: str) -> str:
+    """Read a file."""
+    return f"the text of {path}"
+
+
+def stubborn(hints: int) -> Callable[[list[BaseMessage]], AIMessage]:
+    """Read the same file for ever, until it was told otherwise `hints` times."""
+
+    def speak(messages: list[BaseMessage]) -> AIMessage:
+        told = sum(str(message.id).startswith("guidance-") for message in messages)
+        done = len(results(messages))
+        return AIMessage("finished") if told >= hints or done > 40 else call("read_file", done, path="a.py")
+
+    return speak
+
+
+def settings(**changes: Any) -> Settings:
+    quick = {"poll_s": 0.02, "max_load": 1.0, "cool_down_s": 0.0, "cool_down_calls": 2, **changes}
+    return Settings(supervisor=SupervisorSettings(**quick))
+
+
+@asynccontextmanager
+async def watched(
+    tmp_path: Path, speaker: Speaker, tools: Sequence[Any], config: Settings, models: Models | None = None
+) -> AsyncIterator[tuple[Any, Any, Heard]]:
+    """A graph, its context and the events, with a supervisor beside it until the block ends."""
+    database, heard, stop = tmp_path / "db", Heard(), asyncio.Event()
+    async with opened(build(speaker, tools), database) as graph:
+        beside = asyncio.create_task(
+            supervise("t", database=database, graph=graph, models=models, settings=config, events=heard, stop=stop)
+        )
+        async with SqliteInbox(database, "t") as inbox:
+            yield graph, context_of("t", inbox, heard, config), heard
+        stop.set()
+        await beside
+
+
+async def test_a_loop_is_broken_in_the_very_next_call(tmp_path: Path) -> None:
+    speaker = Speaker(speak=stubborn(1), latency=LATENCY)
+    async with watched(tmp_path, speaker, [read_file], settings()) as (graph, context, heard):
+        final = await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+
+    threshold = RuleThresholds().repeated_calls
+    told = [any(str(m.id).startswith("guidance-") for m in prompt) for prompt in speaker.prompts]
+    # Calls 1..3 make the loop. The fourth call begins the moment the third result is there, so the word may be in it,
+    # or, when it began first, in the next; the run ends with the call that hears it.
+    assert threshold + 1 <= len(told) <= threshold + 2
+    assert told == [False] * (len(told) - 1) + [True]
+    [entry] = await Ledger(tmp_path / "db", "t").all()
+    assert (entry.entry.rule, entry.entry.action, entry.entry.applied) == ("repeated_call", "nudge", True)
+    assert entry.entry.cost == {}
+    assert heard.named("intervention")[0]["rule"] == "repeated_call"
+    assert [item.author for item in final["guidance"]] == ["supervisor"]
+
+
+async def test_who_only_observes_suggests_and_leaves_the_run_alone(tmp_path: Path) -> None:
+    speaker = Speaker(speak=stubborn(1), latency=0.02)
+    async with watched(tmp_path, speaker, [read_file], settings(policy="observe")) as (graph, context, _):
+        await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+
+    assert await SqliteInbox(tmp_path / "db", "t").after(0) == []
+    entries = await Ledger(tmp_path / "db", "t").all()
+    assert entries
+    assert not any(item.entry.applied for item in entries)
+
+
+async def test_the_ladder_climbs_while_nothing_helps(tmp_path: Path) -> None:
+    speaker = Speaker(speak=stubborn(3), latency=0.1)
+    config = settings(policy="full", judge=False)
+    opinions = Opinions({}, {"reasoning": "bigger"})
+    async with watched(tmp_path, speaker, [read_file], config, opinions.as_models()) as (graph, context, _):
+        await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+
+    items = await SqliteInbox(tmp_path / "db", "t").after(0)
+    assert [item.kind for item in items][:4] == ["nudge", "replan", "model", "pause"]
+    assert items[2].payload == {"rule": "repeated_call", "role": "coder", "use": "reasoning", "step": "implement"}
+    assert opinions.asked == []
+
+
+async def test_from_the_second_time_on_a_model_is_asked_and_paid_for_in_the_ledger(tmp_path: Path) -> None:
+    speaker = Speaker(speak=stubborn(2), latency=0.1)
+    opinions = Opinions({"Suggestion": [{"action": "nudge", "text": "open b.py instead", "reason": "it is there"}]})
+    async with watched(tmp_path, speaker, [read_file], settings(), opinions.as_models()) as (graph, context, _):
+        await graph.ainvoke({"task": "fix the parser"}, CONFIG, context=context, durability="sync")
+
+    first, second = await SqliteInbox(tmp_path / "db", "t").after(0)
+    assert (first.kind, second.kind, second.text) == ("nudge", "nudge", "open b.py instead")
+    [(role, purpose, question)] = opinions.asked
+    assert (role, purpose) == ("supervisor", "judge")
+    assert "fix the parser" in question
+    assert 'read_file {"path": "a.py"}' in question
+    entries = await Ledger(tmp_path / "db", "t").all()
+    assert [entry.entry.cost.get("spec") for entry in entries if entry.entry.cost] == ["small"]
+
+
+async def test_a_judge_that_fails_leaves_the_rule_in_force(tmp_path: Path) -> None:
+    speaker = Speaker(speak=stubborn(2), latency=0.1)
+    opinions = Opinions({"Suggestion": [ModelError("gone")]})
+    async with watched(tmp_path, speaker, [read_file], settings(), opinions.as_models()) as (graph, context, heard):
+        await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+
+    assert [item.kind for item in await SqliteInbox(tmp_path / "db", "t").after(0)] == ["nudge", "replan"]
+    assert any("no model of the supervisor" in event["message"] for event in heard.named("warning"))
+
+
+async def test_what_the_policy_forbids_is_recorded_and_a_nudge_given_instead(tmp_path: Path) -> None:
+    speaker = Speaker(speak=stubborn(2), latency=0.1)
+    opinions = Opinions({"Suggestion": [{"action": "pause", "text": "ask the user"}]})
+    async with watched(tmp_path, speaker, [read_file], settings(), opinions.as_models()) as (graph, context, _):
+        await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+
+    assert [item.kind for item in await SqliteInbox(tmp_path / "db", "t").after(0)] == ["nudge", "nudge"]
+    entries = [item.entry for item in await Ledger(tmp_path / "db", "t").all()]
+    assert [(entry.action, entry.applied) for entry in entries] == [("nudge", True), ("pause", False), ("nudge", True)]
+
+
+async def test_it_asks_nobody_while_nothing_happens(tmp_path: Path) -> None:
+    """Lines of status come all the same: in plain figures."""
+    opinions = Opinions({"StepSummary": [{"status_line": "reads a file"}] * 50})
+    speaker = Speaker(speak=works(0), latency=1.2)
+    config = settings(status_every_s=0.2)
+    async with watched(tmp_path, speaker, [read_file], config, opinions.as_models()) as (graph, context, heard):
+        run = asyncio.create_task(graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync"))
+        while len(heard.named("status")) < 4:
+            await asyncio.sleep(0.02)
+        asked = len(opinions.asked)
+        assert asked <= 1  # the start of the thread was the only thing that happened
+        lines = [event["text"] for event in heard.named("status")]
+        await run
+
+    assert "implement" in lines
+    assert {role for role, _, _ in opinions.asked} <= {"summarizer"}
+
+
+async def test_the_summarizer_words_the_status_and_the_primary_is_left_alone(tmp_path: Path) -> None:
+    for specs, expected in (({}, "reads a file"), ({"summarizer": "big"}, "implement")):
+        folder = tmp_path / (specs.get("summarizer") or "own")
+        folder.mkdir()
+        opinions = Opinions({"StepSummary": [{"status_line": "reads a file"}] * 50}, specs)
+        speaker = Speaker(speak=works(0), latency=0.8)
+        config = settings(status_every_s=0.2)
+        async with watched(folder, speaker, [read_file], config, opinions.as_models()) as (graph, context, heard):
+            await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+        lines = [event["text"] for event in heard.named("status")]
+        assert expected in lines
+        assert bool(opinions.asked) == (not specs)
+
+
+async def test_a_slow_summarizer_does_not_delay_the_line(tmp_path: Path) -> None:
+    opinions = Opinions({"StepSummary": [{"status_line": "too late"}] * 50})
+    opinions.latency = 5
+    speaker = Speaker(speak=works(0), latency=1.5)
+    config = settings(status_every_s=0.3)
+    began = time.monotonic()
+    async with watched(tmp_path, speaker, [read_file], config, opinions.as_models()) as (graph, context, heard):
+        await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+    assert len(heard.named("status")) >= int((time.monotonic() - began) / 0.3) - 2
+
+
+async def test_of_two_supervisors_one_steps_back(tmp_path: Path) -> None:
+    speaker = Speaker(speak=works(0), latency=0.5)
+    async with watched(tmp_path, speaker, [read_file], settings()) as (graph, context, _):
+        run = asyncio.create_task(graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync"))
+        await asyncio.sleep(0.1)
+        other = Heard()
+        await asyncio.wait_for(
+            supervise(
+                "t", database=tmp_path / "db", graph=graph, models=None, settings=settings(), events=other,
+                stop=asyncio.Event(),
+            ),
+            timeout=1,
+        )  # fmt: skip
+        assert "not supervised from here" in other.named("warning")[0]["message"]
+        await run
+
+
+async def test_it_ends_by_itself_when_the_thread_is_finished(tmp_path: Path) -> None:
+    async with opened(build(Speaker(speak=works(0)), [read_file]), tmp_path / "db") as graph:
+        context = context_of("t", SqliteInbox(tmp_path / "db", "t"), Heard())
+        await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+        run = supervise(
+            "t", database=tmp_path / "db", graph=graph, models=None, settings=settings(), events=Heard(),
+            stop=asyncio.Event(),
+        )  # fmt: skip
+        await asyncio.wait_for(run, timeout=2)
+
+
+async def test_it_never_holds_a_write_lock_while_it_looks(tmp_path: Path) -> None:
+    speaker = Speaker(speak=works(0), latency=0.6)
+    async with watched(tmp_path, speaker, [read_file], settings()) as (graph, context, _):
+        run = asyncio.create_task(graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync"))
+        await asyncio.sleep(0.2)
+        with sqlite3.connect(tmp_path / "db", timeout=0) as other:
+            for _ in range(50):
+                other.execute("BEGIN IMMEDIATE")
+                other.rollback()
+        await run
+
+
+@pytest.mark.parametrize(("spent", "rest"), [(0.0, 2.0), (0.01, 2.0), (0.02, 4.0), (5.0, 30.0)])
+def test_an_expensive_look_is_followed_by_a_longer_rest(spent: float, rest: float) -> None:
+    assert pause_after(spent, SupervisorSettings()) == rest
