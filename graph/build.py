@@ -35,7 +35,8 @@ def build_graph(limits: BudgetSettings | None = None, *, context_for: ContextFor
         context_for: Where nodes get their collaborators when the caller passed none.
     """
     limits = limits or BudgetSettings()
-    builder: Builder = StateGraph(RunState, context_schema=Context)
+    # A server turns the context of a request into the schema's type; collaborators cannot come in a request.
+    builder: Builder = StateGraph(RunState, context_schema=None if context_for else Context)
     nodes: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
         "route": route,
         "answer": build_answer(max_calls=limits.max_loop_calls),
@@ -71,10 +72,10 @@ def after_route(state: RunState) -> Literal["answer", "scope"]:
     return "answer" if question else "scope"
 
 
-def after_scope(state: RunState, runtime: Runtime[Context]) -> Literal["clarify", "plan"]:
+def after_scope(state: RunState, runtime: Runtime[Any]) -> Literal["clarify", "plan"]:
     """Questions are put only where somebody is there to answer."""
-    # In Studio the caller gives no context; whoever steps through a graph there can answer.
-    attended = not runtime.context or runtime.context.options.interactive
+    # In Studio the caller gives no collaborators; whoever steps through a graph there can answer.
+    attended = not isinstance(runtime.context, Context) or runtime.context.options.interactive
     return "clarify" if state["scope"].questions and attended else "plan"
 
 
@@ -95,16 +96,15 @@ def with_context(
     """Give a node the collaborators of its thread where the caller of the graph could not."""
 
     @functools.wraps(node)
-    async def bound(state: Any, runtime: Runtime[Context]) -> dict[str, Any]:
-        if runtime.context is None:
-            thread = _thread_of(runtime)
-            runtime = runtime.override(context=await context_for(thread))
+    async def bound(state: Any, runtime: Runtime[Any]) -> dict[str, Any]:
+        if not isinstance(runtime.context, Context):
+            runtime = runtime.override(context=await context_for(_thread_of(runtime)))
         return await node(state, runtime)
 
     return bound
 
 
-def _thread_of(runtime: Runtime[Context]) -> str:
+def _thread_of(runtime: Runtime[Any]) -> str:
     info = runtime.execution_info
     if info is None or info.thread_id is None:
         msg = "the graph was run without a thread id"

@@ -75,7 +75,7 @@ class Lease:
         self._database = database
         self._thread_id = thread_id
         self._heartbeat_s = heartbeat_s
-        self._host = host()
+        self._host = ""
         self._lost = False
         self._leaving = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
@@ -84,6 +84,7 @@ class Lease:
 
     async def __aenter__(self) -> Self:
         owner = asyncio.current_task()
+        self._host = await asyncio.to_thread(host)
         await self._acquire()
         self._beating = asyncio.create_task(self._beat(owner), name=f"lease {self._thread_id}")
         return self

@@ -59,7 +59,9 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         places = Places(workspace.root, workspace.repo, (*target.readable, START_SCRIPT.parent))
         sandbox = await open_sandbox(settings.sandbox, places)
         outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
-        commands = SandboxCommands(sandbox, outputs, target.env, settings.sandbox, settings.approvals)
+        commands = await asyncio.to_thread(
+            SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals
+        )
         database = database_of(workspace.repo)
         async with open_registry(
             settings, thread_id=spec.thread_id, database=database, events=events, models=spec.models

@@ -105,8 +105,9 @@ class Sandbox:
         scratch = given.get("TMPDIR", "")
         own = Path(scratch) if scratch and scratch != os.environ.get("TMPDIR") else None
         limits = limited(list(argv), memory_mb=self._settings.memory_mb)
+        command = await asyncio.to_thread(self._wrapper.wrap, limits, folder, own)
         return await asyncio.create_subprocess_exec(
-            *self._wrapper.wrap(limits, folder, own), cwd=folder, env=given, stdin=stdin, stdout=stdout, stderr=stderr,
+            *command, cwd=folder, env=given, stdin=stdin, stdout=stdout, stderr=stderr,
             start_new_session=True, limit=_LINE_LIMIT,
         )  # fmt: skip
 
@@ -119,7 +120,7 @@ async def open_sandbox(settings: SandboxSettings, places: Places) -> Sandbox:
     """
     if settings.mode == "host":
         return Sandbox(HostPolicy('sandbox.mode is "host"', settings.memory_mb), places, settings)
-    program = shutil.which("bwrap")
+    program = await asyncio.to_thread(shutil.which, "bwrap")
     if program is None:
         problem = "bubblewrap is not installed"
     else:
@@ -136,9 +137,10 @@ async def open_sandbox(settings: SandboxSettings, places: Places) -> Sandbox:
 
 
 async def _probe(walls: Bubblewrap, root: Path) -> str:
+    command = await asyncio.to_thread(walls.wrap, ["/bin/sh", "-c", "test -w ."], root)
     try:
         process = await asyncio.create_subprocess_exec(
-            *walls.wrap(["/bin/sh", "-c", "test -w ."], root), cwd=root, env=user_environment(),
+            *command, cwd=root, env=user_environment(),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         async with asyncio.timeout(_PROBE_TIMEOUT_S):

@@ -73,7 +73,7 @@ async def find_target_python(repo: Path, root: Path, configured: str = "") -> Ta
         ConfigError: The configured interpreter does not run.
     """
     if configured:
-        python = shutil.which(configured) or str(repo / configured)
+        python = await asyncio.to_thread(shutil.which, configured) or str(repo / configured)
         probed = await _probe(python, repo)
         if probed is None:
             raise ConfigError(
@@ -82,7 +82,7 @@ async def find_target_python(repo: Path, root: Path, configured: str = "") -> Ta
             )
         return await _settle(probed, repo, root, "")
     broken: list[str] = []
-    for python in _candidates(repo):
+    for python in await asyncio.to_thread(lambda: list(_candidates(repo))):
         probed = await _probe(python, repo)
         if probed is not None:
             note = f"{broken[0]} does not run; rolecall took {python}" if broken else ""

@@ -225,11 +225,14 @@ class GitWorkspace:
     async def _scratch_index(self, git: Git) -> AsyncIterator[Path]:
         """A copy of an index, so that staging is quick and the index itself stays as it is."""
         source = git.folder / await git.run("rev-parse", "--git-path", "index")
-        with tempfile.TemporaryDirectory(prefix="rolecall-index-", ignore_cleanup_errors=True) as folder:
-            index = Path(folder) / "index"
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="rolecall-index-"))
+        try:
+            index = folder / "index"
             if source.is_file():
                 await asyncio.to_thread(shutil.copy2, source, index)
             yield index
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def short_id(thread_id: str) -> str:
