@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from core.errors import Exit, RolecallError, UsageError
+from core.errors import Exit, RolecallError, ThreadError, UsageError
 from rolecall.invocation import Invocation
 from rolecall.jsonl import write_line
 
@@ -21,6 +21,9 @@ def guarded(action: Callable[[], int], invocation: Invocation) -> int:
         sys.stdout.flush()
     except RolecallError as error:
         code = int(error.exit_code)
+        if isinstance(error, ThreadError) and not invocation.thread:
+            repo = ("--repo", invocation.repo) if invocation.repo else ()
+            invocation.next_command = invocation.call("threads", "list", *repo)
         _show(invocation, error.code, error.message, error.hint)
     except KeyboardInterrupt:
         code = int(Exit.INTERRUPTED)
@@ -47,9 +50,9 @@ def _show(invocation: Invocation, code: str, message: str, hint: str) -> None:
         traceback.print_exc()
     if invocation.json:
         write_line(_record(invocation, "error", code=code, message=message, hint=hint))
-    print(f"error[{code}]: {message}", file=sys.stderr)
+    print(f"error[{code}]: {invocation.named(message)}", file=sys.stderr)
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        print(f"hint: {invocation.named(hint)}", file=sys.stderr)
 
 
 def _finish(invocation: Invocation, code: int) -> None:

@@ -32,6 +32,10 @@ class Invocation:
         """A complete command line a person can paste into their shell."""
         return f"{self.name} {shlex.join(words)}"
 
+    def named(self, text: str) -> str:
+        """A text in which commands carry the name this program was started by."""
+        return text.replace("`rolecall ", f"`{self.name} ")
+
     def on_thread(self, *verb: str, options: tuple[str, ...] = ()) -> str:
         """The command line of a verb on this call's thread, in the repository the user named."""
         repo = ("--repo", self.repo) if self.repo else ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from core.artifacts import RoleUsage
 from core.errors import Exit
 from rolecall.invocation import Invocation
-from rolecall.lines import tokens
+from rolecall.lines import clean, tokens
 
 if TYPE_CHECKING:
     from graph.runner import RunOutcome
@@ -19,6 +19,7 @@ _SAID = {
     "stuck": "stuck",
     "needs_model": "stuck: needs a model",
     "budget": "stopped by a budget",
+    "waiting": "waits for an answer",
 }
 
 
@@ -43,7 +44,7 @@ def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> N
     """Print the result to stdout: what came of it, where it lies, what it took, what to do next."""
     rows = [
         (outcome.thread_id[:8], _SAID.get(outcome.status, outcome.status)),
-        ("", outcome.message),
+        ("", clean(invocation.named(outcome.message))),
         ("branch", outcome.branch),
         ("report", outcome.report_path),
         ("diff", outcome.diff_path),
@@ -56,8 +57,8 @@ def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> N
         for at, line in enumerate(text.splitlines()):
             print(f"{label if at == 0 else '':<9} {line}")
     sys.stdout.flush()
-    if outcome.hint:
-        print(f"hint: {outcome.hint}", file=sys.stderr)
+    if outcome.hint and outcome.status != "paused":  # how to go on is said below anyway
+        print(f"hint: {invocation.named(outcome.hint)}", file=sys.stderr)
 
 
 def used(usage: Mapping[str, RoleUsage]) -> list[str]:

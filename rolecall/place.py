@@ -43,13 +43,24 @@ async def top_of(folder: Path) -> Path:
 
 
 async def thread_named(top: Path, beginning: str, invocation: Invocation) -> "ThreadRow":
-    """The thread whose id begins so; the one worked on last for an empty beginning.
+    """The thread whose id begins so.
 
     Raises:
         ThreadError: No thread or several begin so.
     """
-    store = store_of(top, invocation)
-    row = await (store.find(beginning) if beginning else store.last())
+    return _noted(await store_of(top, invocation).find(beginning), invocation)
+
+
+async def last_thread(top: Path, invocation: Invocation) -> "ThreadRow":
+    """The thread that was worked on last.
+
+    Raises:
+        ThreadError: There is none.
+    """
+    return _noted(await store_of(top, invocation).last(), invocation)
+
+
+def _noted(row: "ThreadRow", invocation: Invocation) -> "ThreadRow":
     invocation.thread, invocation.resumable = row.thread_id, not row.finished
     return row
 

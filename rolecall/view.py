@@ -28,8 +28,9 @@ class View:
     steps: list[tuple[str, str]] = field(default_factory=list)
     step: str = ""
     calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    """`None` until a server says how many."""
     question: str = ""
     _tools: dict[str, list[str]] = field(default_factory=dict)
     """Arguments of the calls that are going on, by tool."""
@@ -81,7 +82,9 @@ class View:
         if not self.calls:
             return "no model call yet"
         calls = f"{self.calls} call{'s' if self.calls > 1 else ''}"
-        return f"{calls}, {tokens(self.input_tokens)} tokens in, {tokens(self.output_tokens)} out"
+        if self.input_tokens is None and self.output_tokens is None:
+            return calls
+        return f"{calls}, {tokens(self.input_tokens or 0)} tokens in, {tokens(self.output_tokens or 0)} out"
 
     def _on_run_started(self, data: dict[str, Any], _: datetime) -> None:
         self.task = str(data.get("task", ""))
@@ -104,8 +107,8 @@ class View:
     def _on_model_finished(self, data: dict[str, Any], _: datetime) -> None:
         self.calls += 1
         self.serving = f"{data.get('role', '?')} → {data.get('spec', '?')}"
-        self.input_tokens += data.get("input_tokens") or 0
-        self.output_tokens += data.get("output_tokens") or 0
+        self.input_tokens = _sum(self.input_tokens, data.get("input_tokens"))
+        self.output_tokens = _sum(self.output_tokens, data.get("output_tokens"))
 
     def _on_model_waiting(self, data: dict[str, Any], _: datetime) -> None:
         self.doing = f"waiting for a free place at {data.get('spec', '?')}"
@@ -126,6 +129,10 @@ class View:
 
     def _on_question(self, data: dict[str, Any], _: datetime) -> None:
         self.question = str(data.get("text", ""))
+
+
+def _sum(known: int | None, more: int | None) -> int | None:
+    return known if more is None else (known or 0) + more
 
 
 def summary_of(args: object, *, width: int = 60) -> str:

@@ -67,7 +67,8 @@ async def _show_patch(folder: Path, thread: str) -> None:
     from tools.workspace import GitWorkspace
 
     patch = await (await GitWorkspace.open(folder, thread)).diff()
-    print(f"\n{patch}")
+    if patch:
+        print(f"\n{patch}")
     print(f"the checkout in {folder} is as it was: the patch lies on the branch only", file=sys.stderr)
 
 

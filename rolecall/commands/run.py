@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from core.errors import UsageError
 from rolecall.invocation import Invocation
-from rolecall.place import folder_of, settings_for, thread_named, top_of
+from rolecall.place import folder_of, last_thread, settings_for, thread_named, top_of
 
 
 def run(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -88,8 +88,7 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
 
 async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
-    row = await thread_named(top, options.thread, invocation)
-    invocation.resumable = True
+    row = await (thread_named(top, options.thread, invocation) if options.thread else last_thread(top, invocation))
     loaded = await settings_for(options, top)
     from core.context import RunOptions
     from graph import runner

@@ -32,6 +32,7 @@ def threads(options: argparse.Namespace, invocation: Invocation) -> int:
 async def _list(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
     rows = await store_of(top, invocation).list() if (top / FOLDER).is_dir() else []
+    rows = [await _as_it_stands(row, top) for row in rows]
     if options.json:
         answer({"threads": [_record(row) for row in rows]})
         return 0
@@ -43,8 +44,9 @@ async def _list(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
-    row = await thread_named(await top_of(folder_of(options)), options.thread, invocation)
-    record = _record(row)
+    top = await top_of(folder_of(options))
+    row = await thread_named(top, options.thread, invocation)
+    record = _record(await _as_it_stands(row, top))
     if options.json:
         answer({"thread": record})
         return 0
@@ -72,6 +74,15 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
     else:
         print(f"deleted {short(row.thread_id)}")
     return 0
+
+
+async def _as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
+    """A run that was killed could not write that it stopped."""
+    from graph.checkpoints import database_of
+    from graph.lease import holder
+
+    killed = row.status == "running" and await holder(database_of(top), row.thread_id) is None
+    return row.model_copy(update={"status": "interrupted"}) if killed else row
 
 
 async def _forget(top: Path, thread_id: str, invocation: Invocation) -> None:
