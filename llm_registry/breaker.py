@@ -9,11 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from llm_registry.failures import ENDPOINT_DOWN, ENDPOINT_SICK, CallFailure
+from llm_registry.failures import ENDPOINT_DOWN, ENDPOINT_SICK, CallFailure, Kind
 from llm_registry.shared_state import SharedState
 
-SICK_LIMIT = 3
-"""Failures in a row of a server that does answer."""
+SICK_LIMIT = 4
+"""Weight of failures in a row of a server that does answer."""
+_HANGS = frozenset({Kind.FIRST_TOKEN_TIMEOUT, Kind.IDLE_TIMEOUT, Kind.TOTAL_TIMEOUT})
+"""These cost the run minutes each, so they weigh double."""
 FIRST_COOL_S = 5.0
 LONGEST_COOL_S = 120.0
 TRIAL_S = 330.0
@@ -80,7 +82,7 @@ class Breakers:
         async with self._state.transaction() as db:
             cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
             row = await cursor.fetchone()
-            failures = (row["failures"] if row else 0) + 1
+            failures = (row["failures"] if row else 0) + (2 if failure.kind in _HANGS else 1)
             was_open = bool(row and row["until"] > 0)
             opens = failure.kind in ENDPOINT_DOWN or failures >= SICK_LIMIT or was_open
             cool = min((row["cool_s"] if row else 0) * 2 or FIRST_COOL_S, LONGEST_COOL_S) if opens else 0.0

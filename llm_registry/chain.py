@@ -13,19 +13,17 @@ from typing import TypeVar
 from core.errors import ModelError
 from core.events import EventSink
 from llm_registry.breaker import Breakers
-from llm_registry.client import Ask, Try
 from llm_registry.failures import ENDPOINT_DOWN, RETRIES, SPEC_DEAD, CallFailure, Kind
 from llm_registry.links import Chain, Link
 from llm_registry.models import ModelShelf, spec_address
+from llm_registry.question import Ask, Try
+from llm_registry.window import Estimate, judge
 
 T = TypeVar("T")
 Asking = Callable[[Link, Try], Awaitable[T]]
 
 LONGEST_WAIT_S = 20.0
 """A server that asks for more patience than this is left for the next spec."""
-CHARS_PER_TOKEN = 3.5
-ANSWER_ROOM = 256
-"""Tokens of a window that must be left for the answer."""
 
 
 @dataclass(slots=True)
@@ -33,8 +31,8 @@ class Walk:
     """One walk along a chain: what happened so far."""
 
     ask: Ask
-    tokens: int
-    """The prompt's size, estimated."""
+    size: Estimate
+    """Of the prompt."""
     notes: list[str] = field(default_factory=list)
     """What happened to each spec, for the reason and for the error."""
     last: Link | None = None
@@ -69,7 +67,7 @@ class ChainWalker:
         Raises:
             ModelError: None did; the text lists what happened to each.
         """
-        state = Walk(ask, estimate_tokens(ask), list(chain.notes))
+        state = Walk(ask, ask.size, list(chain.notes))
         for link in chain.links:
             if (obstacle := self._obstacle(link, state)) is not None:
                 state.notes.append(f"{link.name}: {obstacle}")
@@ -87,14 +85,13 @@ class ChainWalker:
     def _obstacle(self, link: Link, state: Walk) -> str | None:
         if link.name in self._dead:
             return self._dead[link.name]
-        window = self._shelf.window(link)
-        if window is None or link.embedded:
+        if link.embedded:
             return None
-        if state.too_long_for is not None and window <= state.too_long_for:
-            return f"its window of {window} tokens is no larger"
-        if state.tokens + ANSWER_ROOM > window * 1.5:
-            # Far beyond any error of the estimate; nearer cases are left to the server.
-            return f"the prompt of about {state.tokens} tokens does not fit its window of {window}"
+        window = self._shelf.window(link)
+        if state.too_long_for is not None and window.tokens is not None and window.tokens <= state.too_long_for:
+            return f"its window of {window.tokens} tokens is no larger"
+        if judge(state.ask.role, state.size, window) == "refuse":
+            return f"the prompt of about {state.size.tokens} tokens does not fit its window of {window.tokens}"
         return None
 
     async def _serve(self, link: Link, state: Walk, asking: Asking[T]) -> T:
@@ -132,21 +129,15 @@ class ChainWalker:
             )  # fmt: skip
 
     def _learn(self, link: Link, failure: CallFailure, state: Walk) -> None:
-        where = f" at {spec_address(link.spec)}" if failure.kind in ENDPOINT_DOWN else ""
-        note = f"{failure}{where}"
+        note = str(failure)
+        if failure.kind in ENDPOINT_DOWN and not failure.blocked:
+            note = f"{failure.kind.value.replace('_', ' ')} by {spec_address(link.spec)}"
         state.last = link
         state.notes.append(f"{link.name}: {note}")
         if failure.kind in SPEC_DEAD:
             self._dead[link.name] = note
         if failure.kind is Kind.CONTEXT:
-            state.too_long_for = self._shelf.window(link)
-
-
-def estimate_tokens(ask: Ask) -> int:
-    """Size of a prompt in tokens, from its characters; real tokenizers differ by up to a half."""
-    said = sum(len(message.text) + len(str(getattr(message, "tool_calls", "") or "")) for message in ask.messages)
-    offered = sum(len(str(schema)) for schema in ask.tool_schemas.values())
-    return int((said + offered) / CHARS_PER_TOKEN)
+            state.too_long_for = self._shelf.window(link).tokens
 
 
 def exhausted(chain: Chain, notes: list[str]) -> ModelError:

@@ -12,6 +12,7 @@ from llm_registry.failures import CallFailure, Kind
 from llm_registry.redact import redact
 
 _LONGEST = 300
+_CODE = re.compile(r"^Error code: \d{3}(?: - )?|\s*\(status code: -?\d+\)$")
 
 _WORDS: tuple[tuple[Kind, str], ...] = (
     (Kind.CONTEXT, r"exceed_context_size|context[ _]?(length|window|size)|contextwindowexceeded|prompt is too long"),
@@ -64,7 +65,7 @@ def _status(chain: list[BaseException]) -> int | None:
 
 def _words(error: BaseException) -> str:
     body = getattr(error, "body", None)
-    detail = json.dumps(body, default=str) if isinstance(body, Mapping) else ""
+    detail = json.dumps(body, default=str) if isinstance(body, Mapping) else str(body or "")
     return f"{error} {detail}".strip()
 
 
@@ -138,8 +139,10 @@ def _until(text: str) -> float | None:
 
 
 def _presentable(error: BaseException, text: str, status: int | None) -> str:
-    first = " ".join((str(error) or text or type(error).__name__).split())
-    shown = redact(first)
+    body = getattr(error, "body", None)
+    detail = body if isinstance(body, str) and body not in str(error) else ""
+    first = " ".join(f"{error} {detail}".split()) or text or type(error).__name__
+    shown = redact(_CODE.sub("", first))
     if status and str(status) not in shown:
         shown = f"HTTP {status}: {shown}"
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"

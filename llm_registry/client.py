@@ -4,16 +4,11 @@ Owns nothing about which spec is called nor what happens after a failure; that i
 """
 
 import time
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
-from langchain_core.messages import BaseMessage
-from langchain_core.utils.function_calling import convert_to_openai_tool
-
 from core.events import EventSink
-from core.replies import CallSite, ModelReply
+from core.replies import ModelReply
 from llm_registry.budget import Budget
 from llm_registry.calls import OK, CallRow, CallStore, cost_of
 from llm_registry.classify import classify
@@ -21,47 +16,10 @@ from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
 from llm_registry.models import ModelShelf
 from llm_registry.normalize import Answer, normalize
+from llm_registry.question import Ask, Done, Try
 from llm_registry.slots import Slots
 from llm_registry.stream import Heard, ask_whole, listen
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What a role is asked."""
-
-    role: str
-    site: CallSite
-    messages: tuple[BaseMessage, ...]
-    tools: tuple[Any, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments for the chat model: `response_format`, `tool_choice`, `stop`."""
-    structured: bool = False
-    """The answer must be an object, so the way to ask for it matters more than the protocol."""
-    trace: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    @property
-    def tool_schemas(self) -> dict[str, Mapping[str, Any]]:
-        """Name and argument schema of each tool offered."""
-        functions = (convert_to_openai_tool(tool)["function"] for tool in self.tools)
-        return {function["name"]: function.get("parameters", {}) for function in functions}
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """Which try of a chain a call is."""
-
-    reason: str = "first choice"
-    """Why this spec is asked."""
-    number: int = 1
-    breaker: str = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """An answered call."""
-
-    answer: Answer
-    reply: ModelReply
+from llm_registry.window import bears_cuts, judge, shorten, was_cut
 
 
 class Client:
@@ -81,6 +39,7 @@ class Client:
         self._slots = slots
         self._budget = budget
         self._events = events
+        self._warned: set[tuple[str, str]] = set()
 
     async def call(self, link: Link, ask: Ask, attempt: Try) -> Done:
         """Make the call.
@@ -90,6 +49,7 @@ class Client:
             BudgetError: A limit of the thread is used up.
         """
         await self._budget.check()
+        ask = self._fitted(link, ask)
 
         def waiting(seconds: float) -> None:
             self._events.emit("model_waiting", role=ask.role, spec=link.name, seconds=round(seconds, 1))
@@ -102,10 +62,34 @@ class Client:
                 heard = await self._hear(link, ask)
                 answer = normalize(heard.message, ask.tool_schemas)
                 _demand_whole(answer)
+                self._demand_read(link, ask, answer)
             except CallFailure as failure:
                 await self._book_failure(link, ask, attempt, failure, time.monotonic() - began)
                 raise
         return await self._book(link, ask, attempt, heard, answer)
+
+    def _fitted(self, link: Link, ask: Ask) -> Ask:
+        window = self._shelf.window(link)
+        if link.embedded or window.tokens is None or judge(ask.role, ask.size, window) != "shorten":
+            return ask
+        self._warn(link, ask, f"the prompt was cut to fit the window of {window.tokens} tokens")
+        return replace(ask, messages=tuple(shorten(ask.messages, window.tokens)))
+
+    def _demand_read(self, link: Link, ask: Ask, answer: Answer) -> None:
+        """Catch a server that dropped part of the prompt without a word."""
+        window, read = self._shelf.window(link).tokens, answer.usage.input_tokens
+        if link.embedded or not was_cut(ask.characters, read, window):
+            return
+        said = f"the server read {read} tokens of a prompt of about {ask.size.tokens}"
+        if window is not None and ask.size.tokens > window and not bears_cuts(ask.role):
+            raise CallFailure(Kind.CONTEXT, f"{said}; its window is {window}")
+        # Servers that keep a prompt in their cache may count only the new part of it, so this alone proves nothing.
+        self._warn(link, ask, said)
+
+    def _warn(self, link: Link, ask: Ask, message: str) -> None:
+        if (link.name, ask.role) not in self._warned:
+            self._warned.add((link.name, ask.role))
+            self._events.emit("model_warning", role=ask.role, spec=link.name, message=message)
 
     async def _hear(self, link: Link, ask: Ask) -> Heard:
         api = await self._shelf.api(link, structured=ask.structured)
@@ -132,17 +116,20 @@ class Client:
             role=ask.role, spec=link.name, reason=attempt.reason, seconds=heard.seconds,
             first_token_s=heard.first_token_s, cost_usd=cost, attempts=attempt.number,
         )  # fmt: skip
+        problem = ask.judge(answer)
+        outcome = Kind.BAD_OUTPUT.value if problem else OK
         row = CallRow(
-            **_common(link, ask, attempt), outcome=OK, total_s=heard.seconds, first_token_s=heard.first_token_s,
+            **_common(link, ask, attempt), outcome=outcome, detail=problem,
+            total_s=heard.seconds, first_token_s=heard.first_token_s,
             input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
             reasoning_tokens=usage.reasoning_tokens, cost_usd=cost,
         )  # fmt: skip
         await self._store.record(row)
         self._events.emit(
             "model_finished", node=ask.site.node, role=ask.role, spec=link.name, input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens, seconds=round(heard.seconds, 3), outcome=OK,
+            output_tokens=usage.output_tokens, seconds=round(heard.seconds, 3), outcome=outcome,
         )  # fmt: skip
-        return Done(answer, reply)
+        return Done(answer, reply, problem)
 
     async def _book_failure(self, link: Link, ask: Ask, attempt: Try, failure: CallFailure, seconds: float) -> None:
         kind = failure.kind.value
@@ -158,7 +145,7 @@ def _common(link: Link, ask: Ask, attempt: Try) -> dict[str, Any]:
     return {
         "role": ask.role, "spec": link.name, "provider": link.spec.provider, "model": link.spec.model,
         "thread": ask.site.thread, "node": ask.site.node, "purpose": ask.site.purpose, "trace_id": ask.trace,
-        "retries": attempt.number - 1, "breaker": attempt.breaker,
+        "counted_tokens": ask.size.tokens, "retries": attempt.number - 1, "breaker": attempt.breaker,
     }  # fmt: skip
 
 

@@ -38,8 +38,8 @@ ENDPOINT_DOWN = frozenset({Kind.REFUSED, Kind.DNS, Kind.CONNECT_TIMEOUT})
 """Nothing was sent: the whole server is away, one such failure opens its breaker."""
 
 ENDPOINT_SICK = frozenset({
-    Kind.FIRST_TOKEN_TIMEOUT, Kind.IDLE_TIMEOUT, Kind.RESET, Kind.CUT, Kind.OVERLOADED, Kind.SERVER_ERROR,
-    Kind.OUT_OF_MEMORY,
+    Kind.FIRST_TOKEN_TIMEOUT, Kind.IDLE_TIMEOUT, Kind.TOTAL_TIMEOUT, Kind.RESET, Kind.CUT, Kind.OVERLOADED,
+    Kind.SERVER_ERROR, Kind.OUT_OF_MEMORY,
 })  # fmt: skip
 """Counts against the server; several in a row open its breaker."""
 

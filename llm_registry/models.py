@@ -8,10 +8,11 @@ from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
 from llm_registry.providers.catalog import Api, Built, build
 from llm_registry.traits import Traits
+from llm_registry.window import Window, num_ctx_for, window_of
 
 _API = "api"
 _CHAT_ONLY = frozenset({"ollama", "gguf", "embedded", "scripted"})
-_NOT_RESPONSES = frozenset({Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST, Kind.BAD_OUTPUT, Kind.SERVER_ERROR})
+_NOT_RESPONSES = frozenset({Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST, Kind.BAD_OUTPUT})
 
 
 class ModelShelf:
@@ -36,12 +37,9 @@ class ModelShelf:
         """Calls the endpoint of a spec takes at a time: the smallest number any of its specs names."""
         return self._limits.get(link.endpoint)
 
-    def window(self, link: Link) -> int | None:
-        """Context window in tokens, configured or as the server said."""
-        if isinstance(link.spec.context_length, int):
-            return link.spec.context_length
-        facts = self.facts.get(link.name)
-        return facts.window(link.spec.model) if facts else None
+    def window(self, link: Link) -> Window:
+        """Context window, configured or as the server said."""
+        return window_of(link.spec, self.facts.get(link.name))
 
     async def api(self, link: Link, *, structured: bool) -> Api:
         """Which protocol to speak. Structured answers go over chat completions where that is open.
@@ -80,11 +78,17 @@ class ModelShelf:
         key = (link.name, api)
         built = self._built.get(key)
         if built is None or (built.current is not None and not await built.current()):
-            built = self._built[key] = await build(link.spec, api=api, num_ctx=self._num_ctx(link))
+            built = self._built[key] = await build(
+                link.spec, api=api, num_ctx=num_ctx_for(link.spec, self.facts.get(link.name))
+            )
         return built
 
-    def _num_ctx(self, link: Link) -> int | None:
-        return link.spec.context_length if isinstance(link.spec.context_length, int) else None
+    async def close(self) -> None:
+        """Give all connections back."""
+        for built in self._built.values():
+            if built.close is not None:
+                await built.close()
+        self._built.clear()
 
 
 def spec_address(spec: ModelSpec) -> str:

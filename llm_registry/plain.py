@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from llm_registry.client import Ask, Client, Done, Try
+from llm_registry.client import Client
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
+from llm_registry.question import Ask, Done, Try
 
 CORRECTIONS = 2
 """How often a model may mend its tool calls."""
@@ -33,12 +34,12 @@ class PlainClient:
         """
         done = await self._client.call(link, ask, attempt)
         for _ in range(CORRECTIONS):
-            if not done.answer.broken:
+            if not done.problem:
                 return done
             ask = replace(ask, messages=(*ask.messages, *_correction(done)))
             done = await self._client.call(link, ask, attempt)
-        if done.answer.broken:
-            raise CallFailure(Kind.BAD_OUTPUT, done.answer.broken[0].error, final=True)
+        if done.problem:
+            raise CallFailure(Kind.BAD_OUTPUT, done.problem, final=True)
         return done
 
 

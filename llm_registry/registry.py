@@ -18,11 +18,13 @@ from llm_registry.breaker import Breakers
 from llm_registry.budget import Budget
 from llm_registry.calls import CallStore
 from llm_registry.chain import ChainWalker
-from llm_registry.client import Ask, Client, Done, Try
+from llm_registry.client import Client
 from llm_registry.links import Chain, Link, resolve_chain, role_names
 from llm_registry.models import ModelShelf
 from llm_registry.overrides import with_overrides
 from llm_registry.plain import PlainClient
+from llm_registry.providers.catalog import require
+from llm_registry.question import Ask, Done, Try
 from llm_registry.role_model import RoleChatModel
 from llm_registry.shared_state import open_shared_state
 from llm_registry.slots import Slots
@@ -112,7 +114,7 @@ class Registry:
         """Context window in tokens of the spec that serves the role; `None` when unknown."""
         spec = self.served(role).spec
         link = next((link for link in self._parts.chain(role).links if link.name == spec), None)
-        return self._parts.shelf.window(link) if link else None
+        return self._parts.shelf.window(link).tokens if link and not link.embedded else None
 
     async def _chat(
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
@@ -161,7 +163,10 @@ class Parts:
         self.roles = role_names(settings)
         self._llm = settings.llm
         self._chains = {role: resolve_chain(settings.llm, role) for role in self.roles}
-        self.shelf = ModelShelf((link for chain in self._chains.values() for link in chain.links), traits)
+        links = [link for chain in self._chains.values() for link in chain.links]
+        for link in links:
+            require(link.spec, link.origin)
+        self.shelf = ModelShelf(links, traits)
         self.walker = ChainWalker(self.shelf, breakers, events)
         client = Client(self.shelf, store, slots, Budget(settings.budget, store, thread), events)
         self.plain = PlainClient(client)
@@ -196,7 +201,7 @@ async def open_registry(
 
     Raises:
         UsageError: An override names an unknown role or model.
-        ConfigError: An alias or fallback names nothing.
+        ConfigError: An alias or fallback names nothing, or a provider misses something.
     """
     effective = with_overrides(settings, models or {})
     entries = [*(effective.llm.__pydantic_extra__ or {}).values(), *effective.llm.models.values()]
@@ -208,4 +213,7 @@ async def open_registry(
         )  # fmt: skip
         registry = Registry(parts)
         await registry.refresh_usage()
-        yield registry
+        try:
+            yield registry
+        finally:
+            await parts.shelf.close()

@@ -12,9 +12,11 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ValidationError
 
-from llm_registry.client import Ask, Client, Done, Try
+from llm_registry.client import Client
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
+from llm_registry.normalize import Answer
+from llm_registry.question import Ask, Done, Try
 from llm_registry.traits import Traits
 
 Method = Literal["json_schema", "json_mode", "function_calling"]
@@ -65,17 +67,26 @@ class StructuredClient:
         return tuple(sorted(LADDER, key=lambda method: method != known))
 
     async def _by(self, method: Method, link: Link, ask: Ask, artifact: type[BaseModel], attempt: Try) -> Done:
-        schema = artifact.model_json_schema()
-        prepared = _prepare(method, ask, schema)
-        for left in range(FEEDBACKS, -1, -1):
+        judged = replace(ask, judge=lambda answer: _problem(answer, artifact))
+        prepared = _prepare(method, judged, artifact.model_json_schema())
+        done = await self._client.call(link, prepared, attempt)
+        for _ in range(FEEDBACKS):
+            if not done.problem:
+                break
+            prepared = replace(prepared, messages=(*prepared.messages, *_feedback(done)))
             done = await self._client.call(link, prepared, attempt)
-            try:
-                return replace(done, reply=done.reply.model_copy(update={"parsed": read_object(done, artifact)}))
-            except ValueError as error:
-                if not left:
-                    raise CallFailure(Kind.BAD_OUTPUT, f"{method}: {_short(error)}") from error
-                prepared = replace(prepared, messages=(*prepared.messages, *_feedback(done, error)))
-        raise AssertionError("unreachable")
+        if done.problem:
+            raise CallFailure(Kind.BAD_OUTPUT, f"{method}: {done.problem}")
+        found = read_object(done.answer, artifact)
+        return replace(done, reply=done.reply.model_copy(update={"parsed": found}))
+
+
+def _problem(answer: Answer, artifact: type[BaseModel]) -> str:
+    try:
+        read_object(answer, artifact)
+    except ValueError as error:
+        return _short(error)
+    return ""
 
 
 def _prepare(method: Method, ask: Ask, schema: dict[str, Any]) -> Ask:
@@ -97,13 +108,12 @@ def _prepare(method: Method, ask: Ask, schema: dict[str, Any]) -> Ask:
     return replace(ask, structured=True, tools=(tool,), options={**ask.options, "tool_choice": "required"})
 
 
-def read_object(done: Done, artifact: type[BaseModel]) -> BaseModel:
+def read_object(answer: Answer, artifact: type[BaseModel]) -> BaseModel:
     """Find a valid object in an answer.
 
     Raises:
         ValueError: There is none; the text says what is wrong, in words for the model.
     """
-    answer = done.answer
     problem = "the answer holds no JSON object"
     for candidate in (*(call.args for call in answer.calls), *objects_in(answer.text), *objects_in(answer.reasoning)):
         try:
@@ -138,12 +148,12 @@ def _explain(error: ValidationError) -> str:
     return "; ".join(lines[:8])
 
 
-def _feedback(done: Done, error: ValueError) -> list[BaseMessage]:
+def _feedback(done: Done) -> list[BaseMessage]:
     said = done.answer.text or "\n".join(call.arguments for call in done.answer.broken)
     said = said or json.dumps([call.args for call in done.answer.calls], default=str)
     return [
         AIMessage(said[:_SHOWN]),
-        HumanMessage(f"That is not valid: {_short(error)}\nAnswer again with the corrected JSON object only."),
+        HumanMessage(f"That is not valid: {done.problem}\nAnswer again with the corrected JSON object only."),
     ]
 
 

@@ -111,7 +111,12 @@ def judge(role: str, prompt: Estimate, window: Window) -> Verdict:
     silent = window.source in {"set per call", "default"}
     if prompt.tokens <= room or (not silent and prompt.tokens <= room * 1.5):
         return "tight"
-    return "shorten" if role in _SHORTENING_ROLES else "refuse"
+    return "shorten" if bears_cuts(role) else "refuse"
+
+
+def bears_cuts(role: str) -> bool:
+    """Whether the work of a role survives a prompt with its middle missing."""
+    return role in _SHORTENING_ROLES
 
 
 def was_cut(sent: int, reported: int | None, window: int | None) -> bool:

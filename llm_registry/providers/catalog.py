@@ -1,5 +1,6 @@
 """Finds the provider of a spec and lets it build the chat model. Heavy libraries are imported only here, on demand."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -24,6 +25,13 @@ _ALIASES = {
     "lmstudio": "openai_compatible", "vllm": "openai_compatible", "text-generation-webui": "openai_compatible",
 }  # fmt: skip
 
+_NEEDS: dict[str, dict[str, str]] = {
+    "openai_compatible": {"base_url": '"base_url": "http://127.0.0.1:PORT/v1"'},
+    "openrouter": {"api_key": '"api_key": "${OPENROUTER_API_KEY}"', "model": '"model": "VENDOR/MODEL"'},
+    "ollama": {"model": '"model": "NAME:TAG"'},
+    "scripted": {"script": '"options": {"script": "answers.json"}'},
+}
+
 Api = Literal["chat", "responses"]
 
 
@@ -38,11 +46,34 @@ class Built:
     """Arguments for every call."""
     current: Callable[[], Awaitable[bool]] | None = None
     """Asked before each use whether the model still speaks to the right address; `None` means always."""
+    close: Callable[[], Awaitable[None]] | None = None
+    """Gives connections back."""
 
 
 def provider_names() -> tuple[str, ...]:
     """Names accepted as `provider`."""
     return (*_MODULES, *_ALIASES)
+
+
+def require(spec: ModelSpec, name: str) -> None:
+    """Check that a spec has what its provider needs, before anything is built.
+
+    Args:
+        spec: The configured endpoint and model.
+        name: As messages call it.
+
+    Raises:
+        ConfigError: The provider is unknown or misses something.
+    """
+    provider = _ALIASES.get(spec.provider, spec.provider)
+    if provider not in _MODULES:
+        raise ConfigError(
+            f"llm.{name}: unknown provider {spec.provider!r}{did_you_mean(spec.provider, provider_names())}",
+            hint=f"one of {', '.join(_MODULES)}",
+        )
+    for key, example in _NEEDS.get(provider, {}).items():
+        if not (getattr(spec, key, "") or spec.options.get(key)):
+            raise ConfigError(f"llm.{name}: provider {spec.provider!r} has no {key}", hint=f"add {example}")
 
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
@@ -53,15 +84,9 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
         api: Which of the OpenAI protocols to speak, where that is a question.
         num_ctx: Window in tokens to ask of a server that sets it per call.
 
-    Raises:
-        ConfigError: The provider is unknown or misses something it needs.
+    The spec has passed `require`.
     """
-    name = _ALIASES.get(spec.provider, spec.provider)
-    if name not in _MODULES:
-        raise ConfigError(
-            f"unknown provider {spec.provider!r}{did_you_mean(spec.provider, provider_names())}",
-            hint=f"one of {', '.join(_MODULES)}",
-        )
-    module = import_module(_MODULES[name])
+    # These libraries take a second or more to import, and the loop has a run to keep alive meanwhile.
+    module = await asyncio.to_thread(import_module, _MODULES[_ALIASES.get(spec.provider, spec.provider)])
     built: Built = await module.build(spec, api=api, num_ctx=num_ctx)
     return built

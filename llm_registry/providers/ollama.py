@@ -4,7 +4,6 @@ from typing import Any
 
 import httpx
 import ollama
-from langchain_core.language_models import BaseChatModel
 from langchain_ollama import ChatOllama
 
 from core.settings import ModelSpec
@@ -42,5 +41,5 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
             "headers": headers,
         },
     }
-    model: BaseChatModel = ChatOllama(**{key: value for key, value in parameters.items() if value is not None})
-    return Built(model=model, errors=ERRORS)
+    model = ChatOllama(**{key: value for key, value in parameters.items() if value is not None})
+    return Built(model=model, errors=ERRORS, close=model._async_client.close)  # noqa: SLF001 - it has no other door

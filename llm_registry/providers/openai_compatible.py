@@ -1,20 +1,20 @@
 """Servers that speak OpenAI's protocols: llama.cpp, LM Studio, vLLM, text-generation-webui and the like."""
 
-import json
 from importlib import import_module
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 import openai
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from core.errors import ConfigError
 from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
+from llm_registry.providers.chat_stream import MendingCompletions
 from llm_registry.providers.responses_stream import MendingClient
 
 _HTTP_LIBRARY: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
@@ -28,17 +28,22 @@ _REASONING_KEYS = ("reasoning_content", "reasoning")
 
 
 class TolerantChatOpenAI(ChatOpenAI):
-    """`ChatOpenAI` that keeps reasoning traces and survives tool arguments of the wrong kind."""
+    """`ChatOpenAI` that keeps reasoning traces and leaves the reading of structured answers to us."""
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
+        if not self.use_responses_api and (form := payload.pop("response_format", None)) is not None:
+            # Seen by the client, it would parse the answer itself and raise at the first one that is cut off.
+            payload["extra_body"] = {**(payload.get("extra_body") or {}), "response_format": form}
+        return payload
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
     ) -> ChatGenerationChunk | None:
         choices = chunk.get("choices") or []
         delta = (choices[0].get("delta") or {}) if choices else {}
-        for call in delta.get("tool_calls") or []:
-            function = call.get("function") or {}
-            if isinstance(function.get("arguments"), dict | list):
-                function["arguments"] = json.dumps(function["arguments"])
         converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
         if converted is not None and isinstance(converted.message, AIMessageChunk):
             _keep_reasoning(converted.message, delta)
@@ -54,12 +59,7 @@ def _keep_reasoning(message: AIMessageChunk, delta: dict[str, Any]) -> None:
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
     """Build the client of one spec; nothing is sent yet."""
-    if not spec.base_url:
-        raise ConfigError(
-            f"provider {spec.provider!r} of model {spec.model!r} has no base_url",
-            hint='add "base_url": "http://127.0.0.1:PORT/v1"',
-        )
-    return Built(model=make_client(spec, api=api, extra_body=_thinking(spec)), errors=ERRORS)
+    return opened(make_client(spec, api=api, extra_body=_thinking(spec)))
 
 
 def make_client(
@@ -87,8 +87,14 @@ def make_client(
         key = "max_output_tokens" if api == "responses" else "max_tokens"
         parameters["extra_body"] = {**(parameters["extra_body"] or {}), key: spec.max_output_tokens}
     client = TolerantChatOpenAI(**{key: value for key, value in parameters.items() if value is not None})
+    client.async_client = MendingCompletions(client.async_client)
     client.root_async_client = MendingClient(client.root_async_client)
     return client
+
+
+def opened(client: ChatOpenAI) -> Built:
+    """The client with what it may raise and how it is closed."""
+    return Built(model=client, errors=ERRORS, close=client.root_async_client.close)
 
 
 def is_local(url: str) -> bool:

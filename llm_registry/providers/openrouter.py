@@ -1,20 +1,14 @@
 """OpenRouter: many hosted models behind one key. Always paid unless the spec says otherwise."""
 
-from core.errors import ConfigError
 from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
-from llm_registry.providers.openai_compatible import ERRORS, make_client
+from llm_registry.providers.openai_compatible import make_client, opened
 
 BASE_URL = "https://openrouter.ai/api/v1"
 
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
     """Build the client of one spec; nothing is sent yet."""
-    if not spec.api_key:
-        raise ConfigError(
-            f"provider 'openrouter' of model {spec.model!r} has no api_key",
-            hint='add "api_key": "${OPENROUTER_API_KEY}"',
-        )
     addressed = spec if spec.base_url else spec.model_copy(update={"base_url": BASE_URL})
     body = {} if spec.thinking == "auto" else {"reasoning": {"enabled": spec.thinking}}
-    return Built(model=make_client(addressed, api=api, headers={"X-Title": "rolecall"}, extra_body=body), errors=ERRORS)
+    return opened(make_client(addressed, api=api, headers={"X-Title": "rolecall"}, extra_body=body))

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from core.errors import ConfigError
 from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.scripted import ScriptedChatModel, ScriptExhausted
@@ -10,8 +9,5 @@ from llm_registry.scripted import ScriptedChatModel, ScriptExhausted
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
     """Read the script named by `options.script`."""
-    path = spec.options.get("script")
-    if not path:
-        raise ConfigError("provider 'scripted' has no script", hint='add "options": {"script": "answers.json"}')
-    model = await asyncio.to_thread(ScriptedChatModel.from_file, str(path))
+    model = await asyncio.to_thread(ScriptedChatModel.from_file, str(spec.options["script"]))
     return Built(model=model, errors=(ScriptExhausted, OSError, ValueError), streams=False)

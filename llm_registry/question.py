@@ -1,0 +1,71 @@
+"""What a role is asked, which try it is, and what came of it: the values that pass between chain and client."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from core.replies import CallSite, ModelReply
+from llm_registry.normalize import Answer
+from llm_registry.window import Estimate, characters, estimate
+
+
+def broken_calls(answer: Answer) -> str:
+    """What is wrong with the tool calls of an answer, "" when nothing is."""
+    return "; ".join(broken.error for broken in answer.broken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a role is asked."""
+
+    role: str
+    site: CallSite
+    messages: tuple[BaseMessage, ...]
+    tools: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments for the chat model: `response_format`, `tool_choice`, `stop`."""
+    structured: bool = False
+    """The answer must be an object, so the way to ask for it matters more than the protocol."""
+    judge: Callable[[Answer], str] = broken_calls
+    """Says what is wrong with an answer, "" when nothing is; so the book tells good answers from bad ones."""
+    trace: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def tool_schemas(self) -> dict[str, Mapping[str, Any]]:
+        """Name and argument schema of each tool offered."""
+        functions = (convert_to_openai_tool(tool)["function"] for tool in self.tools)
+        return {function["name"]: function.get("parameters", {}) for function in functions}
+
+    @property
+    def size(self) -> Estimate:
+        """Of the prompt, tools included."""
+        return estimate(self.characters)
+
+    @property
+    def characters(self) -> int:
+        """Of the prompt, tools included."""
+        return characters(self.messages) + sum(len(str(schema)) for schema in self.tool_schemas.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Which try of a chain a call is."""
+
+    reason: str = "first choice"
+    """Why this spec is asked."""
+    number: int = 1
+    breaker: str = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An answered call."""
+
+    answer: Answer
+    reply: ModelReply
+    problem: str = ""
+    """What the judge of the question found wrong."""
