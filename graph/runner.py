@@ -70,6 +70,8 @@ class RunRequest(BaseModel):
     """Role to spec for this thread, as given with `--model`."""
     thread_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
     supervise: bool = True
+    remembered: dict[str, Any] = Field(default_factory=dict)
+    """More of what was asked for, kept with the thread so that resuming it means the same."""
 
 
 class RunOutcome(BaseModel):
@@ -111,7 +113,8 @@ async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) ->
     spec = ThreadSpec(
         request.thread_id, request.repo, request.settings, request.options, request.checks, request.models
     )  # fmt: skip
-    return await _drive(spec, {"task": request.task}, listen=listen, ask=ask, supervised=request.supervise)
+    kept = {**request.remembered, "supervise": request.supervise}
+    return await _drive(spec, {"task": request.task}, listen=listen, ask=ask, kept=kept)
 
 
 async def resume(
@@ -139,18 +142,17 @@ async def resume(
         )
     checks, models = tuple(row.options.get("checks", ())), dict(row.options.get("models", {}))
     spec = ThreadSpec(row.thread_id, repo, settings, options, checks, models)
-    supervised = bool(row.options.get("supervise", True))
-    return await _drive(spec, {"task": row.task}, listen=listen, ask=ask, supervised=supervised)
+    return await _drive(spec, {"task": row.task}, listen=listen, ask=ask, kept=row.options)
 
 
 async def _drive(
-    spec: ThreadSpec, start: dict[str, Any], *, listen: Listen, ask: Ask | None, supervised: bool
+    spec: ThreadSpec, start: dict[str, Any], *, listen: Listen, ask: Ask | None, kept: dict[str, Any]
 ) -> RunOutcome:
     async with open_context(spec, listen) as context:
         database = database_of(context.workspace.repo)
         store = ThreadStore(database)
         async with Lease(database, spec.thread_id), open_graph(spec.settings, database) as graph:
-            await store.create(_row(spec, context, str(start["task"]), supervised=supervised))
+            await store.create(_row(spec, context, str(start["task"]), kept))
             await store.set_status(spec.thread_id, "running")
             ride = _Ride(graph, context, SqliteInbox(database, spec.thread_id), ask)
             ending = await ride.go(start)
@@ -160,7 +162,7 @@ async def _drive(
     return outcome
 
 
-def _row(spec: ThreadSpec, context: Context, task: str, *, supervised: bool) -> ThreadRow:
+def _row(spec: ThreadSpec, context: Context, task: str, kept: dict[str, Any]) -> ThreadRow:
     now = time.time()
     return ThreadRow(
         thread_id=spec.thread_id,
@@ -168,7 +170,7 @@ def _row(spec: ThreadSpec, context: Context, task: str, *, supervised: bool) -> 
         repo=spec.repo,
         branch=context.workspace.branch,
         status="running",
-        options={"checks": list(spec.checks), "models": dict(spec.models), "supervise": supervised},
+        options={**kept, "checks": list(spec.checks), "models": dict(spec.models)},
         created=now,
         updated=now,
     )
