@@ -1,7 +1,6 @@
 """Real git repositories for tests, and a way to see whether anything in one was touched."""
 
 import hashlib
-import os
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -45,6 +44,6 @@ def fingerprint(top: Path) -> dict[str, str]:
         name = path.relative_to(top).as_posix()
         if name.startswith(OURS) or path.is_dir():
             continue
-        body = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        body = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
         found[name] = f"{path.lstat().st_mode:o} {hashlib.sha256(body).hexdigest()}"
     return found

@@ -9,6 +9,8 @@ import psutil
 
 MARK = "ROLECALL_COMMAND"
 """Environment variable that marks every process a command starts, so that daemons of it are found too."""
+_MAX_LOOKS = 10
+_DYING_S = 2.0
 
 
 def limited(argv: list[str], *, memory_mb: int) -> list[str]:
@@ -32,17 +34,26 @@ async def end(process: asyncio.subprocess.Process, mark: str = "") -> None:
 
 
 def kill_marked(name: str, value: str) -> int:
-    """Kill the processes of this user whose environment holds a variable with a value.
+    """Kill the processes of this user whose environment holds a variable with a value; blocking until they are gone.
 
     Returns:
         How many there were.
     """
-    found = 0
-    for process in psutil.process_iter():
-        if process.pid != os.getpid() and _environment_of(process).get(name) == value:
-            found += 1
+    total = 0
+    # What is killed may have started another a moment before, so only an empty look is the last one.
+    for _ in range(_MAX_LOOKS):
+        found = [process for process in psutil.process_iter() if _carries(process, name, value)]
+        for process in found:
             _kill(process)
-    return found
+        psutil.wait_procs(found, timeout=_DYING_S)
+        total += len(found)
+        if not found:
+            break
+    return total
+
+
+def _carries(process: psutil.Process, name: str, value: str) -> bool:
+    return process.pid != os.getpid() and _environment_of(process).get(name) == value
 
 
 def _environment_of(process: psutil.Process) -> Mapping[str, str]:

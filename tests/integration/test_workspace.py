@@ -13,6 +13,14 @@ from core.errors import RepositoryError
 from tests.repositories import fingerprint, git, make_repository, thread, write
 from tools.workspace import GitWorkspace
 
+PREPARE = """
+import asyncio, pathlib, sys
+from tools.workspace import GitWorkspace
+async def main():
+    print("go", flush=True)
+    await (await GitWorkspace.open(pathlib.Path(sys.argv[1]), sys.argv[2])).prepare()
+asyncio.run(main())
+"""
 FILES = {"calc.py": "def add(a, b):\n    return a - b\n", "docs/read me.md": "# Calc\n", "gone.txt": "x\n"}
 
 
@@ -32,7 +40,9 @@ def dirty(repo: Path) -> None:
     write(repo, {"stashed.txt": "s\n"})
     git(repo, "add", "stashed.txt")
     git(repo, "stash", "push", "--quiet")
-    write(repo, {"staged.py": "STAGED = 1\n", "new/ünicode name.txt": "new\n", "calc.py": "# theirs\n" + FILES["calc.py"]})
+    write(
+        repo, {"staged.py": "STAGED = 1\n", "new/ünicode name.txt": "new\n", "calc.py": "# theirs\n" + FILES["calc.py"]}
+    )
     git(repo, "add", "staged.py")
     write(repo, {"staged.py": "STAGED = 2\n", ".gitignore": "*.log\n", "debug.log": "ignored\n"})
     (repo / "gone.txt").unlink()
@@ -139,11 +149,8 @@ async def test_a_kill_while_preparing_does_no_harm(tmp_path, milliseconds) -> No
     files = {f"pkg/module_{number}.py": f"x = {number}\n" * 50 for number in range(300)}
     repo, identity = make_repository(tmp_path / "big", files), thread()
     before = fingerprint(repo)
-    code = (f"import asyncio, pathlib; from tools.workspace import GitWorkspace as W\n"
-            f"async def main():\n    print('go', flush=True)\n"
-            f"    await (await W.open(pathlib.Path({str(repo)!r}), {identity!r})).prepare()\nasyncio.run(main())")  # fmt: skip
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True,
-                             cwd=Path(__file__).parents[2])  # fmt: skip
+    argv = [sys.executable, "-c", PREPARE, str(repo), identity]
+    child = subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True, cwd=Path(__file__).parents[2])
     assert child.stdout is not None
     child.stdout.readline()
     await asyncio.sleep(milliseconds / 1000)
