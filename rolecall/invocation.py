@@ -23,6 +23,8 @@ class Invocation:
     """`--repo` as the user gave it; empty when they did not."""
     resumable: bool = False
     """`rolecall resume` goes on with the thread."""
+    approves: bool = False
+    """The user approved every command, which resuming must be told again."""
     next_command: str = ""
     """What continues, where it is no command of rolecall."""
     result_written: bool = False
@@ -50,7 +52,7 @@ class Invocation:
         if self.next_command:
             return self.next_command
         if self.thread and self.resumable:
-            return self.on_thread("resume")
+            return self.on_thread("resume", options=("--yes",) if self.approves else ())
         if self.thread and self.streams:
             return self.on_thread("log")  # it came to its end: what it did tells what to ask next
         if usage:

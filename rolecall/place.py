@@ -2,11 +2,11 @@
 
 import asyncio
 from argparse import Namespace
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.errors import RepositoryError, ThreadError
+from rolecall.asked import Asked
 from rolecall.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -84,24 +84,24 @@ def record_of(top: Path, thread_id: str) -> Path:
     return top / FOLDER / "runs" / thread_id / "events.jsonl"
 
 
-async def settings_for(options: Namespace, top: Path | None) -> "Loaded":
+async def settings_for(options: Namespace, top: Path | None, *, asked: "Asked | None" = None) -> "Loaded":
     """The settings as the command line, environment and files give them.
+
+    Args:
+        options: Of this call.
+        top: The repository, whose own file is read when it is trusted.
+        asked: What holds for the thread; by default what this call says.
 
     Raises:
         ConfigError: They are not valid.
     """
     from core.settings_source import load_settings
 
+    wanted = asked or Asked.by(options)
     return await asyncio.to_thread(
-        load_settings, options.config, repo=top, trust_project=options.trust_project, overrides=overrides(options)
+        load_settings,
+        Path(wanted.config) if wanted.config else None,
+        repo=top,
+        trust_project=wanted.trust_project,
+        overrides=wanted.overrides(),
     )
-
-
-def overrides(options: Namespace) -> Mapping[str, Any]:
-    """Settings that options of the command line stand for."""
-    names = {"max_tokens": "max_tokens", "max_cost": "max_cost_usd", "max_minutes": "max_minutes"}
-    budget = {key: value for option, key in names.items() if (value := getattr(options, option, None)) is not None}
-    given: dict[str, Any] = {"budget": budget} if budget else {}
-    if getattr(options, "no_supervisor", False):
-        given["supervisor"] = {"enabled": False}
-    return given

@@ -7,8 +7,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from core.errors import UsageError
+from rolecall.asked import Asked
 from rolecall.invocation import Invocation
-from rolecall.place import folder_of, last_thread, settings_for, thread_named, top_of
+from rolecall.place import folder_of, last_thread, settings_for, store_of, thread_named, top_of
 
 
 def run(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -63,21 +64,24 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     from tools.repository import find_top
 
     top = await find_top(folder_of(options))
-    loaded = await settings_for(options, top)
+    asked = Asked.by(options)
+    loaded = await settings_for(options, top, asked=asked)
     from core.context import RunOptions
     from graph import runner
-    from llm_registry.overrides import with_overrides
     from rolecall.session import Ask, Listen, Session, manner_of, teller
 
     manner = manner_of(options)
+    invocation.approves = options.yes
     request = runner.RunRequest(
         task=task,
         repo=top,
-        settings=with_overrides(loaded.settings, dict(options.model)),
+        settings=loaded.settings,
         options=RunOptions(interactive=manner.attended, approve_all=options.yes),
         checks=tuple(options.checks),
+        models=dict(options.model),
         thread_id=options.thread or str(uuid4()),
-        supervise=not options.no_supervisor,
+        supervise=asked.supervise,
+        remembered=asked.kept(),
     )
 
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
@@ -89,19 +93,22 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
 async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
     row = await (thread_named(top, options.thread, invocation) if options.thread else last_thread(top, invocation))
-    loaded = await settings_for(options, top)
+    asked = Asked.remembered(row.options).then(Asked.by(options))
+    loaded = await settings_for(options, top, asked=asked)
     from core.context import RunOptions
     from graph import runner
-    from llm_registry.overrides import with_overrides
     from rolecall.session import Ask, Listen, Session, manner_of, teller
 
+    models = {**row.options.get("models", {}), **dict(options.model)}
+    await store_of(top, invocation).set_options(row.thread_id, {**row.options, **asked.kept(), "models": models})
     manner = manner_of(options)
+    invocation.approves = options.yes
 
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
         return await runner.resume(
             top,
             row.thread_id,
-            settings=with_overrides(loaded.settings, dict(options.model)),
+            settings=loaded.settings,
             options=RunOptions(interactive=manner.attended, approve_all=options.yes),
             listen=listen,
             ask=ask,

@@ -26,7 +26,7 @@ def test_each_command_explains_itself(command: str, tmp_path: Path, golden: Gold
 @pytest.mark.parametrize(
     ("words", "said", "hint"),
     [
-        pytest.param(["rnu"], "unknown command 'rnu'", "did you mean `rolecall run`?", id="command"),
+        pytest.param(["rnu"], "unknown command 'rnu'", "rolecall run`?", id="command"),
         pytest.param(
             ["run", "--max-token", "3"], "unknown option --max-token", "did you mean --max-tokens?", id="option"
         ),
