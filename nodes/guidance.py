@@ -1,7 +1,7 @@
 """How guidance gets into prompts and state: drained at model calls, marked as seen in the checkpoint that holds it."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -24,6 +24,8 @@ from core.state import deliver, latest
 GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume"]
 SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})
 """Kinds a model is shown. The others are for the runner and for the choice of models."""
+STANDING_CHARS = 4000
+"""How much of earlier guidance a prompt repeats."""
 
 _FENCE = re.compile(r"<(?=\s*/?\s*guidance\b)", re.IGNORECASE)
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -81,6 +83,25 @@ def as_messages(items: Sequence[Guidance]) -> tuple[HumanMessage, ...]:
         for item in items
         if item.kind in SPOKEN
     )
+
+
+def standing(guidance: Iterable[Guidance], messages: Sequence[AnyMessage]) -> str:
+    """What people said that the transcript does not hold: said at another node, or summarized away since.
+
+    Remarks of the supervisor are about a moment and are not repeated. The newest `STANDING_CHARS` are kept.
+    """
+    shown = {message.id for message in messages}
+    parts: list[str] = []
+    room = STANDING_CHARS
+    for item in sorted(guidance, key=lambda item: item.id, reverse=True):
+        if item.kind != "guidance" or f"guidance-{item.id}" in shown:
+            continue
+        text = fenced(item)
+        room -= len(text)
+        if room < 0:
+            break
+        parts.append(text)
+    return "\n\n".join(reversed(parts))
 
 
 def fenced(item: Guidance) -> str:

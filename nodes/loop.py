@@ -26,7 +26,7 @@ from core.artifacts import Served
 from core.context import Context
 from core.errors import ModelError, ToolError
 from core.replies import CallSite
-from nodes.guidance import GuidedState, InboxMiddleware
+from nodes.guidance import GuidedState, InboxMiddleware, standing
 from nodes.normalize import clip
 from nodes.rendering import render
 from nodes.steering import role_for
@@ -90,7 +90,7 @@ class RoleModel(AgentMiddleware[LoopState, Context, Any]):
         site = CallSite(thread=context.thread_id, node=self._node)
         state: Any = request.state  # a LoopState under a wider static type
         role = role_for(self._role, state.get("guidance", ()), state.get("step"))
-        brief = state.get("brief", "")
+        brief = f"{state.get('brief', '')}\n\n{standing(state.get('guidance', ()), request.messages)}".strip()
         return await handler(
             request.override(
                 model=context.models.chat_model(role, site=site),

@@ -2,11 +2,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from core.artifacts import Guidance
 from graph.inbox import SqliteInbox
-from nodes.guidance import fenced
+from nodes.guidance import STANDING_CHARS, fenced, standing
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
 
 
@@ -146,3 +146,25 @@ def test_a_text_cannot_close_its_fence_or_pose_as_another() -> None:
     assert "GUIDANCE >" in shown
     assert "< / GUIDANCE" not in shown
     assert shown.endswith("</guidance>")
+
+
+def word(ident: int, text: str, *, kind: str = "guidance", author: str = "user") -> Guidance:
+    return Guidance(id=ident, kind=kind, author=author, text=text, node="qa")
+
+
+def test_what_the_transcript_lost_still_stands() -> None:
+    said_at_qa, summarized, shown = word(1, "keep the API"), word(2, "no new dependency"), word(3, "use tabs")
+    remark = word(4, "stop looping", kind="nudge", author="supervisor")
+    text = standing([said_at_qa, summarized, shown, remark], [HumanMessage("use tabs", id="guidance-3")])
+
+    assert text.index("keep the API") < text.index("no new dependency")
+    assert "use tabs" not in text
+    assert "stop looping" not in text
+    assert standing([], []) == ""
+
+
+def test_of_too_much_that_stands_the_newest_is_kept() -> None:
+    text = standing([word(n, f"word {n} " + "x" * 500) for n in range(1, 30)], [])
+    assert len(text) < STANDING_CHARS + 100
+    assert "word 29 " in text
+    assert "word 1 " not in text

@@ -37,7 +37,7 @@ def stubborn(hints: int) -> Callable[[list[BaseMessage]], AIMessage]:
     def speak(messages: list[BaseMessage]) -> AIMessage:
         told = sum(str(message.id).startswith("guidance-") for message in messages)
         done = len(results(messages))
-        return AIMessage("finished") if told >= hints or done > 40 else call("read_file", done, path="a.py")
+        return AIMessage("finished") if told >= hints or done > 20 else call("read_file", done, path="a.py")
 
     return speak
 
