@@ -18,6 +18,7 @@ import httpx
 from core.settings import EMBEDDED, ModelSpec, base_url_of
 from llm_registry import facts
 from llm_registry.facts import EndpointFacts
+from llm_registry.gguf.server import options_of
 
 CONNECT_S = 0.8
 DEADLINE_S = 0.9
@@ -80,7 +81,13 @@ def _gguf_facts(spec: ModelSpec) -> EndpointFacts:
     elif not path.is_file() or not os.access(path, os.R_OK):
         error = f"no readable file at {path}"
     return EndpointFacts(
-        reachable=not error, error=error, server="llama.cpp", models=(path.stem,), any_model=True, responses_api=True
+        reachable=not error,
+        error=error,
+        server="llama.cpp",
+        models=(path.stem,),
+        windows={path.stem: options_of(spec).ctx},
+        any_model=True,
+        responses_api=True,
     )
 
 

@@ -13,7 +13,7 @@ _PATTERNS = (
     (re.compile(r"\b(sk|pk|rk|hf|gsk|xai|ghp|gho|github_pat|AIza)[-_][\w\-]{6,}"), MASK),
     (
         re.compile(
-            r"(?i)((?:api[-_]?key|token|secret|password|passwd)[\"']?\s*[=:]\s*[\"']?)(?!\d+\b)[^\s\"'&,;}]{6,}"
+            r"(?i)((?:api[-_]?key|token|secret|password|passwd)[\"']?\s*[=:]\s*[\"']?)(?!\d+\b|\$\{)[^\s\"'&,;}]{6,}"
         ),
         rf"\1{MASK}",
     ),

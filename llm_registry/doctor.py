@@ -1,0 +1,247 @@
+"""Examines every role: what serves it, what does not and why, and which line to change. Data only; shows nothing.
+
+Every text is safe to paste into a public report: no key, no home folder, no password of an address.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from core.settings import ModelSpec, Settings
+from llm_registry.advice import Adviser, Found
+from llm_registry.assign import obstacle_of
+from llm_registry.facts import EndpointFacts
+from llm_registry.links import Chain, Link, resolve_chain, role_names
+from llm_registry.overrides import with_overrides
+from llm_registry.probe import DEADLINE_S, endpoint_url, probe_endpoints
+from llm_registry.redact import pasteable
+from llm_registry.round_trips import RoundTrips, try_out
+from llm_registry.window import window_of
+
+USUAL_PLACES = (
+    ("ollama", "http://127.0.0.1:11434"),
+    ("openai_compatible", "http://127.0.0.1:8080/v1"),
+    ("openai_compatible", "http://127.0.0.1:1234/v1"),
+    ("openai_compatible", "http://127.0.0.1:5000/v1"),
+    ("openai_compatible", "http://127.0.0.1:8000/v1"),
+)
+"""Where Ollama, llama.cpp, LM Studio, text-generation-webui and vLLM listen when nobody says otherwise."""
+
+
+class _Finding(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class TripHealth(_Finding):
+    """A small task a model was given."""
+
+    ok: bool
+    detail: str
+    seconds: float
+
+
+class SpecHealth(_Finding):
+    """One spec of the chains."""
+
+    name: str
+    provider: str
+    model: str
+    address: str
+    ok: bool
+    """It can serve now."""
+    error: str
+    server: str
+    model_present: bool | None
+    """`None` when the server lists no models."""
+    models_offered: tuple[str, ...]
+    window: int | None
+    """Tokens one request may hold; `None` when nobody says."""
+    window_source: str
+    window_warning: str
+    responses_api: bool | None
+    seconds: float
+    tool_call: TripHealth | None = None
+    json_object: TripHealth | None = None
+    tokens_per_s: float | None = None
+    first_token_s: float | None = None
+
+
+class RoleHealth(_Finding):
+    """One role."""
+
+    role: str
+    serves: str
+    """Name of the spec that would serve it now; empty when none can."""
+    reason: str
+    falls_to: tuple[str, ...]
+    """What would serve in its place, in order."""
+    chain: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Remedy(_Finding):
+    """A line to change."""
+
+    problem: str
+    place: str
+    line: str
+    otherwise: str
+    urgent: bool
+    """A role is served worse than configured, or not at all."""
+
+
+class Diagnosis(_Finding):
+    """Everything the doctor found."""
+
+    config: str
+    roles: tuple[RoleHealth, ...]
+    specs: tuple[SpecHealth, ...]
+    remedies: tuple[Remedy, ...]
+    servers_found: tuple[str, ...]
+    """Model servers that answer at the usual places of this machine."""
+    live: bool
+
+    @property
+    def healthy(self) -> bool:
+        """Every role is served by its first choice."""
+        return not any(remedy.urgent for remedy in self.remedies) and all(role.serves for role in self.roles)
+
+
+async def examine(
+    settings: Settings, *, config: Path | None = None, models: Mapping[str, str] | None = None, live: bool = False
+) -> Diagnosis:
+    """Examine all roles.
+
+    Args:
+        settings: As loaded.
+        config: The file they came from, so that lines can be named.
+        models: Role to spec, as given by `--model`.
+        live: Let every model that can serve do three small tasks; costs a few hundred tokens each.
+
+    Raises:
+        UsageError: An override names an unknown role or model.
+        ConfigError: An alias or fallback names nothing.
+    """
+    effective = with_overrides(settings, models or {})
+    chains = {role: resolve_chain(effective.llm, role) for role in role_names(effective)}
+    links = {link.name: link for chain in chains.values() for link in chain.links}
+    looks, found = await asyncio.gather(
+        probe_endpoints([link.spec for link in links.values()]), _find_servers(DEADLINE_S)
+    )
+    facts = dict(zip(links, looks, strict=True))
+    trips = await _try_out(links, facts) if live else {}
+    adviser = await asyncio.to_thread(Adviser, effective, config, found)
+    diagnosis = Diagnosis(
+        config=str(config or ""),
+        roles=tuple(_role(chain, facts) for chain in chains.values()),
+        specs=tuple(_spec(link, facts[link.name], trips.get(link.name)) for link in links.values()),
+        remedies=tuple(_remedies(adviser, chains, facts, trips)),
+        servers_found=tuple(f"{one.facts.server} at {one.url}: {', '.join(one.facts.models[:8])}" for one in found),
+        live=live,
+    )
+    return _cleaned(diagnosis, effective)
+
+
+async def _find_servers(deadline_s: float) -> list[Found]:
+    specs = [ModelSpec(provider=provider, base_url=url, api="chat") for provider, url in USUAL_PLACES]
+    looks = await probe_endpoints(specs, deadline_s=deadline_s)
+    return [Found(endpoint_url(spec), facts) for spec, facts in zip(specs, looks, strict=True) if facts.models]
+
+
+async def _try_out(links: Mapping[str, Link], facts: Mapping[str, EndpointFacts]) -> dict[str, RoundTrips]:
+    """Servers work side by side, the models of one server one after another."""
+    by_endpoint: dict[str, list[Link]] = {}
+    for link in links.values():
+        if not link.embedded and obstacle_of(link, facts[link.name]) is None:
+            by_endpoint.setdefault(link.endpoint, []).append(link)
+
+    async def in_turn(queue: Sequence[Link]) -> list[tuple[str, RoundTrips]]:
+        return [(link.name, await try_out(link.spec)) for link in queue]
+
+    done = await asyncio.gather(*(in_turn(queue) for queue in by_endpoint.values()))
+    return dict(pair for pairs in done for pair in pairs)
+
+
+def _role(chain: Chain, facts: Mapping[str, EndpointFacts]) -> RoleHealth:
+    able = [link.name for link in chain.links if obstacle_of(link, facts[link.name]) is None]
+    passed = list(chain.notes)
+    for link in chain.links:
+        obstacle = obstacle_of(link, facts[link.name])
+        if obstacle is None:
+            break
+        passed.append(f"{link.name}: {obstacle}")
+    return RoleHealth(
+        role=chain.role, serves=able[0] if able else "", reason="; ".join(passed) or "first choice",
+        falls_to=tuple(able[1:]), chain=tuple(link.name for link in chain.links), notes=chain.notes,
+    )  # fmt: skip
+
+
+def _spec(link: Link, facts: EndpointFacts, trips: RoundTrips | None) -> SpecHealth:
+    window = window_of(link.spec, facts)
+    obstacle = obstacle_of(link, facts)
+    return SpecHealth(
+        name=link.name, provider=link.spec.provider, model=link.spec.model, address=endpoint_url(link.spec),
+        ok=obstacle is None, error=obstacle or facts.error, server=facts.server,
+        model_present=None if link.embedded else facts.offers(link.spec.model), models_offered=facts.models[:20],
+        window=window.tokens, window_source=window.source, window_warning=window.warning,
+        responses_api=facts.responses_api, seconds=round(facts.seconds, 3),
+        tool_call=TripHealth(**asdict(trips.tool_call)) if trips else None,
+        json_object=TripHealth(**asdict(trips.json)) if trips else None,
+        tokens_per_s=trips.tokens_per_s if trips else None, first_token_s=trips.first_token_s if trips else None,
+    )  # fmt: skip
+
+
+def _remedies(
+    adviser: Adviser, chains: Mapping[str, Chain], facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips]
+) -> Iterable[Remedy]:
+    users: dict[str, list[str]] = {}
+    links: dict[str, Link] = {}
+    firsts = {chain.links[0].name for chain in chains.values() if chain.links}
+    for chain in chains.values():
+        for link in chain.links:
+            links[link.name] = link
+            users.setdefault(link.name, []).append(chain.role)
+    for name, link in links.items():
+        for advice in adviser.for_spec(link, facts[name], users[name]):
+            away = obstacle_of(link, facts[name]) is not None
+            yield Remedy(**asdict(advice), urgent=away and name in firsts)
+        if (trip := trips.get(name)) is not None:
+            yield from _shortcomings(link, trip, users[name])
+    bare = [chain for chain in chains.values() if all(link.embedded for link in chain.links)]
+    wanted = [chain for chain in bare if chain.role == "primary"] or bare[:1]
+    for chain in wanted:
+        for advice in adviser.for_role(chain):
+            yield Remedy(**asdict(advice), urgent=True)
+
+
+def _shortcomings(link: Link, trips: RoundTrips, roles: Sequence[str]) -> Iterable[Remedy]:
+    place = f"llm.{link.origin}"
+    if not trips.tool_call.ok and "coder" in roles:
+        yield Remedy(
+            problem=f"{link.name} cannot call tools, which `coder` needs: {trips.tool_call.detail}", place="llm.coder",
+            line='"coder": "NAME OF A ROLE WHOSE MODEL CALLS TOOLS"', urgent=True,
+            otherwise="for llama.cpp start the server with --jinja; for vLLM with --enable-auto-tool-choice",
+        )  # fmt: skip
+    if not trips.json.ok:
+        yield Remedy(
+            problem=f"{link.name} gives no valid JSON object: {trips.json.detail}", place=place,
+            line='"fallback": ["embedded"]', urgent=False, otherwise="a larger model, or a server with json_schema",
+        )  # fmt: skip
+
+
+def _cleaned(diagnosis: Diagnosis, settings: Settings) -> Diagnosis:
+    entries = [*(settings.llm.__pydantic_extra__ or {}).values(), *settings.llm.models.values()]
+    secrets = [entry.api_key for entry in entries if isinstance(entry, ModelSpec) and entry.api_key]
+
+    def clean(value: Any) -> Any:  # the values of a JSON tree
+        if isinstance(value, str):
+            return pasteable(value, secrets)
+        if isinstance(value, dict):
+            return {key: clean(one) for key, one in value.items()}
+        return [clean(one) for one in value] if isinstance(value, list | tuple) else value
+
+    return Diagnosis.model_validate(clean(diagnosis.model_dump()))

@@ -1,0 +1,140 @@
+"""Small real calls that show what a model can do: call a tool and use its result, give an object, write how fast.
+
+Owns the questions and what counts as an answer. Costs a few hundred tokens per spec.
+"""
+
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import tool
+from pydantic import BaseModel, Field
+
+from core.errors import ModelError
+from core.events import EventName
+from core.replies import CallSite, ModelReply
+from core.settings import LLMSettings, ModelSpec, Settings, Timeouts
+from llm_registry.registry import Registry, open_registry
+
+_SITE = CallSite(thread="doctor", node="doctor")
+_PATIENCE = Timeouts(connect=3.0, first_token=90.0, idle=30.0)
+_ROLE = "primary"
+_LONGEST = 2048
+"""Tokens; enough for a model that thinks aloud, and an end for one that never stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """How one small task went."""
+
+    ok: bool
+    detail: str
+    """What came back, or what went wrong."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrips:
+    """What a model showed."""
+
+    tool_call: Trip
+    json: Trip
+    speed: Trip
+    tokens_per_s: float | None = None
+    """Tokens written per second after the first one."""
+    first_token_s: float | None = None
+
+
+class Capital(BaseModel):
+    """A country and its capital."""
+
+    country: str
+    capital: str
+    letters_in_capital: int = Field(ge=1)
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Tell the weather of a city now."""
+    return f"18 degrees and rain in {city}"
+
+
+async def try_out(spec: ModelSpec) -> RoundTrips:
+    """Let a spec do the three small tasks; failures become their `detail`."""
+    limits = {"timeouts": _PATIENCE, "max_output_tokens": min(spec.max_output_tokens or _LONGEST, _LONGEST)}
+    alone = spec.model_copy(update={"fallback": (), "temperature": spec.temperature or 0.0, **limits})
+    settings = Settings(llm=LLMSettings(**{_ROLE: alone}))
+    with tempfile.TemporaryDirectory(prefix="rolecall-doctor-") as folder:
+        async with open_registry(
+            settings, thread_id="doctor", database=Path(folder) / "calls.db", events=_Nobody()
+        ) as registry:
+            await registry.assign()
+            tool_call = await _trip(_call_tool, registry)
+            given = await _trip(_give_object, registry)
+            speed, reply = await _measure(registry)
+    return RoundTrips(tool_call, given, speed, tokens_per_s(reply), reply.first_token_s if reply else None)
+
+
+def tokens_per_s(reply: ModelReply | None) -> float | None:
+    """Tokens written per second after the first one; `None` when the server counted none."""
+    if reply is None or not reply.usage.output_tokens or reply.first_token_s is None:
+        return None
+    seconds = reply.seconds - reply.first_token_s
+    return (reply.usage.output_tokens - 1) / seconds if seconds > 0 and reply.usage.output_tokens > 1 else None
+
+
+async def _trip(task: Callable[[Registry], Awaitable[Trip]], registry: Registry) -> Trip:
+    try:
+        return await task(registry)
+    except ModelError as error:
+        return Trip(ok=False, detail=error.message)
+
+
+async def _call_tool(registry: Registry) -> Trip:
+    question = [
+        SystemMessage("Use the tool to find out what you are asked; never guess the weather."),
+        HumanMessage("What is the weather in Oslo?"),
+    ]
+    asked = await registry.chat(_ROLE, question, tools=[get_weather], site=_SITE)
+    if not asked.tool_calls:
+        return Trip(ok=False, detail=f"no tool call came, but {asked.text[:80]!r}", seconds=asked.seconds)
+    called = asked.tool_calls[0]
+    city = called.args.get("city")
+    if not isinstance(city, str) or not city:
+        return Trip(ok=False, detail=f"the call has no city: {called.args}", seconds=asked.seconds)
+    history = [
+        *question,
+        AIMessage("", tool_calls=[{"id": one.id, "name": one.name, "args": one.args} for one in asked.tool_calls]),
+        *(ToolMessage(get_weather.invoke(one.args), tool_call_id=one.id) for one in asked.tool_calls),
+    ]
+    told = await registry.chat(_ROLE, history, tools=[get_weather], site=_SITE)
+    seconds = asked.seconds + told.seconds
+    if told.tool_calls:
+        return Trip(ok=False, detail="it called the tool again instead of answering", seconds=seconds)
+    return Trip(ok="18" in told.text, detail=told.text[:80], seconds=seconds)
+
+
+async def _give_object(registry: Registry) -> Trip:
+    question = [HumanMessage("Norway: its name, its capital, and how many letters the capital's name has.")]
+    found, reply = await registry.ask(_ROLE, question, Capital, site=_SITE)
+    tries = "" if reply.attempts == 1 else f" after {reply.attempts} tries"
+    return Trip(ok=True, detail=f"{found.model_dump_json()}{tries}", seconds=reply.seconds)
+
+
+async def _measure(registry: Registry) -> tuple[Trip, ModelReply | None]:
+    prompt = [HumanMessage("Count from one to sixty in words, separated by commas. Write nothing else.")]
+    try:
+        reply = await registry.chat(_ROLE, prompt, site=_SITE)
+    except ModelError as error:
+        return Trip(ok=False, detail=error.message), None
+    return Trip(ok=True, detail=f"{reply.usage.output_tokens} tokens", seconds=reply.seconds), reply
+
+
+class _Nobody:
+    """Events of the doctor's calls interest nobody."""
+
+    def emit(self, event: EventName, /, **data: Any) -> None:
+        """Let it go."""
