@@ -1,0 +1,121 @@
+"""Which checks a repository has, and that they are run for real."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.settings import ApprovalSettings, CheckSettings, SandboxSettings
+from tests.repositories import make_repository, thread, write
+from tests.unit.tools.bench import Events
+from tools.check_detection import detect_checks
+from tools.checks import RepositoryChecks
+from tools.commands import SandboxCommands
+from tools.outputs import OutputStore
+from tools.sandbox import Places, open_sandbox
+from tools.target_python import find_target_python
+from tools.workspace import GitWorkspace
+
+TEST = "def test_one():\n    assert 1 == 1\n"
+CASE = "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n        self.assertEqual(1, 2)\n"
+
+
+def detected(folder: Path, files: dict[str, str], *, has_pytest: bool = True) -> tuple[str, ...]:
+    write(folder, files)
+    return detect_checks(folder, sorted(files), has_pytest=has_pytest)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"tests/test_a.py": TEST}, ("python -m pytest -q",)),
+        ({"pkg/a_test.py": TEST}, ("python -m pytest -q",)),
+        ({"pyproject.toml": "[tool.pytest.ini_options]\npython_files = ['check_*.py']\n"}, ("python -m pytest -q",)),
+        ({"pyproject.toml": "[tool.pytest.ini_options]\n"}, ()),
+        ({"pyproject.toml": "not toml [", "test_a.py": TEST}, ("python -m pytest -q",)),
+        ({"testing.py": "x = 1\n"}, ()),
+        ({"test/testcalc.py": CASE}, ("python -m unittest discover -s test",)),
+        ({"package.json": '{"scripts": {"test": "jest"}}'}, ("npm test",)),
+        ({"package.json": '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}'}, ()),
+        ({"package.json": "broken"}, ()),
+        ({"package.json": "[]"}, ()),
+        ({"Cargo.toml": "[package]"}, ("cargo test",)),
+        ({"go.mod": "module x"}, ("go test ./...",)),
+        ({"Cargo.toml": "[package]", "tests/test_a.py": TEST}, ("python -m pytest -q", "cargo test")),
+        ({"Makefile": "all:\n\techo\ntest: all\n\t./run\n"}, ("make test",)),
+        ({"Makefile": "check:\n\t./run\n"}, ("make check",)),
+        ({"Makefile": "test := 3\n"}, ()),
+        ({"Makefile": "test:\n\tpytest\n", "test_a.py": TEST}, ("python -m pytest -q",)),
+        ({"noxfile.py": "import nox\n"}, ("nox",)),
+        ({"tox.ini": "[testenv]\ncommands = ./run\n"}, ("tox",)),
+        ({"tox.ini": "[pytest]\n", "test_a.py": TEST}, ("python -m pytest -q",)),
+        ({"README.md": "# hello\n"}, ()),
+    ],
+)  # fmt: skip
+def test_checks_are_read_off_the_files(tmp_path, files, expected) -> None:
+    assert detected(tmp_path, files) == expected
+
+
+def test_without_pytest_unittest_runs_the_same_tests(tmp_path) -> None:
+    assert detected(tmp_path, {"tests/test_a.py": CASE}, has_pytest=False) == ("python -m unittest discover -s tests",)
+    assert detected(tmp_path / "b", {"tests/test_a.py": TEST}, has_pytest=False) == ()
+
+
+async def checks_of(
+    folder: Path, files: dict[str, str], settings: CheckSettings, events: Events, given: tuple[str, ...] = ()
+) -> RepositoryChecks:
+    repo = make_repository(folder, files)
+    workspace = await GitWorkspace.open(repo, thread())
+    await workspace.prepare()
+    target = await find_target_python(repo, workspace.root)
+    sandbox = await open_sandbox(SandboxSettings(), Places(workspace.root, repo, target.readable))
+    outputs = OutputStore(workspace.run_dir, max_bytes=9000)
+    commands = SandboxCommands(sandbox, outputs, target.env, SandboxSettings(), ApprovalSettings())
+    return RepositoryChecks(workspace.root, commands, settings, target, events, given)
+
+
+@pytest.mark.parametrize(("right", "green"), [("1", True), ("2", False)])
+async def test_detected_tests_run_for_real(tmp_path, right, green) -> None:
+    events = Events()
+    files = {"calc.py": "def one():\n    return 1\n",
+             "tests/test_calc.py": f"import calc\ndef test_one():\n    assert calc.one() == {right}\n"}  # fmt: skip
+    checks = await checks_of(tmp_path / "calc", files, CheckSettings(), events)
+    (run,) = await checks.run()
+    assert run.passed is green
+    assert run.command == "python -m pytest -q"
+    assert ("1 passed" if green else "1 failed") in run.output
+    (told,) = events.of("check_finished")
+    assert (told["command"], told["exit_code"]) == (run.command, run.exit_code)
+    assert json.dumps(told)
+
+
+async def test_given_comes_before_configured_before_detected(tmp_path) -> None:
+    files, settings = {"test_a.py": TEST}, CheckSettings(commands=("echo configured",))
+    given = await checks_of(tmp_path / "a", files, settings, Events(), ("echo given", "false"))
+    runs = await given.run()
+    assert [(run.output, run.passed) for run in runs] == [("given\n", True), ("", False)]
+    assert await (await checks_of(tmp_path / "b", files, settings, Events())).commands() == ("echo configured",)
+
+
+async def test_a_check_that_hangs_is_red(tmp_path) -> None:
+    settings = CheckSettings(commands=("sleep 60",), timeout_s=0.3)
+    (run,) = await (await checks_of(tmp_path / "a", {"a": ""}, settings, Events())).run()
+    assert run.timed_out
+    assert not run.passed
+
+
+async def test_unittest_cases_run_for_real(tmp_path) -> None:
+    checks = await checks_of(tmp_path / "a", {"test/testcalc.py": CASE}, CheckSettings(), Events())
+    (run,) = await checks.run()
+    assert "unittest" in run.command
+    assert "1 != 2" in run.output
+    assert not run.passed
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+async def test_make_runs_for_real(tmp_path) -> None:
+    checks = await checks_of(tmp_path / "a", {"Makefile": "test:\n\t@echo made\n"}, CheckSettings(), Events())
+    (run,) = await checks.run()
+    assert run.output == "made\n"
+    assert run.passed

@@ -1,0 +1,157 @@
+"""The repository's interpreter: which one is taken, whose code wins in it, and the loan of a pytest."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigError
+from core.settings import ApprovalSettings, SandboxSettings
+from tests.repositories import make_repository, thread, write
+from tests.unit.tools.bench import MODES
+from tools.commands import SandboxCommands
+from tools.lent_pytest import lend
+from tools.outputs import OutputStore
+from tools.sandbox import Places, open_sandbox
+from tools.target_python import TargetPython, find_target_python
+from tools.workspace import GitWorkspace
+
+BASE = Path(sys.base_prefix) / "bin/python3"
+FILES = {
+    ".gitignore": ".venv/\n",
+    "src/shop/__init__.py": "ORIGIN = 'checkout'\n",
+    "tests/test_shop.py": "import shop\n\ndef test_origin():\n    assert shop.ORIGIN == 'worktree'\n",
+}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def bare_venv(folder: Path) -> Path:
+    """A venv without pip or pytest, made of the interpreter under ours."""
+    subprocess.run([BASE, "-m", "venv", "--without-pip", folder], check=True)
+    return next(folder.glob("lib/python3.*/site-packages"))
+
+
+async def opened(repo: Path) -> GitWorkspace:
+    workspace = await GitWorkspace.open(repo, thread())
+    await workspace.prepare()
+    write(workspace.root, {"src/shop/__init__.py": "ORIGIN = 'worktree'\n"})
+    return workspace
+
+
+async def run(workspace: GitWorkspace, target: TargetPython, command: str, mode: str = "host") -> str:
+    settings = SandboxSettings(mode=mode)  # type: ignore[arg-type]
+    sandbox = await open_sandbox(settings, Places(workspace.root, workspace.repo, target.readable))
+    outputs = OutputStore(workspace.run_dir, max_bytes=20_000)
+    return (await SandboxCommands(sandbox, outputs, target.env, settings, ApprovalSettings()).run(command)).output
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_ignored_venv_with_an_editable_install_runs_the_worktrees_code(tmp_path, cache, mode) -> None:
+    repo = make_repository(tmp_path / "a shop", FILES)
+    site = bare_venv(repo / ".venv")
+    (site / "_editable_shop.pth").write_text(f"{repo / 'src'}\n")
+    workspace = await opened(repo)
+    target = await find_target_python(repo, workspace.root)
+    assert target.python == str(repo / ".venv/bin/python")
+    assert target.lent_pytest
+    assert "has no pytest" in target.note
+    output = await run(
+        workspace, target, "python -m pytest -q; pytest --version; python -c 'import sys; print(sys.prefix)'", mode
+    )
+    assert "1 passed" in output
+    assert output.splitlines()[-1] == str(repo / ".venv")
+
+
+async def test_a_finder_of_an_editable_install_loses_too(tmp_path, cache) -> None:
+    files = {**FILES, "libs/core/shop_core/__init__.py": "ORIGIN = 'checkout'\n"}
+    repo = make_repository(tmp_path / "mono", files)
+    site = bare_venv(repo / ".venv")
+    finder = ("import sys\nfrom importlib.machinery import PathFinder\nMAPPING = {'shop_core': %r}\nclass Finder:\n"
+              "    @classmethod\n    def find_spec(cls, name, path=None, target=None):\n"
+              "        return PathFinder.find_spec(name, [%r]) if name in MAPPING else None\n"
+              "def install():\n    sys.meta_path.append(Finder)\n")  # fmt: skip
+    place = repo / "libs/core"
+    (site / "__editable___shop_finder.py").write_text(finder % (str(place / "shop_core"), str(place)))
+    (site / "__editable__.shop.pth").write_text("import __editable___shop_finder; __editable___shop_finder.install()\n")
+    workspace = await opened(repo)
+    write(workspace.root, {"libs/core/shop_core/__init__.py": "ORIGIN = 'worktree'\n"})
+    target = await find_target_python(repo, workspace.root)
+    assert await run(workspace, target, "python -c 'import shop_core; print(shop_core.ORIGIN)'") == "worktree\n"
+
+
+async def test_our_own_venv_is_never_the_target(tmp_path, cache, monkeypatch) -> None:
+    repo = make_repository(tmp_path / "shop", FILES)
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+    monkeypatch.setenv("PATH", f"{sys.prefix}/bin:{os.environ['PATH']}")
+    workspace = await opened(repo)
+    target = await find_target_python(repo, workspace.root)
+    assert not Path(target.python).is_relative_to(sys.prefix)
+    assert target.env.get("VIRTUAL_ENV") != sys.prefix
+    assert f"{sys.prefix}/bin" not in target.env["PATH"].split(":")
+
+
+async def test_the_active_venv_of_the_user_is_taken(tmp_path, cache, monkeypatch) -> None:
+    repo = make_repository(tmp_path / "shop", FILES)
+    bare_venv(tmp_path / "active")
+    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "active"))
+    target = await find_target_python(repo, repo)
+    assert target.python == str(tmp_path / "active/bin/python")
+
+
+async def test_a_configured_interpreter_comes_first(tmp_path, cache) -> None:
+    repo = make_repository(tmp_path / "shop", FILES)
+    bare_venv(repo / ".venv")
+    bare_venv(repo / "other")
+    assert (await find_target_python(repo, repo, "other/bin/python")).python == str(repo / "other/bin/python")
+    with pytest.raises(ConfigError, match="no/such/python"):
+        await find_target_python(repo, repo, "no/such/python")
+
+
+async def test_a_venv_that_does_not_run_is_passed_over_and_named(tmp_path, cache) -> None:
+    repo = make_repository(tmp_path / "shop", FILES)
+    (repo / ".venv/bin").mkdir(parents=True)
+    (repo / ".venv/bin/python").symlink_to("/nowhere/python3")
+    target = await find_target_python(repo, repo)
+    assert Path(target.python).exists()
+    assert ".venv/bin/python does not run" in target.note
+
+
+async def test_a_module_of_the_repository_does_not_shadow_the_probe(tmp_path, cache) -> None:
+    repo = make_repository(tmp_path / "shop", {"json.py": "raise SystemExit('shadowed')\n", "importlib.py": "1/0\n"})
+    bare_venv(repo / ".venv")
+    assert (await find_target_python(repo, repo)).python == str(repo / ".venv/bin/python")
+
+
+async def test_the_pythonpath_of_the_user_points_to_the_worktree(tmp_path, cache, monkeypatch) -> None:
+    repo = make_repository(tmp_path / "shop", {**FILES, "vendored/extra.py": "X = 'checkout'\n"})
+    monkeypatch.setenv("PYTHONPATH", "/ours")
+    monkeypatch.setenv("ROLECALL_ORIGINAL_PYTHONPATH", f"{repo / 'vendored'}:/elsewhere")
+    workspace = await opened(repo)
+    entries = (await find_target_python(repo, workspace.root)).env["PYTHONPATH"].split(":")
+    assert entries[:2] == [str(workspace.root / "src"), str(workspace.root)]
+    assert str(workspace.root / "vendored") in entries
+    assert "/elsewhere" in entries
+    assert "/ours" not in entries
+
+
+async def test_two_runs_may_lend_at_once_and_only_what_is_missing(tmp_path) -> None:
+    loans = await asyncio.gather(*(asyncio.to_thread(lend, (3, 12), ["packaging"], cache=tmp_path) for _ in range(4)))
+    names = sorted(folder.name.rpartition("-")[0] for folder in loans[0].folders)
+    assert names == ["iniconfig", "pluggy", "pygments", "pytest"]
+    assert all(loan == loans[0] for loan in loans)
+    assert sorted(path.name for path in (tmp_path / "lent").iterdir()) == sorted(f.name for f in loans[0].folders)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".py"]
+
+
+def test_a_python_too_old_for_our_pytest_gets_no_loan(tmp_path) -> None:
+    loan = lend((3, 8), [], cache=tmp_path)
+    assert not loan.folders
+    assert "needs Python" in loan.problem
