@@ -1,0 +1,73 @@
+"""Receipts: what became of each row of the inbox. Derived from the checkpoints each time, written nowhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import StateSnapshot
+
+from core.artifacts import Guidance
+from core.context import InboxItem
+from graph.control import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A row of the inbox and where it was seen."""
+
+    item: InboxItem
+    status: Literal["queued", "seen", "undelivered"]
+    """Undelivered: the thread ended before anybody saw it."""
+    node: str = ""
+    checkpoint: str = ""
+    """The first checkpoint of the thread that holds it; empty while only the running node has it."""
+
+
+async def receipts(graph: Graph, thread_id: str, items: Sequence[InboxItem]) -> tuple[Receipt, ...]:
+    """One receipt per row, in the order of the inbox, for the thread as it stands now.
+
+    A thread that was taken back to an older checkpoint has the receipts of that checkpoint.
+
+    Args:
+        graph: Compiled; on a connection of its own when the thread may be running.
+        thread_id: The thread.
+        items: Rows of its inbox.
+    """
+    config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
+    state = await graph.aget_state(config, subgraphs=True)
+    inside = {item.id: item for values in _loops(state) for item in _seen(values)}
+    outside = {item.id: item for item in _seen(state.values)}
+    first = await _first_holders(graph, state, set(outside))
+    ended = state.created_at is not None and not state.tasks
+    made: list[Receipt] = []
+    for item in items:
+        seen = outside.get(item.id) or inside.get(item.id)
+        if seen is not None:
+            made.append(Receipt(item, "seen", seen.node, first.get(item.id, "")))
+        else:
+            made.append(Receipt(item, "undelivered" if ended else "queued"))
+    return tuple(made)
+
+
+async def _first_holders(graph: Graph, state: StateSnapshot, wanted: set[int]) -> dict[int, str]:
+    """Walk from the newest checkpoint to its ancestors while they still hold rows."""
+    holders: dict[int, str] = {}
+    at: StateSnapshot | None = state
+    while at is not None and wanted:
+        held = wanted & {item.id for item in _seen(at.values)}
+        if not held:
+            break
+        checkpoint = str(at.config["configurable"].get("checkpoint_id", ""))
+        holders |= dict.fromkeys(held, checkpoint)
+        at = await graph.aget_state(at.parent_config) if at.parent_config else None
+    return holders
+
+
+def _loops(state: StateSnapshot) -> list[Mapping[str, Any]]:
+    inner = [task.state for task in state.tasks if isinstance(task.state, StateSnapshot)]
+    return [snapshot.values for snapshot in inner]
+
+
+def _seen(values: Mapping[str, Any]) -> tuple[Guidance, ...]:
+    return tuple(values.get("guidance", ()))
