@@ -6,7 +6,7 @@ number is NULL, never 0.
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import median
@@ -49,8 +49,8 @@ class CallRow:
     purpose: str = ""
     model: str = ""
     trace_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    started: float = field(default_factory=time.time)
-    """Seconds since the epoch."""
+    started: float | None = None
+    """Seconds since the epoch; when it is left out, the call is taken to have ended just now."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
@@ -106,16 +106,21 @@ class CallStore:
     Args:
         database: The file; its folder must exist.
         secrets: Configured keys, masked in every text that is stored.
+        watch: Told of every row that was stored.
     """
 
-    def __init__(self, database: Path, *, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, database: Path, *, secrets: Iterable[str] = (), watch: Callable[[CallRow], None] | None = None
+    ) -> None:
         self._database = database
         self._secrets = tuple(secrets)
+        self._watch = watch
         self._ready = False
 
     async def record(self, row: CallRow) -> int:
         """Store one call and return its id."""
-        clean = replace(row, detail=redact(row.detail, self._secrets)[:_DETAIL_CHARS])
+        started = time.time() - row.total_s if row.started is None else row.started
+        clean = replace(row, started=started, detail=redact(row.detail, self._secrets)[:_DETAIL_CHARS])
         names = [one.name for one in fields(CallRow)]
         # Column names are our own field names; only values come from outside.
         statement = f"INSERT INTO calls({', '.join(names)}) VALUES({', '.join(':' + name for name in names)})"
@@ -123,6 +128,8 @@ class CallStore:
             await self._prepare(db)
             cursor = await db.execute(statement, asdict(clean))
             await db.commit()
+        if self._watch is not None:
+            self._watch(clean)
         return int(cursor.lastrowid or 0)
 
     async def usage(self, thread: str) -> dict[str, RoleUsage]:

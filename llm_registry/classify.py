@@ -69,12 +69,13 @@ def _words(error: BaseException) -> str:
     return f"{error} {detail}".strip()
 
 
-def _by_words(text: str) -> Kind | None:
+def by_words(text: str) -> Kind | None:
+    """What a server's words alone tell, `None` when nothing."""
     return next((kind for kind, pattern in _WORDS if re.search(pattern, text, re.IGNORECASE)), None)
 
 
 def _by_status(status: int, text: str) -> Kind:
-    if (worded := _by_words(text)) is not None:
+    if (worded := by_words(text)) is not None:
         return worded
     fixed = {401: Kind.AUTH, 403: Kind.AUTH, 402: Kind.QUOTA, 408: Kind.OVERLOADED, 429: Kind.RATE_LIMITED}
     if status in fixed:
@@ -106,7 +107,7 @@ def _by_type(chain: list[BaseException], text: str) -> Kind:
             return kind
     if names & {"APIError", "ResponseError"}:
         # The server reported an error in the middle of a stream, where there is no status any more.
-        return _by_words(text) or Kind.SERVER_ERROR
+        return by_words(text) or Kind.SERVER_ERROR
     unreadable = names & {"ValueError", "LookupError", "TypeError", "AttributeError"}
     return Kind.BAD_OUTPUT if unreadable else Kind.CRASHED
 

@@ -9,7 +9,11 @@ from typing import Any
 
 from openai.types.responses import ResponseReasoningSummaryTextDeltaEvent
 
+from llm_registry.classify import by_words
+from llm_registry.failures import CallFailure, Kind
+
 _REASONING_DELTA = "response.reasoning_text.delta"
+_ENDS_BADLY = frozenset({"error", "response.failed"})
 _SUB_INDEXES = ("content_index", "summary_index")
 
 
@@ -56,6 +60,8 @@ async def mended(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Number items and parts that have no number, and let reasoning through."""
     places: dict[str, int] = {}
     async for event in events:
+        if event.type in _ENDS_BADLY:
+            raise _failure(event)
         item = getattr(event, "item", None)
         name = getattr(event, "item_id", None) or getattr(item, "id", None)
         if name is not None:
@@ -65,6 +71,12 @@ async def mended(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
                 if part in type(event).model_fields and getattr(event, part, None) is None:
                     setattr(event, part, 0)
         yield _as_summary(event) if event.type == _REASONING_DELTA else event
+
+
+def _failure(event: Any) -> CallFailure:
+    error = event if event.type == "error" else event.response.error
+    words = str(getattr(error, "message", "") or "the server reported an error in the middle of its answer")
+    return CallFailure(by_words(words) or Kind.SERVER_ERROR, words)
 
 
 def _as_summary(event: Any) -> Any:
