@@ -1,0 +1,135 @@
+"""The commands `models` and `doctor`: who serves which role, how well, and what to change."""
+
+import argparse
+import asyncio
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import Exit, RepositoryError
+from rolecall.invocation import Invocation
+from rolecall.jsonl import answer
+from rolecall.lines import clean, tokens
+from rolecall.place import FOLDER, folder_of, settings_for, top_of
+
+if TYPE_CHECKING:
+    from llm_registry.calls import Figures
+    from llm_registry.doctor import Diagnosis, SpecHealth
+
+
+def models(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Print who serves each role, and what was measured in this repository."""
+    return asyncio.run(_models(options))
+
+
+def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Examine every role; a role that nobody can serve makes it exit 4."""
+    diagnosis = asyncio.run(_examine(options, live=options.live))
+    if options.json:
+        answer({"healthy": diagnosis.healthy, **diagnosis.model_dump(mode="json")})
+    else:
+        print(clean("\n".join(told(diagnosis))))
+    if all(role.serves for role in diagnosis.roles):
+        return 0
+    invocation.next_command = invocation.call("config", "path")
+    return int(Exit.NO_MODEL)
+
+
+async def _models(options: argparse.Namespace) -> int:
+    diagnosis, top = await _examine(options, live=False), await _top(options)
+    figures = await _figures(top)
+    if options.json:
+        from dataclasses import asdict
+
+        roles = [role.model_dump(mode="json") for role in diagnosis.roles]
+        answer({"config": diagnosis.config, "roles": roles, "figures": [asdict(one) for one in figures]})
+        return 0
+    lines = [f"{role.role:<11} {role.serves or 'nobody':<32} {_why(role.reason)}" for role in diagnosis.roles]
+    if figures:
+        lines += ["", "measured in this repository:", *measured(figures)]
+    print(clean("\n".join(line.rstrip() for line in lines)))
+    return 0
+
+
+async def _examine(options: argparse.Namespace, *, live: bool) -> "Diagnosis":
+    from llm_registry.doctor import examine
+
+    loaded = await settings_for(options, await _top(options))
+    return await examine(loaded.settings, config=loaded.path, live=live)
+
+
+async def _top(options: argparse.Namespace) -> Path | None:
+    folder = folder_of(options)
+    try:
+        return await top_of(folder)
+    except RepositoryError:
+        return None  # models can be looked at anywhere
+
+
+async def _figures(top: Path | None) -> "tuple[Figures, ...]":
+    from llm_registry.calls import CallStore
+
+    database = top / FOLDER / "rolecall.db" if top else None
+    if database is None or not database.is_file():
+        return ()
+    return await CallStore(database).figures()
+
+
+def _why(reason: str) -> str:
+    return "" if reason == "first choice" else f"({reason})"
+
+
+def measured(figures: "Iterable[Figures]") -> Iterator[str]:
+    """What each spec did for each role, one line each; what is unknown is left out."""
+    for one in figures:
+        parts = [f"{one.calls} calls"]
+        if one.failures:
+            parts.append("failed: " + ", ".join(f"{kind} {count}" for kind, count in sorted(one.failures.items())))
+        if one.total_s is not None:
+            parts.append(f"median {one.total_s:.2f} s")
+        if one.tokens_per_s is not None:
+            parts.append(f"{one.tokens_per_s:.0f} tokens/s")
+        if one.input_tokens is not None or one.output_tokens is not None:
+            parts.append(f"{tokens(one.input_tokens or 0)} in, {tokens(one.output_tokens or 0)} out")
+        if one.cost_usd:
+            parts.append(f"{one.cost_usd:.4f} USD")
+        yield f"{one.role:<11} {one.spec:<32} {'  '.join(parts)}"
+
+
+def told(diagnosis: "Diagnosis") -> Iterator[str]:
+    """The findings in lines: roles, models, servers, and what to change."""
+    yield f"config     {diagnosis.config or 'none: every role is served by the embedded engine'}"
+    yield ""
+    for role in diagnosis.roles:
+        falls = f", then {', '.join(role.falls_to)}" if role.falls_to else ""
+        yield f"{'ok' if role.serves else 'NO':<3} {role.role:<11} {role.serves or 'nobody can serve it'}{falls}"
+        if _why(role.reason):
+            yield f"{'':<15} {_why(role.reason)}"
+    yield ""
+    for spec in diagnosis.specs:
+        yield from _spec_told(spec)
+    yield from (f"found      {server}" for server in diagnosis.servers_found)
+    for remedy in diagnosis.remedies:
+        yield ""
+        yield f"{'change' if remedy.urgent else 'consider':<10} {remedy.problem}"
+        yield f"{'':<10} {remedy.place}: {remedy.line}"
+        if remedy.otherwise:
+            yield f"{'':<10} or: {remedy.otherwise}"
+    if not diagnosis.live:
+        yield ""
+        yield "The models themselves were not asked; --live lets each call a tool, write JSON and show its speed."
+
+
+def _spec_told(spec: "SpecHealth") -> Iterator[str]:
+    window = f"window {tokens(spec.window)} ({spec.window_source})" if spec.window else ""
+    known = "  ".join(part for part in (spec.server, spec.address, window) if part)
+    yield f"{'ok' if spec.ok else 'NO':<3} {spec.name:<32} {known}".rstrip()
+    for said in (spec.error, spec.window_warning):
+        if said:
+            yield f"{'':<15} {said}"
+    for name, trip in (("tool call", spec.tool_call), ("JSON", spec.json_object)):
+        if trip is not None:
+            yield f"{'':<15} {name}: {'ok' if trip.ok else f'failed: {trip.detail}'} ({trip.seconds:.1f} s)"
+    if spec.tokens_per_s is not None:
+        first = f", first after {spec.first_token_s:.2f} s" if spec.first_token_s is not None else ""
+        yield f"{'':<15} {spec.tokens_per_s:.0f} tokens/s{first}"

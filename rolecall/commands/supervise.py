@@ -1,0 +1,103 @@
+"""The command `supervise`: the supervisor in a process of its own, for threads that other processes drive."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import UsageError
+from rolecall.display import Display
+from rolecall.invocation import Invocation
+from rolecall.place import folder_of, record_of, settings_for, store_of, thread_named, top_of
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+_LOOK_FOR_THREADS_S = 2.0
+
+
+def supervise(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Watch threads until they end, or until Ctrl-C."""
+    if options.all == bool(options.threads):
+        raise UsageError("give the threads to supervise, or --all")
+    return asyncio.run(_supervise(options, invocation))
+
+
+async def _supervise(options: argparse.Namespace, invocation: Invocation) -> int:
+    top = await top_of(folder_of(options))
+    loaded = await settings_for(options, top)
+    named = [(await thread_named(top, word, invocation)).thread_id for word in options.threads]
+    invocation.resumable = False
+    watch = _Round(top, loaded.settings, invocation)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, watch.stop.set)
+    await (watch.all() if options.all else watch.threads(named))
+    return 0
+
+
+class _Round:
+    """Supervises threads side by side."""
+
+    def __init__(self, top: Path, settings: "Settings", invocation: Invocation) -> None:
+        self.stop = asyncio.Event()
+        self._top, self._settings, self._invocation = top, settings, invocation
+
+    async def threads(self, wanted: list[str]) -> None:
+        """Supervise these until each has ended."""
+        async with asyncio.TaskGroup() as group:
+            for thread in wanted:
+                group.create_task(self._one(thread))
+
+    async def all(self) -> None:
+        """Supervise whatever runs, until told to stop."""
+        from graph.checkpoints import database_of
+        from graph.lease import holder
+
+        under_way: dict[str, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as group:
+            while not self.stop.is_set():
+                under_way = {thread: task for thread, task in under_way.items() if not task.done()}
+                for row in await store_of(self._top, self._invocation).list():
+                    driven = row.thread_id not in under_way and not row.finished
+                    if driven and await holder(database_of(self._top), row.thread_id) is not None:
+                        under_way[row.thread_id] = group.create_task(self._one(row.thread_id))
+                await self._rest()
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self.stop.wait(), _LOOK_FOR_THREADS_S)
+        except TimeoutError:
+            return
+
+    async def _one(self, thread: str) -> None:
+        from rich.console import Console
+
+        from graph.checkpoints import database_of
+        from graph.event_log import EventLog
+        from graph.runner import open_graph
+        from graph.supervisor.supervise import supervise as watch_over
+        from llm_registry.registry import open_registry
+
+        database = database_of(self._top)
+        print(f"supervising {thread[:8]}", file=sys.stderr)
+        display = Display(Console(stderr=True, highlight=False, markup=False, emoji=False, force_terminal=False))
+        async with AsyncExitStack() as stack:
+            log = await asyncio.to_thread(EventLog, thread, record_of(self._top, thread), display.listen)
+            events = stack.enter_context(log)
+            opening = open_registry(self._settings, thread_id=thread, database=database, events=events)
+            models = await stack.enter_async_context(opening)
+            graph = await stack.enter_async_context(open_graph(self._settings, database))
+            await watch_over(
+                thread,
+                database=database,
+                graph=graph,
+                models=models,
+                settings=self._settings,
+                events=events,
+                stop=self.stop,
+            )
+        print(f"{thread[:8]} needs no supervision any more", file=sys.stderr)
