@@ -206,6 +206,21 @@ class EmbeddedSettings(Section):
     """How long one search for a patch may take."""
 
 
+class TelemetrySettings(Section):
+    """What is kept and sent about model calls. Counts and times are always kept, here, in the repository's database."""
+
+    otel: bool = False
+    """Send a span per model call to an OpenTelemetry collector; needs the extra `otel`. Never prompts or answers."""
+    otlp_endpoint: str = "http://127.0.0.1:4318"
+    """Base URL of the collector (OTLP over HTTP)."""
+    otlp_headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Sent to the collector: keys of hosted ones, as `${NAME}`."""
+    record_prompts: bool = False
+    """Keep the prompts of calls in the repository's database, so that `models bench` can replay them."""
+    prompts_mb: PositiveFloat = 20.0
+    """How much of them; the oldest go first."""
+
+
 class Settings(Section):
     """All of it."""
 
@@ -220,6 +235,7 @@ class Settings(Section):
     supervisor: SupervisorSettings = SupervisorSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
 
 def base_url_of(url: str) -> str:

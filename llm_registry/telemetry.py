@@ -1,0 +1,132 @@
+"""Sends one OpenTelemetry span per model call, named after the GenAI semantic conventions. Needs the extra `otel`.
+
+Owns the exporter's life. A span carries what the book of calls holds: names, counts, times; no prompt, no answer, no
+key. A collector that is away costs the run nothing but a line in the log.
+"""
+
+import asyncio
+import contextvars
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from core.errors import ConfigError
+from core.settings import TelemetrySettings
+from llm_registry.calls import OK, CallRow
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+Watcher = Callable[[CallRow], None]
+_PROVIDERS = {"openai_compatible": "openai", "gguf": "llama.cpp"}
+"""The convention's names where they differ from ours; any other name stands for itself."""
+_FLUSH_MS = 3000
+_trace_id: contextvars.ContextVar[int] = contextvars.ContextVar("rolecall_trace_id", default=0)
+
+
+@asynccontextmanager
+async def span_export(settings: TelemetrySettings) -> AsyncIterator[Watcher | None]:
+    """Yield what turns a row of the book into a span, or `None` when nothing is to be sent.
+
+    Raises:
+        ConfigError: It is switched on, but the extra is not installed.
+    """
+    if not settings.otel:
+        yield None
+        return
+    exporter = await asyncio.to_thread(_exporter, settings)
+    provider = await asyncio.to_thread(_provider, exporter)
+    try:
+        yield spans_of(provider)
+    finally:
+        await asyncio.to_thread(provider.force_flush, _FLUSH_MS)
+        await asyncio.to_thread(provider.shutdown)
+
+
+def spans_of(provider: "TracerProvider") -> Watcher:
+    """Turn rows into finished spans of a provider."""
+    from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415 - only with the extra
+
+    tracer = provider.get_tracer("rolecall")
+
+    def watch(row: CallRow) -> None:
+        began = int((time.time() - row.total_s if row.started is None else row.started) * 1e9)
+        token = _trace_id.set(int(row.trace_id, 16) if _is_trace_id(row.trace_id) else 0)
+        try:
+            span = tracer.start_span(
+                f"chat {row.model or row.spec}", kind=SpanKind.CLIENT, start_time=began, attributes=attributes(row)
+            )
+        finally:
+            _trace_id.reset(token)
+        if row.outcome != OK:
+            span.set_status(Status(StatusCode.ERROR, row.outcome))
+        span.end(began + int(row.total_s * 1e9))
+
+    return watch
+
+
+def attributes(row: CallRow) -> dict[str, str | int | float]:
+    """What a span says of a call; what is unknown is left out."""
+    known: dict[str, Any] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": _PROVIDERS.get(row.provider, row.provider),
+        "gen_ai.request.model": row.model or None,
+        "gen_ai.conversation.id": row.thread or None,
+        "gen_ai.usage.input_tokens": row.input_tokens,
+        "gen_ai.usage.output_tokens": row.output_tokens,
+        "gen_ai.usage.reasoning.output_tokens": row.reasoning_tokens,
+        "gen_ai.response.time_to_first_chunk": row.first_token_s,
+        "error.type": None if row.outcome == OK else row.outcome,
+        "rolecall.role": row.role,
+        "rolecall.spec": row.spec,
+        "rolecall.node": row.node or None,
+        "rolecall.retries": row.retries,
+        "rolecall.breaker": row.breaker,
+        "rolecall.cost_usd": row.cost_usd,
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _exporter(settings: TelemetrySettings) -> "SpanExporter":
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            "telemetry.otel is on, but the OpenTelemetry exporter is not installed",
+            hint="pip install 'rolecall[otel]', or set telemetry.otel to false",
+        ) from error
+    base = settings.otlp_endpoint.rstrip("/").removesuffix("/v1/traces")
+    exporter: SpanExporter = OTLPSpanExporter(
+        endpoint=f"{base}/v1/traces", headers=dict(settings.otlp_headers) or None, timeout=_FLUSH_MS / 1000
+    )
+    return exporter
+
+
+def _provider(exporter: "SpanExporter") -> "TracerProvider":
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - only with the extra
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": "rolecall"}), id_generator=trace_ids(), shutdown_on_exit=False
+    )
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
+
+
+def trace_ids() -> Any:
+    """An id generator that takes the trace id of the row, so that a span is found by what the book says."""
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator  # noqa: PLC0415 - only with the extra
+
+    class RowIds(RandomIdGenerator):
+        def generate_trace_id(self) -> int:
+            return _trace_id.get() or secrets.randbits(128)
+
+    return RowIds()
+
+
+def _is_trace_id(text: str) -> bool:
+    return len(text) == 32 and all(letter in "0123456789abcdef" for letter in text)

@@ -1,0 +1,105 @@
+"""Spans of model calls, sent over HTTP to a collector of our own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from core.settings import TelemetrySettings
+from llm_registry.calls import CallRow, CallStore
+from llm_registry.telemetry import span_export
+from tests.modelserver.server import closed_port
+
+GOOD = CallRow(
+    role="coder", spec="coder:qwen", provider="openai_compatible", model="qwen", outcome="ok", total_s=2.0, thread="t1",
+    node="implement", input_tokens=10, output_tokens=5, first_token_s=0.25, started=1000.0,
+)  # fmt: skip
+BAD = CallRow(
+    role="coder", spec="coder:qwen", provider="ollama", outcome="refused", total_s=0.1, detail="sk-secret1234"
+)
+
+
+class Collector:
+    """Takes spans as a real collector does."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.bodies: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.bodies.append(await request.read())
+        self.headers.append(dict(request.headers))
+        return web.Response(body=b"", content_type="application/x-protobuf")
+
+    def spans(self) -> list[dict[str, object]]:
+        found = []
+        for body in self.bodies:
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in resource.scope_spans:
+                    found += [_plain(span) for span in scope.spans]
+        return found
+
+
+def _plain(span: object) -> dict[str, object]:
+    told = {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}  # type: ignore[attr-defined]
+    seconds = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9  # type: ignore[attr-defined]
+    trace = span.trace_id.hex()  # type: ignore[attr-defined]
+    return told | {"name": span.name, "seconds": seconds, "trace": trace, "status": span.status.code}  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+async def collector() -> AsyncIterator[Collector]:
+    taking = Collector()
+    application = web.Application()
+    application.router.add_post("/v1/traces", taking.take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    taking.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield taking
+    await runner.cleanup()
+
+
+async def test_each_call_becomes_a_span_named_by_the_conventions(collector: Collector, tmp_path: Path) -> None:
+    settings = TelemetrySettings(otel=True, otlp_endpoint=collector.url, otlp_headers={"x-key": "k"})
+    async with span_export(settings) as watch:
+        store = CallStore(tmp_path / "calls.db", watch=watch)
+        await store.record(GOOD)
+        await store.record(BAD)
+    good, bad = sorted(collector.spans(), key=lambda span: str(span["rolecall.spec"]) + str(span["status"]))
+    assert good["name"] == "chat qwen"
+    assert good["trace"] == GOOD.trace_id
+    assert good["seconds"] == pytest.approx(2.0)
+    expected = {
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "qwen",
+        "gen_ai.conversation.id": "t1", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 5,
+        "gen_ai.response.time_to_first_chunk": 0.25, "rolecall.role": "coder", "rolecall.node": "implement",
+    }  # fmt: skip
+    assert expected.items() <= good.items()
+    assert "rolecall.cost_usd" not in good
+    assert bad["error.type"] == "refused"
+    assert bad["status"] == 2
+    assert "gen_ai.usage.input_tokens" not in bad
+    assert collector.headers[0]["x-key"] == "k"
+    assert b"sk-secret1234" not in b"".join(collector.bodies)
+
+
+async def test_nothing_is_sent_unless_asked_for(collector: Collector, tmp_path: Path) -> None:
+    async with span_export(TelemetrySettings(otlp_endpoint=collector.url)) as watch:
+        assert watch is None
+        await CallStore(tmp_path / "calls.db", watch=watch).record(GOOD)
+    assert collector.bodies == []
+
+
+async def test_a_collector_that_is_away_does_not_stop_the_run(tmp_path: Path) -> None:
+    settings = TelemetrySettings(otel=True, otlp_endpoint=f"http://127.0.0.1:{closed_port()}")
+    async with asyncio.timeout(20):
+        async with span_export(settings) as watch:
+            store = CallStore(tmp_path / "calls.db", watch=watch)
+            await store.record(GOOD)
+        assert (await store.totals("t1")).calls == 1
