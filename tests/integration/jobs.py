@@ -1,0 +1,107 @@
+"""Runs the main job for tests, as the command line does: real graph, real git, real SQLite, real HTTP."""
+
+import asyncio
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.artifacts import Report
+from core.context import RunOptions
+from core.events import Event
+from core.settings import Settings
+from core.state import RunState
+from graph.checkpoints import database_of
+from graph.runner import Ask, RunOutcome, RunRequest, open_graph, resume, run
+from tests.repositories import make_repository
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "inventory"
+SLUGS = {
+    "slugs/__init__.py": "",
+    "slugs/text.py": "def shout(text):\n    return text.upper()\n",
+    "tests/test_text.py": "from slugs.text import shout\n\n\ndef test_shout():\n    assert shout('a') == 'A'\n",
+}
+"""A green repository with nothing to repair."""
+SLUGIFY = {
+    "slugs/slugify.py": "def slugify(text):\n    return '-'.join(text.lower().split())\n",
+    "tests/test_slugify.py": (
+        "from slugs.slugify import slugify\n\n\ndef test_words():\n    assert slugify('A b') == 'a-b'\n"
+    ),
+}
+"""What a competent model adds to it."""
+
+
+@dataclass
+class Heard:
+    """Everything a run told."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [event.data for event in self.events if event.event == name]
+
+
+def red_repository(folder: Path) -> Path:
+    """The example of the README, red by one line."""
+    shutil.copytree(EXAMPLE, folder)
+    return make_repository(folder, {})
+
+
+def openai(url: str, **more: Any) -> dict[str, Any]:
+    return {"provider": "openai_compatible", "model": "scripted", "base_url": url, **more}
+
+
+def ollama(url: str, **more: Any) -> dict[str, Any]:
+    return {"provider": "ollama", "model": "scripted", "base_url": url, **more}
+
+
+def settings_with(spec: Mapping[str, Any] | None = None, **sections: Any) -> Settings:
+    """Settings in which one spec serves every role; none means the embedded engine does."""
+    roles = ("primary", "coder", "reasoning", "router", "summarizer", "supervisor")
+    llm = dict.fromkeys(roles, "primary") | {"primary": dict(spec)} if spec else {}
+    return Settings.model_validate({"llm": llm, "sandbox": {"mode": "host"}, **sections})
+
+
+async def do(
+    repo: Path,
+    task: str,
+    settings: Settings | None = None,
+    *,
+    heard: Heard | None = None,
+    ask: Ask | None = None,
+    checks: Sequence[str] = (),
+    options: RunOptions | None = None,
+) -> RunOutcome:
+    request = RunRequest(
+        task=task,
+        repo=repo,
+        settings=settings or settings_with(),
+        options=options or RunOptions(approve_all=True),
+        checks=tuple(checks),
+    )
+    return await run(request, listen=heard or Heard(), ask=ask)
+
+
+async def go_on(repo: Path, thread: str, settings: Settings | None = None, **more: Any) -> RunOutcome:
+    options = more.pop("options", RunOptions(approve_all=True))
+    listen = more.pop("heard", None) or Heard()
+    return await resume(repo, thread, settings=settings or settings_with(), options=options, listen=listen, **more)
+
+
+async def state_of(repo: Path, thread: str) -> RunState:
+    async with open_graph(settings_with(), database_of(repo)) as graph:
+        snapshot = await graph.aget_state({"configurable": {"thread_id": thread}})
+    values: RunState = snapshot.values  # type: ignore[assignment]
+    return values
+
+
+async def report_of(repo: Path, thread: str) -> Report:
+    return (await state_of(repo, thread))["report"]
+
+
+async def read(path: str | Path) -> str:
+    return await asyncio.to_thread(Path(path).read_text, encoding="utf-8")

@@ -1,0 +1,66 @@
+"""The process is killed at real moments of a real run; the thread must end as if nothing had been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.integration.jobs import red_repository, state_of
+from tests.repositories import fingerprint, git
+
+RUN = [sys.executable, "-m", "rolecall"]
+
+
+def environment(tmp_path: Path) -> Mapping[str, str]:
+    return {**os.environ, "ROLECALL_CONFIG": str(tmp_path / "config.json"), "ROLECALL_SANDBOX__MODE": "host"}
+
+
+def start(repo: Path, env: Mapping[str, str]) -> "subprocess.Popen[str]":
+    task = "Make the failing tests pass"
+    command = [*RUN, "run", task, "--repo", str(repo), "--yes", "--json"]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def kill_at(process: "subprocess.Popen[str]", event: str, field: str, value: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        told = json.loads(line)
+        if told["event"] == event and told.get(field) == value:
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    process.wait()
+    process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "value"),
+    [
+        ("node_started", "node", "scope"),
+        ("tool_started", "tool", "repair_search"),
+        ("tool_finished", "tool", "edit_file"),
+        ("node_started", "node", "qa"),
+    ],
+    ids=["scope", "search", "edit", "qa"],
+)
+async def test_a_killed_run_is_resumed_to_the_same_end(tmp_path: Path, event: str, field: str, value: str) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    repo = red_repository(tmp_path / "repo")
+    before = fingerprint(repo)
+    env = environment(tmp_path)
+    process = start(repo, env)
+    kill_at(process, event, field, value)
+    assert process.returncode == -signal.SIGKILL
+    command = [*RUN, "resume", "--last", "--repo", str(repo), "--yes", "--json"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["event"], result["status"], result["exit_code"]) == ("result", "done", 0)
+    assert fingerprint(repo) == before
+    assert git(repo, "log", "--format=%s", f"HEAD..{result['branch']}").splitlines() == ["Make the failing checks pass"]
+    state = await state_of(repo, result["thread"])
+    assert [item.step_id for item in state["step_results"]] == ["s1"]

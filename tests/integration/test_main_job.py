@@ -1,0 +1,179 @@
+from pathlib import Path
+
+from tests.integration.jobs import (
+    SLUGIFY,
+    SLUGS,
+    Heard,
+    do,
+    go_on,
+    ollama,
+    openai,
+    read,
+    red_repository,
+    report_of,
+    settings_with,
+    state_of,
+)
+from tests.modelserver.competent import CompetentScript, Step
+from tests.modelserver.info import Shape
+from tests.modelserver.process import ModelServerProcess
+from tests.modelserver.reply import Reply, call, say
+from tests.modelserver.request import ModelRequest
+from tests.modelserver.server import ModelServer
+from tests.repositories import fingerprint, git, make_repository, write
+
+FEATURE = "Add a function slugify with tests"
+
+
+async def test_a_red_repository_ends_green_on_a_branch_without_any_model(tmp_path: Path) -> None:
+    repo = red_repository(tmp_path / "repo")
+    before = fingerprint(repo)
+    outcome = await do(repo, "Make the failing tests pass")
+    assert (outcome.status, outcome.exit_code) == ("done", 0)
+    assert fingerprint(repo) == before
+    changed = git(repo, "diff", "--name-only", "HEAD", outcome.branch)
+    assert changed == "inventory/items.py"
+    assert "embedded engine (no weights) served: coder, primary" in await read(outcome.report_path)
+    assert "reorder_at" in await read(outcome.diff_path)
+    report = await report_of(repo, outcome.thread_id)
+    assert report.status == "done"
+
+
+async def test_a_task_that_is_no_repair_needs_a_model_and_goes_on_when_there_is_one(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    stopped = await do(repo, FEATURE)
+    assert (stopped.status, stopped.exit_code) == ("needs_model", 4)
+    assert "rolecall doctor" in stopped.hint
+    assert "needs a model" in await read(stopped.report_path)
+    with ModelServer(CompetentScript(files=SLUGIFY)) as server:
+        outcome = await go_on(repo, stopped.thread_id, settings_with(openai(server.v1)))
+    assert (outcome.status, outcome.exit_code) == ("done", 0)
+
+
+async def test_a_model_adds_a_function_with_tests(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    before = fingerprint(repo)
+    heard = Heard()
+    with ModelServer(CompetentScript(files=SLUGIFY)) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1)), heard=heard)
+        assert server.errors == []
+    assert (outcome.status, outcome.exit_code) == ("done", 0)
+    assert fingerprint(repo) == before
+    assert git(repo, "show", f"{outcome.branch}:slugs/slugify.py") == SLUGIFY["slugs/slugify.py"].strip()
+    assert [event["node"] for event in heard.named("node_started")] == [
+        "route", "scope", "plan", "implement", "summarize", "qa", "assess", "report",
+    ]  # fmt: skip
+    assert {event["tool"] for event in heard.named("tool_started")} >= {"write_file", "run_checks"}
+    assert outcome.usage["coder"].calls >= 2
+    assert (await state_of(repo, outcome.thread_id))["served"]["implement"].role == "coder"
+
+
+async def test_a_model_behind_ollamas_own_protocol_does_the_same(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    with ModelServer(CompetentScript(files=SLUGIFY), shape=Shape.OLLAMA) as server:
+        outcome = await do(repo, FEATURE, settings_with(ollama(server.url)))
+        assert server.errors == []
+        assert {request.path for request in server.requests if request.messages} == {"/api/chat"}
+    assert (outcome.status, outcome.exit_code) == ("done", 0)
+
+
+async def test_two_steps_end_in_two_commits(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    names = list(SLUGIFY)
+    steps = [Step(title=f"Write {name}", files={name: SLUGIFY[name]}) for name in names]
+    with ModelServer(CompetentScript(steps=steps)) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1)))
+    assert outcome.exit_code == 0
+    subjects = git(repo, "log", "--format=%s", f"HEAD..{outcome.branch}").splitlines()
+    assert subjects == [f"Write {name}" for name in reversed(names)]
+
+
+async def test_a_red_check_is_mended_in_another_attempt_not_voted_green(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    competent = CompetentScript(files=SLUGIFY)
+
+    def hasty(request: ModelRequest) -> Reply:
+        """In its first attempt it writes half of the work and says that it is done."""
+        if "write_file" not in request.tool_names or "This is attempt 2" in request.prompt:
+            return competent(request)
+        if request.last.role == "tool":
+            return say("Everything is done.")
+        return call("write_file", path="tests/test_slugify.py", content=SLUGIFY["tests/test_slugify.py"])
+
+    with ModelServer(hasty) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1)))
+    state = await state_of(repo, outcome.thread_id)
+    assert outcome.exit_code == 0
+    assert [result.attempt for result in state["step_results"]] == [1, 2]
+
+
+async def test_checks_that_stay_red_end_as_not_done_whatever_the_model_says(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    with ModelServer(CompetentScript(files=SLUGIFY)) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1)), checks=["false"])
+    assert (outcome.status, outcome.exit_code) == ("stuck", 1)
+    assert "`false` RED" in await read(outcome.report_path)
+
+
+async def test_a_server_killed_in_mid_run_stops_with_4_and_the_thread_goes_on_when_it_is_back(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    heard = Heard()
+    script = {"competent": {"files": SLUGIFY}}
+    with ModelServerProcess(script, tmp_path) as server:
+        settings = settings_with(openai(server.v1, timeouts={"connect": 1}))
+
+        def kill_at_work(event: object) -> None:
+            heard(event)  # type: ignore[arg-type]
+            if heard.named("tool_finished"):
+                server.kill()
+
+        stopped = await do(repo, FEATURE, settings, heard=kill_at_work)  # type: ignore[arg-type]
+        assert (stopped.status, stopped.exit_code) == ("needs_model", 4)
+        server.start()
+        outcome = await go_on(repo, stopped.thread_id, settings)
+    assert (outcome.status, outcome.exit_code) == ("done", 0)
+    state = await state_of(repo, outcome.thread_id)
+    assert len(state["step_results"]) == 1
+
+
+async def test_a_dead_server_with_a_fallback_does_not_stop_the_run(tmp_path: Path) -> None:
+    repo = red_repository(tmp_path / "repo")
+    dead = openai("http://127.0.0.1:9/v1", fallback=["embedded"])
+    outcome = await do(repo, "Make the failing tests pass", settings_with(dead))
+    assert outcome.exit_code == 0
+    state = await state_of(repo, outcome.thread_id)
+    assert state["served"]["scope"].spec == "embedded"
+    assert "refused" in state["served"]["scope"].reason
+
+
+async def test_a_question_is_answered_without_touching_a_file(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    for routing, target in (("HANDLE", "REASONING"), ("DELEGATE", "REASONING")):
+        with ModelServer(CompetentScript(routing=routing, target=target, answer="It shouts.")) as server:
+            outcome = await do(repo, "What does shout do?", settings_with(openai(server.v1)))
+        assert (outcome.status, outcome.exit_code) == ("answered", 0)
+        assert "It shouts." in await read(outcome.report_path)
+        assert git(repo, "rev-parse", "HEAD^{tree}") == git(repo, "rev-parse", f"{outcome.branch}^{{tree}}")
+
+
+async def test_a_budget_stops_the_run_and_more_of_it_lets_it_go_on(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    with ModelServer(CompetentScript(files=SLUGIFY)) as server:
+        spec = openai(server.v1)
+        stopped = await do(repo, FEATURE, settings_with(spec, budget={"max_model_calls": 4}))
+        assert (stopped.status, stopped.exit_code) == ("budget", 5)
+        assert "Stopped by a budget" in await read(stopped.report_path)
+        outcome = await go_on(repo, stopped.thread_id, settings_with(spec))
+    assert (outcome.status, outcome.exit_code) == ("done", 0)
+
+
+async def test_what_the_user_had_not_committed_is_worked_on_and_left_alone(tmp_path: Path) -> None:
+    repo = red_repository(tmp_path / "repo")
+    write(repo, {"inventory/stock.py": (repo / "inventory/stock.py").read_text() + "\nMARK = 1\n", "new.txt": "mine\n"})
+    git(repo, "add", "new.txt")
+    before = fingerprint(repo)
+    outcome = await do(repo, "Make the failing tests pass")
+    assert outcome.exit_code == 0
+    assert fingerprint(repo) == before
+    assert git(repo, "show", f"{outcome.branch}:new.txt") == "mine"
+    assert "MARK" not in await read(outcome.diff_path)

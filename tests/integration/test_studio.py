@@ -1,0 +1,111 @@
+"""A real `langgraph dev`, offline, on the database of the command line."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from langgraph_sdk import get_client
+
+from graph.checkpoints import database_of
+from graph.runner import open_graph
+from graph.session import ThreadSpec, open_context
+from tests.integration.jobs import do, red_repository, settings_with
+from tests.repositories import git, thread
+
+HOUSE = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    return red_repository(tmp_path / "repo")
+
+
+@pytest.fixture
+def server(repo: Path, tmp_path: Path) -> Iterator[str]:
+    port = free_port()
+    (tmp_path / "config.json").write_text("{}")
+    env = {
+        **os.environ,
+        "ROLECALL_REPO": str(repo),
+        "ROLECALL_CONFIG": str(tmp_path / "config.json"),
+        "ROLECALL_SANDBOX__MODE": "host",
+        "LANGSMITH_TRACING": "false",
+    }
+    command = [
+        sys.executable, "-c", "from langgraph_cli.cli import cli; cli()", "dev", "--no-browser", "--no-reload",
+        "--port", str(port), "--config", str(HOUSE / "langgraph.json"),
+    ]  # fmt: skip
+    log = (tmp_path / "server.log").open("w")
+    process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{url}/ok", process, tmp_path / "server.log")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+
+
+def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(url, timeout=1).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
+
+
+async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_stepped(repo: Path, server: str) -> None:
+    made = await do(repo, "Make the failing tests pass")
+    client = get_client(url=server)
+    await client.threads.create(thread_id=made.thread_id, graph_id="rolecall", if_exists="do_nothing")
+    seen = await client.threads.get_state(made.thread_id)
+    assert seen["values"]["report"]["status"] == "done"
+    history = await client.threads.get_history(made.thread_id, limit=20)
+    assert ["plan"] in [entry["next"] for entry in history]
+
+    made_here = (await client.threads.create(graph_id="rolecall"))["thread_id"]
+    task = {"task": "Make the failing tests pass"}
+    async for _ in client.runs.stream(made_here, "rolecall", input=task, interrupt_before=["plan"]):
+        pass
+    state = await client.threads.get_state(made_here)
+    assert state["next"] == ["plan"]
+    assert state["values"]["scope"]["acceptance_criteria"]
+    async for part in client.runs.stream(made_here, "rolecall", input=None):
+        assert part.event != "error", part.data
+    state = await client.threads.get_state(made_here)
+    assert state["values"]["report"]["status"] == "done"
+    assert git(repo, "diff", "--name-only", "HEAD", f"rolecall/{made_here[:8]}") == "inventory/items.py"
+
+
+async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo: Path, server: str) -> None:
+    ident = thread()
+    async with (
+        open_context(ThreadSpec(ident, repo, settings_with())) as context,
+        open_graph(settings_with(), database_of(repo)) as graph,
+    ):
+        config = {"configurable": {"thread_id": ident}}
+        start = {"task": "Make the failing tests pass"}
+        await graph.ainvoke(start, config, context=context, interrupt_before=["implement"])
+    client = get_client(url=server)
+    await client.threads.create(thread_id=ident, graph_id="rolecall", if_exists="do_nothing")
+    async for part in client.runs.stream(ident, "rolecall", input=None):
+        assert part.event != "error", part.data
+    async with open_graph(settings_with(), database_of(repo)) as graph:
+        state = await graph.aget_state(config)
+    assert state.values["report"].status == "done"
