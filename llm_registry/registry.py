@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from core.artifacts import RoleUsage, Served
@@ -23,12 +24,14 @@ from llm_registry.links import Chain, Link, resolve_chain, role_names
 from llm_registry.models import ModelShelf
 from llm_registry.overrides import with_overrides
 from llm_registry.plain import PlainClient
+from llm_registry.prompts import Prompt, PromptStore
 from llm_registry.providers.catalog import require
 from llm_registry.question import Ask, Done, Try
 from llm_registry.role_model import RoleChatModel
 from llm_registry.shared_state import open_shared_state
 from llm_registry.slots import Slots
 from llm_registry.structured import StructuredClient
+from llm_registry.telemetry import span_export
 from llm_registry.traits import Traits
 
 A = TypeVar("A", bound=BaseModel)
@@ -83,7 +86,7 @@ class Registry:
             return await self._parts.structured.ask(link, question, artifact, attempt)
 
         done = await self._parts.walker.walk(self._parts.chain(role), question, asking)
-        await self._account(done.reply)
+        await self._account(question, done.reply, artifact.__name__)
         found: A = done.reply.parsed
         return found, done.reply
 
@@ -125,7 +128,7 @@ class Registry:
             return await self._parts.plain.ask(link, question, attempt)
 
         done = await self._parts.walker.walk(self._parts.chain(role), question, asking)
-        await self._account(done.reply)
+        await self._account(question, done.reply)
         return done.reply
 
     def _question(
@@ -134,8 +137,10 @@ class Registry:
         placed = site if site.thread else site.model_copy(update={"thread": self._parts.thread})
         return Ask(role=role, site=placed, messages=tuple(messages), tools=tuple(tools), options=options)
 
-    async def _account(self, reply: ModelReply) -> None:
+    async def _account(self, question: Ask, reply: ModelReply, artifact: str = "") -> None:
         self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)
+        tools = tuple(convert_to_openai_tool(tool) for tool in question.tools)
+        await self._parts.prompts.keep(Prompt(reply.role, question.messages, artifact, tools), question.trace)
         await self.refresh_usage()
 
 
@@ -146,6 +151,7 @@ class Parts:
         settings: With the overrides of the run in them.
         thread: Whose calls these are.
         store: The book of calls.
+        prompts: Keeps questions where that is wanted.
         traits: What was learnt about specs.
         breakers: Shared with all other runs.
         slots: Shared with all other runs.
@@ -153,11 +159,12 @@ class Parts:
     """
 
     def __init__(  # noqa: PLR0913 - the one place where everything meets
-        self, settings: Settings, thread: str, *, store: CallStore, traits: Traits, breakers: Breakers, slots: Slots,
-        events: EventSink,
+        self, settings: Settings, thread: str, *, store: CallStore, prompts: PromptStore, traits: Traits,
+        breakers: Breakers, slots: Slots, events: EventSink,
     ) -> None:  # fmt: skip
         self.thread = thread
         self.store = store
+        self.prompts = prompts
         self.breakers = breakers
         self.events = events
         self.roles = role_names(settings)
@@ -206,9 +213,10 @@ async def open_registry(
     effective = with_overrides(settings, models or {})
     entries = [*(effective.llm.__pydantic_extra__ or {}).values(), *effective.llm.models.values()]
     secrets = [entry.api_key for entry in entries if not isinstance(entry, str) and entry.api_key]
-    async with open_shared_state(state_dir) as state:
+    async with open_shared_state(state_dir) as state, span_export(effective.telemetry) as watch:
         parts = Parts(
-            effective, thread_id, store=CallStore(database, secrets=secrets), traits=Traits(database),
+            effective, thread_id, store=CallStore(database, secrets=secrets, watch=watch),
+            prompts=PromptStore(database, effective.telemetry, secrets=secrets), traits=Traits(database),
             breakers=Breakers(state), slots=Slots(state), events=events,
         )  # fmt: skip
         registry = Registry(parts)

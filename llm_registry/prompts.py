@@ -1,0 +1,90 @@
+"""Prompts of past calls, kept only where the user asked for it, so that other models can be tried on the same work.
+
+Owns the table `call_prompts` in the repository's own database, and its size. Keys are masked before anything is
+written; nothing is ever sent anywhere.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import BaseMessage, messages_from_dict, messages_to_dict
+
+from core.database import connect, create_tables
+from core.settings import TelemetrySettings
+from llm_registry.redact import redact
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS call_prompts(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, made REAL NOT NULL, trace_id TEXT NOT NULL, role TEXT NOT NULL,
+    artifact TEXT NOT NULL, messages TEXT NOT NULL, tools TEXT NOT NULL, bytes INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question a role was asked."""
+
+    role: str
+    messages: tuple[BaseMessage, ...]
+    artifact: str = ""
+    """Name of the object that was wanted; empty for words and tool calls."""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """In the OpenAI form."""
+
+
+class PromptStore:
+    """Keeps and gives back prompts.
+
+    Args:
+        database: The file; its folder must exist.
+        settings: Whether and how much.
+        secrets: Configured keys, masked in all that is kept.
+    """
+
+    def __init__(self, database: Path, settings: TelemetrySettings, *, secrets: Iterable[str] = ()) -> None:
+        self._database = database
+        self._on = settings.record_prompts
+        self._limit = int(settings.prompts_mb * 1_000_000)
+        self._secrets = tuple(secrets)
+
+    async def keep(self, prompt: Prompt, trace_id: str = "") -> None:
+        """Keep a prompt if the user wants that; the oldest ones make room for it."""
+        if not self._on:
+            return
+        messages = redact(json.dumps(messages_to_dict(prompt.messages), default=str), self._secrets)
+        tools = json.dumps(list(prompt.tools), default=str)
+        size = len(messages.encode()) + len(tools.encode())
+        row = (time.time(), trace_id, prompt.role, prompt.artifact, messages, tools, size)
+        async with connect(self._database) as db:
+            await create_tables(db, _SCHEMA)
+            await db.execute(
+                "INSERT INTO call_prompts(made, trace_id, role, artifact, messages, tools, bytes)"
+                " VALUES(?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            await db.execute(
+                "DELETE FROM call_prompts WHERE id IN (SELECT id FROM (SELECT id, sum(bytes) OVER (ORDER BY id DESC)"
+                " AS total FROM call_prompts) WHERE total > ?)",
+                (self._limit,),
+            )
+            await db.commit()
+
+    async def recent(self, role: str, *, limit: int = 10) -> Sequence[Prompt]:
+        """The last prompts of a role, oldest first; none when nothing was kept."""
+        async with connect(self._database) as db:
+            await create_tables(db, _SCHEMA)
+            cursor = await db.execute(
+                "SELECT * FROM call_prompts WHERE role = ? ORDER BY id DESC LIMIT ?", (role, limit)
+            )
+            rows = list(await cursor.fetchall())
+        return [
+            Prompt(
+                role, tuple(messages_from_dict(json.loads(row["messages"]))), row["artifact"],
+                tuple(json.loads(row["tools"])),
+            )
+            for row in reversed(rows)
+        ]  # fmt: skip
