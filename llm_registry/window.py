@@ -79,8 +79,12 @@ def window_of(spec: ModelSpec, facts: EndpointFacts | None) -> Window:
 
 
 def num_ctx_for(spec: ModelSpec, facts: EndpointFacts | None) -> int | None:
-    """The window to ask for in each call, in tokens; `None` for servers that fix it when loading."""
-    return window_of(spec, facts).tokens if sets_window(spec) else None
+    """The window to ask for in each call, in tokens.
+
+    `None` for servers that fix it when loading, and where nothing is known: then the server's own choice is better.
+    """
+    window = window_of(spec, facts)
+    return window.tokens if sets_window(spec) and window.source != "default" else None
 
 
 def estimate(characters: int) -> Estimate:

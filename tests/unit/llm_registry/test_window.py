@@ -49,13 +49,13 @@ def test_a_number_is_believed_only_as_far_as_the_server_loaded() -> None:
         ({}, 4096, 32768, OLLAMA_WISH),
         ({}, 4096, 8192, 8192),
         ({}, 12288, 32768, 12288),
-        ({}, None, None, OLLAMA_DEFAULT),
+        ({}, None, None, None),
         ({"context_length": 20000}, 4096, 32768, 20000),
         ({"options": {"num_ctx": 2048}}, 4096, 32768, 2048),
     ],
 )
 def test_ollama_is_asked_for_a_window_in_each_call(
-    given_spec: dict[str, object], loaded: int | None, limit: int | None, expected: int
+    given_spec: dict[str, object], loaded: int | None, limit: int | None, expected: int | None
 ) -> None:
     assert num_ctx_for(spec("ollama", **given_spec), facts(loaded, limit)) == expected
 
@@ -63,6 +63,10 @@ def test_ollama_is_asked_for_a_window_in_each_call(
 def test_only_ollamas_own_protocol_sets_the_window() -> None:
     assert num_ctx_for(spec("ollama", base_url="http://h:1/v1", context_length=9000), facts()) is None
     assert num_ctx_for(spec(context_length=9000), facts()) is None
+
+
+def test_the_default_of_ollama_is_reckoned_with_where_nothing_is_known() -> None:
+    assert window_of(spec("ollama"), None) == Window(OLLAMA_DEFAULT, "default")
 
 
 def test_a_window_beyond_the_model_is_named() -> None:
