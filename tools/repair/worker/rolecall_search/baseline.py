@@ -16,10 +16,12 @@ from rolecall_search.hosting import FAILED, OTHER, PASSED, Host, TimeLimit
 from rolecall_search.isolate import Limits, decode, kill_group, run_child, send
 from rolecall_search.tracing import Lines, make_tracer
 
-FIRST_LIMIT_S = 3.0
+FIRST_LIMIT_S = 2.5
 SHORT_LIMIT_S = 1.0
-STALL_S = 4.0
+SHORTEST_LIMIT_S = 0.4
+STALL_S = 2.0
 CONTROL_LIMIT_S = 12.0
+HANG_LIMIT_S = 5.0
 
 
 @dataclass
@@ -88,6 +90,13 @@ class Stream:
         os.waitpid(self._pid, 0)
 
 
+def next_limit(limit: float, hangs: int) -> float:
+    """Seconds for the next test: the more tests hang, the less patience for the others."""
+    if hangs == 0:
+        return limit
+    return min(limit, SHORT_LIMIT_S if hangs < 4 else SHORTEST_LIMIT_S)
+
+
 @dataclass
 class Runner:
     """Runs collected tests in children and reads their verdicts."""
@@ -108,18 +117,17 @@ class Runner:
         done: list[TestRun] = []
         while len(done) < len(order):
             rest = order[len(done) :]
-            hangs = sum(run.hang for run in done)
-            now_limit = limit if hangs < 3 else min(limit, SHORT_LIMIT_S)
-            stream = Stream(self._work(rest, now_limit, traced), os.path.join(self.temp, "base"))
-            got = [unpack(value) for value in stream.read(now_limit + STALL_S, until) if value]
+            limit_now = next_limit(limit, sum(run.hang for run in done))
+            stream = Stream(self._work(rest, limit_now, traced), os.path.join(self.temp, "base"))
+            got = [unpack(value) for value in stream.read(limit_now + STALL_S, until) if value]
             stream.close()
             done += got
             if time.monotonic() >= until:
                 return done, len(done) == len(order)
-            if len(got) < len(rest) and (hangs + sum(r.hang for r in got) < 3 or not got):
+            if len(got) < len(rest) and not (got and got[-1].hang):
                 index = rest[len(got)]
                 nodeid = self.items[index].nodeid
-                done.append(TestRun(index, nodeid, FAILED, now_limit, hang=True))
+                done.append(TestRun(index, nodeid, FAILED, limit_now, hang=True))
         return done, True
 
     def _work(
@@ -129,15 +137,13 @@ class Runner:
             tracer = make_tracer(self.wanted) if traced else None
             if tracer is not None:
                 tracer.start()
-            hangs = 0
             for at, index in enumerate(order):
                 following = order[at + 1] if at + 1 < len(order) else None
                 run = self._one(index, following, limit)
                 if tracer is not None:
                     run.lines = tracer.take()
                 reply(pack(run))
-                hangs += run.hang
-                if hangs == 3 and limit > SHORT_LIMIT_S:
+                if run.hang:
                     return
 
         return work
@@ -160,23 +166,37 @@ class Runner:
 
 
 def measure(runner: Runner, budget: float) -> Baseline:
-    """Run everything traced, then the failing and slow tests again without the tracer."""
+    """Run everything traced, then the failing tests again without the tracer."""
     until = time.monotonic() + budget
     order = list(range(len(runner.items)))
     runs, complete = runner.run(order, traced=True, limit=FIRST_LIMIT_S, until=until)
     known = {run.index: run for run in runs}
-    failed = [run.index for run in runs if run.outcome == FAILED]
-    patience = CONTROL_LIMIT_S if sum(known[i].hang for i in failed) < 3 else FIRST_LIMIT_S
-    again, _ = runner.run(failed, traced=False, limit=patience, until=until + budget / 2)
+    slow = [run.index for run in runs if run.hang]
+    quick = [run.index for run in runs if run.outcome == FAILED and not run.hang]
+    until += budget / 2
+    again, _ = runner.run(quick, traced=False, limit=CONTROL_LIMIT_S, until=until)
+    again += _confirm_hangs(runner, slow, until)
     for run in again:
         before = known[run.index]
         if run.outcome == FAILED:
             before.seconds = min(run.seconds, before.seconds)
+            before.hang = run.hang
         else:
             # It passes alone or with more time: neither a failure to mend nor a guard.
             before.outcome = OTHER
             before.seconds = run.seconds
     return Baseline(runs, complete)
+
+
+def _confirm_hangs(runner: Runner, slow: list[int], until: float) -> list[TestRun]:
+    """Give one slow test much time; only when it ends do the others get as much."""
+    if not slow:
+        return []
+    first, _ = runner.run(slow[:1], traced=False, limit=HANG_LIMIT_S, until=until)
+    ended = any(not run.hang for run in first)
+    limit = CONTROL_LIMIT_S if ended else SHORT_LIMIT_S
+    rest = slow[1:] if ended else slow[1:4]
+    return first + runner.run(rest, traced=False, limit=limit, until=until)[0]
 
 
 def control(runner: Runner, baseline: Baseline, budget: float) -> None:

@@ -18,7 +18,7 @@ from rolecall_search.protocol import Request
 from rolecall_search.source import signature_of
 from rolecall_search.validate import NEEDS_FRESH, PLAUSIBLE, Plan, Trial
 
-FLOORS_S = (0.15, 1.0, 5.0)
+FLOORS_S = (0.08, 0.8, 5.0)
 ENOUGH = 24
 
 

@@ -1,4 +1,4 @@
-"""Which lines of the program ran: three tracers with one face, the cheapest available is taken.
+"""Which lines of the program ran: two tracers with one face, the cheaper one that this interpreter has.
 
 Owns the interpreter's trace hooks while it is started. It knows nothing of tests.
 """
@@ -53,7 +53,7 @@ class MonitoringTracer:
 
 
 class TraceTracer:
-    """`sys.settrace`: works everywhere, slows loops of the program by an order of magnitude."""
+    """`sys.settrace`: works everywhere, slows loops of the program about fourfold."""
 
     def __init__(self, wanted: Callable[[str], bool]) -> None:
         self._wanted = wanted
@@ -94,37 +94,6 @@ class TraceTracer:
         """Record no more."""
         sys.settrace(None)
         threading.settrace(None)  # type: ignore[arg-type]
-
-
-class CoverageTracer:
-    """coverage.py with its C tracer, when the interpreter under repair has it."""
-
-    def __init__(self, wanted: Callable[[str], bool]) -> None:
-        import coverage
-
-        self._wanted = wanted
-        self._make = lambda: coverage.Coverage(
-            data_file=None, config_file=False, plugins=[], omit=[], branch=False
-        )
-        self._coverage = self._make()
-
-    def start(self) -> None:
-        """Begin to record."""
-        self._coverage.start()
-
-    def take(self) -> Lines:
-        """The lines since the last call."""
-        self._coverage.stop()
-        data = self._coverage.get_data()
-        names = [name for name in data.measured_files() if self._wanted(name)]
-        lines = {name: sorted(data.lines(name) or []) for name in names}
-        self._coverage.erase()
-        self._coverage.start()
-        return {name: found for name, found in lines.items() if found}
-
-    def stop(self) -> None:
-        """Record no more."""
-        self._coverage.stop()
 
 
 Tracer = Any
