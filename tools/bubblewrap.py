@@ -4,6 +4,7 @@ Later mounts lie over earlier ones, so the order of the steps below is the polic
 """
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ _SECRET_FILES = (
     ".cargo/credentials", ".cargo/credentials.toml", ".m2/settings.xml", ".gradle/gradle.properties",
     ".conda/.condarc",
 )  # fmt: skip
+_PRIVATE = (Path("/tmp"), Path("/var/tmp"), Path("/run"))  # noqa: S108 - covered by empty folders, not written
+_OURS = ".rolecall"
 _SEARCH = Path(__file__).with_name("repair")
 """Our own program that runs inside, wherever rolecall is installed."""
 
@@ -26,9 +29,7 @@ class Bubblewrap:
     """The worktree and a private /tmp are writable; home is empty but for toolchains; no network unless allowed."""
 
     program: str
-    root: Path
-    repo: Path
-    readable: tuple[Path, ...]
+    mounts: tuple[str, ...]
     network: bool = False
 
     @property
@@ -50,57 +51,79 @@ class Bubblewrap:
         """
         return [
             self.program, "--die-with-parent", "--unshare-user-try", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
-            *([] if self.network else ["--unshare-net"]),
-            *self._system(), *self._home(), *self._repository(),
+            *([] if self.network else ["--unshare-net"]), *self.mounts,
             *(["--bind", str(scratch), str(scratch)] if scratch else ["--unsetenv", "TMPDIR"]),
             "--chdir", str(cwd), "--", *argv,
         ]  # fmt: skip
 
-    def _system(self) -> list[str]:
-        steps = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-        # Sockets of daemons live in /run: with docker's, the walls would be of paper.
-        steps += [part for folder in ("/tmp", "/var/tmp", "/run") if Path(folder).is_dir()  # noqa: S108 - mount points
-                  for part in ("--tmpfs", folder)]  # fmt: skip
-        if self.network:
-            steps += ["--ro-bind-try", "/run/systemd/resolve", "/run/systemd/resolve"]
-        return steps
 
-    def _home(self) -> list[str]:
-        home = Path.home()
-        steps = ["--tmpfs", str(home)] if home.is_dir() and home != Path("/") else []
-        shown = [home / name for name in _TOOLCHAINS] + [Path(entry) for entry in os.get_exec_path()]
-        shown += [_SEARCH, *self.readable]
-        for folder in dict.fromkeys(shown):
-            if self._is_hidden(folder) and folder.is_dir():
-                steps += ["--ro-bind", str(folder), str(folder)]
-        for name in _SECRET_FILES:
-            if (home / name).is_file():
-                steps += ["--ro-bind", "/dev/null", str(home / name)]
-        return steps
+def build_walls(program: str, root: Path, repo: Path, readable: Sequence[Path], *, network: bool) -> Bubblewrap:
+    """Look at the machine and decide what is seen inside; blocking.
 
-    def _repository(self) -> list[str]:
-        steps = []
-        home = Path.home()
-        if self.repo != home and not home.is_relative_to(self.repo):
-            steps += ["--ro-bind", str(self.repo), str(self.repo)]
-            for secret in sorted(self.repo.glob(".env*")):
-                if secret.is_file():
-                    steps += ["--ro-bind", "/dev/null", str(secret)]
-        for folder in _git_folders(self.repo):
-            steps += ["--ro-bind", str(folder), str(folder)]
-        if (self.repo / ".rolecall").is_dir():
-            steps += ["--tmpfs", str(self.repo / ".rolecall")]
-        steps += ["--bind", str(self.root), str(self.root)]
-        if (self.root / ".git").exists():
-            steps += ["--ro-bind", str(self.root / ".git"), str(self.root / ".git")]
-        for folder in self.readable:
-            if folder.is_relative_to(self.repo / ".rolecall") and folder.is_dir():
-                steps += ["--ro-bind", str(folder), str(folder)]
-        return steps
+    Args:
+        program: Path of bubblewrap.
+        root: The worktree.
+        repo: The user's checkout.
+        readable: More folders that must stay readable.
+        network: Whether the network may be used.
+    """
+    home = Path.home()
+    steps = [*_system(network=network), *_home(home, readable), *_repository(home, root, repo)]
+    for folder in readable:
+        if folder.is_relative_to(repo / _OURS):
+            steps += _read_only(folder)
+    return Bubblewrap(program, tuple(steps), network)
 
-    def _is_hidden(self, folder: Path) -> bool:
-        covers = (Path.home(), Path("/tmp"), Path("/var/tmp"), Path("/run"))  # noqa: S108 - mount points
-        return folder not in covers and any(folder.is_relative_to(cover) for cover in covers if cover != Path("/"))
+
+def _system(*, network: bool) -> Iterator[str]:
+    yield from ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
+    # Sockets of daemons live in /run: with docker's, the walls would be of paper.
+    for folder in _PRIVATE:
+        if folder.is_dir():
+            yield from ("--tmpfs", str(folder))
+    if network:
+        yield from ("--ro-bind-try", "/run/systemd/resolve", "/run/systemd/resolve")
+
+
+def _home(home: Path, readable: Sequence[Path]) -> Iterator[str]:
+    if home.is_dir() and home != Path("/"):
+        yield from ("--tmpfs", str(home))
+    shown = [*(home / name for name in _TOOLCHAINS), *(Path(entry) for entry in os.get_exec_path()), _SEARCH, *readable]
+    for folder in dict.fromkeys(shown):
+        if _is_hidden(folder, home) and folder.is_dir():
+            yield from _read_only(folder)
+    for name in _SECRET_FILES:
+        if (home / name).is_file():
+            yield from _blank(home / name)
+
+
+def _repository(home: Path, root: Path, repo: Path) -> Iterator[str]:
+    if not home.is_relative_to(repo):
+        yield from _read_only(repo)
+        for secret in sorted(repo.glob(".env*")):
+            if secret.is_file():
+                yield from _blank(secret)
+    for folder in _git_folders(repo):
+        yield from _read_only(folder)
+    if root.is_relative_to(repo / _OURS):
+        yield from ("--tmpfs", str(repo / _OURS))
+    yield from ("--bind", str(root), str(root))
+    if (root / ".git").exists():
+        yield from _read_only(root / ".git")
+
+
+def _is_hidden(folder: Path, home: Path) -> bool:
+    """Whether a folder lies under one that is covered by an empty one; the covers themselves stay covered."""
+    covers = [cover for cover in (home, *_PRIVATE) if cover != Path("/")]
+    return folder not in covers and any(folder.is_relative_to(cover) for cover in covers)
+
+
+def _read_only(place: Path) -> tuple[str, str, str]:
+    return ("--ro-bind", str(place), str(place))
+
+
+def _blank(place: Path) -> tuple[str, str, str]:
+    return ("--ro-bind", "/dev/null", str(place))
 
 
 def _git_folders(repo: Path) -> list[Path]:

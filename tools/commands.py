@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 from core.context import CommandResult
 from core.settings import ApprovalSettings, SandboxSettings
@@ -16,6 +16,8 @@ from tools.sandbox import Sandbox
 
 MAX_STORED_BYTES = 64 * 1024 * 1024
 _LOOK_EVERY_S = 0.25
+_SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash")
+"""Models write for bash; without one, the plain shell has to do."""
 
 
 class SandboxCommands:
@@ -34,7 +36,7 @@ class SandboxCommands:
         self._env = dict(env)
         self._settings = settings
         self._allow = AllowList(approvals.allow)
-        self._shell = shutil.which("bash") or "/bin/sh"
+        self._shell = next((shell for shell in _SHELLS if Path(shell).exists()), "/bin/sh")
 
     @property
     def policy(self) -> str:

@@ -52,4 +52,7 @@ def _is_private(name: str, value: str) -> bool:
 
 
 def _is_ours(prefix: str) -> bool:
-    return bool(prefix) and in_own_venv() and os.path.realpath(prefix) == os.path.realpath(sys.prefix)
+    if not prefix or not in_own_venv() or not Path(prefix).exists():
+        return False
+    one, other = Path(prefix).stat(), Path(sys.prefix).stat()
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)

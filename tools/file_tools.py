@@ -11,7 +11,7 @@ from tools.edit_match import replace_once
 from tools.git import Git
 from tools.listing import fold
 from tools.outputs import FOLDER
-from tools.paths import resolve_inside, shown
+from tools.paths import Inside, resolve_inside
 from tools.staging import tracked_and_new
 from tools.submodules import submodule_paths
 from tools.text_files import TextFile, read_text, write_text
@@ -31,14 +31,13 @@ async def list_files(runtime: ToolCall, path: str = ".", pattern: str = "") -> s
     context: Context = runtime.context
     root = context.workspace.root
     folder = await asyncio.to_thread(resolve_inside, root, path)
-    if not folder.is_dir():
+    if not folder.path.is_dir():
         raise ToolError(f"{path} is no folder", hint="use read_file for a file, or list_files without a path")
-    start = shown(root, folder)
     files = await tracked_and_new(Git(root))
-    if start != ".":
-        files = [name for name in files if name.startswith(f"{start}/")]
+    if folder.name != ".":
+        files = [name for name in files if name.startswith(f"{folder.name}/")]
     if not files:
-        files = await asyncio.to_thread(_entries, root, folder)
+        files = await asyncio.to_thread(_entries, folder)
     if pattern:
         files = [name for name in files if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(Path(name).name, pattern)]
     return fold(files, _MAX_ENTRIES) or "(nothing there)"
@@ -100,11 +99,10 @@ async def write_file(runtime: ToolCall, path: str, content: str) -> str:
 
 async def _writable(root: Path, path: str) -> Path:
     target = await asyncio.to_thread(resolve_inside, root, path)
-    name = shown(root, target)
     for submodule in await submodule_paths(Git(root)):
-        if name == submodule or name.startswith(f"{submodule}/"):
+        if target.name == submodule or target.name.startswith(f"{submodule}/"):
             raise ToolError(f"{path} is in the submodule {submodule}, which is not changed here")
-    return target
+    return target.path
 
 
 def _readable(context: Context, path: str) -> Path:
@@ -114,7 +112,7 @@ def _readable(context: Context, path: str) -> Path:
         kept = (run_dir / path).resolve()
         if kept.is_relative_to((run_dir / FOLDER).resolve()):
             return kept
-    return resolve_inside(context.workspace.root, path)
+    return resolve_inside(context.workspace.root, path).path
 
 
 def _page(text: str, start: int, end: int | None, max_bytes: int) -> str:
@@ -139,7 +137,8 @@ def _page(text: str, start: int, end: int | None, max_bytes: int) -> str:
     return "\n".join(taken) + more
 
 
-def _entries(root: Path, folder: Path) -> list[str]:
+def _entries(folder: Inside) -> list[str]:
     """What lies in a folder git ignores."""
-    return sorted(f"{shown(root, entry)}/…" if entry.is_dir() else shown(root, entry) for entry in folder.iterdir()
-                  if entry.name not in {".git", ".rolecall"})  # fmt: skip
+    start = "" if folder.name == "." else f"{folder.name}/"
+    names = sorted(entry.name + ("/…" if entry.is_dir() else "") for entry in folder.path.iterdir())
+    return [f"{start}{name}" for name in names if name not in {".git", ".rolecall/…"}]

@@ -1,6 +1,7 @@
 """Where a tool may read and write: inside the worktree, never in git's or rolecall's own folders. Resolves paths a
 model gives; opens nothing."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ToolError
@@ -8,8 +9,17 @@ from core.errors import ToolError
 _PRIVATE = {".git", ".rolecall", ".hg", ".svn"}
 
 
-def resolve_inside(root: Path, path: str) -> Path:
-    """The file a model means, symlinks followed; blocking.
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A place in the worktree."""
+
+    path: Path
+    name: str
+    """Relative to the worktree, as git writes it; "." for the worktree itself."""
+
+
+def resolve_inside(root: Path, path: str) -> Inside:
+    """The place a model means, symlinks followed; blocking.
 
     Args:
         root: The worktree.
@@ -38,13 +48,8 @@ def resolve_inside(root: Path, path: str) -> Path:
         raise ToolError(
             f"{path} belongs to git or rolecall and is out of reach of tools", hint="use git_diff to see changes"
         )
-    return target
+    return Inside(target, inside.as_posix())
 
 
 def _written(base: Path, given: Path) -> tuple[str, ...]:
     return given.relative_to(base).parts if given.is_relative_to(base) else given.parts
-
-
-def shown(root: Path, path: Path) -> str:
-    """A path of the worktree as tools print it."""
-    return path.relative_to(root.resolve()).as_posix() if path.is_relative_to(root.resolve()) else str(path)

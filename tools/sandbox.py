@@ -11,7 +11,7 @@ from typing import Protocol
 
 from core.errors import ConfigError
 from core.settings import SandboxSettings
-from tools.bubblewrap import Bubblewrap
+from tools.bubblewrap import Bubblewrap, build_walls
 from tools.environment import user_environment
 from tools.processes import limited
 
@@ -105,7 +105,7 @@ class Sandbox:
         scratch = given.get("TMPDIR", "")
         own = Path(scratch) if scratch and scratch != os.environ.get("TMPDIR") else None
         limits = limited(list(argv), memory_mb=self._settings.memory_mb)
-        command = await asyncio.to_thread(self._wrapper.wrap, limits, folder, own)
+        command = self._wrapper.wrap(limits, folder, own)
         return await asyncio.create_subprocess_exec(
             *command, cwd=folder, env=given, stdin=stdin, stdout=stdout, stderr=stderr,
             start_new_session=True, limit=_LINE_LIMIT,
@@ -124,7 +124,9 @@ async def open_sandbox(settings: SandboxSettings, places: Places) -> Sandbox:
     if program is None:
         problem = "bubblewrap is not installed"
     else:
-        walls = Bubblewrap(program, places.root, places.repo, places.readable, network=settings.network)
+        walls = await asyncio.to_thread(
+            build_walls, program, places.root, places.repo, places.readable, network=settings.network
+        )
         problem = await _probe(walls, places.root)
         if not problem:
             return Sandbox(walls, places, settings)
@@ -137,7 +139,7 @@ async def open_sandbox(settings: SandboxSettings, places: Places) -> Sandbox:
 
 
 async def _probe(walls: Bubblewrap, root: Path) -> str:
-    command = await asyncio.to_thread(walls.wrap, ["/bin/sh", "-c", "test -w ."], root)
+    command = walls.wrap(["/bin/sh", "-c", "test -w ."], root)
     try:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=root, env=user_environment(),

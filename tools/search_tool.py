@@ -12,7 +12,7 @@ from core.errors import ToolError
 from tools.agent_tool import ToolCall, agent_tool
 from tools.environment import user_environment
 from tools.git import Git
-from tools.paths import resolve_inside, shown
+from tools.paths import resolve_inside
 from tools.staging import tracked_and_new
 
 _MAX_HITS = 200
@@ -58,9 +58,9 @@ def _compiled(pattern: str, *, ignore_case: bool) -> tuple[re.Pattern[str], str]
 
 def _located(root: Path, path: str) -> tuple[str, bool]:
     place = resolve_inside(root, path)
-    if not place.exists():
+    if not place.path.exists():
         raise ToolError(f"there is no {path}", hint="use list_files to see what is there")
-    return shown(root, place), place.is_file()
+    return place.name, place.path.is_file()
 
 
 async def _files(root: Path, start: str, glob: str) -> list[str]:
@@ -73,11 +73,14 @@ async def _files(root: Path, start: str, glob: str) -> list[str]:
 
 
 async def _search(root: Path, names: list[str], expression: re.Pattern[str]) -> list[str]:
-    env = user_environment()
     # For a few files a second program costs more than it saves.
-    program = shutil.which("rg", path=env["PATH"]) if len(names) > _FEW_FILES else None
+    program = await asyncio.to_thread(_ripgrep) if len(names) > _FEW_FILES else None
     found = await _with_ripgrep(program, root, names, expression) if program else None
     return await asyncio.to_thread(_with_python, root, names, expression) if found is None else found
+
+
+def _ripgrep() -> str | None:
+    return shutil.which("rg", path=user_environment()["PATH"])
 
 
 async def _with_ripgrep(program: str, root: Path, names: list[str], expression: re.Pattern[str]) -> list[str] | None:

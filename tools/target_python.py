@@ -82,7 +82,7 @@ async def find_target_python(repo: Path, root: Path, configured: str = "") -> Ta
             )
         return await _settle(probed, repo, root, "")
     broken: list[str] = []
-    for python in await asyncio.to_thread(lambda: list(_candidates(repo))):
+    for python in await asyncio.to_thread(_candidates, repo):
         probed = await _probe(python, repo)
         if probed is not None:
             note = f"{broken[0]} does not run; rolecall took {python}" if broken else ""
@@ -91,7 +91,11 @@ async def find_target_python(repo: Path, root: Path, configured: str = "") -> Ta
     return TargetPython("python3", user_environment(), note="no Python interpreter was found for the repository")
 
 
-def _candidates(repo: Path) -> Iterator[str]:
+def _candidates(repo: Path) -> list[str]:
+    return list(dict.fromkeys(_search_order(repo)))
+
+
+def _search_order(repo: Path) -> Iterator[str]:
     environ = user_environment()
     for name in (".venv", "venv", "env"):
         yield from _in_prefix(repo / name)
