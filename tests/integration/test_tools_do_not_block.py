@@ -10,10 +10,10 @@ from langchain.tools import ToolRuntime
 from core.context import Context, RunOptions
 from core.settings import Settings
 from tests.repositories import make_repository, thread, write
+from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events
 from tools import search_tool
 from tools.apply import apply_branch
-from tools.assembly import open_toolset
 from tools.toolbox import coding_tools
 
 blockbuster = pytest.importorskip("blockbuster")

@@ -6,16 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import ApprovalSettings, CheckSettings, SandboxSettings
+from core.settings import CheckSettings, Settings
 from tests.repositories import make_repository, thread, write
+from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events
 from tools.check_detection import detect_checks
 from tools.checks import RepositoryChecks
-from tools.commands import SandboxCommands
-from tools.outputs import OutputStore
-from tools.sandbox import Places, open_sandbox
-from tools.target_python import find_target_python
-from tools.workspace import GitWorkspace
 
 TEST = "def test_one():\n    assert 1 == 1\n"
 CASE = "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n        self.assertEqual(1, 2)\n"
@@ -65,14 +61,8 @@ def test_without_pytest_unittest_runs_the_same_tests(tmp_path) -> None:
 async def checks_of(
     folder: Path, files: dict[str, str], settings: CheckSettings, events: Events, given: tuple[str, ...] = ()
 ) -> RepositoryChecks:
-    repo = make_repository(folder, files)
-    workspace = await GitWorkspace.open(repo, thread())
-    await workspace.prepare()
-    target = await find_target_python(repo, workspace.root)
-    sandbox = await open_sandbox(SandboxSettings(), Places(workspace.root, repo, target.readable))
-    outputs = OutputStore(workspace.run_dir, max_bytes=9000)
-    commands = SandboxCommands(sandbox, outputs, target.env, SandboxSettings(), ApprovalSettings())
-    return RepositoryChecks(workspace.root, commands, settings, target, events, given)
+    chosen = Settings(checks=settings)
+    return (await open_toolset(make_repository(folder, files), thread(), chosen, events, checks=given)).checks
 
 
 @pytest.mark.parametrize(("right", "green"), [("1", True), ("2", False)])

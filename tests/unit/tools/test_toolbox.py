@@ -15,9 +15,9 @@ from langgraph.types import Command
 from core.context import Context, RunOptions
 from core.settings import SandboxSettings, Settings
 from tests.repositories import git, make_repository, thread, write
+from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events
 from tools import search_tool
-from tools.assembly import open_toolset
 from tools.toolbox import coding_tools, reading_tools
 
 FILES = {
