@@ -16,12 +16,12 @@ from rolecall_search.hosting import FAILED, OTHER, PASSED, Host, TimeLimit
 from rolecall_search.isolate import Limits, decode, kill_group, run_child, send
 from rolecall_search.tracing import Lines, make_tracer
 
-FIRST_LIMIT_S = 2.5
-SHORT_LIMIT_S = 1.0
-SHORTEST_LIMIT_S = 0.4
+FIRST_LIMIT_S = 2.0
+SHORT_LIMIT_S = 0.6
+SHORTEST_LIMIT_S = 0.25
 STALL_S = 2.0
 CONTROL_LIMIT_S = 12.0
-HANG_LIMIT_S = 5.0
+HANG_LIMIT_S = 3.0
 
 
 @dataclass
@@ -194,9 +194,9 @@ def _confirm_hangs(runner: Runner, slow: list[int], until: float) -> list[TestRu
         return []
     first, _ = runner.run(slow[:1], traced=False, limit=HANG_LIMIT_S, until=until)
     ended = any(not run.hang for run in first)
-    limit = CONTROL_LIMIT_S if ended else SHORT_LIMIT_S
-    rest = slow[1:] if ended else slow[1:4]
-    return first + runner.run(rest, traced=False, limit=limit, until=until)[0]
+    if not ended:
+        return first
+    return first + runner.run(slow[1:], traced=False, limit=CONTROL_LIMIT_S, until=until)[0]
 
 
 def control(runner: Runner, baseline: Baseline, budget: float) -> None:

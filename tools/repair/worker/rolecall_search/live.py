@@ -59,6 +59,12 @@ class LiveCode:
                 except ValueError as error:
                     raise CannotSwapError from error
 
+    def functions_of(self, source: SourceFile, unit: Unit) -> list[FunctionType]:
+        """The live functions a unit defines at its top."""
+        functions = self._functions.get(source.path, [])
+        codes = {id(code) for code in self._roots(functions, unit)}
+        return [function for function in functions if id(function.__code__) in codes]
+
     @staticmethod
     def _roots(functions: list[FunctionType], unit: Unit) -> Iterator[CodeType]:
         for function in functions:

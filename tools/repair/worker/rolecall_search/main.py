@@ -16,6 +16,7 @@ from typing import Any, Optional
 
 from rolecall_search.baseline import Baseline, Runner, TestRun, control, measure
 from rolecall_search.candidates import Stream
+from rolecall_search.cluster import Behaviour, Prober
 from rolecall_search.fresh import FreshClient, serve
 from rolecall_search.hints import read_hints
 from rolecall_search.hosting import Host, TimeLimit, host, warm_plugins
@@ -25,7 +26,7 @@ from rolecall_search.localize import Suspicion, rank_import, rank_lines
 from rolecall_search.profile import record, unit_types
 from rolecall_search.project import Project
 from rolecall_search.protocol import Channel, Request, read_request
-from rolecall_search.rank import describe
+from rolecall_search.rank import describe, rank
 from rolecall_search.report import result, suspicious_lines
 from rolecall_search.search import Arguments, Searcher
 from rolecall_search.source import SourceFile, Unit
@@ -36,6 +37,7 @@ from rolecall_search.validate import Plan, Trial
 TRACE_LIMIT_S = 20.0
 BASELINE_SHARE = 0.4
 PROFILED_PASSING = 12
+COMPARED = 14
 PR_SET_PDEATHSIG = 1
 
 
@@ -122,7 +124,7 @@ class Repair:
         if not items and not errors:
             return result("unusable_tests", "pytest collected no test")
         failing, passing = baseline.failing(), baseline.passing()
-        known = {
+        known: dict[str, Any] = {
             "failing": [run.nodeid for run in failing] + sorted(errors),
             "passing": len(passing),
         }
@@ -135,12 +137,34 @@ class Repair:
         searcher = self._searcher(plugin, session, baseline)
         hints = read_hints(failing, items, plugin.collect_types)
         self._search(searcher, baseline, suspicion, hints)
-        patches = describe(searcher.found, baseline)
-        status = "plausible" if patches else "none"
-        return result(
-            status, searcher.stop_reason, patches=patches, suspicious=lines,
-            tried=searcher.tried, **known,
-        )  # fmt: skip
+        known.update(suspicious=lines, tried=searcher.tried)
+        if not searcher.found:
+            return result("none", searcher.stop_reason, **known)
+        known.update(self._ranked(searcher, baseline, suspicion))
+        return result("plausible", searcher.stop_reason, **known)
+
+    def _ranked(
+        self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion
+    ) -> dict[str, Any]:
+        """Compare the patches by behaviour, order and label them."""
+        found = sorted(searcher.found, key=lambda entry: -entry.candidate.score)[:COMPARED]
+        behaviour = Behaviour()
+        seconds = min(10.0, self.request.remaining() - 0.5)
+        if searcher.trial is not None and seconds > 1:
+            runs = sorted(baseline.failing(), key=lambda run: run.seconds)
+            covering = frozenset().union(*(entry.candidate.covering for entry in found))
+            near = [run for run in baseline.passing() if run.index in covering]
+            tests = [run.index for run in runs + sorted(near, key=lambda run: run.seconds)]
+            prober = Prober(searcher.trial, self.request.temp)
+            behaviour = prober.compare(found, tests, seconds)
+        ranked, places = rank(found, baseline, suspicion, behaviour)
+        patches = describe(ranked, behaviour)
+        differing = behaviour.disagreement()
+        if differing is None:
+            return {"patches": patches}
+        call, outputs = differing
+        outputs = [outputs[place] for place in places][: len(patches)]
+        return {"patches": patches, "disagreement": {"call": call, "outputs": outputs}}
 
     def _baseline(self, runner: Runner) -> Baseline:
         share = BASELINE_SHARE * self.request.remaining()

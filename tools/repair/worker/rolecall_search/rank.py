@@ -5,28 +5,127 @@ Owns the ranking after the search. It runs nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from rolecall_search.baseline import Baseline
+from rolecall_search.cluster import Behaviour
+from rolecall_search.localize import Suspicion
 from rolecall_search.search import Found
 
+SHOWN = 12
+ENOUGH_TESTS = 5
+ASSERTIONS = frozenset({"AssertionError", "Failed", ""})
+BLUNT = {
+    "delete a statement": 0.5, "fixed condition": 0.45, "drop a condition, keep its body": 0.6,
+    "drop an operand": 0.85, "square": 0.8, "another constant": 0.9, "early exit": 0.85,
+    "put under a condition": 0.7, "catch an error": 0.5, "take one branch": 0.7,
+    "keep the else branch": 0.5, "a constant of the tests": 0.5, "return instead of raise": 0.6,
+}  # fmt: skip
 
-def describe(found: list[Found], baseline: Baseline) -> list[dict[str, Any]]:
+
+@dataclass(frozen=True)
+class Ranked:
+    """One patch with what the ranking found out."""
+
+    found: Found
+    score: float
+    cluster: int
+    changes: int
+    tests: int
+
+
+def rank(
+    found: list[Found], baseline: Baseline, suspicion: Suspicion, behaviour: Behaviour
+) -> tuple[list[Ranked], list[int]]:
+    """Order the patches; returns them with their places in `found`."""
+    clusters = behaviour.clusters() or [0] * len(found)
+    crash = any(run.hang or run.error not in ASSERTIONS for run in baseline.failing())
+    fastest = min((entry.seconds for entry in found), default=0.0)
+    made = []
+    for at, entry in enumerate(found):
+        score = entry.candidate.score * BLUNT.get(entry.candidate.template, 1.0)
+        score *= _small(entry)
+        mates = clusters.count(clusters[at]) if clusters[at] else 1
+        score *= 1.0 + 0.1 * min(4, mates - 1)
+        changes, to_none = differences(behaviour, at)
+        if crash and changes:
+            score *= 0.5
+        if to_none:
+            score *= 0.3
+        if entry.seconds > 2.5 * fastest + 0.05:
+            score *= 0.6
+        if not entry.whole:
+            score *= 0.8
+        tests = len(tests_on(entry, suspicion))
+        made.append((Ranked(entry, score, clusters[at], changes, tests), at))
+    made.sort(key=lambda pair: -pair[0].score)
+    return [pair[0] for pair in made], [pair[1] for pair in made]
+
+
+def _small(entry: Found) -> float:
+    """Patches that write much text are less likely what a person would write."""
+    written = sum(len(edit.text) for edit in entry.candidate.edits)
+    removed = sum(edit.end - edit.start for edit in entry.candidate.edits)
+    growth = max(0, written - removed)
+    return 1.0 / (1.0 + growth / 150.0)
+
+
+def differences(behaviour: Behaviour, at: int) -> tuple[int, bool]:
+    """On how many calls a patch changes what the program returned, and whether to None."""
+    if not behaviour.by_patch or not behaviour.by_patch[at] or not behaviour.original:
+        return 0, False
+    changes = 0
+    to_none = False
+    for before, after in zip(behaviour.original, behaviour.by_patch[at] or []):
+        if before.startswith(("raises", "does not")) or before == after:
+            continue
+        changes += 1
+        to_none = to_none or (after == "None" and before != "None")
+    return changes, to_none
+
+
+def tests_on(entry: Found, suspicion: Suspicion) -> set[int]:
+    """The tests that ran the edited line."""
+    return suspicion.covering.get((entry.candidate.source.path, entry.candidate.line), set())
+
+
+def describe(ranked: list[Ranked], behaviour: Behaviour) -> list[dict[str, Any]]:
     """The patches, best first, as plain values."""
-    best = sorted(found, key=lambda entry: -entry.candidate.score)
-    return [_plain(entry) for entry in best[:10]]
+    clusters = {entry.cluster for entry in ranked}
+    return [_plain(entry, ranked, len(clusters), behaviour) for entry in ranked[:SHOWN]]
 
 
-def _plain(entry: Found) -> dict[str, Any]:
-    candidate = entry.candidate
+def _plain(
+    entry: Ranked, ranked: list[Ranked], clusters: int, behaviour: Behaviour
+) -> dict[str, Any]:
+    candidate = entry.found.candidate
+    confidence, reason = label(entry, len(ranked) - 1, clusters, behaviour)
     return {
         "path": candidate.source.rel,
         "edits": [list(edit) for edit in candidate.edits],
         "line": candidate.line,
         "template": candidate.template,
-        "score": round(candidate.score, 5),
-        "validated_by": entry.tests,
-        "cluster": 0,
-        "confidence": "low",
-        "reason": "",
+        "score": round(entry.score, 5),
+        "validated_by": entry.found.tests,
+        "cluster": entry.cluster,
+        "confidence": confidence,
+        "reason": reason,
     }
+
+
+def label(entry: Ranked, others: int, clusters: int, behaviour: Behaviour) -> tuple[str, str]:
+    """High or low, and why."""
+    doubts = []
+    if clusters > 1:
+        doubts.append(f"{others} other patches also pass, in {clusters} groups of behaviour")
+    if entry.tests < ENOUGH_TESTS:
+        doubts.append(f"only {entry.tests} tests run the edited line")
+    if not behaviour.calls:
+        doubts.append("no call of the edited function could be repeated to compare behaviour")
+    if not entry.found.whole:
+        doubts.append("the whole suite was not run on it in a fresh process")
+    if doubts:
+        return "low", "; ".join(doubts)
+    also = f", and {others} other patches that pass behave the same" if others else ""
+    return "high", f"{entry.tests} tests run the edited line{also}"

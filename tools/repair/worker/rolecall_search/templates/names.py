@@ -37,6 +37,10 @@ METHOD_GROUPS = (
     ("isoformat", "strftime"), ("casefold", "lower"), ("exists", "is_file", "is_dir"),
     ("name", "stem", "suffix"), ("utcnow", "now"), ("weekday", "isoweekday"),
 )  # fmt: skip
+CONSTANTS = {
+    "int": ("1", "0", "-1", "2"), "float": ("0.0", "1.0"), "bool": ("True", "False"),
+    "str": ('""',), "list": ("[]",), "dict": ("{}",), "NoneType": ("None",), "set": ("set()",),
+}  # fmt: skip
 
 
 def variable(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -60,6 +64,21 @@ def variable(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, name, "another variable", prior * (0.5 if store else 1.0))
     if not store:
         yield from _own_attribute(context, node)
+        yield from _constant_instead(context, node)
+
+
+def _constant_instead(context: Context, node: ast.Name) -> Iterator[Proposal]:
+    if isinstance(context.parent(node), (ast.Attribute, ast.Subscript)):
+        return
+    types = context.type_of(node)
+    for kind, texts in CONSTANTS.items():
+        if kind in types:
+            for text in texts:
+                prior = 0.3 if text in "01" else 0.15
+                yield context.swap(node, text, "constant instead of variable", prior)
+    if not types:
+        for text in ("0", "1", "None"):
+            yield context.swap(node, text, "constant instead of variable", 0.1)
 
 
 def _own_attribute(context: Context, node: ast.Name) -> Iterator[Proposal]:

@@ -8,9 +8,11 @@ from typing import Iterator, Optional
 
 from rolecall_search.source import Edit
 from rolecall_search.templates.base import Context, Proposal
-from rolecall_search.typeinfo import may_be
+from rolecall_search.typeinfo import NUMBERS, may_be
 
 INT = frozenset({"int", "bool"})
+OPERAND_PLACES = (ast.Call, ast.Return, ast.Assign, ast.Subscript, ast.Slice, ast.AugAssign,
+                  ast.Compare, ast.Tuple, ast.keyword)  # fmt: skip
 COMPARE: dict[type, tuple[str, dict[str, float]]] = {
     ast.Lt: ("<", {"<=": 1.0, ">": 0.7, ">=": 0.6, "!=": 0.25, "==": 0.15}),
     ast.LtE: ("<=", {"<": 1.0, ">=": 0.7, ">": 0.6, "==": 0.25}),
@@ -226,6 +228,49 @@ def off_by_one(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, f"{text} {sign} 1", "off by one", prior, tight=False)
 
 
+def add_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """One operand more: a name in scope added, subtracted, multiplied or appended."""
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant)):
+        return
+    parent = context.parent(node)
+    if not _is_value(node) or not isinstance(parent, OPERAND_PLACES):
+        return
+    if isinstance(parent, ast.Call) and parent.func is node:
+        return
+    types = context.type_of(node)
+    for name in context.names:
+        other = context.types.names.get(name, frozenset())
+        if not types or not other or name == context.text(node):
+            continue
+        text = context.text(node)
+        if types & NUMBERS and other & NUMBERS:
+            for symbol, prior in (("-", 0.25), ("+", 0.25), ("*", 0.12)):
+                made = f"{text} {symbol} {name}"
+                yield context.swap(node, made, "add an operand", prior, tight=False)
+        elif types & other & {"list", "str"}:
+            for made in (f"{text} + {name}", f"{name} + {text}"):
+                yield context.swap(node, made, "add an operand", 0.22, tight=False)
+
+
+def add_list_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A list expression gets a list or a number in scope as one more operand."""
+    if not isinstance(node, (ast.ListComp, ast.List, ast.BinOp)):
+        return
+    parent = context.parent(node)
+    if not isinstance(parent, (ast.Return, ast.Assign)):
+        return
+    types = context.type_of(node)
+    for name in context.names:
+        other = context.types.names.get(name, frozenset())
+        if types & other & ({"list", "str"} | NUMBERS):
+            text = context.text(node)
+            for made in (f"{name} + {text}", f"{text} + {name}"):
+                yield context.swap(node, made, "add an operand", 0.3, tight=False)
+            if types & other & NUMBERS:
+                made = f"{text} - {name}"
+                yield context.swap(node, made, "add an operand", 0.2, tight=False)
+
+
 def _one_prior(context: Context, node: ast.AST) -> float:
     parent = context.parent(node)
     if isinstance(parent, (ast.Slice, ast.Subscript)):
@@ -246,4 +291,6 @@ def _is_value(node: ast.AST) -> bool:
     return isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
 
 
-FAMILY = (compare, binary, assign_to_augment, boolean, unary, off_by_one)
+FAMILY = (
+    compare, binary, assign_to_augment, boolean, unary, off_by_one, add_operand, add_list_operand,
+)  # fmt: skip
