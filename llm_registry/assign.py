@@ -13,7 +13,7 @@ from llm_registry.facts import EndpointFacts
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Chain, Link
 from llm_registry.models import spec_address
-from llm_registry.probe import probe_endpoints
+from llm_registry.probe import endpoint_url, probe_endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ async def _tell_breakers(links: Iterable[Link], facts: Mapping[str, EndpointFact
         seen = facts[link.name]
         if seen.reachable:
             await breakers.succeeded(link.endpoint)
-        elif not seen.connected and link.spec.base_url:
+        elif not seen.connected and endpoint_url(link.spec):
             await breakers.failed(link.endpoint, CallFailure(Kind.REFUSED, seen.error))
 
 

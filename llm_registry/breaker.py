@@ -77,7 +77,7 @@ class Breakers:
     async def failed(self, endpoint: str, failure: CallFailure) -> None:
         """Count a failure; opens at once when the server is away, after some in a row when it is only sick."""
         if failure.kind not in ENDPOINT_DOWN | ENDPOINT_SICK:
-            await self._end_trial(endpoint)
+            await self._answered(endpoint)
             return
         async with self._state.transaction() as db:
             cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
@@ -92,7 +92,12 @@ class Breakers:
                 (endpoint, failures, cool, until, str(failure)[:200]),
             )
 
-    async def _end_trial(self, endpoint: str) -> None:
-        # The server did answer, if not as wished: that is no sign of its absence.
+    async def end_trial(self, endpoint: str) -> None:
+        """Let another caller try: the one who tried came to no end."""
+        async with self._state.transaction() as db:
+            await db.execute("UPDATE breakers SET trial_until = 0 WHERE endpoint = ?", (endpoint,))
+
+    async def _answered(self, endpoint: str) -> None:
+        # Not as wished, but an answer: that is no sign of absence.
         async with self._state.transaction() as db:
             await db.execute("DELETE FROM breakers WHERE endpoint = ? AND trial_until > 0", (endpoint,))

@@ -7,12 +7,13 @@ structured answers share one walk.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from core.errors import ModelError
 from core.events import EventSink
 from llm_registry.breaker import Breakers
+from llm_registry.contact import Contacts
 from llm_registry.failures import ENDPOINT_DOWN, RETRIES, SPEC_DEAD, CallFailure, Kind
 from llm_registry.links import Chain, Link
 from llm_registry.models import ModelShelf, spec_address
@@ -59,7 +60,7 @@ class ChainWalker:
         self._breakers = breakers
         self._events = events
         self._dead: dict[str, str] = {}
-        self._contacts: dict[str, asyncio.Lock] = {}
+        self._contacts = Contacts(breakers)
 
     async def walk(self, chain: Chain, ask: Ask, asking: Asking[T]) -> T:
         """Ask one spec after another until one serves.
@@ -98,24 +99,29 @@ class ChainWalker:
         if link.embedded:
             self._announce(link, state)
             return await asking(link, Try(state.reason))
-        gate = await self._breakers.enter(link.endpoint)
-        if gate.state == "open":
-            raise CallFailure(Kind.OVERLOADED, f"{gate.reason} (not asked again for {gate.wait_s:.0f} s)", blocked=True)
+        gate = await self._contacts.enter(link)
         self._announce(link, state)
-        attempt = Try(state.reason, 1, gate.state)
+        try:
+            return await self._persist(link, Try(state.reason, 1, gate.state), asking)
+        except BaseException:
+            if gate.state == "half_open":
+                # Cancelled or out of budget, the trial told nothing; others need not wait for it to run out.
+                await asyncio.shield(self._breakers.end_trial(link.endpoint))
+            raise
+
+    async def _persist(self, link: Link, attempt: Try, asking: Asking[T]) -> T:
         while True:
             try:
                 answer = await asking(link, attempt)
             except CallFailure as failure:
                 await self._breakers.failed(link.endpoint, failure)
-                if await self._shelf.give_up_responses(link, failure):
-                    attempt = Try(attempt.reason, attempt.number + 1, attempt.breaker)
-                    continue
-                pause = _pause(failure, attempt.number)
+                if failure.kind in ENDPOINT_DOWN:
+                    self._contacts.forget(link.endpoint)
+                pause = 0.0 if await self._shelf.give_up_responses(link, failure) else _pause(failure, attempt.number)
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
-                attempt = Try(attempt.reason, attempt.number + 1, attempt.breaker)
+                attempt = replace(attempt, number=attempt.number + 1)
             else:
                 await self._breakers.succeeded(link.endpoint)
                 return answer
@@ -131,7 +137,7 @@ class ChainWalker:
     def _learn(self, link: Link, failure: CallFailure, state: Walk) -> None:
         note = str(failure)
         if failure.kind in ENDPOINT_DOWN and not failure.blocked:
-            note = f"{failure.kind.value.replace('_', ' ')} by {spec_address(link.spec)}"
+            note = f"{failure.kind.value.replace('_', ' ')} at {spec_address(link.spec)}: {failure.message}"
         state.last = link
         state.notes.append(f"{link.name}: {note}")
         if failure.kind in SPEC_DEAD:

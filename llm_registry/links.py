@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from core.errors import ConfigError
 from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
 from core.suggest import did_you_mean
+from llm_registry.probe import endpoint_url
 
 EMBEDDED_SPEC = ModelSpec(provider=EMBEDDED, model="")
 PAID_PROVIDERS = frozenset({"openrouter"})
@@ -55,10 +56,10 @@ class Chain:
 
 def endpoint_of(spec: ModelSpec) -> str:
     """Name the server a spec talks to, so that roles on one server share its breaker and its places."""
-    if not spec.base_url:
+    if not (url := endpoint_url(spec)):
         path = str(spec.options.get("path", "")) if spec.provider == "gguf" else ""
-        return f"{spec.provider}:{path or spec.model}" if spec.provider in {"gguf", "scripted"} else spec.provider
-    parts = urlsplit(spec.base_url)
+        return f"{spec.provider}:{path or spec.model}"
+    parts = urlsplit(url)
     host = {"localhost": "127.0.0.1", "::1": "127.0.0.1"}.get(parts.hostname or "", parts.hostname or "")
     return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 

@@ -6,6 +6,7 @@ from core.settings import ModelSpec
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
+from llm_registry.probe import endpoint_url
 from llm_registry.providers.catalog import Api, Built, build
 from llm_registry.traits import Traits
 from llm_registry.window import Window, num_ctx_for, window_of
@@ -93,4 +94,4 @@ class ModelShelf:
 
 def spec_address(spec: ModelSpec) -> str:
     """Where a spec is served, for messages."""
-    return spec.base_url or spec.provider
+    return endpoint_url(spec) or spec.provider

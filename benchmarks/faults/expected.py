@@ -27,7 +27,7 @@ _ENDS: dict[Course, dict[Manner, str]] = {
 }
 
 _EXPECTED: dict[Fault, tuple[Course, Kind | None]] = {
-    Fault.REFUSED: (Course.NEXT, Kind.REFUSED),
+    Fault.REFUSED: (Course.NEXT, None),
     Fault.RESET: (Course.MENDED, Kind.RESET),
     Fault.HANG_BEFORE_HEADERS: (Course.NEXT, Kind.FIRST_TOKEN_TIMEOUT),
     Fault.HANG_AFTER_FIRST_TOKEN: (Course.NEXT, Kind.IDLE_TIMEOUT),

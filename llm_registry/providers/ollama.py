@@ -9,7 +9,7 @@ from langchain_ollama import ChatOllama
 from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.openai_compatible import build as build_openai
-from llm_registry.providers.openai_compatible import is_local
+from llm_registry.proxies import is_local
 
 BASE_URL = "http://127.0.0.1:11434"
 ERRORS: tuple[type[Exception], ...] = (

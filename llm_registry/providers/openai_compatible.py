@@ -1,9 +1,7 @@
 """Servers that speak OpenAI's protocols: llama.cpp, LM Studio, vLLM, text-generation-webui and the like."""
 
 from importlib import import_module
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 from langchain_core.language_models import LanguageModelInput
@@ -16,6 +14,7 @@ from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.chat_stream import MendingCompletions
 from llm_registry.providers.responses_stream import MendingClient
+from llm_registry.proxies import is_local
 
 _HTTP_LIBRARY: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
 # Newer clients use `httpx2`, older ones `httpx`; its errors leak out of streams unwrapped.
@@ -95,18 +94,6 @@ def make_client(
 def opened(client: ChatOpenAI) -> Built:
     """The client with what it may raise and how it is closed."""
     return Built(model=client, errors=ERRORS, close=client.root_async_client.close)
-
-
-def is_local(url: str) -> bool:
-    """Whether an address is on this machine or in its private network: proxies of the environment are not for it."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or ("." not in host and ":" not in host):
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host.endswith((".local", ".lan", ".internal"))
-    return address.is_private or address.is_loopback
 
 
 def _thinking(spec: ModelSpec) -> dict[str, Any]:

@@ -1,0 +1,176 @@
+"""Chains on real servers: order, reasons, dead endpoints, paid models, windows."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigError, Exit, ModelError, NeedsModelError
+from tests.modelserver.info import Shape
+from tests.modelserver.reply import say
+from tests.modelserver.server import ModelServer, closed_port
+from tests.unit.llm_registry.rig import HELLO, SITE, Ear, chat_spec, registry
+
+
+@pytest.fixture
+def good() -> Iterator[ModelServer]:
+    with ModelServer(lambda _: say("hello yourself")) as server:
+        yield server
+
+
+@pytest.fixture
+def deaf_url() -> Iterator[str]:
+    """An address where connections are neither taken nor refused, as with a host that is switched off."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        time.sleep(0.1)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+
+async def test_the_first_that_can_serves_and_the_reply_says_why(good: ModelServer, tmp_path: Path) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}/v1"
+    llm = {"primary": chat_spec(dead, fallback=["spare"]), "models": {"spare": chat_spec(good)}}
+    ear = Ear()
+    async with registry(llm, tmp_path, ear=ear) as models:
+        first = await models.chat("primary", HELLO, site=SITE)
+        second = await models.chat("coder", HELLO, site=SITE)
+    assert (first.text, first.spec) == ("hello yourself", "spare")
+    assert "nothing listens" in first.reason
+    assert dead in first.reason
+    assert "not asked again for" in second.reason
+    assert [(told["from"], told["to"], told["paid"]) for told in ear.of("model_fallback")] == [
+        ("primary:scripted", "spare", False), ("primary:scripted", "spare", False),
+    ]  # fmt: skip
+
+
+async def test_three_roles_pay_the_connect_timeout_of_one_dead_endpoint_once(
+    good: ModelServer, deaf_url: str, tmp_path: Path
+) -> None:
+    spec = chat_spec(deaf_url, fallback=["spare"])
+    llm = {"primary": spec, "coder": spec, "summarizer": spec, "models": {"spare": chat_spec(good)}}
+    async with registry(llm, tmp_path) as models:
+        await models.chat("spare", HELLO, site=SITE)
+        began = time.monotonic()
+        replies = await asyncio.gather(
+            *(models.chat(role, HELLO, site=SITE) for role in ("primary", "coder", "summarizer"))
+        )
+        seconds = time.monotonic() - began
+    assert {reply.spec for reply in replies} == {"spare"}
+    assert sum("took no connection" in reply.reason and "not asked again" not in reply.reason for reply in replies) == 1
+    assert 1.0 <= seconds < 2.0
+
+
+async def test_nothing_that_listens_is_found_out_in_less_than_a_second(deaf_url: str, tmp_path: Path) -> None:
+    dead = [f"http://127.0.0.1:{closed_port()}/v1" for _ in range(3)]
+    roles = ("primary", "coder", "router")
+    llm = {role: chat_spec(url, fallback=["embedded"]) for role, url in zip(roles, dead, strict=True)}
+    llm |= {"summarizer": chat_spec(deaf_url, fallback=["embedded"])}
+    async with registry(llm, tmp_path) as models:
+        began = time.monotonic()
+        served = await models.assign()
+        seconds = time.monotonic() - began
+    assert seconds < 1.0
+    assert {served[role].spec for role in (*roles, "summarizer")} == {"embedded"}
+    assert "nothing listens there" in served["primary"].reason
+
+
+async def test_the_look_before_the_run_spares_every_role_the_dead_endpoint(good: ModelServer, tmp_path: Path) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}/v1"
+    llm = {"primary": chat_spec(dead, fallback=["spare"]), "models": {"spare": chat_spec(good)}}
+    ear = Ear()
+    async with registry(llm, tmp_path, ear=ear) as models:
+        await models.assign()
+        await models.chat("reasoning", HELLO, site=SITE)
+    (told,) = ear.of("roles")
+    assert told["roles"]["reasoning"]["spec"] == "spare"
+    assert [data["spec"] for data in ear.of("model_started")] == ["spare"]
+
+
+async def test_a_chain_that_is_used_up_lists_what_happened_to_each(tmp_path: Path) -> None:
+    urls = [f"http://127.0.0.1:{closed_port()}/v1" for _ in range(2)]
+    llm = {"primary": chat_spec(urls[0], fallback=["research"]), "research": chat_spec(urls[1], enabled=False)}
+    async with registry(llm, tmp_path) as models:
+        with pytest.raises(ModelError) as caught:
+            await models.chat("primary", HELLO, site=SITE)
+    assert caught.value.exit_code is Exit.NO_MODEL
+    assert "primary:scripted: refused" in caught.value.message
+    assert "research:scripted is disabled" in caught.value.message
+    assert "fallback" in caught.value.hint
+
+
+async def test_without_configuration_the_embedded_engine_answers_for_itself(tmp_path: Path) -> None:
+    async with registry({}, tmp_path) as models:
+        assert {served.spec for served in (await models.assign()).values()} == {"embedded"}
+        with pytest.raises(NeedsModelError):
+            await models.chat("primary", HELLO, site=SITE)
+
+
+async def test_a_paid_model_is_announced(good: ModelServer, tmp_path: Path) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}/v1"
+    paid = chat_spec(good, cost={"input": 3, "output": 15})
+    ear = Ear()
+    llm = {"primary": chat_spec(dead, fallback=["cloud"]), "models": {"cloud": paid}}
+    async with registry(llm, tmp_path, ear=ear) as models:
+        reply = await models.chat("primary", HELLO, site=SITE)
+    assert [told["paid"] for told in ear.of("model_fallback")] == [True]
+    assert reply.usage.input_tokens
+    assert reply.usage.output_tokens
+    price = (3 * reply.usage.input_tokens + 15 * reply.usage.output_tokens) / 1e6
+    assert reply.cost_usd == pytest.approx(price)
+
+
+async def test_a_paid_model_outside_the_chain_is_never_asked(good: ModelServer, tmp_path: Path) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}/v1"
+    llm = {"primary": chat_spec(dead), "research": chat_spec(good, cost={"input": 3, "output": 15})}
+    async with registry(llm, tmp_path) as models:
+        with pytest.raises(ModelError):
+            await models.chat("primary", HELLO, site=SITE)
+    assert good.requests == []
+
+
+async def test_a_prompt_too_long_for_one_goes_to_the_next_whose_window_holds_it(tmp_path: Path) -> None:
+    with ModelServer(lambda _: say("small")) as small, ModelServer(lambda _: say("large")) as large:
+        llm = {
+            "primary": chat_spec(small, context_length=1000, fallback=["also_small", "large"]),
+            "models": {
+                "also_small": chat_spec(small, context_length=900),
+                "large": chat_spec(large, context_length=32000),
+            },
+        }
+        async with registry(llm, tmp_path) as models:
+            long = await models.chat("primary", [HELLO[0].model_copy(update={"content": "word " * 4000})], site=SITE)
+            short = await models.chat("primary", HELLO, site=SITE)
+        assert (long.text, short.text) == ("large", "small")
+        assert "does not fit its window of 1000" in long.reason
+        assert len(small.requests) == 1
+
+
+async def test_a_provider_that_misses_something_is_told_before_anything_runs(tmp_path: Path) -> None:
+    for llm, words in (
+        ({"primary": {"provider": "openai_compatible"}}, "llm.primary.*base_url"),
+        ({"primary": {"provider": "olama", "model": "x"}}, "llm.primary: unknown provider.*`ollama`"),
+        ({"research": {"provider": "openrouter", "model": "x"}}, "llm.research.*api_key"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            async with registry(llm, tmp_path):
+                pass
+
+
+async def test_a_model_the_server_does_not_have_is_told_with_those_it_has(tmp_path: Path) -> None:
+    with ModelServer(lambda _: say("x"), models=("qwen3:8b", "phi3:mini"), shape=Shape.OLLAMA) as server:
+        llm = {"primary": {"provider": "ollama", "model": "qwen3:7b", "base_url": server.url, "fallback": ["embedded"]}}
+        async with registry(llm, tmp_path) as models:
+            served = (await models.assign())["primary"]
+    assert served.spec == "embedded"
+    assert "offers no model 'qwen3:7b'" in served.reason
+    assert "qwen3:8b" in served.reason
