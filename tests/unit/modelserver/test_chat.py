@@ -100,6 +100,13 @@ async def test_a_schema_written_in_the_prompt_names_the_title() -> None:
     assert server.requests[0].title == "Verdict"
 
 
+async def test_a_schema_shown_by_a_tool_names_nothing() -> None:
+    shown = json.dumps(Verdict.model_json_schema())
+    with ModelServer(say("ok")) as server:
+        await client(server).bind_tools([WEATHER]).ainvoke(f"The file says: {shown}")
+    assert server.requests[0].title == ""
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("style", ["reasoning_content", "reasoning", "think"])
 def test_reasoning_is_told_in_the_style_asked(style, stream) -> None:

@@ -178,6 +178,18 @@ def test_a_stream_of_a_dying_backend_ends_cleanly_without_an_end(protocol) -> No
 
 
 @everywhere
+def test_a_cut_stream_ends_in_the_middle_of_a_piece(protocol) -> None:
+    got = []
+    with faulty(Fault.CUT, shape=protocol.shape) as server:
+        body, url = protocol.body(stream=True), f"{server.url}{protocol.path}"
+        with httpx.stream("POST", url, json=body) as stream:
+            pieces = stream.iter_raw()
+            with pytest.raises(httpx.RemoteProtocolError):
+                got.extend(pieces)
+    assert not b"".join(got).endswith(b"\n")
+
+
+@everywhere
 def test_a_stream_may_end_without_a_finish_reason(protocol) -> None:
     with faulty(Fault.NO_FINISH_REASON, shape=protocol.shape) as server:
         text = protocol.ask(server, stream=True).text
@@ -229,6 +241,11 @@ def test_any_status_header_and_body_can_be_scripted() -> None:
     assert answer.status_code == 429
     assert answer.headers["retry-after"].startswith("Wed")
     assert answer.json() == {"error": "slow down"}
+
+
+def test_the_hint_of_how_long_to_wait_is_a_second() -> None:
+    with faulty(Fault.RATE_LIMITED) as server:
+        assert PROTOCOLS[0].ask(server, stream=False).headers["retry-after"] == "1"
 
 
 def test_the_hint_of_how_long_to_wait_may_be_missing() -> None:

@@ -88,7 +88,7 @@ async def test_chat_ollama_raises(fault, method, error) -> None:
     [
         (Fault.REFUSED, openai.APIConnectionError),
         (Fault.RESET, openai.APIConnectionError),
-        (Fault.CUT, Exception),
+        (Fault.CUT, openai.APIConnectionError),
         (Fault.AUTH, openai.AuthenticationError),
         (Fault.UNKNOWN_MODEL, openai.NotFoundError),
         (Fault.RATE_LIMITED, openai.RateLimitError),
