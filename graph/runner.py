@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from graph.inbox import Mailbox, SqliteInbox
 from graph.lease import Lease
 from graph.progress import Progress
 from graph.session import ThreadSpec, open_context
+from graph.supervisor.beside import supervised
 from graph.threads import ThreadRow, ThreadStore
 from nodes.report import interim, plain_narrative, write_report
 
@@ -154,8 +155,11 @@ async def _drive(
         async with Lease(database, spec.thread_id), open_graph(spec.settings, database) as graph:
             await store.create(_row(spec, context, str(start["task"]), kept))
             await store.set_status(spec.thread_id, "running")
-            ride = _Ride(graph, context, SqliteInbox(database, spec.thread_id), ask)
-            ending = await ride.go(start)
+            supervise = kept.get("supervise", True) and spec.settings.supervisor.enabled
+            beside = supervised(graph, database, context) if supervise else nullcontext()
+            async with SqliteInbox(database, spec.thread_id) as inbox, beside:
+                ride = _Ride(graph, context, inbox, ask)
+                ending = await ride.go(start)
             outcome = await _close(ride, ending)
             await store.set_status(spec.thread_id, outcome.status, exit_code=outcome.exit_code)
         context.events.emit("result", **outcome.model_dump(exclude={"thread_id"}))

@@ -11,7 +11,7 @@ from core.errors import BudgetError
 from core.events import EventSink
 from core.settings import EMBEDDED, Settings
 from graph.inbox import SqliteInbox
-from graph.supervisor.judge import Opinion, Suggestion, by_rule, can_judge, judge
+from graph.supervisor.judge import Opinion, Suggestion, by_rule, can_judge, judge, serves_work
 from graph.supervisor.ladder import Action, Past, Place, highest_permitted, next_rung, permitted
 from graph.supervisor.ledger import Entry, Ledger, past_of, verdict
 from graph.supervisor.rules import Finding, View, findings
@@ -80,7 +80,7 @@ class Desk:
         found = findings(View(snapshot, self._settings.rules, window))
         if found:
             await self._intervene(found[0], snapshot)
-        elif reached and self._judges():
+        elif reached and self._judges() and not serves_work(self._models):
             finding = Finding("milestone", f"step {reached} was just finished", "")
             self._think(Case(finding, "nothing", snapshot))
 
@@ -193,9 +193,10 @@ class Desk:
             self._open = {ident: entry for ident, entry in self._open.items() if ident not in after}
 
     def _milestone(self, snapshot: Snapshot) -> str:
-        """The step that was finished since the last look; empty when none was, or on the first look."""
+        """The step that was finished since the last look, if others follow; empty on the first look."""
         before, self._done = self._done, frozenset(snapshot.done)
-        new = self._done - before if before is not None else frozenset()
+        left = any(step.id not in self._done for step in snapshot.steps)
+        new = self._done - before if before is not None and left else frozenset()
         return next((step for step in snapshot.done if step in new), "")
 
     def _judges(self) -> bool:

@@ -47,6 +47,13 @@ def can_judge(models: Models | None) -> bool:
     return models is not None and models.served("supervisor").spec not in ("", EMBEDDED)
 
 
+def serves_work(models: Models | None) -> bool:
+    """Whether the supervisor's model is one that works on the task; it is then asked only when something is wrong."""
+    if models is None:
+        return False
+    return models.served("supervisor").spec in {models.served(role).spec for role in ("coder", "primary")}
+
+
 async def judge(finding: Finding, snapshot: Snapshot, models: Models, *, thread: str) -> Opinion | None:
     """Ask for an opinion; `None` when no model gave one in time, so that the rule's own advice holds.
 

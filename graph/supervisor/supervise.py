@@ -29,10 +29,10 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
     settings: Settings,
     events: EventSink,
     stop: asyncio.Event,
-) -> None:
+) -> bool:
     """Watch a thread until `stop` is set or the thread is finished.
 
-    One supervisor watches a thread: where another is at it already, this one says so and returns.
+    One supervisor watches a thread: where another is at it already, this one says so and returns `False`.
 
     Args:
         thread_id: The thread; it need not have begun yet.
@@ -53,6 +53,8 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
             await _Round(watch, desk, settings, models).go(Speaker(thread_id, models, events), stop)
     except LockedError as other:
         events.emit("warning", message=f"not supervised from here: {other.message}")
+        return False
+    return True
 
 
 class _Round:
@@ -70,7 +72,7 @@ class _Round:
                 began = time.perf_counter()
                 if await self._watch.changed() and await self._look():
                     return
-                await _rest(stop, pause_after(time.perf_counter() - began, self._settings.supervisor))
+                await rest(stop, pause_after(time.perf_counter() - began, self._settings.supervisor))
         finally:
             await self._desk.close()
             telling.cancel()
@@ -103,6 +105,7 @@ def pause_after(spent_s: float, settings: SupervisorSettings) -> float:
     return min(max(settings.poll_s, fair), settings.poll_s * LONGEST_REST)
 
 
-async def _rest(stop: asyncio.Event, seconds: float) -> None:
+async def rest(stop: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until `stop` is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)

@@ -1,0 +1,46 @@
+"""The supervisor as a companion of a run in the same process: begins and ends with it, and never takes it down."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from core.context import Context
+from graph.control import Graph
+from graph.supervisor.supervise import supervise
+
+LEAVE_S = 5.0
+
+
+@asynccontextmanager
+async def supervised(graph: Graph, database: Path, context: Context) -> AsyncIterator[None]:
+    """Supervise a run from within its process for as long as the block lasts.
+
+    A supervisor that fails is a warning: it must not take the run with it.
+    """
+    stop = asyncio.Event()
+    watching = asyncio.create_task(
+        supervise(
+            context.thread_id,
+            database=database,
+            graph=graph,
+            models=context.models,
+            settings=context.settings,
+            events=context.events,
+            stop=stop,
+        ),
+        name="supervisor",
+    )
+
+    def tell(task: asyncio.Task[bool]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            context.events.emit("warning", message=f"the run goes on without its supervisor: {error}")
+
+    watching.add_done_callback(tell)
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait({watching}, timeout=LEAVE_S)
+        watching.cancel()
+        await asyncio.wait({watching})
