@@ -7,12 +7,13 @@ the business of `judge`.
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
@@ -39,6 +40,8 @@ class Answer:
     tried: int
     elapsed_s: float
     note: str = ""
+    cpu_s: float = 0.0
+    """Processor seconds of the engine and all it started; exact when one bug is measured at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ ENGINES: dict[str, tuple[Callable[[Order], list[str]], float]] = {
 def ask(engine: str, order: Order) -> Answer:
     """Run an engine to its end, or kill its process group when it is long over its time."""
     build, grace = ENGINES[engine]
-    begun = time.monotonic()
+    begun, spent = time.monotonic(), _children_s()
     process = subprocess.Popen(
         build(order),
         cwd=PROJECT if engine == "module" else order.root,
@@ -95,7 +98,13 @@ def ask(engine: str, order: Order) -> Answer:
         if not isinstance(stopped, subprocess.TimeoutExpired):
             raise
         return Answer("overdue", (), 0, time.monotonic() - begun, "killed after its time")
-    return read(out, err, code=process.returncode, elapsed_s=time.monotonic() - begun)
+    answer = read(out, err, code=process.returncode, elapsed_s=time.monotonic() - begun)
+    return replace(answer, cpu_s=_children_s() - spent)
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def read(out: str, err: str, *, code: int, elapsed_s: float) -> Answer:

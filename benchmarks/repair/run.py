@@ -54,6 +54,7 @@ def assess(bug: Bug, answer: Answer, bench: Bench, verdicts: Book, found: Sequen
         template=first.template if first else "",
         tried=answer.tried,
         elapsed_s=answer.elapsed_s,
+        cpu_s=answer.cpu_s,
         status=answer.status,
         note=answer.note,
         leftovers=tuple(found),
