@@ -77,7 +77,7 @@ _TASKS: dict[str, tuple[Task, ...]] = {
         Task(
             _ask("summarizer", f"Step 2 of 3, 'fix the total of a cart'. Output of the checks:\n{_LOG}",
                  artifact=StepSummary.__name__),
-            lambda reply: reply.parsed is not None,
+            lambda reply: bool(getattr(reply.parsed, "status_line", "").strip()),
         ),
     ),
     "router": (

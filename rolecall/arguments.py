@@ -195,6 +195,12 @@ def repair(parser: argparse.ArgumentParser) -> None:
 
 def models(parser: argparse.ArgumentParser) -> None:
     """`models`."""
+    parser.add_argument("action", nargs="?", default="list", choices=("list", "bench"), metavar="ACTION",
+                        help="list (default), or bench: ask several models the same questions")  # fmt: skip
+    parser.add_argument("--role", default="summarizer", metavar="ROLE", help="bench: whose work (default: summarizer)")
+    parser.add_argument("--model", action="append", default=[], metavar="SPEC",
+                        help="bench: a role, a named model, or provider:model[@url]; may be repeated")  # fmt: skip
+    parser.add_argument("--limit", type=whole, default=10, metavar="N", help="bench: questions at most (default: 10)")
     repo(parser)
     configuration(parser)
     as_json(parser)

@@ -65,7 +65,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 arguments.supervise, "supervise:supervise"),
     ),
     "Set-up": (
-        Command("models", "[options]", "which model serves which role, and what it used",
+        Command("models", "[list | bench --role ROLE --model SPEC...] [options]",
+                "which model serves which role, what it used, and how others would do",
                 arguments.models, "models:models"),
         Command("doctor", "[--live] [options]", "what works, what does not, and which line to change",
                 arguments.doctor, "models:doctor"),

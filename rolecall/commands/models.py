@@ -13,12 +13,15 @@ from rolecall.lines import clean, tokens
 from rolecall.place import FOLDER, folder_of, settings_for, top_of
 
 if TYPE_CHECKING:
+    from llm_registry.bench import Comparison
     from llm_registry.calls import Figures
     from llm_registry.doctor import Diagnosis, SpecHealth
 
 
 def models(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Print who serves each role, and what was measured in this repository."""
+    """Print who serves each role, and what was measured in this repository; or compare models."""
+    if options.action == "bench":
+        return asyncio.run(_bench(options))
     return asyncio.run(_models(options))
 
 
@@ -51,6 +54,20 @@ async def _models(options: argparse.Namespace) -> int:
     return 0
 
 
+async def _bench(options: argparse.Namespace) -> int:
+    from llm_registry.bench import bench
+
+    top = await _top(options)
+    loaded = await settings_for(options, top)
+    database = top / FOLDER / "rolecall.db" if top else None
+    compared = await bench(loaded.settings, options.role, options.model, database=database, limit=options.limit)
+    if options.json:
+        answer(compared.model_dump(mode="json"))
+    else:
+        print(clean("\n".join(compared_lines(compared))))
+    return int(Exit.DONE) if any(one.good for one in compared.models) else int(Exit.NO_MODEL)
+
+
 async def _examine(options: argparse.Namespace, *, live: bool) -> "Diagnosis":
     from llm_registry.doctor import examine
 
@@ -73,6 +90,28 @@ async def _figures(top: Path | None) -> "tuple[Figures, ...]":
     if database is None or not database.is_file():
         return ()
     return await CallStore(database).figures()
+
+
+def compared_lines(compared: "Comparison") -> Iterator[str]:
+    """A line per model, and what it said to each question."""
+    kind = "recorded calls" if compared.recorded else "built-in questions"
+    yield f"{len(compared.questions)} {kind} of {compared.role}"
+    for one in compared.models:
+        yield ""
+        parts = [f"{one.good} of {one.asked} good"]
+        if one.seconds is not None:
+            parts.append(f"median {one.seconds:.2f} s")
+        if one.first_token_s is not None:
+            parts.append(f"first token {one.first_token_s:.2f} s")
+        if one.tokens_per_s is not None:
+            parts.append(f"{one.tokens_per_s:.0f} tokens/s")
+        if one.cost_usd:
+            parts.append(f"{one.cost_usd:.4f} USD")
+        yield f"{one.model:<32} {'  '.join(parts)}"
+        for question, said in zip(compared.questions, one.answers, strict=True):
+            yield f"  {question}"
+            yield f"    {' '.join(said.split())[:100] or 'no answer'}"
+        yield from (f"  error: {error}" for error in one.errors)
 
 
 def _why(reason: str) -> str:
