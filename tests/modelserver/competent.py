@@ -187,6 +187,10 @@ class CompetentScript:
         title = next((s.title for s in self.plan if s.title in request.prompt), "A step")
         return {"status_line": f"{title}: done"[:100], "dashboard": f"{title}. {self.summary}"}
 
+    def suggest(self, _: ModelRequest) -> dict[str, Any]:
+        """`Suggestion` of the supervisor: the work is on its way."""
+        return {"action": "nothing", "reason": "The work is on its way."}
+
     def narrate(self, _: ModelRequest) -> dict[str, Any]:
         """`ReportNarrative`."""
         return {"summary": self.summary, "left_to_do": []}
@@ -200,6 +204,7 @@ _STAGES: dict[str, Callable[[CompetentScript, ModelRequest], dict[str, Any]]] = 
     "AssessDecision": CompetentScript.assess,
     "StepSummary": CompetentScript.summarize,
     "ReportNarrative": CompetentScript.narrate,
+    "Suggestion": CompetentScript.suggest,
 }
 
 

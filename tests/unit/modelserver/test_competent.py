@@ -19,13 +19,14 @@ from core.artifacts import (
     Scope,
     StepSummary,
 )
+from graph.supervisor.judge import Suggestion
 from tests.modelserver.competent import INTERRUPTED, CompetentScript, Step, competent_from
 from tests.modelserver.info import Shape
 from tests.modelserver.process import ModelServerProcess
 from tests.modelserver.server import ModelServer
 
 ARTIFACTS = [
-    RoutingDecision, Scope, Plan, QAVerdict, AssessDecision, ReportNarrative, StepSummary,
+    RoutingDecision, Scope, Plan, QAVerdict, AssessDecision, ReportNarrative, StepSummary, Suggestion,
 ]  # fmt: skip
 FILES = {"slugify.py": "def slugify(text):\n    return text\n", "test_slugify.py": "pass\n"}
 
