@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from core.errors import ModelError
+from core.errors import ModelError, NeedsModelError
 from core.events import EventSink
 from llm_registry.breaker import Breakers
 from llm_registry.contact import Contacts
@@ -98,7 +98,13 @@ class ChainWalker:
     async def _serve(self, link: Link, state: Walk, asking: Asking[T]) -> T:
         if link.embedded:
             self._announce(link, state)
-            return await asking(link, Try(state.reason))
+            try:
+                return await asking(link, Try(state.reason))
+            except NeedsModelError as error:
+                if not state.notes:
+                    raise
+                # What the user must mend is what came before the engine of last resort.
+                raise NeedsModelError(f"{error.message} Before it: {state.reason}", hint=error.hint) from error
         gate = await self._contacts.enter(link)
         self._announce(link, state)
         try:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from core.errors import UsageError
 from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
 from core.suggest import did_you_mean
-from llm_registry.links import role_names
+from llm_registry.facts import EndpointFacts
+from llm_registry.links import Chain, role_names
+from llm_registry.models import spec_address
 from llm_registry.providers.catalog import provider_names
 
 
@@ -30,6 +32,29 @@ def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
         entries[role] = _read(settings.llm, role, wanted)
     llm = LLMSettings(models=settings.llm.models, **entries)
     return settings.model_copy(update={"llm": llm})
+
+
+def check_offered(models: Mapping[str, str], chains: Mapping[str, Chain], facts: Mapping[str, EndpointFacts]) -> None:
+    """Refuse a model given for this run that its server does not have.
+
+    Args:
+        models: Role to spec, as given on the command line.
+        chains: Role to chain.
+        facts: What the servers said, by name of spec.
+
+    Raises:
+        UsageError: Lists what the server offers, near matches first.
+    """
+    for role, wanted in models.items():
+        link = next(iter(chains[role].links), None)
+        seen = facts.get(link.name) if link else None
+        if link is None or seen is None or seen.offers(link.spec.model) is not False:
+            continue
+        near = did_you_mean(link.spec.model, seen.models)
+        raise UsageError(
+            f"--model {role}={wanted}: {spec_address(link.spec)} offers no model {link.spec.model!r}{near}",
+            hint=f"it offers {', '.join(seen.models[:20])}",
+        )
 
 
 def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:

@@ -16,21 +16,17 @@ from core.replies import CallSite, ModelReply
 from core.settings import Settings
 from llm_registry.assign import look_around
 from llm_registry.breaker import Breakers
-from llm_registry.budget import Budget
 from llm_registry.calls import CallStore
-from llm_registry.chain import ChainWalker
-from llm_registry.client import Client
-from llm_registry.links import Chain, Link, resolve_chain, role_names
-from llm_registry.models import ModelShelf
-from llm_registry.overrides import with_overrides
-from llm_registry.plain import PlainClient
+from llm_registry.chain import Asking
+from llm_registry.conversations import Conversations
+from llm_registry.links import Link
+from llm_registry.overrides import check_offered, with_overrides
+from llm_registry.parts import Parts, secrets_of
 from llm_registry.prompts import Prompt, PromptStore
-from llm_registry.providers.catalog import require
 from llm_registry.question import Ask, Done, Try
-from llm_registry.role_model import RoleChatModel
+from llm_registry.role_model import RoleChatModel, as_message
 from llm_registry.shared_state import open_shared_state
 from llm_registry.slots import Slots
-from llm_registry.structured import StructuredClient
 from llm_registry.telemetry import span_export
 from llm_registry.traits import Traits
 
@@ -40,15 +36,20 @@ A = TypeVar("A", bound=BaseModel)
 class Registry:
     """The models of one thread. Made by `open_registry`."""
 
-    def __init__(self, parts: "Parts") -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._served: dict[str, Served] = {}
         self._usage: dict[str, RoleUsage] = {}
 
     async def assign(self) -> Mapping[str, Served]:
-        """Look at all endpoints at once and say who serves each role; under a second when nothing listens."""
+        """Look at all endpoints at once and say who serves each role; under a second when nothing listens.
+
+        Raises:
+            UsageError: A model asked for with `--model` is not offered by its server; the text lists what is.
+        """
         chains = {role: self._parts.chain(role) for role in self._parts.roles}
         look = await look_around(chains, self._parts.breakers)
+        check_offered(self._parts.overridden, chains, look.facts)
         self._parts.shelf.facts.update(look.facts)
         self._parts.walker.revive()
         self._served = dict(look.served)
@@ -61,15 +62,35 @@ class Registry:
         self._usage = await self._parts.store.usage(self._parts.thread)
 
     async def chat(
-        self, role: str, messages: Sequence[BaseMessage], *, site: CallSite, tools: Sequence[Any] = ()
+        self,
+        role: str,
+        messages: Sequence[BaseMessage],
+        *,
+        site: CallSite,
+        tools: Sequence[Any] = (),
+        previous: str | None = None,
     ) -> ModelReply:
         """Ask the chain of a role.
+
+        Args:
+            role: Who is asked.
+            messages: The conversation, or what is new in it when `previous` is given.
+            site: Where in the graph.
+            tools: What may be called.
+            previous: The `response_id` of the reply to continue, whichever server gave it; "" starts a conversation
+                that is kept for that, `None` keeps nothing.
 
         Raises:
             ModelError: No spec of the chain could serve; its text lists what happened to each.
             BudgetError: A limit of the thread is used up.
+            UsageError: The reply to continue was not kept.
         """
-        return await self._chat(role, messages, site, tools, {})
+        if previous is None:
+            return await self._chat(role, messages, site, tools, {})
+        kept = self._parts.conversations
+        reply = await self._chat(role, [*await kept.history(previous), *messages], site, tools, {})
+        name = await kept.keep(previous, [*messages, as_message(reply)], reply.response_id)
+        return reply.model_copy(update={"response_id": name})
 
     async def ask(
         self, role: str, messages: Sequence[BaseMessage], artifact: type[A], *, site: CallSite
@@ -85,7 +106,7 @@ class Registry:
         async def asking(link: Link, attempt: Try) -> Done:
             return await self._parts.structured.ask(link, question, artifact, attempt)
 
-        done = await self._parts.walker.walk(self._parts.chain(role), question, asking)
+        done = await self._walk(question, asking)
         await self._account(question, done.reply, artifact.__name__)
         found: A = done.reply.parsed
         return found, done.reply
@@ -127,9 +148,15 @@ class Registry:
         async def asking(link: Link, attempt: Try) -> Done:
             return await self._parts.plain.ask(link, question, attempt)
 
-        done = await self._parts.walker.walk(self._parts.chain(role), question, asking)
+        done = await self._walk(question, asking)
         await self._account(question, done.reply)
         return done.reply
+
+    async def _walk(self, question: Ask, asking: Asking[Done]) -> Done:
+        try:
+            return await self._parts.walker.walk(self._parts.chain(question.role), question, asking)
+        finally:
+            await self.refresh_usage()
 
     def _question(
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
@@ -141,49 +168,6 @@ class Registry:
         self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)
         tools = tuple(convert_to_openai_tool(tool) for tool in question.tools)
         await self._parts.prompts.keep(Prompt(reply.role, question.messages, artifact, tools), question.trace)
-        await self.refresh_usage()
-
-
-class Parts:
-    """What a registry is made of.
-
-    Args:
-        settings: With the overrides of the run in them.
-        thread: Whose calls these are.
-        store: The book of calls.
-        prompts: Keeps questions where that is wanted.
-        traits: What was learnt about specs.
-        breakers: Shared with all other runs.
-        slots: Shared with all other runs.
-        events: Told what happens.
-    """
-
-    def __init__(  # noqa: PLR0913 - the one place where everything meets
-        self, settings: Settings, thread: str, *, store: CallStore, prompts: PromptStore, traits: Traits,
-        breakers: Breakers, slots: Slots, events: EventSink,
-    ) -> None:  # fmt: skip
-        self.thread = thread
-        self.store = store
-        self.prompts = prompts
-        self.breakers = breakers
-        self.events = events
-        self.roles = role_names(settings)
-        self._llm = settings.llm
-        self._chains = {role: resolve_chain(settings.llm, role) for role in self.roles}
-        links = [link for chain in self._chains.values() for link in chain.links]
-        for link in links:
-            require(link.spec, link.origin)
-        self.shelf = ModelShelf(links, traits)
-        self.walker = ChainWalker(self.shelf, breakers, events)
-        client = Client(self.shelf, store, slots, Budget(settings.budget, store, thread), events)
-        self.plain = PlainClient(client)
-        self.structured = StructuredClient(client, traits)
-
-    def chain(self, role: str) -> Chain:
-        """The chain of a role, or of a named model."""
-        if role not in self._chains:
-            self._chains[role] = resolve_chain(self._llm, role)
-        return self._chains[role]
 
 
 @asynccontextmanager
@@ -211,13 +195,13 @@ async def open_registry(
         ConfigError: An alias or fallback names nothing, or a provider misses something.
     """
     effective = with_overrides(settings, models or {})
-    entries = [*(effective.llm.__pydantic_extra__ or {}).values(), *effective.llm.models.values()]
-    secrets = [entry.api_key for entry in entries if not isinstance(entry, str) and entry.api_key]
+    secrets = secrets_of(effective.llm)
     async with open_shared_state(state_dir) as state, span_export(effective.telemetry) as watch:
         parts = Parts(
             effective, thread_id, store=CallStore(database, secrets=secrets, watch=watch),
             prompts=PromptStore(database, effective.telemetry, secrets=secrets), traits=Traits(database),
             breakers=Breakers(state), slots=Slots(state), events=events,
+            overridden=models or {}, conversations=Conversations(database, thread_id),
         )  # fmt: skip
         registry = Registry(parts)
         await registry.refresh_usage()

@@ -1,0 +1,73 @@
+"""Keeps conversations by response id, so that any server's answer can be continued as the Responses API promises.
+
+Owns the table `responses`: each row holds only what one call added, and names the row before it. Most local servers
+keep no state of their own, and the next call may be served by another one.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from langchain_core.messages import BaseMessage, messages_from_dict, messages_to_dict
+
+from core.database import connect, create_tables
+from core.errors import UsageError
+
+START = ""
+"""The id before the first response: begins a kept conversation."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS responses(
+    id TEXT PRIMARY KEY, previous TEXT NOT NULL, thread TEXT NOT NULL, messages TEXT NOT NULL);
+"""
+_HISTORY = """
+WITH RECURSIVE line(id, previous, messages, depth) AS (
+    SELECT id, previous, messages, 0 FROM responses WHERE id = ?
+    UNION ALL SELECT r.id, r.previous, r.messages, depth + 1 FROM responses r JOIN line ON r.id = line.previous)
+SELECT messages FROM line ORDER BY depth DESC
+"""
+
+
+class Conversations:
+    """The kept conversations of a repository.
+
+    Args:
+        database: The file; its folder must exist.
+        thread: The thread whose calls are kept.
+    """
+
+    def __init__(self, database: Path, thread: str) -> None:
+        self._database = database
+        self._thread = thread
+
+    async def history(self, response_id: str) -> list[BaseMessage]:
+        """All messages up to a response, the response included; none for `START`.
+
+        Raises:
+            UsageError: The response was not kept.
+        """
+        if response_id == START:
+            return []
+        async with connect(self._database) as db:
+            await create_tables(db, _SCHEMA)
+            cursor = await db.execute(_HISTORY, (response_id,))
+            rows = list(await cursor.fetchall())
+        if not rows:
+            raise UsageError(f"there is no kept response {response_id!r} to continue")
+        return [message for row in rows for message in messages_from_dict(json.loads(row["messages"]))]
+
+    async def keep(self, previous: str, added: Sequence[BaseMessage], response_id: str) -> str:
+        """Keep what a call added; returns the id it can be continued by, a new one where the server gave none."""
+        kept = response_id or f"resp_{uuid4().hex}"
+        async with connect(self._database) as db:
+            await create_tables(db, _SCHEMA)
+            cursor = await db.execute("SELECT 1 FROM responses WHERE id = ?", (kept,))
+            if await cursor.fetchone() is not None:
+                # Servers count their responses anew after each start.
+                kept = f"resp_{uuid4().hex}"
+            await db.execute(
+                "INSERT INTO responses VALUES(?, ?, ?, ?)",
+                (kept, previous, self._thread, json.dumps(messages_to_dict(added))),
+            )
+            await db.commit()
+        return kept

@@ -1,0 +1,79 @@
+"""What a registry is made of, put together once. Owns the wiring and nothing that happens later."""
+
+from collections.abc import Iterator, Mapping
+
+from core.events import EventSink
+from core.settings import LLMSettings, Settings
+from llm_registry.breaker import Breakers
+from llm_registry.budget import Budget
+from llm_registry.calls import CallStore
+from llm_registry.chain import ChainWalker
+from llm_registry.client import Client
+from llm_registry.conversations import Conversations
+from llm_registry.links import Chain, resolve_chain, role_names
+from llm_registry.models import ModelShelf
+from llm_registry.plain import PlainClient
+from llm_registry.prompts import PromptStore
+from llm_registry.providers.catalog import require
+from llm_registry.slots import Slots
+from llm_registry.structured import StructuredClient
+from llm_registry.traits import Traits
+
+
+class Parts:
+    """What a registry is made of.
+
+    Args:
+        settings: With the overrides of the run in them.
+        thread: Whose calls these are.
+        store: The book of calls.
+        prompts: Keeps questions where that is wanted.
+        traits: What was learnt about specs.
+        breakers: Shared with all other runs.
+        slots: Shared with all other runs.
+        events: Told what happens.
+        overridden: Role to spec, as given for this run.
+        conversations: Answers that may be continued.
+    """
+
+    def __init__(  # noqa: PLR0913 - the one place where everything meets
+        self, settings: Settings, thread: str, *, store: CallStore, prompts: PromptStore, traits: Traits,
+        breakers: Breakers, slots: Slots, events: EventSink, overridden: Mapping[str, str],
+        conversations: Conversations,
+    ) -> None:  # fmt: skip
+        self.thread = thread
+        self.store = store
+        self.prompts = prompts
+        self.overridden = overridden
+        self.conversations = conversations
+        self.breakers = breakers
+        self.events = events
+        self.roles = role_names(settings)
+        self._llm = settings.llm
+        self._chains = {role: resolve_chain(settings.llm, role) for role in self.roles}
+        links = [link for chain in self._chains.values() for link in chain.links]
+        for link in links:
+            require(link.spec, link.origin)
+        self.shelf = ModelShelf(links, traits)
+        self.walker = ChainWalker(self.shelf, breakers, events)
+        client = Client(self.shelf, store, slots, Budget(settings.budget, store, thread), events)
+        self.plain = PlainClient(client)
+        self.structured = StructuredClient(client, traits)
+
+    def chain(self, role: str) -> Chain:
+        """The chain of a role, or of a named model."""
+        if role not in self._chains:
+            self._chains[role] = resolve_chain(self._llm, role)
+        return self._chains[role]
+
+
+def secrets_of(llm: LLMSettings) -> tuple[str, ...]:
+    """Keys and headers of all specs, to be masked wherever text is stored."""
+    return tuple(_secrets(llm))
+
+
+def _secrets(llm: LLMSettings) -> Iterator[str]:
+    for entry in [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]:
+        if not isinstance(entry, str):
+            headers = entry.options.get("headers") or {}
+            yield from (text for text in (entry.api_key, *map(str, headers.values())) if text)
