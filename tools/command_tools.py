@@ -1,6 +1,8 @@
 """The tools that run something: a command, the checks, git diff, the repair search."""
 
 import asyncio
+import json
+from typing import Any
 
 from langgraph.types import interrupt
 
@@ -8,6 +10,8 @@ from core.artifacts import CheckRun
 from core.context import Context
 from tools.agent_tool import ToolCall, agent_tool
 from tools.outputs import OutputStore
+
+_MOST_SHOWN = {"patches": 3, "suspicious": 5, "failing": 20}
 
 
 @agent_tool
@@ -23,7 +27,8 @@ async def run_command(runtime: ToolCall, command: str, timeout_s: float | None =
         refusal = _refusal(interrupt(_question(command)))
         if refusal is not None:
             return refusal
-    done = await context.commands.run(command, timeout_s=timeout_s)
+    limit = None if timeout_s is None else min(timeout_s, context.settings.checks.timeout_s)
+    done = await context.commands.run(command, timeout_s=limit)
     end = "timed out" if done.timed_out else f"exit code {done.exit_code}"
     return f"{done.output.rstrip()}\n[{end}, {done.duration_s:.1f} s]".lstrip("\n")
 
@@ -62,7 +67,7 @@ async def repair_search(runtime: ToolCall, budget_s: float | None = None) -> str
     context: Context = runtime.context
     most = context.settings.embedded.repair_budget_s
     result = await context.repair.search(budget_s=min(budget_s or most, most))
-    return result.model_dump_json()
+    return await asyncio.to_thread(fitting_json, result.model_dump(mode="json"), _store(context))
 
 
 def _question(command: str) -> dict[str, str]:
@@ -87,6 +92,16 @@ def _refusal(answer: object) -> str | None:
 def _check_text(run: CheckRun) -> str:
     state = "timed out" if run.timed_out else ("green" if run.passed else f"RED, exit code {run.exit_code}")
     return f"$ {run.command}\n{run.output.rstrip()}\n[{state}, {run.duration_s:.1f} s]"
+
+
+def fitting_json(found: dict[str, Any], store: OutputStore) -> str:
+    """A result as JSON of bearable size: the best patches and lines, with the rest kept in a file."""
+    whole = json.dumps(found, ensure_ascii=False)
+    if len(whole) <= store.max_bytes:
+        return whole
+    shorter = {**found, **{key: found.get(key, [])[:most] for key, most in _MOST_SHOWN.items()}}
+    return json.dumps({**shorter, "whole_result": store.save(json.dumps(found, ensure_ascii=False, indent=1))},
+                      ensure_ascii=False)  # fmt: skip
 
 
 def _store(context: Context) -> OutputStore:

@@ -57,12 +57,14 @@ class OutputStore:
     def keep(self, text: str) -> str:
         """Cut a text that is too long, keeping the whole of it in a file; a short one comes back as it is."""
         data = text.encode("utf-8", "replace")
-        if len(data) <= self._max:
-            return text
+        return text if len(data) <= self._max else self.excerpt(self.save(text))
+
+    def save(self, text: str) -> str:
+        """Keep a text as the next file; gives its path relative to the run folder."""
         descriptor, name = self.create()
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        return self.excerpt(name)
+            file.write(text.encode("utf-8", "replace"))
+        return name
 
 
 def _joined(head: bytes, tail: bytes, size: int, name: str) -> str:

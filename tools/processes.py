@@ -9,6 +9,8 @@ import psutil
 
 MARK = "ROLECALL_COMMAND"
 """Environment variable that marks every process a command starts, so that daemons of it are found too."""
+PLACE_MARK = "ROLECALL_WORKTREE"
+"""Environment variable that tells the worktree a process was started for."""
 _MAX_LOOKS = 10
 _DYING_S = 2.0
 

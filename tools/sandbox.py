@@ -13,7 +13,7 @@ from core.errors import ConfigError
 from core.settings import SandboxSettings
 from tools.bubblewrap import Bubblewrap, build_walls
 from tools.environment import user_environment
-from tools.processes import limited
+from tools.processes import PLACE_MARK, kill_marked, limited
 
 _PROBE_TIMEOUT_S = 10
 _LINE_BYTES = 64 * 1024
@@ -55,8 +55,8 @@ class HostPolicy:
     def policy(self) -> str:
         """What it does, in one sentence."""
         return (
-            f"commands run on the host without isolation ({self.reason}): own process group, time and output limits, "
-            f"{self.memory_mb} MB of memory per process, no secrets in the environment"
+            f"commands run on the host without isolation ({self.reason}), network open: own process group, time and "
+            f"output limits, {self.memory_mb} MB of memory per process, no secrets in the environment"
         )
 
     def wrap(self, argv: list[str], cwd: Path, scratch: Path | None = None) -> list[str]:
@@ -76,6 +76,14 @@ class Sandbox:
     def policy(self) -> str:
         """What the sandbox does, in one sentence for the report."""
         return self._wrapper.policy
+
+    async def clear(self) -> int:
+        """End what a killed process of rolecall left running for this worktree; only the owner of a thread may.
+
+        Returns:
+            How many processes there were.
+        """
+        return await asyncio.to_thread(kill_marked, PLACE_MARK, str(self._places.root))
 
     async def spawn(
         self,
@@ -101,7 +109,7 @@ class Sandbox:
             OSError: The program cannot be started.
         """
         folder = self._places.root if cwd is None else cwd
-        given = dict(user_environment() if env is None else env)
+        given = {**(user_environment() if env is None else env), PLACE_MARK: str(self._places.root)}
         scratch = given.get("TMPDIR", "")
         own = Path(scratch) if scratch and scratch != os.environ.get("TMPDIR") else None
         limits = limited(list(argv), memory_mb=self._settings.memory_mb)

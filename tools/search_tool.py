@@ -2,9 +2,9 @@
 
 import asyncio
 import fnmatch
-import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from core.context import Context
@@ -13,12 +13,20 @@ from tools.agent_tool import ToolCall, agent_tool
 from tools.environment import user_environment
 from tools.git import Git
 from tools.paths import resolve_inside
+from tools.processes import end
 from tools.staging import tracked_and_new
 
 _MAX_HITS = 200
 _MAX_COLUMNS = 300
 _TIMEOUT_S = 30
 _FEW_FILES = 50
+"""For fewer, a start of ripgrep and its walk through ignored folders cost more than they save."""
+_RIPGREP_MANNERS = (
+    "--no-config", "--no-ignore", "--hidden", "--no-messages", "--null", "--line-number", "--no-heading",
+    "--color=never", "--sort=path", "--glob=!.git",
+)  # fmt: skip
+_LINE_LIMIT = 256 * 2**20
+_FALLBACK = Path(__file__).with_name("search_fallback.py")
 
 
 @agent_tool
@@ -73,50 +81,67 @@ async def _files(root: Path, start: str, glob: str) -> list[str]:
 
 
 async def _search(root: Path, names: list[str], expression: re.Pattern[str]) -> list[str]:
-    # For a few files a second program costs more than it saves.
+    """Matching lines, at most one more than are shown. An expression may be slow, so it runs where it can be killed."""
+    flags = ["-i"] if expression.flags & re.IGNORECASE else []
     program = await asyncio.to_thread(_ripgrep) if len(names) > _FEW_FILES else None
-    found = await _with_ripgrep(program, root, names, expression) if program else None
-    return await asyncio.to_thread(_with_python, root, names, expression) if found is None else found
+    if program:
+        argv = [program, *_RIPGREP_MANNERS, *flags, "-e", expression.pattern, "."]
+        found = await _lines_of(argv, root, "", set(names))
+        if found is not None:
+            return found
+    argv = [sys.executable, "-I", "-S", str(_FALLBACK), *flags, "--", expression.pattern]
+    found = await _lines_of(argv, root, "\0".join(names), set(names))
+    if found is None:
+        raise ToolError("the search failed", hint="use a simpler expression")
+    return found
 
 
 def _ripgrep() -> str | None:
     return shutil.which("rg", path=user_environment()["PATH"])
 
 
-async def _with_ripgrep(program: str, root: Path, names: list[str], expression: re.Pattern[str]) -> list[str] | None:
-    """Let ripgrep find the files, which is the slow part; `None` when it does not understand the expression."""
-    case = ["--ignore-case"] if expression.flags & re.IGNORECASE else []
-    argv = [program, "--no-config", "--files-with-matches", "--null", "--no-ignore", "--hidden", "--no-messages", *case,
-            "--glob", "!.git", "--regexp", expression.pattern, "."]  # fmt: skip
+async def _lines_of(argv: list[str], root: Path, stdin: str, names: set[str]) -> list[str] | None:
+    """Run a search program that prints path, zero byte, `number:text`; `None` when it does not take the expression."""
     process = await asyncio.create_subprocess_exec(
-        *argv, cwd=root, env=user_environment(), stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        *argv, cwd=root, env=user_environment(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL, limit=_LINE_LIMIT, start_new_session=True,
     )  # fmt: skip
+    hits: list[str] = []
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            out, _ = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return None
-    if process.returncode not in {0, 1}:
-        return None
-    matching = {os.fsdecode(name).removeprefix("./") for name in out.split(b"\0") if name}
-    return await asyncio.to_thread(_with_python, root, [name for name in names if name in matching], expression)
+            feeding = asyncio.create_task(_feed(process, stdin))
+            enough = await _collect(process, names, hits)
+            feeding.cancel()
+            if enough:
+                return hits
+            return hits if await process.wait() in {0, 1} else None
+    except TimeoutError as error:
+        raise ToolError(
+            f"the search took longer than {_TIMEOUT_S} s", hint="use a simpler expression, a path or a glob"
+        ) from error
+    finally:
+        await end(process)
 
 
-def _with_python(root: Path, names: list[str], expression: re.Pattern[str]) -> list[str]:
-    hits: list[str] = []
-    for name in names:
-        path = root / name
-        if path.is_symlink() or not path.is_file():
-            continue
-        data = path.read_bytes()
-        if b"\0" in data[:8192]:
-            continue
-        for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-            if expression.search(line):
-                hits.append(f"{name}:{number}:{line[:_MAX_COLUMNS]}")
-                if len(hits) > _MAX_HITS:
-                    return hits
-    return hits
+async def _feed(process: asyncio.subprocess.Process, text: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(text.encode("utf-8", "surrogateescape"))
+    try:
+        await process.stdin.drain()
+    except (BrokenPipeError, ConnectionResetError):
+        # It has ended already; its exit code says how.
+        return
+    process.stdin.close()
+
+
+async def _collect(process: asyncio.subprocess.Process, names: set[str], hits: list[str]) -> bool:
+    """Read hits until the end, or until there are more than are shown."""
+    assert process.stdout is not None
+    async for raw in process.stdout:
+        path, _, found = raw.decode("utf-8", "surrogateescape").rstrip("\r\n").partition("\0")
+        name = path.removeprefix("./")
+        if name in names:
+            hits.append(f"{name}:{found[:_MAX_COLUMNS]}".encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        if len(hits) > _MAX_HITS:
+            return True
+    return False

@@ -1,6 +1,7 @@
 """How the files of a working tree become a git tree, new files included. Owns what counts as a file worth
 keeping; touches only the index file it is given."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from tools.git import Git
@@ -19,8 +20,13 @@ async def new_files(git: Git, *, index: Path | None = None) -> list[str]:
     return [name for name in listed if not name.endswith("/")]
 
 
-async def stage_all(git: Git, *, index: Path | None = None) -> str:
+async def stage_all(git: Git, *, index: Path | None = None, left_out: Collection[str] = ()) -> str:
     """Bring an index to the present content of the working tree.
+
+    Args:
+        git: The working tree.
+        index: The index file; the working tree's own when `None`.
+        left_out: New files that are not taken.
 
     Returns:
         The id of the tree.
@@ -29,7 +35,7 @@ async def stage_all(git: Git, *, index: Path | None = None) -> str:
         RepositoryError: A file cannot be read, or the index is unmerged.
     """
     await git.run("add", "--update", index=index)
-    names = await new_files(git, index=index)
+    names = [name for name in await new_files(git, index=index) if name not in left_out]
     if names:
         await git.run("update-index", "--add", "-z", "--stdin", stdin="\0".join(names) + "\0", index=index)
     return await git.run("write-tree", index=index)

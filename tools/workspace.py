@@ -12,10 +12,11 @@ from core.errors import RepositoryError
 from tools.git import Git
 from tools.listing import fold
 from tools.repository import exclude_rolecall, find_top, require_no_conflicts
-from tools.staging import stage_all, tracked_and_new
+from tools.staging import new_files, stage_all, tracked_and_new
 from tools.submodules import fill_submodules
 
 _DIFF = ("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+_MAX_NEW_BYTES = 64 * 2**20
 
 
 class GitWorkspace:
@@ -177,11 +178,21 @@ class GitWorkspace:
     async def _capture_base(self) -> str:
         await require_no_conflicts(self._user)
         head = await self._user.run("rev-parse", "HEAD^{commit}")
+        left_out = await self._too_large()
         async with self._scratch_index(self._user) as index:
-            tree = await stage_all(self._user, index=index)
+            tree = await stage_all(self._user, index=index, left_out=left_out)
         if tree == await self._user.run("rev-parse", f"{head}^{{tree}}"):
             return head
         return await self._user.commit_tree(tree, "Uncommitted changes when rolecall began", head)
+
+    async def _too_large(self) -> set[str]:
+        """New files that would bloat the repository: data sets and dumps, which no .gitignore names yet."""
+        names = await new_files(self._user)
+        large = await asyncio.to_thread(lambda: {name for name in names if _size(self._repo / name) > _MAX_NEW_BYTES})
+        for name in sorted(large):
+            told = f"the new file {name} is over {_MAX_NEW_BYTES // 2**20} MB and was not taken into the worktree"
+            self.warnings = (*self.warnings, told)
+        return large
 
     async def _is_ready(self) -> bool:
         if not self._ready_mark.is_file() or not (self._root / ".git").is_file():
@@ -192,7 +203,7 @@ class GitWorkspace:
     async def _make_worktree(self) -> None:
         await self._drop_worktree()
         await self._user.run("worktree", "add", "--force", "--quiet", str(self._root), self.branch)
-        self.warnings = await fill_submodules(self._user, self._repo, self._root)
+        self.warnings += await fill_submodules(self._user, self._repo, self._root)
         await asyncio.to_thread(self._ready_mark.touch)
 
     async def _drop_worktree(self) -> None:
@@ -233,6 +244,10 @@ class GitWorkspace:
             yield index
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _size(path: Path) -> int:
+    return path.lstat().st_size if path.is_file() else 0
 
 
 def short_id(thread_id: str) -> str:

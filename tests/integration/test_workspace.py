@@ -238,6 +238,15 @@ async def test_a_repository_inside_the_repository_is_no_obstacle(repo) -> None:
     assert await workspace.diff() == ""
 
 
+async def test_a_huge_new_file_stays_at_home(repo) -> None:
+    with (repo / "dump.bin").open("wb") as file:
+        file.truncate(70 * 2**20)
+    workspace = await opened(repo)
+    assert not (workspace.root / "dump.bin").exists()
+    assert any("dump.bin is over 64 MB" in sentence for sentence in workspace.warnings)
+    assert (repo / "dump.bin").stat().st_size == 70 * 2**20
+
+
 async def test_the_folder_is_excluded_once_and_not_in_gitignore(repo) -> None:
     exclude = repo / ".git/info/exclude"
     exclude.write_text("mine")

@@ -14,6 +14,7 @@ from tests.repositories import git, make_repository, thread
 from tests.unit.tools.bench import MODES, commands_of, sandbox_of
 from tools import commands as module
 from tools.commands import SandboxCommands
+from tools.processes import end
 from tools.workspace import GitWorkspace
 
 
@@ -89,6 +90,17 @@ async def test_a_cancelled_command_is_ended(commands) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert running("sleep 63.25") == []
+
+
+async def test_what_a_killed_run_left_is_ended_before_the_next_command(workspace, commands, mode) -> None:
+    sandbox = await sandbox_of(workspace.root, "host")
+    left = await sandbox.spawn(["/bin/sh", "-c", "sleep 64.25"])
+    other = await (await sandbox_of(workspace.root.parent, "host")).spawn(["/bin/sh", "-c", "sleep 65.25"])
+    await commands.run("true")
+    assert await asyncio.wait_for(left.wait(), 5) != 0
+    assert running("sleep 64.25") == []
+    assert other.returncode is None
+    await end(other)
 
 
 async def test_long_output_is_cut_and_kept_whole(workspace, commands) -> None:

@@ -18,6 +18,8 @@ from tests.repositories import git, make_repository, thread, write
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events
 from tools import search_tool
+from tools.command_tools import fitting_json
+from tools.outputs import OutputStore
 from tools.toolbox import coding_tools, reading_tools
 
 FILES = {
@@ -228,6 +230,11 @@ class TestSearching:
     async def test_expressions_only_python_knows_work(self, wide) -> None:
         assert "calc.py:6" in await text(wide, "search_text", pattern=r"(?<=return )add")
 
+    async def test_an_expression_that_never_ends_is_stopped(self, wide, monkeypatch) -> None:
+        monkeypatch.setattr(search_tool, "_TIMEOUT_S", 1)
+        write(wide.workspace.root, {"trap.txt": "a" * 60 + "!\n"})
+        assert "longer than 1 s" in await error(wide, "search_text", pattern=r"^(?=a)(a+)+$", path="trap.txt")
+
     async def test_no_match_and_too_many_are_said(self, wide) -> None:
         assert "no match in 5 files" in await text(wide, "search_text", pattern="nowhere to be found")
         write(wide.workspace.root, {"many.txt": "hit\n" * 500})
@@ -261,9 +268,19 @@ class TestRunning:
         found = json.loads(await text(context, "repair_search", budget_s=30))
         assert found["status"] == "plausible"
         for edit in found["patches"][0]["edits"]:
-            await text(context, "edit_file", **edit)
+            assert "changed" in await text(context, "edit_file", **edit)
         assert "[green" in await text(context, "run_checks")
         assert {event["phase"] for event in context.events.of("repair")} >= {"baseline"}
+
+    def test_a_large_result_stays_readable_json(self, tmp_path) -> None:
+        store = OutputStore(tmp_path, max_bytes=2000)
+        lines = [{"path": "calc.py", "line": number, "score": 0.5, "text": "x = 1"} for number in range(99)]
+        found = {"status": "plausible", "patches": [{"line": n} for n in range(20)], "suspicious": lines, "failing": []}
+        shown = json.loads(fitting_json(found, store))
+        assert shown["patches"] == found["patches"][:3]
+        assert shown["suspicious"] == lines[:5]
+        assert json.loads((tmp_path / shown["whole_result"]).read_text()) == found
+        assert json.loads(fitting_json({"status": "none"}, store)) == {"status": "none"}
 
 
 class Scripted(GenericFakeChatModel):
