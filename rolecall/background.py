@@ -3,12 +3,12 @@
 import argparse
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from uuid import uuid4
 
-from core.errors import RolecallError
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.place import FOLDER, folder_of, settings_for
@@ -18,31 +18,27 @@ _PATIENCE_S = 20.0
 _MAIN = Path(__file__).with_name("__main__.py")
 
 
-class BackgroundError(RolecallError):
-    """The detached process ended before its run began."""
-
-    code = "background"
-
-
 async def start(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
-    """Start the run, wait until it is under way, print its thread.
-
-    Raises:
-        BackgroundError: The process ended at once; its own words are in the message.
-    """
+    """Start the run, wait until it is under way, print its thread; or pass on why it could not begin."""
+    from llm_registry.overrides import with_overrides
     from tools.git import Git
     from tools.repository import exclude_rolecall, find_top
 
     top = await find_top(folder_of(options))
-    await settings_for(options, top)  # a mistake in the configuration must show here, not in a log
+    loaded = await settings_for(options, top)
+    with_overrides(loaded.settings, dict(options.model))  # a mistake must show here, not in a log
     await exclude_rolecall(Git(top))
     thread = str(uuid4())
     run_dir = top / FOLDER / "runs" / thread
     await asyncio.to_thread(run_dir.mkdir, parents=True, exist_ok=True)
     log = run_dir / "output.log"
     process = await asyncio.to_thread(_spawn, words_of(options, thread), task, log)
+    code = await _under_way(process, run_dir / "events.jsonl")
+    if code is not None:
+        await asyncio.to_thread(_pass_on, log)
+        await asyncio.to_thread(shutil.rmtree, run_dir)
+        return code
     invocation.thread = thread
-    await _under_way(process, run_dir / "events.jsonl", log)
     invocation.resumable = True
     if options.json:
         answer({"thread": thread, "event": "background", "pid": process.pid, "log": str(log)})
@@ -94,12 +90,24 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
 
 
-async def _under_way(process: subprocess.Popen[bytes], events: Path, log: Path) -> None:
+async def _under_way(process: subprocess.Popen[bytes], events: Path) -> int | None:
+    """Wait for the first event; give back the exit code of a run that ended before it had one."""
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     while asyncio.get_running_loop().time() < deadline:
-        if await asyncio.to_thread(events.exists):
-            return
+        if await asyncio.to_thread(_begun, events):
+            return None
         if process.poll() is not None:
-            said = await asyncio.to_thread(log.read_text, encoding="utf-8", errors="replace")
-            raise BackgroundError(f"the run ended at once with exit code {process.returncode}:\n{said.strip()}")
+            return process.returncode
         await asyncio.sleep(0.1)
+    return None
+
+
+def _begun(events: Path) -> bool:
+    return events.exists() and events.stat().st_size > 0
+
+
+def _pass_on(log: Path) -> None:
+    """Show the words of a run that could not begin, but for its advice, which would repeat a call nobody made."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not line.startswith("continue with: "):
+            print(line, file=sys.stdout if line.startswith("{") else sys.stderr)

@@ -68,8 +68,10 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     loaded = await settings_for(options, top, asked=asked)
     from core.context import RunOptions
     from graph import runner
+    from llm_registry.overrides import with_overrides
     from rolecall.session import Ask, Listen, Session, manner_of, teller
 
+    with_overrides(loaded.settings, dict(options.model))  # before a worktree is made for a run that cannot begin
     manner = manner_of(options)
     invocation.approves = options.yes
     request = runner.RunRequest(
@@ -97,9 +99,11 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     loaded = await settings_for(options, top, asked=asked)
     from core.context import RunOptions
     from graph import runner
+    from llm_registry.overrides import with_overrides
     from rolecall.session import Ask, Listen, Session, manner_of, teller
 
     models = {**row.options.get("models", {}), **dict(options.model)}
+    with_overrides(loaded.settings, models)
     await store_of(top, invocation).set_options(row.thread_id, {**row.options, **asked.kept(), "models": models})
     manner = manner_of(options)
     invocation.approves = options.yes

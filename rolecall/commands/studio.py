@@ -63,10 +63,8 @@ async def _studio(options: argparse.Namespace) -> int:
     adopting = asyncio.create_task(_adopt(top, f"http://127.0.0.1:{options.port}"))
     try:
         code = await process.wait()
-    except asyncio.CancelledError:
-        await asyncio.wait_for(process.wait(), timeout=10)  # Ctrl-C reached it too
-        raise
     finally:
+        await _end(process)
         adopting.cancel()
         (ended,) = await asyncio.gather(adopting, return_exceptions=True)
         if isinstance(ended, Exception):
@@ -74,6 +72,17 @@ async def _studio(options: argparse.Namespace) -> int:
     if code != 0:
         raise StudioError(f"the development server ended with exit code {code}")
     return 0
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the server, whether or not the Ctrl-C that ends us reached it too."""
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), timeout=10)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 async def _adopt(top: Path, url: str) -> None:

@@ -17,12 +17,17 @@ class Done:
     err: str
 
 
+def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The user's environment, without the test runner's and with a home of its own."""
+    ours = ("ROLECALL_", "PYTHON", "XDG_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, "HOME": str(home), **(more or {})}
+
+
 def rolecall(*words: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: str = "") -> Done:
-    """Run `rolecall` as a user does; their environment without the test runner's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ROLECALL_", "PYTHON"))}
+    """Run `rolecall` as a user does."""
     done = subprocess.run(
         [sys.executable, "-m", "rolecall", *words],
-        cwd=cwd, env={**kept, "HOME": str(cwd), "XDG_CONFIG_HOME": str(cwd / ".config"), **(env or {})},
-        input=stdin, capture_output=True, text=True, timeout=120, check=False,
+        cwd=cwd, env=environment(cwd.parent, env), input=stdin, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr)

@@ -25,7 +25,8 @@ class Terminal:
         fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
         self._process = subprocess.Popen(
             argv, cwd=cwd, env={**env, "TERM": "xterm-256color"}, stdin=program, stdout=program, stderr=program,
-            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - a test has one thread
         )  # fmt: skip
         self._program_side = program
         self.shown = ""

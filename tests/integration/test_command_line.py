@@ -1,0 +1,232 @@
+"""The command line on real repositories, with the engine that needs no model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.repositories import fingerprint, git, make_repository
+from tests.unit.rolecall.command_line import HOUSE, Done, environment, rolecall
+from tests.unit.rolecall.terminal import Terminal
+
+TASK = "Make the failing tests pass"
+OFF = {"ROLECALL_CONFIG": ""}
+SLOW_AND_RED = "--checks=sleep 4; false"
+"""Keeps a run in its first check for as long as a test needs."""
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    """A repository with one fault that a search finds."""
+    return make_repository(
+        tmp_path / "red",
+        {
+            "ages.py": "def adult(age):\n    return age > 18\n",
+            "test_ages.py": (
+                "from ages import adult\n\n\ndef test_at_the_mark():\n    assert adult(18)\n\n\n"
+                "def test_below():\n    assert not adult(17)\n\n\ndef test_above():\n    assert adult(40)\n"
+            ),
+        },
+    )
+
+
+def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "rolecall", *words],
+        cwd=cwd, env=environment(cwd.parent, OFF), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def call(*words: str, cwd: Path) -> Done:
+    return rolecall(*words, cwd=cwd, env=OFF)
+
+
+def wait_for_event(process: subprocess.Popen[str], name: str) -> dict[str, Any]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] == name:
+            return event
+    raise AssertionError(f"the run ended without {name}: {process.communicate()}")
+
+
+def last(done: Done) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(done.out.splitlines()[-1])
+    return event
+
+
+def test_a_killed_run_is_resumed_and_its_work_is_brought_home(red: Path) -> None:
+    before = fingerprint(red)
+    run = start("run", TASK, "--yes", "--json", "--max-minutes=5", cwd=red)
+    thread = wait_for_event(run, "tool_started")["thread"]
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+
+    assert "interrupted" in call("threads", cwd=red).out
+    resumed = call("resume", "--last", "--json", cwd=red)
+    events = [json.loads(line) for line in resumed.out.splitlines()]
+    assert (resumed.code, last(resumed)["status"], resumed.err) == (0, "done", "")
+    assert {event["thread"] for event in events} == {thread}
+    assert [event["event"] for event in events].count("result") == 1
+    assert {"v", "ts", "thread", "status", "exit_code", "report", "diff", "usage"} <= last(resumed).keys()
+    assert Path(last(resumed)["report"]).is_file()
+    assert last(resumed)["usage"]["coder"]["specs"] == ["embedded"]
+    assert fingerprint(red) == before
+
+    assert json.loads(call("threads", "show", thread[:6], "--json", cwd=red).out)["thread"]["options"]["limits"] == {
+        "max_minutes": 5.0
+    }
+    assert "age >= 18" in call("diff", thread[:6], cwd=red).out
+    assert "ages.py | 2 +-" in call("diff", thread[:6], "--stat", cwd=red).out
+    log = call("log", thread[:6], cwd=red).out
+    assert "resumed " in log
+    assert "python -m pytest" in log
+    assert call("apply", thread[:6], cwd=red).code == 0
+    assert "age >= 18" in (red / "ages.py").read_text()
+    again = call("resume", cwd=red)
+    assert again.code == 2
+    assert "nothing to resume" in again.err
+    assert again.err.splitlines()[-1].endswith(f"rolecall log {thread[:8]}")
+    assert call("threads", "delete", thread[:6], "--yes", cwd=red).code == 0
+    assert f"rolecall/{thread[:8]}" not in git(red, "branch", "--all", "--format=%(refname:short)").replace("Merge", "")
+    assert call("threads", cwd=red).out == ""
+
+
+def test_the_display_is_live_and_what_is_typed_reaches_the_run(red: Path) -> None:
+    words = [sys.executable, "-m", "rolecall", "run", TASK, "--yes", SLOW_AND_RED]
+    with Terminal(words, cwd=red, env=environment(red.parent, OFF)) as terminal:
+        terminal.wait_for("type to steer")
+        terminal.wait_for("started    ")
+        assert not terminal.echoes()
+        terminal.type("keep the name adult\n")
+        terminal.wait_for("heard    user: keep the name adult")
+        terminal.type("\x03")
+        terminal.wait_for("stopping at the next step")
+        code = terminal.end()
+
+        assert code == 130
+        assert terminal.echoes()
+        assert "paused" in terminal.text
+        assert terminal.text.rstrip().splitlines()[-1].startswith("continue with: ")
+        assert "resume" in terminal.text.rstrip().splitlines()[-1]
+        assert terminal.text.rstrip().endswith("--yes")
+
+
+def test_ctrl_c_twice_stops_at_once(red: Path) -> None:
+    run = start("run", TASK, "--yes", "--json", "--checks=sleep 60", cwd=red)
+    wait_for_event(run, "node_started")
+    time.sleep(1)
+    began = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=30)
+
+    assert time.monotonic() - began < 15
+    assert run.returncode == 130
+    assert json.loads(out.splitlines()[-1])["exit_code"] == 130
+    assert "resume" in err.splitlines()[-1]
+
+
+def test_sigterm_stops_a_run_in_order(red: Path) -> None:
+    run = start("run", TASK, "--yes", "--json", SLOW_AND_RED, cwd=red)
+    wait_for_event(run, "node_started")
+    run.send_signal(signal.SIGTERM)
+    out, err = run.communicate(timeout=30)
+
+    assert run.returncode == 143
+    assert json.loads(out.splitlines()[-1])["exit_code"] == 143
+    assert "resume" in err.splitlines()[-1]
+
+
+def test_a_run_in_the_background_can_be_followed_locked_steered_and_paused(red: Path) -> None:
+    begun = call("run", TASK, "--yes", SLOW_AND_RED, "--background", cwd=red)
+    thread = begun.out.strip()
+    assert begun.code == 0
+    assert f"watch {thread[:8]}" in begun.err
+
+    locked = call("resume", thread, cwd=red)
+    assert locked.code == 75
+    assert f"resume {thread[:8]}" in locked.err.splitlines()[-1]
+    assert json.loads(call("steer", thread, "mind", "the", "gap", "--json", cwd=red).out)["running"] is True
+    assert call("pause", thread, cwd=red).code == 0
+    watched = call("watch", thread, cwd=red)
+    assert watched.code == 0
+    assert "nobody drives" in watched.err
+    assert "paused" in call("threads", cwd=red).out
+    assert "paused by user" in (red / ".rolecall" / "runs" / thread / "output.log").read_text()
+    assert call("pause", thread, cwd=red).code == 2
+
+
+def test_a_background_run_that_cannot_begin_says_why(red: Path) -> None:
+    done = call("run", TASK, "--background", "--model=coder=absent", cwd=red)
+
+    assert (done.code, done.out) == (2, "")
+    assert "unknown model" in done.err
+    assert git(red, "worktree", "list").count("\n") == 0
+
+
+def test_an_invalid_configuration_is_exit_3(red: Path) -> None:
+    (red.parent / "bad.json").write_text('{"llm": {"summarizzer": {"provider": "ollama"}}, "budgett": {}}')
+
+    done = call("run", TASK, "--config", str(red.parent / "bad.json"), cwd=red)
+
+    assert done.code == 3
+    assert "error[config]" in done.err
+    assert "budget" in done.err
+    assert not (red / ".rolecall").exists()
+
+
+def test_the_demo_mends_its_repository_and_leaves_the_checkout(tmp_path: Path) -> None:
+    done = rolecall("demo", "--dir", "broken", cwd=tmp_path, env={"ROLECALL_CONFIG": "/no/such/file"})
+
+    assert done.code == 0, done.err
+    assert "done, the checks are green" in done.out
+    assert "+        return self.count <= self.reorder_at" in done.out
+    assert git(tmp_path / "broken", "status", "--porcelain") == ""
+    assert "is as it was" in done.err
+    full = rolecall("demo", "--dir", "broken", cwd=tmp_path)
+    assert (full.code, "not empty" in full.err) == (2, True)
+
+
+def test_repair_prints_a_patch_that_git_applies(red: Path) -> None:
+    done = call("repair", "--budget", "30s", cwd=red)
+
+    assert done.code == 0, done.err
+    assert git(red, "status", "--porcelain") == ""
+    subprocess.run(["git", "apply", "-"], cwd=red, input=done.out, text=True, check=True)
+    again = call("repair", "--checks", "python -m pytest test_ages.py", "--json", cwd=red)
+    assert json.loads(again.out)["status"] == "nothing_fails"
+
+
+def test_a_secret_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(
+        '{"llm": {"primary": {"provider": "openai_compatible", "model": "m", "base_url": "http://a:hunter2@h/v1",'
+        ' "api_key": "swordfish-1", "options": {"headers": {"X-Api-Key": "swordfish-2"}}}}}'
+    )
+    for words in (["show"], ["show", "--json"]):
+        done = rolecall("config", *words, "--config", "c.json", cwd=tmp_path)
+        assert done.code == 0
+        assert "openai_compatible" in done.out
+        assert "swordfish" not in done.out
+        assert "hunter2" not in done.out
+
+
+def test_no_module_of_the_target_is_imported(red: Path) -> None:
+    for name in ("core", "graph", "tools", "nodes", "memory", "llm_registry", "rich", "langgraph"):
+        (red / name).mkdir()
+        (red / name / "__init__.py").write_text("raise RuntimeError('the target was imported')\n")
+    done = subprocess.run(
+        [sys.executable, "-P", str(HOUSE / "rolecall" / "__main__.py"), "repair", "--budget=20s"],
+        cwd=red, env={**environment(red.parent, OFF), "PYTHONPATH": os.pathsep.join([".", str(red)])},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert (done.returncode, "age >= 18" in done.stdout) == (0, True), done.stderr
