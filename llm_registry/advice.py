@@ -12,9 +12,9 @@ import yaml
 
 from core.settings import ModelSpec, Settings
 from core.suggest import near_matches
+from llm_registry.addresses import DEFAULT_URLS, endpoint_url
 from llm_registry.facts import EndpointFacts
 from llm_registry.links import Chain, Link
-from llm_registry.probe import DEFAULT_URLS, endpoint_url
 from llm_registry.window import sets_window, window_of
 
 SMALL_WINDOW = 8192
@@ -107,10 +107,13 @@ class Adviser:
                       "start the server there, or name where it runs")  # fmt: skip
 
     def _refused(self, link: Link, facts: EndpointFacts) -> Advice:
-        if "key" in facts.error:
+        if "key was refused" in facts.error:
             variable = _KEY_VARIABLES.get(link.spec.provider, "MY_API_KEY")
             return Advice(f"{link.name}: {facts.error}", self._key(link, "api_key"), f'"api_key": "${{{variable}}}"',
                           f"export {variable}=… with a valid key")  # fmt: skip
+        if "credit" in facts.error:
+            return Advice(f"{link.name}: {facts.error}", self._key(link, "enabled"), '"enabled": false',
+                          "raise the limit of the key")  # fmt: skip
         better = facts.error.partition("did you mean ")[2].rstrip("?")
         url = better or endpoint_url(link.spec)
         return Advice(f"{link.name}: {facts.error}", self._key(link, "base_url"), f'"base_url": "{url}"')
@@ -131,6 +134,13 @@ class Adviser:
             yield Advice(
                 f"{link.name}: {window.warning}", self._key(link, "context_length"), '"context_length": "auto"'
             )
+        if "coder" in roles and facts.calls_tools(link.spec.model) is False:
+            yield Advice(f"{link.name}: the model cannot call tools, which `coder` needs", self._key(link, "model"),
+                         '"model": "ONE THAT CALLS TOOLS"', _tool_models(facts))  # fmt: skip
+        if window.tokens is None:
+            yield Advice(f"{link.name}: the server does not say how many tokens it loaded",
+                         self._key(link, "context_length"), f'"context_length": {SMALL_WINDOW}',
+                         "write what you gave the server when it loaded the model")  # fmt: skip
         large = sorted(roles & _LARGE_ROLES)
         if window.tokens is None or window.tokens >= SMALL_WINDOW or not large:
             return
@@ -155,6 +165,11 @@ class Adviser:
         dotted = ".".join(path)
         line = line_of(self._text, path) if self._text else None
         return f"{self._config}:{line} ({dotted})" if line is not None else dotted
+
+
+def _tool_models(facts: EndpointFacts) -> str:
+    able = [name for name, can in facts.tools.items() if can]
+    return f"the server has {', '.join(able[:5])}" if able else "for llama.cpp start the server with --jinja"
 
 
 def line_of(text: str, path: Sequence[str]) -> int | None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from core.artifacts import Served
 from core.suggest import near_matches
+from llm_registry.addresses import endpoint_url
 from llm_registry.breaker import Breakers
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Chain, Link
 from llm_registry.models import spec_address
-from llm_registry.probe import endpoint_url, probe_endpoints
+from llm_registry.probe import probe_endpoints
 
 
 @dataclass(frozen=True, slots=True)

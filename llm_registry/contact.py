@@ -9,10 +9,10 @@ import socket
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from llm_registry.addresses import endpoint_url
 from llm_registry.breaker import Breakers, Gate
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
-from llm_registry.probe import endpoint_url
 from llm_registry.proxies import is_local
 
 

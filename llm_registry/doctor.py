@@ -12,12 +12,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core.settings import ModelSpec, Settings
+from llm_registry.addresses import endpoint_url
 from llm_registry.advice import Adviser, Found
 from llm_registry.assign import obstacle_of
 from llm_registry.facts import EndpointFacts
 from llm_registry.links import Chain, Link, resolve_chain, role_names
 from llm_registry.overrides import with_overrides
-from llm_registry.probe import DEADLINE_S, endpoint_url, probe_endpoints
+from llm_registry.probe import DEADLINE_S, probe_endpoints
 from llm_registry.redact import pasteable
 from llm_registry.round_trips import RoundTrips, try_out
 from llm_registry.window import window_of
@@ -58,6 +59,8 @@ class SpecHealth(_Finding):
     model_present: bool | None
     """`None` when the server lists no models."""
     models_offered: tuple[str, ...]
+    calls_tools: bool | None
+    """What the server says of the model; `None` when it says nothing."""
     window: int | None
     """Tokens one request may hold; `None` when nobody says."""
     window_source: str
@@ -187,6 +190,7 @@ def _spec(link: Link, facts: EndpointFacts, trips: RoundTrips | None) -> SpecHea
         name=link.name, provider=link.spec.provider, model=link.spec.model, address=endpoint_url(link.spec),
         ok=obstacle is None, error=obstacle or facts.error, server=facts.server,
         model_present=None if link.embedded else facts.offers(link.spec.model), models_offered=facts.models[:20],
+        calls_tools=facts.calls_tools(link.spec.model),
         window=window.tokens, window_source=window.source, window_warning=window.warning,
         responses_api=facts.responses_api, seconds=round(facts.seconds, 3),
         tool_call=TripHealth(**asdict(trips.tool_call)) if trips else None,
@@ -208,7 +212,8 @@ def _remedies(
     for name, link in links.items():
         for advice in adviser.for_spec(link, facts[name], users[name]):
             away = obstacle_of(link, facts[name]) is not None
-            yield Remedy(**asdict(advice), urgent=away and name in firsts)
+            mute = "coder" in users[name] and facts[name].calls_tools(link.spec.model) is False
+            yield Remedy(**asdict(advice), urgent=(away or mute) and name in firsts)
         if (trip := trips.get(name)) is not None:
             yield from _shortcomings(link, trip, users[name])
     bare = [chain for chain in chains.values() if all(link.embedded for link in chain.links)]

@@ -5,7 +5,9 @@ Owns the reading only: no request is made here, and a body of an unexpected shap
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
 
 ServerKind = Literal[
     "llama.cpp",
@@ -22,7 +24,8 @@ ServerKind = Literal[
 """Empty: nothing answered, so it is not known."""
 
 Bodies = Mapping[str, Any]
-"""Parsed JSON by question: `models`, `props`, `slots`, `tags`, `ps`, `lmstudio`, `webui`, `version`, `show:<model>`."""
+"""Parsed JSON by question: `models`, `props`, `slots`, `tags`, `ps`, `lmstudio`, `lmstudio1`, `webui`, `key`, and
+`show:<model>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class EndpointFacts:
     """Tokens a request may hold now, by model; only where the server says so."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """Tokens the model was made for, by model; loading it with more breaks it."""
+    tools: Mapping[str, bool] = field(default_factory=dict)
+    """Whether a model can call tools, by model; only where the server says so."""
     responses_api: bool | None = None
     """Whether `/v1/responses` exists; `None` when it was not asked or the answer said nothing."""
     connected: bool = False
@@ -61,7 +66,11 @@ class EndpointFacts:
         """Tokens the model was made for; `None` when the server does not say."""
         return self._of(self.limits, model)
 
-    def _of(self, table: Mapping[str, int], model: str) -> int | None:
+    def calls_tools(self, model: str) -> bool | None:
+        """Whether the model can call tools; `None` when the server does not say."""
+        return self._of(self.tools, model)
+
+    def _of(self, table: Mapping[str, T], model: str) -> T | None:
         name = _listed(model, tuple(table))
         if name is not None:
             return table[name]
@@ -75,13 +84,19 @@ def server_kind(bodies: Bodies) -> ServerKind:
         return "ollama"
     if "model_name" in _object(bodies.get("webui")):
         return "text-generation-webui"
-    if any("max_context_length" in row or "state" in row for row in _rows(bodies.get("lmstudio"), "data")):
+    if _is_lmstudio(bodies):
         return "lmstudio"
     if "llamacpp" in owners or "default_generation_settings" in _object(bodies.get("props")):
         return "llama.cpp"
     if "vllm" in owners:
         return "vllm"
     return "generic"
+
+
+def _is_lmstudio(bodies: Bodies) -> bool:
+    older = ("max_context_length" in row or "state" in row for row in _rows(bodies.get("lmstudio"), "data"))
+    newer = ("loaded_instances" in row for row in _rows(bodies.get("lmstudio1"), "models"))
+    return any(older) or any(newer)
 
 
 def model_names(bodies: Bodies) -> tuple[str, ...]:
@@ -103,6 +118,11 @@ def windows(bodies: Bodies) -> dict[str, int]:
         _put(found, row.get("id"), row.get("max_model_len"), row.get("context_length"), meta.get("n_ctx"))
     for row in _rows(bodies.get("lmstudio"), "data"):
         _put(found, row.get("id"), row.get("loaded_context_length"))
+    for row in _rows(bodies.get("lmstudio1"), "models"):
+        for instance in _rows(row, "loaded_instances"):
+            size = _object(instance.get("config")).get("context_length")
+            _put(found, instance.get("id"), size)
+            _put(found, row.get("key"), size)
     for row in _rows(bodies.get("ps"), "models"):
         _put(found, row.get("model") or row.get("name"), row.get("context_length"))
     for name, show in _shows(bodies):
@@ -121,10 +141,36 @@ def limits(bodies: Bodies) -> dict[str, int]:
         _put(found, row.get("id"), _object(row.get("meta")).get("n_ctx_train"))
     for row in _rows(bodies.get("lmstudio"), "data"):
         _put(found, row.get("id"), row.get("max_context_length"))
+    for row in _rows(bodies.get("lmstudio1"), "models"):
+        _put(found, row.get("key"), row.get("max_context_length"))
     for name, show in _shows(bodies):
         info = _object(show.get("model_info"))
         _put(found, name, *(value for key, value in info.items() if key.endswith(".context_length")))
     return found
+
+
+def tools(bodies: Bodies) -> dict[str, bool]:
+    """Which models can call tools."""
+    found: dict[str, bool] = {}
+    for name, show in _shows(bodies):
+        if isinstance(show.get("capabilities"), list):
+            found[name] = "tools" in show["capabilities"]
+    for row in _rows(bodies.get("lmstudio"), "data"):
+        if isinstance(row.get("capabilities"), list):
+            found[str(row.get("id"))] = "tool_use" in row["capabilities"]
+    caps = _object(_object(bodies.get("props")).get("chat_template_caps"))
+    for row in _rows(bodies.get("models"), "data"):
+        if isinstance(row.get("supported_parameters"), list):
+            found[str(row.get("id"))] = "tools" in row["supported_parameters"]
+        if isinstance(caps.get("supports_tools"), bool) and not is_router(bodies):
+            found[str(row.get("id"))] = caps["supports_tools"]
+    return found
+
+
+def credit_left(bodies: Bodies) -> float | None:
+    """Dollars an OpenRouter key may still spend; `None` when it has no limit or was not asked."""
+    left = _object(_object(bodies.get("key")).get("data")).get("limit_remaining")
+    return float(left) if isinstance(left, int | float) and not isinstance(left, bool) else None
 
 
 def is_router(bodies: Bodies) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from core.errors import ConfigError
 from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
 from core.suggest import did_you_mean
-from llm_registry.probe import endpoint_url
+from llm_registry.addresses import endpoint_url
 
 EMBEDDED_SPEC = ModelSpec(provider=EMBEDDED, model="")
 PAID_PROVIDERS = frozenset({"openrouter"})
@@ -52,6 +52,12 @@ class Chain:
     role: str
     links: tuple[Link, ...]
     notes: tuple[str, ...] = ()
+
+
+def spec_secrets(spec: ModelSpec) -> tuple[str, ...]:
+    """What of a spec must never be shown: its key and headers."""
+    headers = spec.options.get("headers") or {}
+    return tuple(text for text in (spec.api_key, *map(str, headers.values())) if text)
 
 
 def endpoint_of(spec: ModelSpec) -> str:

@@ -6,25 +6,18 @@ Nothing here raises for what a server does: a refused connection, a hang or an o
 import asyncio
 import importlib.util
 import os
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
-
-from core.settings import EMBEDDED, ModelSpec, base_url_of
+from core.settings import EMBEDDED, ModelSpec
 from llm_registry import facts
+from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts
 from llm_registry.gguf.server import options_of
+from llm_registry.look import Look
 
-CONNECT_S = 0.8
 DEADLINE_S = 0.9
 """Of a whole look, so that a start with nothing but dead endpoints stays under a second."""
-DEFAULT_URLS = {"ollama": "http://127.0.0.1:11434", "openrouter": "https://openrouter.ai/api/v1"}
-_NO_SUCH_PATH = "unexpected endpoint"
 
 
 async def probe_endpoint(spec: ModelSpec, *, deadline_s: float = DEADLINE_S) -> EndpointFacts:
@@ -52,11 +45,6 @@ def _endpoint_key(spec: ModelSpec) -> tuple[str, ...]:
     return spec.provider, place, spec.api_key, str(spec.options.get("headers"))
 
 
-def endpoint_url(spec: ModelSpec) -> str:
-    """The base URL of a spec, with the provider's own address where the spec names none; empty when there is none."""
-    return base_url_of(spec.base_url) or DEFAULT_URLS.get(spec.provider, "")
-
-
 async def _look(group: Sequence[ModelSpec], deadline_s: float) -> EndpointFacts:
     spec = group[0]
     if spec.provider in {EMBEDDED, "scripted"}:
@@ -66,7 +54,7 @@ async def _look(group: Sequence[ModelSpec], deadline_s: float) -> EndpointFacts:
         return await asyncio.to_thread(_gguf_facts, spec)
     if not endpoint_url(spec):
         return EndpointFacts(reachable=False, error="no base_url is configured")
-    return await _Look(spec, tuple(dict.fromkeys(one.model for one in group)), deadline_s).run()
+    return await Look(spec, tuple(dict.fromkeys(one.model for one in group)), deadline_s).run()
 
 
 def _gguf_path(spec: ModelSpec) -> Path:
@@ -89,196 +77,3 @@ def _gguf_facts(spec: ModelSpec) -> EndpointFacts:
         any_model=True,
         responses_api=True,
     )
-
-
-@dataclass(slots=True)
-class _Look:
-    """The questions put to one endpoint, and the bodies that came back in time."""
-
-    spec: ModelSpec
-    models: tuple[str, ...]
-    deadline_s: float
-    bodies: dict[str, Any] = field(default_factory=dict)
-    status: int | None = None
-    responses_api: bool | None = None
-    _started: float = field(default_factory=time.monotonic)
-
-    async def run(self) -> EndpointFacts:
-        base = endpoint_url(self.spec)
-        try:
-            client = self._client(base)
-        except (httpx.InvalidURL, ValueError) as error:
-            return EndpointFacts(reachable=False, error=f"{base!r} is no usable URL: {error}")
-        async with client:
-            absent = await self._first(client, base)
-            if absent is not None:
-                return replace(absent, seconds=self._spent())
-            await self._rest(client, base)
-        return self._facts()
-
-    def _client(self, base: str) -> httpx.AsyncClient:
-        key, extra = self.spec.api_key, self.spec.options.get("headers")
-        headers = {str(name): str(value) for name, value in extra.items()} if isinstance(extra, Mapping) else {}
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        parts = urlsplit(base)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("it must begin with http:// or https://")
-        parts.port  # noqa: B018 - raises ValueError when out of range, where connecting would raise something wilder
-        timeout = httpx.Timeout(self.deadline_s, connect=min(CONNECT_S, self.spec.timeouts.connect))
-        # Building a TLS context takes longer than the whole look at a local server.
-        return httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False, verify=parts.scheme == "https")
-
-    async def _first(self, client: httpx.AsyncClient, base: str) -> EndpointFacts | None:
-        """Ask the question that decides whether anyone is there; facts only when no further one makes sense."""
-        name, path = self._first_question(base)
-        try:
-            async with asyncio.timeout(self._left()):
-                await self._ask(client, name, path)
-        except (TimeoutError, httpx.ReadTimeout):
-            return EndpointFacts(
-                reachable=False, connected=True, error=f"connected, but no answer in {self.deadline_s:g} s"
-            )
-        except httpx.ConnectTimeout:
-            return EndpointFacts(reachable=False, error=f"no connection in {CONNECT_S:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            refused = isinstance(error, httpx.ConnectError)
-            return EndpointFacts(reachable=False, connected=not refused, error=_words(error))
-        return None
-
-    def _first_question(self, base: str) -> tuple[str, str]:
-        if self.spec.provider == "ollama":
-            return "tags", f"{_root(base)}/api/tags"
-        return "models", f"{base}/models"
-
-    async def _rest(self, client: httpx.AsyncClient, base: str) -> None:
-        """Ask everything else at once; what has not answered at the deadline is left out."""
-        questions = [asyncio.ensure_future(self._quiet(client, *one)) for one in self._questions(base)]
-        if self._wants_responses(base):
-            questions.append(asyncio.ensure_future(self._ask_responses(client, base)))
-        if not questions:
-            return
-        try:
-            await asyncio.wait(questions, timeout=self._left())
-        finally:
-            for question in questions:
-                question.cancel()
-            await asyncio.gather(*questions, return_exceptions=True)
-
-    def _questions(self, base: str) -> Iterable[tuple[str, str, Mapping[str, str] | None]]:
-        root = _root(base)
-        if self.spec.provider == "ollama":
-            yield "ps", f"{root}/api/ps", None
-            for model in self.models:
-                if model:
-                    yield f"show:{model}", f"{root}/api/show", {"model": model}
-        elif self._is_openrouter():
-            return
-        elif _owned_by(self.bodies) == "library":
-            # Ollama behind its OpenAI-style door; its own one says more.
-            yield "tags", f"{root}/api/tags", None
-            yield "ps", f"{root}/api/ps", None
-        else:
-            yield "props", f"{root}/props", None
-            yield "slots", f"{root}/slots", None
-            yield "lmstudio", f"{root}/api/v0/models", None
-            yield "webui", f"{root}/v1/internal/model/info", None
-
-    def _wants_responses(self, base: str) -> bool:
-        native = self.spec.provider == "ollama" and not base.endswith("/v1")
-        return self.spec.api != "chat" and not native and not self._is_openrouter() and self.status not in {401, 403}
-
-    def _is_openrouter(self) -> bool:
-        return self.spec.provider == "openrouter" or urlsplit(endpoint_url(self.spec)).hostname == "openrouter.ai"
-
-    async def _quiet(self, client: httpx.AsyncClient, name: str, url: str, body: Mapping[str, str] | None) -> None:
-        try:
-            await self._ask(client, name, url, body=body)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError):
-            # An optional question: a server that drops it has told us all we need.
-            self.bodies.pop(name, None)
-
-    async def _ask(
-        self, client: httpx.AsyncClient, name: str, url: str, *, body: Mapping[str, str] | None = None
-    ) -> None:
-        reply = await (client.get(url) if body is None else client.post(url, json=body))
-        if self.status is None:
-            self.status = reply.status_code
-        if reply.status_code != 200:
-            return
-        try:
-            parsed = reply.json()
-        except (ValueError, UnicodeDecodeError):
-            return
-        if not (isinstance(parsed, dict) and set(parsed) == {"error"}):
-            self.bodies[name] = parsed
-
-    async def _ask_responses(self, client: httpx.AsyncClient, base: str) -> None:
-        """Send a request without input: a server that knows the path complains about the request, not the path."""
-        try:
-            reply = await client.post(f"{base}/responses", json={})
-        except (httpx.HTTPError, httpx.InvalidURL, OSError):
-            return
-        text = reply.text[:500].lower()
-        if reply.status_code in {401, 402, 403, 429, 502, 503, 504}:
-            return
-        missing = reply.status_code in {404, 405, 501} and "model" not in text
-        self.responses_api = not (missing or _NO_SUCH_PATH in text)
-
-    def _facts(self) -> EndpointFacts:
-        kind: facts.ServerKind = "openrouter" if self._is_openrouter() else facts.server_kind(self.bodies)
-        single = kind == "text-generation-webui" or (kind == "llama.cpp" and not facts.is_router(self.bodies))
-        return EndpointFacts(
-            reachable=True,
-            connected=True,
-            error=self._complaint(),
-            server=kind,
-            models=facts.model_names(self.bodies),
-            windows=facts.windows(self.bodies),
-            limits=facts.limits(self.bodies),
-            responses_api=self.responses_api,
-            any_model=single,
-            seconds=self._spent(),
-        )
-
-    def _complaint(self) -> str:
-        if self.status in {401, 403}:
-            return f"the key was refused (HTTP {self.status})"
-        if self.status is not None and self.status >= 500:
-            return f"the server is in trouble (HTTP {self.status})"
-        if self.status == 200 and not facts.model_names(self.bodies):
-            if "tags" in self.bodies:
-                return "this Ollama has no model yet: `ollama pull` one"
-            return "the answer lists no model; is this a model server?"
-        if self.status != 200:
-            base = endpoint_url(self.spec)
-            advice = "is the path right?" if base.endswith("/v1") else f"did you mean {base}/v1?"
-            return f"no list of models at this address (HTTP {self.status}); {advice}"
-        return ""
-
-    def _left(self) -> float:
-        return max(self.deadline_s - self._spent(), 0.01)
-
-    def _spent(self) -> float:
-        return time.monotonic() - self._started
-
-
-def _owned_by(bodies: Mapping[str, Any]) -> str:
-    body = bodies.get("models")
-    rows = body.get("data") if isinstance(body, dict) else None
-    first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
-    return str(first.get("owned_by", ""))
-
-
-def _root(base: str) -> str:
-    return base.removesuffix("/v1")
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, httpx.ConnectError):
-        text = str(error).lower()
-        names = ("name or service", "nodename", "name resolution", "getaddrinfo", "no address")
-        return "the host name is unknown" if any(part in text for part in names) else "nothing listens there"
-    if isinstance(error, httpx.RemoteProtocolError):
-        return "the port answers, but not in HTTP"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
