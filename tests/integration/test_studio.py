@@ -1,6 +1,7 @@
 """A real `langgraph dev`, offline, on the database of the command line."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,8 +19,6 @@ from graph.session import ThreadSpec, open_context
 from tests.integration.jobs import do, red_repository, settings_with
 from tests.repositories import git, thread
 
-HOUSE = Path(__file__).parents[2]
-
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -36,17 +35,8 @@ def repo(tmp_path: Path) -> Path:
 def server(repo: Path, tmp_path: Path) -> Iterator[str]:
     port = free_port()
     (tmp_path / "config.json").write_text("{}")
-    env = {
-        **os.environ,
-        "ROLECALL_REPO": str(repo),
-        "ROLECALL_CONFIG": str(tmp_path / "config.json"),
-        "ROLECALL_SANDBOX__MODE": "host",
-        "LANGSMITH_TRACING": "false",
-    }
-    command = [
-        sys.executable, "-c", "from langgraph_cli.cli import cli; cli()", "dev", "--no-browser", "--no-reload",
-        "--port", str(port), "--config", str(HOUSE / "langgraph.json"),
-    ]  # fmt: skip
+    env = {**os.environ, "ROLECALL_CONFIG": str(tmp_path / "config.json"), "ROLECALL_SANDBOX__MODE": "host"}
+    command = [sys.executable, "-m", "rolecall", "studio", "--port", str(port), "--repo", str(repo)]
     log = (tmp_path / "server.log").open("w")
     process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"
@@ -54,7 +44,7 @@ def server(repo: Path, tmp_path: Path) -> Iterator[str]:
         wait_for(f"{url}/ok", process, tmp_path / "server.log")
         yield url
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         process.wait(20)
         log.close()
 
@@ -72,25 +62,25 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_stepped(repo: Path, server: str) -> None:
     made = await do(repo, "Make the failing tests pass")
-    client = get_client(url=server)
-    await client.threads.create(thread_id=made.thread_id, graph_id="rolecall", if_exists="do_nothing")
-    seen = await client.threads.get_state(made.thread_id)
-    assert seen["values"]["report"]["status"] == "done"
-    history = await client.threads.get_history(made.thread_id, limit=20)
-    assert ["plan"] in [entry["next"] for entry in history]
+    async with get_client(url=server) as client:
+        await client.threads.create(thread_id=made.thread_id, graph_id="rolecall", if_exists="do_nothing")
+        seen = await client.threads.get_state(made.thread_id)
+        assert seen["values"]["report"]["status"] == "done"
+        history = await client.threads.get_history(made.thread_id, limit=20)
+        assert ["plan"] in [entry["next"] for entry in history]
 
-    made_here = (await client.threads.create(graph_id="rolecall"))["thread_id"]
-    task = {"task": "Make the failing tests pass"}
-    async for _ in client.runs.stream(made_here, "rolecall", input=task, interrupt_before=["plan"]):
-        pass
-    state = await client.threads.get_state(made_here)
-    assert state["next"] == ["plan"]
-    assert state["values"]["scope"]["acceptance_criteria"]
-    async for part in client.runs.stream(made_here, "rolecall", input=None):
-        assert part.event != "error", part.data
-    state = await client.threads.get_state(made_here)
-    assert state["values"]["report"]["status"] == "done"
-    assert git(repo, "diff", "--name-only", "HEAD", f"rolecall/{made_here[:8]}") == "inventory/items.py"
+        made_here = (await client.threads.create(graph_id="rolecall"))["thread_id"]
+        task = {"task": "Make the failing tests pass"}
+        async for _ in client.runs.stream(made_here, "rolecall", input=task, interrupt_before=["plan"]):
+            pass
+        state = await client.threads.get_state(made_here)
+        assert state["next"] == ["plan"]
+        assert state["values"]["scope"]["acceptance_criteria"]
+        async for part in client.runs.stream(made_here, "rolecall", input=None):
+            assert part.event != "error", part.data
+        state = await client.threads.get_state(made_here)
+        assert state["values"]["report"]["status"] == "done"
+        assert git(repo, "diff", "--name-only", "HEAD", f"rolecall/{made_here[:8]}") == "inventory/items.py"
 
 
 async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo: Path, server: str) -> None:
@@ -102,10 +92,10 @@ async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo:
         config = {"configurable": {"thread_id": ident}}
         start = {"task": "Make the failing tests pass"}
         await graph.ainvoke(start, config, context=context, interrupt_before=["implement"])
-    client = get_client(url=server)
-    await client.threads.create(thread_id=ident, graph_id="rolecall", if_exists="do_nothing")
-    async for part in client.runs.stream(ident, "rolecall", input=None):
-        assert part.event != "error", part.data
-    async with open_graph(settings_with(), database_of(repo)) as graph:
-        state = await graph.aget_state(config)
-    assert state.values["report"].status == "done"
+    async with get_client(url=server) as client:
+        await client.threads.create(thread_id=ident, graph_id="rolecall", if_exists="do_nothing")
+        async for part in client.runs.stream(ident, "rolecall", input=None):
+            assert part.event != "error", part.data
+        async with open_graph(settings_with(), database_of(repo)) as graph:
+            state = await graph.aget_state(config)
+        assert state.values["report"].status == "done"
