@@ -15,6 +15,7 @@ from tests.modelserver.info import Shape
 from tests.modelserver.reply import Reply, call, give, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer, closed_port
+from tests.unit.llm_registry.test_facts import paths
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +116,16 @@ async def test_a_small_window_is_named_for_the_roles_that_need_more(tmp_path: Pa
     assert "2048" in remedy.problem
     assert "summarizer" not in remedy.problem.partition("small for")[2]
     assert not remedy.urgent
+
+
+async def test_a_model_that_calls_no_tools_is_no_coder(tmp_path: Path) -> None:
+    props = {"default_generation_settings": {"n_ctx": 16384}, "chat_template_caps": {"supports_tools": False}}
+    answers = {"/v1/models": {"data": [{"id": "scripted", "owned_by": "llamacpp"}]}, "/props": props}
+    async with paths(answers) as url:
+        found = await diagnose(tmp_path, {"primary": spec(f"{url}/v1"), "coder": spec(f"{url}/v1")})
+    (remedy,) = [one for one in found.remedies if one.urgent]
+    assert remedy.problem.startswith("coder:scripted: the model cannot call tools")
+    assert not found.healthy
 
 
 async def test_live_tasks_show_what_a_model_can_do(tmp_path: Path, server: ModelServer) -> None:

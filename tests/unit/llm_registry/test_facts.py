@@ -1,0 +1,111 @@
+"""Reading what servers say of themselves, from the bodies they document."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from core.settings import ModelSpec
+from llm_registry import facts
+from llm_registry.facts import EndpointFacts
+from llm_registry.probe import probe_endpoint
+
+SHOW = {
+    "capabilities": ["completion", "tools", "thinking"],
+    "parameters": 'stop "<|end|>"\nnum_ctx                        8192',
+    "model_info": {"general.architecture": "qwen3", "qwen3.context_length": 40960, "qwen3.block_count": 36},
+}
+LM_STUDIO = {"models": [
+    {"key": "qwen3-8b", "max_context_length": 40960, "loaded_instances": [
+        {"id": "qwen3-8b:2", "config": {"context_length": 12288}},
+    ]},
+    {"key": "gemma", "max_context_length": 8192, "loaded_instances": []},
+]}  # fmt: skip
+
+
+@asynccontextmanager
+async def paths(answers: Mapping[str, Any], statuses: Mapping[str, int] | None = None) -> AsyncIterator[str]:
+    """A server that gives each path its body, and everything else a 404."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        path = head.split(b" ")[1].decode()
+        status = (statuses or {}).get(path, 200 if path in answers else 404)
+        body = json.dumps(answers.get(path, {"error": "not found"})).encode()
+        writer.write(f"HTTP/1.1 {status} X\r\nConnection: close\r\n\r\n".encode() + body)
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+async def test_ollama_says_what_a_model_was_made_for_and_can_do() -> None:
+    answers = {"/api/tags": {"models": [{"name": "qwen3:8b"}]}, "/api/ps": {"models": []}, "/api/show": SHOW}
+    async with paths(answers) as url:
+        found = await probe_endpoint(ModelSpec(provider="ollama", model="qwen3:8b", base_url=url))
+    assert (found.window("qwen3:8b"), found.limit("qwen3:8b")) == (8192, 40960)
+    assert found.calls_tools("qwen3:8b") is True
+
+
+async def test_what_ollama_loaded_beats_what_the_model_file_says() -> None:
+    running = {"models": [{"name": "qwen3:8b", "model": "qwen3:8b", "context_length": 4096}]}
+    answers = {"/api/tags": {"models": [{"name": "qwen3:8b"}]}, "/api/ps": running, "/api/show": SHOW}
+    async with paths(answers) as url:
+        found = await probe_endpoint(ModelSpec(provider="ollama", model="qwen3:8b", base_url=url))
+    assert found.window("qwen3:8b") == 4096
+
+
+async def test_the_newer_lm_studio_is_read_too() -> None:
+    answers = {"/v1/models": {"data": [{"id": "qwen3-8b"}, {"id": "gemma"}]}, "/api/v1/models": LM_STUDIO}
+    async with paths(answers) as url:
+        found = await probe_endpoint(ModelSpec(provider="openai_compatible", model="qwen3-8b", base_url=f"{url}/v1"))
+    assert found.server == "lmstudio"
+    assert (found.window("qwen3-8b"), found.window("qwen3-8b:2"), found.window("gemma")) == (12288, 12288, None)
+    assert found.limit("gemma") == 8192
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "error"),
+    [(200, 4.5, ""), (200, None, ""), (200, 0, "no credit left"), (401, None, "key was refused")],
+)
+async def test_an_openrouter_key_is_checked(status: int, left: float | None, error: str) -> None:
+    row = {"id": "a/b", "context_length": 200000, "supported_parameters": ["tools", "temperature"]}
+    answers = {"/v1/models": {"data": [row]}, "/v1/key": {"data": {"limit_remaining": left}}}
+    async with paths(answers, {"/v1/key": status}) as url:
+        found = await probe_endpoint(
+            ModelSpec(provider="openrouter", model="a/b", base_url=f"{url}/v1", api_key="k" * 20)
+        )
+    assert found.reachable
+    assert found.error == "" if not error else error in found.error
+    assert (found.window("a/b"), found.calls_tools("a/b")) == (200000, True)
+    assert found.responses_api is None
+
+
+def test_llama_cpp_says_whether_the_template_knows_tools() -> None:
+    bodies = {
+        "models": {"data": [{"id": "m", "owned_by": "llamacpp"}]},
+        "props": {"default_generation_settings": {"n_ctx": 4096}, "chat_template_caps": {"supports_tools": False}},
+        "slots": [{"n_ctx": 2048}, {"n_ctx": 2048}],
+    }
+    assert facts.server_kind(bodies) == "llama.cpp"
+    assert facts.tools(bodies) == {"m": False}
+    assert facts.windows(bodies) == {"m": 2048}
+
+
+def test_a_router_gives_no_window_for_all_models() -> None:
+    bodies = {
+        "models": {"data": [{"id": "a", "owned_by": "llamacpp", "status": {"value": "unloaded"}}, {"id": "b"}]},
+        "props": {"default_generation_settings": {"n_ctx": 4096}},
+    }
+    assert facts.windows(bodies) == {}
+
+
+def test_a_lone_window_is_everyones_only_where_any_name_is_served() -> None:
+    assert EndpointFacts(reachable=True, windows={"a": 1}, any_model=True).window("b") == 1
+    assert EndpointFacts(reachable=True, windows={"a": 1}).window("b") is None
