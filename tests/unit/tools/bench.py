@@ -9,11 +9,12 @@ import pytest
 
 from core.settings import ApprovalSettings, SandboxSettings
 from tools.commands import SandboxCommands
-from tools.environment import user_environment
+from tools.environment import in_own_venv, user_environment
 from tools.outputs import OutputStore
 from tools.sandbox import Places, Sandbox, open_sandbox
 
 HAS_WALLS = shutil.which("bwrap") is not None
+IN_VENV = pytest.mark.skipif(not in_own_venv(), reason="these tests run in no venv that could be kept out")
 MODES = ["host", pytest.param("bubblewrap", marks=pytest.mark.skipif(not HAS_WALLS, reason="bubblewrap is not here"))]
 
 

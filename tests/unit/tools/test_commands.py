@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import ConfigError
 from tests.repositories import git, make_repository, thread
-from tests.unit.tools.bench import MODES, commands_of, sandbox_of
+from tests.unit.tools.bench import IN_VENV, MODES, commands_of, sandbox_of
 from tools import commands as module
 from tools.commands import SandboxCommands
 from tools.processes import end
@@ -150,6 +150,7 @@ async def test_secrets_of_the_environment_are_not_passed_on(workspace, mode, mon
     assert "HARMLESS=shown" in output
 
 
+@IN_VENV
 async def test_the_folder_of_our_venv_is_not_on_the_path(commands) -> None:
     output = (await commands.run("echo $PATH; echo venv=$VIRTUAL_ENV")).output
     assert str(Path(sys.prefix) / "bin") not in output.split("\n")[0].split(":")

@@ -11,7 +11,7 @@ import pytest
 from core.errors import ConfigError
 from core.settings import ApprovalSettings, SandboxSettings
 from tests.repositories import make_repository, thread, write
-from tests.unit.tools.bench import MODES
+from tests.unit.tools.bench import IN_VENV, MODES
 from tools.commands import SandboxCommands
 from tools.lent_pytest import lend
 from tools.outputs import OutputStore
@@ -30,6 +30,7 @@ FILES = {
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     return tmp_path / "cache"
 
 
@@ -87,6 +88,7 @@ async def test_a_finder_of_an_editable_install_loses_too(tmp_path, cache) -> Non
     assert await run(workspace, target, "python -c 'import shop_core; print(shop_core.ORIGIN)'") == "worktree\n"
 
 
+@IN_VENV
 async def test_our_own_venv_is_never_the_target(tmp_path, cache, monkeypatch) -> None:
     repo = make_repository(tmp_path / "shop", FILES)
     monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
