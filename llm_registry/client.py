@@ -7,19 +7,23 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from core.errors import NeedsModelError
 from core.events import EventSink
 from core.replies import ModelReply
 from llm_registry.budget import Budget
 from llm_registry.calls import OK, CallRow, CallStore, cost_of
 from llm_registry.classify import classify
 from llm_registry.failures import CallFailure, Kind
-from llm_registry.links import Link
+from llm_registry.links import Link, spec_secrets
 from llm_registry.models import ModelShelf
 from llm_registry.normalize import Answer, normalize
 from llm_registry.question import Ask, Done, Try
+from llm_registry.redact import redact
 from llm_registry.slots import Slots
 from llm_registry.stream import Heard, ask_whole, listen
 from llm_registry.window import bears_cuts, judge, shorten, was_cut
+
+Failure = CallFailure | NeedsModelError
 
 
 class Client:
@@ -63,7 +67,10 @@ class Client:
                 answer = normalize(heard.message, ask.tool_schemas)
                 _demand_whole(answer)
                 self._demand_read(link, ask, answer)
-            except CallFailure as failure:
+            except (CallFailure, NeedsModelError) as failure:
+                if isinstance(failure, CallFailure):
+                    # Servers repeat the key they refuse, and this text ends up in errors and reports.
+                    failure.message = redact(failure.message, spec_secrets(link.spec))
                 await self._book_failure(link, ask, attempt, failure, time.monotonic() - began)
                 raise
         return await self._book(link, ask, attempt, heard, answer)
@@ -131,8 +138,8 @@ class Client:
         )  # fmt: skip
         return Done(answer, reply, problem)
 
-    async def _book_failure(self, link: Link, ask: Ask, attempt: Try, failure: CallFailure, seconds: float) -> None:
-        kind = failure.kind.value
+    async def _book_failure(self, link: Link, ask: Ask, attempt: Try, failure: Failure, seconds: float) -> None:
+        kind = failure.kind.value if isinstance(failure, CallFailure) else failure.code
         row = CallRow(**_common(link, ask, attempt), outcome=kind, total_s=seconds, detail=failure.message)
         await self._store.record(row)
         self._events.emit(

@@ -1,6 +1,6 @@
 """What a registry is made of, put together once. Owns the wiring and nothing that happens later."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from core.events import EventSink
 from core.settings import LLMSettings, Settings
@@ -10,7 +10,7 @@ from llm_registry.calls import CallStore
 from llm_registry.chain import ChainWalker
 from llm_registry.client import Client
 from llm_registry.conversations import Conversations
-from llm_registry.links import Chain, resolve_chain, role_names
+from llm_registry.links import Chain, resolve_chain, role_names, spec_secrets
 from llm_registry.models import ModelShelf
 from llm_registry.plain import PlainClient
 from llm_registry.prompts import PromptStore
@@ -69,11 +69,5 @@ class Parts:
 
 def secrets_of(llm: LLMSettings) -> tuple[str, ...]:
     """Keys and headers of all specs, to be masked wherever text is stored."""
-    return tuple(_secrets(llm))
-
-
-def _secrets(llm: LLMSettings) -> Iterator[str]:
-    for entry in [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]:
-        if not isinstance(entry, str):
-            headers = entry.options.get("headers") or {}
-            yield from (text for text in (entry.api_key, *map(str, headers.values())) if text)
+    entries = [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
+    return tuple(secret for entry in entries if not isinstance(entry, str) for secret in spec_secrets(entry))
