@@ -1,0 +1,131 @@
+"""Circuit breakers, as several runs share them."""
+
+import asyncio
+import random
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from llm_registry import breaker
+from llm_registry.breaker import Breakers
+from llm_registry.failures import CallFailure, Kind
+from llm_registry.shared_state import open_shared_state
+from tests.modelserver.faults import Fault
+from tests.modelserver.reply import fail, say
+from tests.modelserver.server import ModelServer
+from tests.unit.llm_registry.rig import HELLO, SITE, chat_spec, registry
+
+TOP = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+async def breakers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Breakers]:
+    monkeypatch.setattr(breaker, "FIRST_COOL_S", 0.2)
+    async with open_shared_state(tmp_path) as state:
+        yield Breakers(state, jitter=random.Random(1))
+
+
+def failure(kind: Kind) -> CallFailure:
+    return CallFailure(kind, "as said")
+
+
+async def test_an_absent_server_opens_it_at_once_with_reason_and_time(breakers: Breakers) -> None:
+    await breakers.failed("here", failure(Kind.REFUSED))
+    gate = await breakers.enter("here")
+    assert (gate.state, gate.reason) == ("open", "refused: as said")
+    assert 0 < gate.wait_s <= 0.25
+    assert (await breakers.enter("elsewhere")).state == "closed"
+
+
+async def test_a_sick_server_has_some_failures_free(breakers: Breakers) -> None:
+    for _ in range(3):
+        await breakers.failed("here", failure(Kind.SERVER_ERROR))
+    assert (await breakers.enter("here")).state == "closed"
+    await breakers.failed("here", failure(Kind.SERVER_ERROR))
+    assert (await breakers.enter("here")).state == "open"
+
+
+async def test_hangs_weigh_double(breakers: Breakers) -> None:
+    for _ in range(2):
+        assert (await breakers.enter("here")).state == "closed"
+        await breakers.failed("here", failure(Kind.FIRST_TOKEN_TIMEOUT))
+    assert (await breakers.enter("here")).state == "open"
+
+
+async def test_a_success_in_between_forgives(breakers: Breakers) -> None:
+    for _ in range(3):
+        await breakers.failed("here", failure(Kind.SERVER_ERROR))
+    await breakers.succeeded("here")
+    await breakers.failed("here", failure(Kind.SERVER_ERROR))
+    assert (await breakers.enter("here")).state == "closed"
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.BAD_OUTPUT, Kind.CONTEXT, Kind.UNKNOWN_MODEL, Kind.QUOTA])
+async def test_what_is_no_fault_of_the_server_does_not_count(breakers: Breakers, kind: Kind) -> None:
+    for _ in range(10):
+        await breakers.failed("here", failure(kind))
+    assert (await breakers.enter("here")).state == "closed"
+
+
+async def test_after_the_cool_down_one_may_try_and_decides_for_all(breakers: Breakers) -> None:
+    await breakers.failed("here", failure(Kind.REFUSED))
+    await asyncio.sleep(0.3)
+    gates = await asyncio.gather(*(breakers.enter("here") for _ in range(5)))
+    assert sorted(gate.state for gate in gates) == ["half_open", "open", "open", "open", "open"]
+    await breakers.succeeded("here")
+    assert (await breakers.enter("here")).state == "closed"
+
+
+async def test_a_failed_trial_doubles_the_cool_down(breakers: Breakers) -> None:
+    await breakers.failed("here", failure(Kind.REFUSED))
+    await asyncio.sleep(0.3)
+    assert (await breakers.enter("here")).state == "half_open"
+    await breakers.failed("here", failure(Kind.CUT))
+    gate = await breakers.enter("here")
+    assert gate.state == "open"
+    assert gate.wait_s > 0.25
+
+
+async def test_an_abandoned_trial_is_open_to_the_next(breakers: Breakers) -> None:
+    await breakers.failed("here", failure(Kind.REFUSED))
+    await asyncio.sleep(0.3)
+    assert (await breakers.enter("here")).state == "half_open"
+    await breakers.end_trial("here")
+    assert (await breakers.enter("here")).state == "half_open"
+
+
+async def test_other_processes_see_it(breakers: Breakers, tmp_path: Path) -> None:
+    await breakers.failed("here", CallFailure(Kind.DNS, "no such name"))
+    script = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom llm_registry.breaker import Breakers\n"
+        "from llm_registry.shared_state import open_shared_state\n"
+        "async def main():\n"
+        "    async with open_shared_state(Path(sys.argv[1])) as state:\n"
+        "        gate = await Breakers(state).look('here')\n        print(gate.state, gate.reason)\n"
+        "asyncio.run(main())\n"
+    )
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(tmp_path), cwd=TOP, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await other.communicate()
+    assert said.decode().split(maxsplit=1)[1].strip() == "dns: no such name"
+
+
+async def test_a_cancelled_call_does_not_keep_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker, "FIRST_COOL_S", 0.1)
+    replies = [fail(Fault.HANG_BEFORE_HEADERS), say("back")]
+    with ModelServer(replies) as server:
+        llm = {"primary": chat_spec(server)}
+        async with registry(llm, tmp_path) as models:
+            async with open_shared_state(tmp_path) as state:
+                await Breakers(state).failed(server.url.removeprefix("http://"), failure(Kind.REFUSED))
+            await asyncio.sleep(0.2)
+            call = asyncio.create_task(models.chat("primary", HELLO, site=SITE))
+            while not server.requests:
+                await asyncio.sleep(0.02)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert (await models.chat("primary", HELLO, site=SITE)).text == "back"

@@ -1,0 +1,73 @@
+"""Chains out of settings."""
+
+import pytest
+
+from core.errors import ConfigError
+from core.settings import LLMSettings, ModelSpec, Settings
+from llm_registry.links import endpoint_of, resolve_chain, role_names
+
+
+def spec(**more: object) -> dict[str, object]:
+    return {"provider": "openai_compatible", "base_url": "http://h:1/v1", "model": "m", **more}
+
+
+def names(llm: dict[str, object], role: str) -> list[str]:
+    return [link.name for link in resolve_chain(LLMSettings.model_validate(llm), role).links]
+
+
+@pytest.mark.parametrize(
+    ("llm", "role", "chain"),
+    [
+        ({}, "primary", ["embedded"]),
+        ({}, "summarizer", ["embedded"]),
+        ({"primary": spec()}, "primary", ["primary:m"]),
+        ({"primary": spec()}, "coder", ["primary:m"]),
+        ({"primary": spec(), "coder": "primary"}, "coder", ["primary:m"]),
+        ({"summarizer": spec()}, "coder", ["embedded"]),
+        ({"primary": spec(fallback=["embedded", "coder"]), "coder": spec(model="c")}, "primary",
+         ["primary:m", "coder:c", "embedded"]),
+        ({"primary": spec(fallback=["coder"]), "coder": spec(model="c", fallback=["primary"])}, "coder",
+         ["coder:c", "primary:m"]),
+        ({"primary": spec(fallback=["research", "embedded"]), "research": spec(model="r", enabled=False)}, "primary",
+         ["primary:m", "embedded"]),
+        ({"models": {"big": spec()}, "primary": "big"}, "primary", ["big"]),
+        ({"models": {"big": spec(fallback=["small"]), "small": spec(fallback=["big", "embedded"])}, "coder": "big"},
+         "coder", ["big", "small", "embedded"]),
+    ],
+)  # fmt: skip
+def test_chains(llm: dict[str, object], role: str, chain: list[str]) -> None:
+    assert names(llm, role) == chain
+
+
+def test_a_disabled_spec_is_named() -> None:
+    chain = resolve_chain(LLMSettings.model_validate({"research": spec(enabled=False)}), "research")
+    assert (chain.links, chain.notes) == ((), ("research:m is disabled",))
+
+
+def test_an_unknown_role_names_the_near_ones() -> None:
+    with pytest.raises(ConfigError, match="unknown role 'sumarizer'; did you mean `summarizer`"):
+        resolve_chain(LLMSettings(), "sumarizer")
+
+
+def test_roles_of_tools_are_roles() -> None:
+    settings = Settings.model_validate({"llm": {"poet": spec()}, "tools": {"ask": {"role": "poet"}}})
+    assert role_names(settings)[-1] == "poet"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (ModelSpec(provider="ollama", model="a"), ModelSpec(provider="openai_compatible",
+                                                           base_url="http://localhost:11434/v1")),
+        (ModelSpec(provider="openrouter", model="a"), ModelSpec(provider="openrouter", model="b")),
+        (ModelSpec(provider="openai_compatible", base_url="https://h/v1"),
+         ModelSpec(provider="openai_compatible", base_url="https://h:443/other")),
+    ],
+)  # fmt: skip
+def test_specs_on_one_server_share_its_endpoint(one: ModelSpec, other: ModelSpec) -> None:
+    assert endpoint_of(one) == endpoint_of(other)
+
+
+def test_different_servers_are_different_endpoints() -> None:
+    urls = ["http://h:1/v1", "http://h:2/v1", "http://i:1/v1", "https://h/v1"]
+    assert len({endpoint_of(ModelSpec(provider="openai_compatible", base_url=url)) for url in urls}) == 4

@@ -1,0 +1,106 @@
+"""One kind of answer out of what servers send."""
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from core.replies import ToolCall
+from llm_registry.normalize import BrokenCall, normalize, read_call, split_thoughts
+
+TOOLS = {"edit": {"type": "object", "required": ["path"]}}
+
+
+def chunk(arguments: Any, name: str = "edit") -> AIMessageChunk:
+    return AIMessageChunk("", tool_call_chunks=[{"name": name, "args": arguments, "id": "c1", "index": 0}])
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "thoughts"),
+    [
+        ("plain", "plain", ""),
+        ("<think>a\nb</think>\n\nwords", "words", "a\nb"),
+        ("<thinking>a</thinking>words", "words", "a"),
+        ("swallowed opening</think>words", "words", "swallowed opening"),
+        ("<think>never closed", "", "never closed"),
+        ("about <think> tags </think> in text", "about <think> tags </think> in text", ""),
+    ],
+)
+def test_thoughts_are_parted_from_words(text: str, words: str, thoughts: str) -> None:
+    assert split_thoughts(text) == (words, thoughts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "args"),
+    [('{"path": "a"}', {"path": "a"}), ('"{\\"path\\": \\"a\\"}"', {"path": "a"})],
+)
+def test_arguments_are_read(arguments: str, args: dict[str, Any]) -> None:
+    answer = normalize(chunk(arguments), TOOLS)
+    assert answer.calls == (ToolCall(id="c1", name="edit", args=args),)
+    assert answer.broken == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ('{"path": "a", "text": "def f', "no valid JSON"),
+        ("42", "must be a JSON object, not int"),
+        ("[]", "must be a JSON object, not list"),
+        ("{}", "lack path"),
+        ("", "lack path"),
+    ],
+)
+def test_calls_that_cannot_be_made_are_never_repaired_in_silence(arguments: str, words: str) -> None:
+    answer = normalize(chunk(arguments), TOOLS)
+    assert answer.calls == ()
+    assert words in answer.broken[0].error
+
+
+def test_an_invented_tool_is_answered_with_those_there_are() -> None:
+    read = read_call("frobnicate", {"a": 1}, "c1", {**TOOLS, "read": {}})
+    assert isinstance(read, BrokenCall)
+    assert read.error == "there is no tool named 'frobnicate'; the tools are edit, read"
+
+
+def test_calls_written_as_text_are_found_where_tools_were_offered() -> None:
+    text = 'On it.\n<tool_call>\n{"name": "edit", "arguments": {"path": "a", "new": {"x": 1}}}\n</tool_call>'
+    answer = normalize(AIMessage(text), TOOLS)
+    assert [call.args for call in answer.calls] == [{"path": "a", "new": {"x": 1}}]
+    assert answer.text == "On it."
+    assert normalize(AIMessage(text)).text == text
+
+
+def test_reasoning_is_found_wherever_it_stands() -> None:
+    in_blocks = AIMessage(
+        [{"type": "reasoning", "summary": [{"type": "summary_text", "text": "a"}]}, {"type": "text", "text": "w"}]
+    )
+    beside = AIMessage("w", additional_kwargs={"reasoning_content": "a"})
+    inside = AIMessage("<think>a</think>w")
+    for message in (in_blocks, beside, inside):
+        answer = normalize(message)
+        assert (answer.text, answer.reasoning) == ("w", "a")
+        assert [item.type for item in answer.items] == ["reasoning", "message"]
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({"finish_reason": "stop"}, "stop"),
+        ({"finish_reason": "length"}, "length"),
+        ({"done_reason": "stop", "done": True}, "stop"),
+        ({"done": True}, "stop"),
+        ({"status": "completed"}, "stop"),
+        ({"status": "incomplete"}, "length"),
+        ({"status": "in_progress"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_end_has_one_name_in_all_protocols(about: dict[str, Any], reason: str) -> None:
+    assert normalize(AIMessage("w", response_metadata=about)).finish_reason == reason
+
+
+def test_unknown_usage_is_unknown_and_not_zero() -> None:
+    nothing = AIMessage("w", usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0})
+    for message in (AIMessage("w"), nothing):
+        usage = normalize(message).usage
+        assert (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens) == (None, None, None)
