@@ -8,8 +8,10 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 _ERASE = {"\x7f", "\x08"}
+_END = "\x04"  # Ctrl-D
 _WIPE = {"\x15", "\x17"}  # Ctrl-U, Ctrl-W
 
 
@@ -18,12 +20,16 @@ class Keyboard:
 
     Args:
         on_line: Gets each finished line that is not blank.
-        on_change: Gets what is typed so far, after each key; only in raw mode.
+        on_change: Gets what is typed so far, after each key.
+        on_end: Called when no more can come: the terminal is gone, or Ctrl-D was typed on an empty line.
     """
 
-    def __init__(self, on_line: Callable[[str], None], on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self, on_line: Callable[[str], None], on_change: Callable[[str], None], on_end: Callable[[], None]
+    ) -> None:
         self._on_line = on_line
         self._on_change = on_change
+        self.end = on_end
         self._typed = ""
         self._in_escape = False
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
@@ -45,6 +51,8 @@ class Keyboard:
             self._typed = self._typed[:-1]
         elif character in _WIPE:
             self._typed = ""
+        elif character == _END and not self._typed:
+            self.end()
         elif character == "\x1b":
             self._in_escape = True
         elif character.isprintable():
@@ -67,7 +75,8 @@ def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[Non
         if data:
             keyboard.feed(data)
         else:
-            loop.remove_reader(descriptor)  # the terminal is gone
+            loop.remove_reader(descriptor)
+            keyboard.end()
 
     before = termios.tcgetattr(descriptor)
     if raw:
@@ -80,6 +89,11 @@ def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[Non
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def in_foreground(descriptor: int) -> bool:
-    """Whether the terminal is ours to read: a job started with `&` would be stopped by the first try."""
-    return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
+def in_foreground(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal that is ours to read: a job started with `&` would be stopped by the first try."""
+    if stream is None or stream.closed or not stream.isatty():
+        return False
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except OSError:
+        return False  # a terminal, but not the one that controls us

@@ -18,7 +18,8 @@ from core.errors import Exit
 from core.events import Event
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
-from graph.runner import Question, RunOutcome
+from graph.ride import Question
+from graph.runner import RunOutcome
 from graph.threads import FINISHED
 from rolecall.display import Display
 from rolecall.invocation import Invocation
@@ -69,13 +70,13 @@ class Session:
     async def live(self, job: Job) -> int:
         """Run the job and return the exit code."""
         work = asyncio.ensure_future(job(listen=self._listen, ask=self._ask if self._manner.attended else None))
-        stopping = Stopping(ask=lambda: self._send("pause", ""), cut=lambda: _cancel(work), say=self._say)
+        stopping = Stopping(ask=lambda: self._ask_to_stop(work), cut=lambda: _cancel(work), say=self._say)
         try:
             with ExitStack() as stack:
                 stack.enter_context(catching(stopping))
                 if self._display:
                     stack.enter_context(self._display)
-                self._listen_to_keys(stack)
+                self._listen_to_keys(stack, stopping)
                 outcome = await work
         except asyncio.CancelledError:
             if stopping.code is None:
@@ -95,13 +96,17 @@ class Session:
         if self._display:
             self._display.listen(event)
 
-    def _listen_to_keys(self, stack: ExitStack) -> None:
-        descriptor = sys.stdin.fileno()
-        if self._display is None or not sys.stderr.isatty() or not in_foreground(descriptor):
+    def _listen_to_keys(self, stack: ExitStack, stopping: Stopping) -> None:
+        if self._display is None or not sys.stderr.isatty() or not in_foreground(sys.stdin):
             return
         raw = not self._manner.quiet
+
+        def on_end() -> None:
+            if self._waits_for_answer():
+                stopping.interrupted()  # nobody is there to answer any more
+
         self._display.typing = raw
-        stack.enter_context(listening(Keyboard(self._typed_line, self._typed), descriptor, raw=raw))
+        stack.enter_context(listening(Keyboard(self._typed_line, self._typed, on_end), sys.stdin.fileno(), raw=raw))
 
     def _typed(self, text: str) -> None:
         if self._display:
@@ -114,14 +119,21 @@ class Session:
         else:
             self._send("guidance", line)
 
+    def _ask_to_stop(self, work: asyncio.Future[RunOutcome]) -> None:
+        if self._waits_for_answer() or not self._invocation.thread:
+            _cancel(work)  # no step is under way; a question is asked again when the thread is resumed
+        else:
+            self._send("pause", "")
+
+    def _waits_for_answer(self) -> bool:
+        return self._answer is not None and not self._answer.done()
+
     async def _ask(self, question: Question) -> str:
         async with self._asking:
-            self._answer = asyncio.get_running_loop().create_future()
-            choice = " [y/N]" if question.kind == "approval" else ""
-            if self._display:
-                self._display.view.question = question.text
-            self._say(f"{question.text}{choice}")
-            answer = await self._answer
+            self._answer = waiting = asyncio.get_running_loop().create_future()
+            if question.kind == "approval":
+                self._say("answer y, n, or what to do instead")
+            answer: str = await waiting
             if self._display:
                 self._display.view.question = ""
             self._say(f"> {answer}")

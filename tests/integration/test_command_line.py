@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.jobs import SLUGIFY, SLUGS
+from tests.modelserver.process import ModelServerProcess
 from tests.repositories import fingerprint, git, make_repository
 from tests.unit.rolecall.command_line import HOUSE, Done, environment, rolecall
 from tests.unit.rolecall.terminal import Terminal
@@ -230,3 +233,35 @@ def test_no_module_of_the_target_is_imported(red: Path) -> None:
     )  # fmt: skip
 
     assert (done.returncode, "age >= 18" in done.stdout) == (0, True), done.stderr
+
+
+@pytest.fixture
+def asking(tmp_path: Path) -> Iterator[Path]:
+    """A green repository, and a configured model that wants to run a command nobody allowed beforehand."""
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    step = {"title": "Write slugify", "files": SLUGIFY, "commands": ["touch made-by-command"]}
+    with ModelServerProcess({"competent": {"steps": [step]}}, tmp_path) as server:
+        spec = {"provider": "openai_compatible", "model": "scripted", "base_url": server.v1}
+        roles = dict.fromkeys(("coder", "reasoning", "router", "summarizer", "supervisor"), "primary")
+        config = {"llm": {"primary": spec, **roles}}
+        (tmp_path / "models.json").write_text(json.dumps(config))
+        yield repo
+
+
+def test_a_command_waits_for_the_user_and_their_answer_counts(asking: Path) -> None:
+    config = f"--config={asking.parent / 'models.json'}"
+    alone = call("run", "Add slugify", config, "--json", cwd=asking)
+    assert (alone.code, last(alone)["status"]) == (1, "waiting")
+    assert "touch made-by-command" in last(alone)["message"]
+
+    words = [sys.executable, "-m", "rolecall", "resume", "--last"]
+    with Terminal(words, cwd=asking, env=environment(asking.parent, OFF)) as terminal:
+        terminal.wait_for("answer y, n, or what to do instead")
+        terminal.type("\x03")
+        assert terminal.end(seconds=30) == 130
+    with Terminal(words, cwd=asking, env=environment(asking.parent, OFF)) as terminal:
+        terminal.wait_for("answer y, n, or what to do instead")
+        terminal.type("yes\n")
+        assert terminal.end() == 0, terminal.text
+        assert "done, the checks are green" in terminal.text
+    assert "made-by-command" in call("diff", last(alone)["thread"], "--stat", cwd=asking).out
