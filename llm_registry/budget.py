@@ -3,8 +3,9 @@
 import time
 
 from core.errors import BudgetError
+from core.events import EventSink
 from core.settings import BudgetSettings
-from llm_registry.calls import CallStore
+from llm_registry.calls import CallStore, ThreadTotals
 
 
 class Budget:
@@ -14,12 +15,15 @@ class Budget:
         limits: As configured.
         store: The book of calls.
         thread: Whose calls count.
+        events: Told when a limit cannot be held.
     """
 
-    def __init__(self, limits: BudgetSettings, store: CallStore, thread: str) -> None:
+    def __init__(self, limits: BudgetSettings, store: CallStore, thread: str, events: EventSink) -> None:
         self._limits = limits
         self._store = store
         self._thread = thread
+        self._events = events
+        self._warned = False
         self._began = time.monotonic()
         self._earlier_s: float | None = None
 
@@ -33,6 +37,7 @@ class Budget:
         if self._earlier_s is None:
             # Time of earlier runs is known only as far as their calls took it.
             self._earlier_s = spent.seconds
+        self._warn_of_unknown(spent)
         minutes = (self._earlier_s + time.monotonic() - self._began) / 60
         if limits.max_tokens is not None and spent.tokens >= limits.max_tokens:
             raise _used_up(f"{spent.tokens} of {limits.max_tokens} tokens", "--max-tokens", "max_tokens")
@@ -42,6 +47,16 @@ class Budget:
             raise _used_up(f"{spent.calls} of {limits.max_model_calls} model calls", "", "max_model_calls")
         if limits.max_minutes is not None and minutes >= limits.max_minutes:
             raise _used_up(f"{minutes:.1f} of {limits.max_minutes:g} minutes", "--max-minutes", "max_minutes")
+
+    def _warn_of_unknown(self, spent: ThreadTotals) -> None:
+        if self._limits.max_cost_usd is None or not spent.unpriced_calls or self._warned:
+            return
+        self._warned = True
+        self._events.emit(
+            "warning",
+            message=f"the price of {spent.unpriced_calls} model calls is unknown and does not count towards the cost "
+            "limit; give the `cost` of their specs in the configuration",
+        )
 
 
 def _used_up(spent: str, flag: str, setting: str) -> BudgetError:

@@ -25,6 +25,12 @@ Asking = Callable[[Link, Try], Awaitable[T]]
 
 LONGEST_WAIT_S = 20.0
 """A server that asks for more patience than this is left for the next spec."""
+LAST_WAIT_S = 60.0
+"""The same where no other model follows."""
+_BUSY = frozenset({Kind.RATE_LIMITED, Kind.OVERLOADED})
+_BUSY_RETRIES = 5
+"""A busy server after which no other model follows: it may be loading, and the alternative is to stop."""
+_LONGEST_PAUSE_S = 8.0
 
 
 @dataclass(slots=True)
@@ -73,8 +79,9 @@ class ChainWalker:
             if (obstacle := self._obstacle(link, state)) is not None:
                 state.notes.append(f"{link.name}: {obstacle}")
                 continue
+            last = all(other.embedded for other in chain.links[chain.links.index(link) + 1 :])
             try:
-                return await self._serve(link, state, asking)
+                return await self._serve(link, state, asking, last=last)
             except CallFailure as failure:
                 self._learn(link, failure, state)
         raise exhausted(chain, state.notes)
@@ -95,7 +102,7 @@ class ChainWalker:
             return f"the prompt of about {state.size.tokens} tokens does not fit its window of {window.tokens}"
         return None
 
-    async def _serve(self, link: Link, state: Walk, asking: Asking[T]) -> T:
+    async def _serve(self, link: Link, state: Walk, asking: Asking[T], *, last: bool) -> T:
         if link.embedded:
             self._announce(link, state)
             try:
@@ -108,14 +115,14 @@ class ChainWalker:
         gate = await self._contacts.enter(link)
         self._announce(link, state)
         try:
-            return await self._persist(link, Try(state.reason, 1, gate.state), asking)
+            return await self._persist(link, Try(state.reason, 1, gate.state), asking, last=last)
         except BaseException:
             if gate.state == "half_open":
                 # Cancelled or out of budget, the trial told nothing; others need not wait for it to run out.
                 await asyncio.shield(self._breakers.end_trial(link.endpoint))
             raise
 
-    async def _persist(self, link: Link, attempt: Try, asking: Asking[T]) -> T:
+    async def _persist(self, link: Link, attempt: Try, asking: Asking[T], *, last: bool) -> T:
         while True:
             try:
                 answer = await asking(link, attempt)
@@ -123,7 +130,8 @@ class ChainWalker:
                 await self._breakers.failed(link.endpoint, failure)
                 if failure.kind in ENDPOINT_DOWN:
                     self._contacts.forget(link.endpoint)
-                pause = 0.0 if await self._shelf.give_up_responses(link, failure) else _pause(failure, attempt.number)
+                mended = await self._shelf.give_up_responses(link, failure)
+                pause = 0.0 if mended else _pause(failure, attempt.number, last=last)
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
@@ -162,12 +170,13 @@ def exhausted(chain: Chain, notes: list[str]) -> ModelError:
     )
 
 
-def _pause(failure: CallFailure, tries: int) -> float | None:
+def _pause(failure: CallFailure, tries: int, *, last: bool) -> float | None:
     """Seconds until the same spec is asked again, `None` when it is not."""
-    if failure.blocked or failure.final or tries > RETRIES.get(failure.kind, 0):
+    busy = failure.kind in _BUSY
+    retries = _BUSY_RETRIES if busy and last else RETRIES.get(failure.kind, 0)
+    if failure.blocked or failure.final or tries > retries:
         return None
     if failure.retry_after_s is not None:
-        return failure.retry_after_s if failure.retry_after_s <= LONGEST_WAIT_S else None
-    slow = failure.kind in {Kind.RATE_LIMITED, Kind.OVERLOADED}
-    base = (1.0 if slow else 0.2) * 2.0 ** (tries - 1)
+        return failure.retry_after_s if failure.retry_after_s <= (LAST_WAIT_S if last else LONGEST_WAIT_S) else None
+    base = min((1.0 if busy else 0.2) * 2.0 ** (tries - 1), _LONGEST_PAUSE_S)
     return base * random.uniform(0.75, 1.25)  # noqa: S311 - no secret

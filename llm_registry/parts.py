@@ -56,7 +56,7 @@ class Parts:
             require(link.spec, link.origin)
         self.shelf = ModelShelf(links, traits)
         self.walker = ChainWalker(self.shelf, breakers, events)
-        client = Client(self.shelf, store, slots, Budget(settings.budget, store, thread), events)
+        client = Client(self.shelf, store, slots, Budget(settings.budget, store, thread, events), events)
         self.plain = PlainClient(client)
         self.structured = StructuredClient(client, traits)
 

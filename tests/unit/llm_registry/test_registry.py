@@ -261,3 +261,24 @@ async def test_an_unreachable_endpoint_is_not_waited_for_twice_by_another_run(tm
         async with registry(llm, tmp_path) as models:
             with pytest.raises(ModelError, match=words):
                 await models.chat("primary", HELLO, site=SITE)
+
+
+async def test_an_unknown_price_is_told_where_a_cost_limit_is_set(tmp_path: Path) -> None:
+    ear = Ear()
+    with ModelServer(lambda _: say("hi")) as server:
+        async with registry({"primary": chat_spec(server)}, tmp_path, ear=ear, max_cost_usd=1.0) as models:
+            for _ in range(3):
+                await models.chat("primary", HELLO, site=SITE)
+            assert models.usage()["primary"].cost_usd is None
+    (warning,) = ear.of("warning")
+    assert "price of 1 model calls is unknown" in warning["message"]
+
+
+async def test_a_server_that_loads_its_model_is_waited_for_where_no_other_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_registry.chain._LONGEST_PAUSE_S", 0.05)
+    with ModelServer([fail(Fault.LOADING)] * 4 + [say("loaded")]) as server:
+        async with registry({"primary": chat_spec(server, fallback=["embedded"])}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE)
+    assert (reply.text, reply.attempts) == ("loaded", 5)
