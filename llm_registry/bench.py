@@ -4,8 +4,7 @@ Every model gets the same questions, one after another, so that models on one ma
 """
 
 import asyncio
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,15 +13,15 @@ from pydantic import BaseModel, ConfigDict
 
 from core import artifacts
 from core.errors import ModelError, UsageError
-from core.events import EventName
 from core.replies import CallSite, ModelReply
 from core.settings import LLMSettings, ModelSpec, Settings
 from llm_registry.bench_set import Task, accept, tasks_for
 from llm_registry.links import resolve_chain
 from llm_registry.overrides import with_overrides
 from llm_registry.prompts import Prompt, PromptStore
-from llm_registry.registry import Registry, open_registry
+from llm_registry.registry import Registry
 from llm_registry.round_trips import tokens_per_s
+from llm_registry.scratch import scratch_registry
 
 _SITE = CallSite(thread="bench", node="bench")
 
@@ -105,21 +104,17 @@ async def _figures(model: str, settings: Settings, tasks: Sequence[Task]) -> Mod
     errors: list[str] = []
     answers: list[str] = []
     good = 0
-    with tempfile.TemporaryDirectory(prefix="rolecall-bench-") as folder:
-        async with open_registry(
-            settings, thread_id="bench", database=Path(folder) / "calls.db", events=_Nobody()
-        ) as registry:
-            await registry.assign()
-            for task in tasks:
-                try:
-                    reply = await _ask(registry, task.prompt)
-                except ModelError as error:
-                    errors.append(error.message)
-                    answers.append("")
-                    continue
-                replies.append(reply)
-                answers.append(_shown(reply))
-                good += task.check(reply)
+    async with scratch_registry(settings, "bench") as registry:
+        for task in tasks:
+            try:
+                reply = await _ask(registry, task.prompt)
+            except ModelError as error:
+                errors.append(error.message)
+                answers.append("")
+                continue
+            replies.append(reply)
+            answers.append(_shown(reply))
+            good += task.check(reply)
     return ModelFigures(
         model=model, asked=len(tasks), good=good, errors=tuple(errors), answers=tuple(answers),
         seconds=_median([reply.seconds for reply in replies]),
@@ -162,10 +157,3 @@ def _median(values: Sequence[float | None]) -> float | None:
 def _sum(values: Sequence[Any]) -> Any:  # int or float, as they come
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
-
-class _Nobody:
-    """Events of these calls interest nobody."""
-
-    def emit(self, event: EventName, /, **data: Mapping[str, Any]) -> None:
-        """Let it go."""

@@ -196,7 +196,11 @@ async def open_registry(
     """
     effective = with_overrides(settings, models or {})
     secrets = secrets_of(effective.llm)
-    async with open_shared_state(state_dir) as state, span_export(effective.telemetry) as watch:
+
+    def warn(message: str) -> None:
+        events.emit("warning", message=message)
+
+    async with open_shared_state(state_dir) as state, span_export(effective.telemetry, warn=warn) as watch:
         parts = Parts(
             effective, thread_id, store=CallStore(database, secrets=secrets, watch=watch),
             prompts=PromptStore(database, effective.telemetry, secrets=secrets), traits=Traits(database),

@@ -3,21 +3,18 @@
 Owns the questions and what counts as an answer. Costs a few hundred tokens per spec.
 """
 
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 
 from core.errors import ModelError
-from core.events import EventName
 from core.replies import CallSite, ModelReply
 from core.settings import LLMSettings, ModelSpec, Settings, Timeouts
-from llm_registry.registry import Registry, open_registry
+from llm_registry.registry import Registry
+from llm_registry.scratch import scratch_registry
 
 _SITE = CallSite(thread="doctor", node="doctor")
 _PATIENCE = Timeouts(connect=3.0, first_token=90.0, idle=30.0)
@@ -67,14 +64,10 @@ async def try_out(spec: ModelSpec) -> RoundTrips:
     limits = {"timeouts": _PATIENCE, "max_output_tokens": min(spec.max_output_tokens or _LONGEST, _LONGEST)}
     alone = spec.model_copy(update={"fallback": (), "temperature": spec.temperature or 0.0, **limits})
     settings = Settings(llm=LLMSettings(**{_ROLE: alone}))
-    with tempfile.TemporaryDirectory(prefix="rolecall-doctor-") as folder:
-        async with open_registry(
-            settings, thread_id="doctor", database=Path(folder) / "calls.db", events=_Nobody()
-        ) as registry:
-            await registry.assign()
-            tool_call = await _trip(_call_tool, registry)
-            given = await _trip(_give_object, registry)
-            speed, reply = await _measure(registry)
+    async with scratch_registry(settings, "doctor") as registry:
+        tool_call = await _trip(_call_tool, registry)
+        given = await _trip(_give_object, registry)
+        speed, reply = await _measure(registry)
     return RoundTrips(tool_call, given, speed, tokens_per_s(reply), reply.first_token_s if reply else None)
 
 
@@ -131,10 +124,3 @@ async def _measure(registry: Registry) -> tuple[Trip, ModelReply | None]:
     except ModelError as error:
         return Trip(ok=False, detail=error.message), None
     return Trip(ok=True, detail=f"{reply.usage.output_tokens} tokens", seconds=reply.seconds), reply
-
-
-class _Nobody:
-    """Events of the doctor's calls interest nobody."""
-
-    def emit(self, event: EventName, /, **data: Any) -> None:
-        """Let it go."""

@@ -1,20 +1,22 @@
 """Sends one OpenTelemetry span per model call, named after the GenAI semantic conventions. Needs the extra `otel`.
 
 Owns the exporter's life. A span carries what the book of calls holds: names, counts, times; no prompt, no answer, no
-key. A collector that is away costs the run nothing but a line in the log.
+key. A collector that is away costs the run nothing but a warning at its end.
 """
 
 import asyncio
 import contextvars
+import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConfigError
 from core.settings import TelemetrySettings
 from llm_registry.calls import OK, CallRow
+from llm_registry.redact import redact
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -28,8 +30,12 @@ _trace_id: contextvars.ContextVar[int] = contextvars.ContextVar("rolecall_trace_
 
 
 @asynccontextmanager
-async def span_export(settings: TelemetrySettings) -> AsyncIterator[Watcher | None]:
+async def span_export(settings: TelemetrySettings, *, warn: Callable[[str], None]) -> AsyncIterator[Watcher | None]:
     """Yield what turns a row of the book into a span, or `None` when nothing is to be sent.
+
+    Args:
+        settings: Whether, and where to.
+        warn: Told once when the collector does not take spans.
 
     Raises:
         ConfigError: It is switched on, but the extra is not installed.
@@ -39,11 +45,38 @@ async def span_export(settings: TelemetrySettings) -> AsyncIterator[Watcher | No
         return
     exporter = await asyncio.to_thread(_exporter, settings)
     provider = await asyncio.to_thread(_provider, exporter)
+    with _warning_once(warn):
+        try:
+            yield spans_of(provider)
+        finally:
+            await asyncio.to_thread(provider.force_flush, _FLUSH_MS)
+            await asyncio.to_thread(provider.shutdown)
+
+
+@contextmanager
+def _warning_once(warn: Callable[[str], None]) -> Iterator[None]:
+    """Turn the exporter's complaints, which would land in the middle of a display, into one warning."""
+    logger, told = logging.getLogger("opentelemetry"), _FirstMessage()
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(told)
     try:
-        yield spans_of(provider)
+        yield
     finally:
-        await asyncio.to_thread(provider.force_flush, _FLUSH_MS)
-        await asyncio.to_thread(provider.shutdown)
+        logger.removeHandler(told)
+        logger.propagate = before
+        if told.message:
+            warn(f"spans could not be sent: {told.message[:300]}")
+
+
+class _FirstMessage(logging.Handler):
+    """Keeps the first message; called from the exporter's thread."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.message = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.message = self.message or redact(record.getMessage())
 
 
 def spans_of(provider: "TracerProvider") -> Watcher:

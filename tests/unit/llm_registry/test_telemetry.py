@@ -66,8 +66,9 @@ async def collector() -> AsyncIterator[Collector]:
 
 
 async def test_each_call_becomes_a_span_named_by_the_conventions(collector: Collector, tmp_path: Path) -> None:
+    warnings: list[str] = []
     settings = TelemetrySettings(otel=True, otlp_endpoint=collector.url, otlp_headers={"x-key": "k"})
-    async with span_export(settings) as watch:
+    async with span_export(settings, warn=warnings.append) as watch:
         store = CallStore(tmp_path / "calls.db", watch=watch)
         await store.record(GOOD)
         await store.record(BAD)
@@ -86,20 +87,27 @@ async def test_each_call_becomes_a_span_named_by_the_conventions(collector: Coll
     assert bad["status"] == 2
     assert "gen_ai.usage.input_tokens" not in bad
     assert collector.headers[0]["x-key"] == "k"
+    assert warnings == []
     assert b"sk-secret1234" not in b"".join(collector.bodies)
 
 
 async def test_nothing_is_sent_unless_asked_for(collector: Collector, tmp_path: Path) -> None:
-    async with span_export(TelemetrySettings(otlp_endpoint=collector.url)) as watch:
+    async with span_export(TelemetrySettings(otlp_endpoint=collector.url), warn=[].append) as watch:
         assert watch is None
         await CallStore(tmp_path / "calls.db", watch=watch).record(GOOD)
     assert collector.bodies == []
 
 
-async def test_a_collector_that_is_away_does_not_stop_the_run(tmp_path: Path) -> None:
+async def test_a_collector_that_is_away_is_one_warning_and_no_more(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    warnings: list[str] = []
     settings = TelemetrySettings(otel=True, otlp_endpoint=f"http://127.0.0.1:{closed_port()}")
     async with asyncio.timeout(20):
-        async with span_export(settings) as watch:
+        async with span_export(settings, warn=warnings.append) as watch:
             store = CallStore(tmp_path / "calls.db", watch=watch)
             await store.record(GOOD)
         assert (await store.totals("t1")).calls == 1
+    assert len(warnings) == 1
+    assert "could not be sent" in warnings[0]
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,38 @@
+"""A registry for trying a spec out: its calls land in a folder that is gone afterwards, and no event is shown."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from core.events import EventName
+from core.settings import Settings
+from llm_registry.registry import Registry, open_registry
+
+
+@asynccontextmanager
+async def scratch_registry(settings: Settings, name: str) -> AsyncIterator[Registry]:
+    """Open a registry for trials and look at its endpoints.
+
+    Args:
+        settings: Whose roles are tried.
+        name: Thread under which the calls are booked, in a database of their own.
+    """
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=f"rolecall-{name}-"))
+    try:
+        database = folder / "calls.db"
+        async with open_registry(settings, thread_id=name, database=database, events=_Nobody()) as registry:
+            await registry.assign()
+            yield registry
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+class _Nobody:
+    """Events of trials interest nobody."""
+
+    def emit(self, event: EventName, /, **data: Any) -> None:
+        """Let it go."""
