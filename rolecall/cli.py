@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NoReturn
 
 from core.errors import UsageError
@@ -126,8 +127,16 @@ class Layout(argparse.HelpFormatter):
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line, run the command, return its exit code."""
+    _speak_utf8()
     invocation = Invocation(argv=list(argv), json="--json" in argv, debug="--debug" in argv)
     return guarded(partial(_dispatch, list(argv), invocation), invocation)
+
+
+def _speak_utf8() -> None:
+    """JSON is UTF-8 whatever the locale says, and no name of a file may stop a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _dispatch(argv: list[str], invocation: Invocation) -> int:
