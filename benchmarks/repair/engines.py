@@ -7,7 +7,6 @@ the business of `judge`.
 import contextlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -40,8 +39,8 @@ class Answer:
     tried: int
     elapsed_s: float
     note: str = ""
-    cpu_s: float = 0.0
-    """Processor seconds of the engine and all it started; exact when one bug is measured at a time."""
+    load: float = 0.0
+    """Load average of the machine when the engine began: other work makes a search slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ ENGINES: dict[str, tuple[Callable[[Order], list[str]], float]] = {
 def ask(engine: str, order: Order) -> Answer:
     """Run an engine to its end, or kill its process group when it is long over its time."""
     build, grace = ENGINES[engine]
-    begun, spent = time.monotonic(), _children_s()
+    begun, load = time.monotonic(), os.getloadavg()[0]
     process = subprocess.Popen(
         build(order),
         cwd=PROJECT if engine == "module" else order.root,
@@ -99,12 +98,7 @@ def ask(engine: str, order: Order) -> Answer:
             raise
         return Answer("overdue", (), 0, time.monotonic() - begun, "killed after its time")
     answer = read(out, err, code=process.returncode, elapsed_s=time.monotonic() - begun)
-    return replace(answer, cpu_s=_children_s() - spent)
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return replace(answer, load=load)
 
 
 def read(out: str, err: str, *, code: int, elapsed_s: float) -> Answer:

@@ -54,7 +54,7 @@ def assess(bug: Bug, answer: Answer, bench: Bench, verdicts: Book, found: Sequen
         template=first.template if first else "",
         tried=answer.tried,
         elapsed_s=answer.elapsed_s,
-        cpu_s=answer.cpu_s,
+        load=answer.load,
         status=answer.status,
         note=answer.note,
         leftovers=tuple(found),
@@ -124,6 +124,11 @@ def about(options: argparse.Namespace) -> list[str]:
             f"{len(manifest.packages)} PyPI packages with their own tests, and "
             f"{len(corpus.load_handmade())} hand-made ones in small programs, each given "
             f"{options.budget:g} s on this machine. `make bench-repair` prints the table anew."
+        ),
+        "",
+        (
+            "Seconds are of the wall. *Load* is the machine's load average when the search began; one search "
+            "alone brings it to the number of cores, and what is above that was taken by other work."
         ),
         "",
         (

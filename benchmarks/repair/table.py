@@ -28,7 +28,7 @@ class Row(BaseModel):
     template: str
     tried: int
     elapsed_s: float
-    cpu_s: float = 0.0
+    load: float = 0.0
     status: str
     note: str
     leftovers: tuple[str, ...]
@@ -56,7 +56,7 @@ def ratios(rows: Sequence[Row]) -> list[str]:
             f"{mended - exact} correct by reading; {plausible} pass all tests, {listed} have a right patch "
             f"among those listed; median {median(row.elapsed_s for row in of):.1f} s, "
             f"longest {max(row.elapsed_s for row in of):.0f} s; "
-            f"median {median(row.cpu_s for row in of):.1f} CPU s"
+            f"median load average {median(row.load for row in of):.1f}"
         )
     return [*lines, *_honesty(rows)]
 
@@ -80,11 +80,11 @@ def line(row: Row) -> str:
     """Return a row for the terminal."""
     return (
         f"{row.bug:<46.46} {row.judgement:<11} {row.rank or '-':>4} {row.patches:>4} {row.confidence or '-':<5}"
-        f"{row.tried:>6} {row.elapsed_s:>6.1f} s {row.cpu_s:>6.1f} s  {row.template}"
+        f"{row.tried:>6} {row.elapsed_s:>6.1f} s  {row.load:>5.1f}  {row.template}"
     )
 
 
-HEAD = f"{'bug':<46} {'judgement':<11} {'rank':>4} {'of':>4} {'label':<5}{'tried':>6} {'time':>8} {'cpu':>8}  template"
+HEAD = f"{'bug':<46} {'judgement':<11} {'rank':>4} {'of':>4} {'label':<5}{'tried':>6} {'time':>8} {'load':>6}  template"
 
 
 def markdown(rows: Sequence[Row], about: Iterable[str]) -> str:
@@ -101,12 +101,12 @@ def markdown(rows: Sequence[Row], about: Iterable[str]) -> str:
 
 def _markdown_rows(rows: Iterable[Row]) -> list[str]:
     head = [
-        "| bug | category | judgement | right one at | label | tried | seconds | CPU seconds |",
+        "| bug | category | judgement | right one at | label | tried | seconds | load |",
         "|---|---|---|---|---|---|---|---|",
     ]
     body = [
         f"| `{row.bug}` | {row.category} | {row.judgement} | {f'{row.rank} of {row.patches}' if row.rank else '-'} | "
-        f"{row.confidence or '-'} | {row.tried} | {row.elapsed_s:.1f} | {row.cpu_s:.1f} |"
+        f"{row.confidence or '-'} | {row.tried} | {row.elapsed_s:.1f} | {row.load:.1f} |"
         for row in rows
     ]
     return head + body

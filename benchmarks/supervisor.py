@@ -1,0 +1,258 @@
+"""What the supervisor saves and what it costs: `python -m benchmarks.supervisor [--pairs N]`.
+
+First table: models that loop, alternate, fail, stall, talk or burn budget until somebody tells them, with and without
+a supervisor. Second: wall and processor time of a long run without model latency, paired, with it and without it.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.tools import tool
+
+from core.artifacts import Milestone, Plan, PlanStep, RoleUsage
+from core.context import Models
+from core.settings import BudgetSettings, RuleThresholds, Settings, SupervisorSettings
+from graph.inbox import SqliteInbox
+from graph.supervisor.beside import supervised
+from graph.supervisor.ledger import Ledger
+from tests.steering.models import Opinions
+from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, step, works
+
+LIMIT = 60
+"""Model calls after which the loop ends by itself, as in a run."""
+LATENCY_S = 0.08
+STEPS = tuple(PlanStep(id=f"s{n}", title=f"step {n}") for n in range(1, 5))
+
+
+@tool
+async def read_file(path: str) -> str:
+    """Read a file."""
+    return f"the text of {path}"
+
+
+@tool
+async def edit_file(path: str, old: str, new: str) -> str:
+    """Replace a text."""
+    if old == "nowhere":
+        raise_missing()
+    return f"edited {path}"
+
+
+def raise_missing() -> None:
+    """Fail as the tool does when the text to replace is not there."""
+    msg = "the old text is not in the file"
+    raise ValueError(msg)
+
+
+@tool
+async def run_checks() -> str:
+    """Run the tests."""
+    return "$ pytest\nFAILED tests/test_a.py::test_x\n1 failed in 0.1s\n[RED, exit code 1, 0.1 s]"
+
+
+def loops(done: int) -> AIMessage:
+    """The same call again and again."""
+    return call("read_file", done, path="a.py")
+
+
+def alternates(done: int) -> AIMessage:
+    """Two calls in turn."""
+    return call("read_file", done, path="a.py" if done % 2 else "b.py")
+
+
+def stalls(done: int) -> AIMessage:
+    """Looks at ever other files and changes none."""
+    return call("read_file", done, path=f"{done}.py")
+
+
+def edits_in_vain(done: int) -> AIMessage:
+    """Changes files, and the same test stays red."""
+    return call("run_checks", done) if done % 2 else call("edit_file", done, path="a.py", old=str(done), new="x")
+
+
+def burns(done: int) -> AIMessage:
+    """Works, but far too much for one step."""
+    return call("edit_file", done, path=f"{done}.py", old=str(done), new="x")
+
+
+HABITS: Mapping[str, tuple[Callable[[int], AIMessage], str, int]] = {
+    "loops": (loops, "repeated_call", 3),
+    "alternates": (alternates, "alternating_pair", 6),
+    "edits in vain": (edits_in_vain, "unchanged_outcome", 6),
+    "stalls": (stalls, "no_change", 15),
+    "burns budget": (burns, "budget_ahead", 21),
+}
+"""Habit, the rule that must fire, and the call at which its threshold is reached."""
+
+
+@dataclass
+class Row:
+    """One habit, once without and once with a supervisor."""
+
+    habit: str
+    alone: int = 0
+    watched: int = 0
+    rule: str = ""
+    at: int = 0
+    """Tool calls seen when the rule fired."""
+    next_call: bool = False
+    """Whether the first model call that began after the guidance was stored had it in its prompt."""
+
+
+class Clocked(Speaker):
+    """Notes when each call began and whether its prompt held guidance."""
+
+    log: list[Any] = []  # noqa: RUF012 - a pydantic field, copied per instance
+
+    async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> Any:
+        self.log.append((time.time(), _told(messages)))
+        return await super()._agenerate(messages, *args, **kwargs)
+
+
+class Counting(Opinions):
+    """Models whose only figure is how often the coder was called."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        super().__init__({})
+        self._speaker = speaker
+
+    def usage(self) -> Mapping[str, RoleUsage]:
+        return {"coder": RoleUsage(calls=len(self._speaker.prompts))}
+
+
+def _told(messages: Sequence[BaseMessage]) -> bool:
+    return any(str(message.id).startswith("guidance-") for message in messages)
+
+
+def _habitual(habit: Callable[[int], AIMessage]) -> Callable[[list[BaseMessage]], AIMessage]:
+    def speak(messages: list[BaseMessage]) -> AIMessage:
+        done = len(results(messages))
+        return AIMessage("finished") if _told(messages) or done >= LIMIT - 1 else habit(done)
+
+    return speak
+
+
+async def _habit_run(name: str, database: Path, *, watched: bool) -> tuple[Clocked, Row]:
+    habit, _, _ = HABITS[name]
+    speaker = Clocked(speak=_habitual(habit), latency=LATENCY_S)
+    quick = SupervisorSettings(poll_s=0.01, max_load=1.0, cool_down_s=0, judge=False)
+    settings = Settings(supervisor=quick, budget=BudgetSettings(max_model_calls=LIMIT))
+    models = cast("Models", Counting(speaker))
+    row = Row(name)
+    plan = Plan(milestones=(Milestone(title="all", steps=STEPS),))
+    async with opened(build(speaker, [read_file, edit_file, run_checks]), database) as graph:
+        context = _context(database, settings, models)
+        async with supervised(graph, database, context) if watched else nullcontext():
+            entry = {"task": "work", "plan": plan, "current_step": "s1"}
+            await graph.ainvoke(entry, {"configurable": {"thread_id": "t"}}, context=context, durability="sync")
+    if watched:
+        await _judge_run(row, speaker, database)
+    return speaker, row
+
+
+async def _judge_run(row: Row, speaker: Clocked, database: Path) -> None:
+    entries, items = await Ledger(database, "t").all(), await SqliteInbox(database, "t").after(0)
+    if entries and items:
+        row.rule, row.at = entries[0].entry.rule, entries[0].entry.work
+        # The ledger is written once the row is stored; a call that began before that could not have seen it.
+        after = [told for began, told in speaker.log if began > entries[0].created]
+        row.next_call = bool(after) and after[0]
+
+
+def _context(database: Path, settings: Settings, models: Models) -> Any:
+    context = context_of("t", SqliteInbox(database, "t"), Heard(), settings)
+    return dataclasses.replace(context, models=models)
+
+
+async def habits(folder: Path) -> list[Row]:
+    """Every habit with and without a supervisor."""
+    rows = []
+    for number, name in enumerate(HABITS):
+        alone, _ = await _habit_run(name, folder / f"{number}-alone.db", watched=False)
+        watched, row = await _habit_run(name, folder / f"{number}-watched.db", watched=True)
+        row.alone, row.watched = len(alone.log), len(watched.log)
+        rows.append(row)
+    return rows
+
+
+async def overhead(folder: Path, *, steps: int, pairs: int) -> list[tuple[float, float]]:
+    """Ratios of wall and processor time, with a supervisor over without one, pair by pair."""
+    ratios = []
+    for pair in range(pairs):
+        times = {}
+        # Which goes first changes from pair to pair, so that a warm disk favours neither.
+        for watched in (True, False) if pair % 2 else (False, True):
+            times[watched] = await _timed(folder / f"{pair}-{watched}.db", steps, watched=watched)
+        ratios.append((times[True][0] / times[False][0], times[True][1] / times[False][1]))
+    return ratios
+
+
+async def _timed(database: Path, steps: int, *, watched: bool) -> tuple[float, float]:
+    speaker = Speaker(speak=works(steps))
+    opinions = Opinions({})
+    async with opened(build(speaker, [step]), database) as graph, SqliteInbox(database, "t") as inbox:
+        # Distinct work: no rule fires, so what is measured is the watching alone.
+        settings = Settings(supervisor=SupervisorSettings(rules=_deaf()))
+        context = dataclasses.replace(context_of("t", inbox, Heard(), settings), models=opinions.as_models())
+        wall, cpu = time.perf_counter(), time.process_time()
+        async with supervised(graph, database, context) if watched else nullcontext():
+            await graph.ainvoke(
+                {"task": "work"}, {"configurable": {"thread_id": "t"}}, context=context, durability="sync"
+            )
+            spent = time.perf_counter() - wall, time.process_time() - cpu
+    assert opinions.asked == [], "a model was asked although nothing happened"
+    return spent
+
+
+def _deaf() -> RuleThresholds:
+    return RuleThresholds(calls_without_change=10_000, usual_calls=10_000)
+
+
+def _print_habits(rows: Sequence[Row]) -> bool:
+    print(f"{'habit':<14} {'calls alone':>11} {'with':>5}  {'rule':<18} {'fired at':>8} {'threshold':>9}  in next call")
+    sound = True
+    for row in rows:
+        _, rule, threshold = HABITS[row.habit]
+        good = row.rule == rule and row.next_call and row.watched < row.alone
+        sound = sound and good
+        print(
+            f"{row.habit:<14} {row.alone:>11} {row.watched:>5}  {row.rule:<18} {row.at:>8} {threshold:>9}  "
+            f"{'yes' if row.next_call else 'NO'}{'' if good else '   <-- not as it should be'}"
+        )
+    return sound
+
+
+async def _main(asked: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="supervisor-") as name:
+        folder = Path(name)
+        sound = _print_habits(await habits(folder))
+        ratios = await overhead(folder, steps=asked.steps, pairs=asked.pairs)
+    wall, cpu = [pair[0] for pair in ratios], [pair[1] for pair in ratios]
+    print(f"\n{asked.steps} steps without model latency, {asked.pairs} pairs, with a supervisor / without:")
+    for label, values in (("wall time", wall), ("processor time", cpu)):
+        told = " ".join(f"{value:.3f}" for value in values)
+        print(f"{label:<15} median {statistics.median(values):.4f}   pairs: {told}")
+    return 0 if sound else 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print both tables; 1 when a habit was not broken as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=500)
+    return asyncio.run(_main(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
