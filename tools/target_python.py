@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from core.errors import ConfigError
 from tools.environment import in_own_venv, user_environment
 from tools.launchers import write_launchers
 from tools.lent_pytest import lend, modules_for
+from tools.managed_python import managed_pythons
 
 _PROBE_TIMEOUT_S = 30
 _PROBE = """
@@ -62,7 +63,7 @@ class _Probed:
 
 
 async def find_target_python(repo: Path, root: Path, configured: str = "") -> TargetPython:
-    """Choose the interpreter of a repository: configured, its own venv, the active one, conda, the PATH.
+    """Choose the interpreter of a repository: configured, its own venv, that of its manager, the active, the PATH.
 
     Args:
         repo: The user's checkout, where an ignored venv lies.
@@ -82,7 +83,7 @@ async def find_target_python(repo: Path, root: Path, configured: str = "") -> Ta
             )
         return await _settle(probed, repo, root, "")
     broken: list[str] = []
-    for python in await asyncio.to_thread(_candidates, repo):
+    async for python in _candidates(repo):
         probed = await _probe(python, repo)
         if probed is not None:
             note = f"{broken[0]} does not run; rolecall took {python}" if broken else ""
@@ -91,14 +92,18 @@ async def find_target_python(repo: Path, root: Path, configured: str = "") -> Ta
     return TargetPython("python3", user_environment(), note="no Python interpreter was found for the repository")
 
 
-def _candidates(repo: Path) -> list[str]:
-    return list(dict.fromkeys(_search_order(repo)))
-
-
-def _search_order(repo: Path) -> Iterator[str]:
-    environ = user_environment()
+async def _candidates(repo: Path) -> AsyncIterator[str]:
     for name in (".venv", "venv", "env"):
-        yield from _in_prefix(repo / name)
+        for python in _in_prefix(repo / name):
+            yield python
+    async for python in managed_pythons(repo):
+        yield python
+    for python in await asyncio.to_thread(lambda: list(_outside())):
+        yield python
+
+
+def _outside() -> Iterator[str]:
+    environ = user_environment()
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if environ.get(variable):
             yield from _in_prefix(Path(environ[variable]))
@@ -152,6 +157,7 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
     paths += [str(_moved(Path(entry), repo, root)) for entry in given]
     has_pytest, lent = "pytest" in probed.present, False
     notes = [note] if note else []
+    concerned = await asyncio.to_thread(_holds_python, root)
     readable = [prefix for prefix in probed.prefixes if prefix != Path("/usr")]
     if not has_pytest:
         loan = await asyncio.to_thread(lend, probed.version, probed.present)
@@ -159,7 +165,7 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
         paths += [str(folder) for folder in loan.folders]
         readable += loan.folders
         told = f"so rolecall lent its own copy {loan.version}" if lent else f"and {loan.problem}"
-        notes.append(f"the repository's python ({probed.python}) has no pytest, {told}")
+        notes += [f"the repository's python ({probed.python}) has no pytest, {told}"] if concerned else []
     launchers = await asyncio.to_thread(write_launchers, probed.python, pytest=has_pytest)
     readable.append(launchers)
     env["PATH"] = os.pathsep.join([str(launchers), str(Path(probed.python).parent), env["PATH"]])
@@ -168,6 +174,11 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
     if probed.prefixes[0] != probed.prefixes[1] and not (in_own_venv() and prefix == Path(sys.prefix)):
         env["VIRTUAL_ENV"] = str(prefix)
     return TargetPython(probed.python, env, lent, has_pytest, "; ".join(notes), tuple(dict.fromkeys(readable)))
+
+
+def _holds_python(root: Path) -> bool:
+    """Whether Python is written here, as far as one sees near the top."""
+    return any(next(root.glob(pattern), None) for pattern in ("*.py", "*/*.py", "*/*/*.py"))
 
 
 def _code_of(root: Path, repo: Path, probed: _Probed) -> Iterator[Path]:

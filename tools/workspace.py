@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from core.errors import RepositoryError
+from tools.generated import copy_generated
 from tools.git import Git
 from tools.listing import fold
 from tools.repository import exclude_rolecall, find_top, require_no_conflicts
@@ -203,6 +204,7 @@ class GitWorkspace:
     async def _make_worktree(self) -> None:
         await self._drop_worktree()
         await self._user.run("worktree", "add", "--force", "--quiet", str(self._root), self.branch)
+        await copy_generated(self._user, self._repo, self._root)
         self.warnings += await fill_submodules(self._user, self._repo, self._root)
         await asyncio.to_thread(self._ready_mark.touch)
 

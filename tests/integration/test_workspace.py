@@ -238,6 +238,19 @@ async def test_a_repository_inside_the_repository_is_no_obstacle(repo) -> None:
     assert await workspace.diff() == ""
 
 
+async def test_generated_sources_come_along_and_stay_out_of_commits(tmp_path) -> None:
+    files = {".gitignore": "_version.py\n*.so\n.env\nbuild/\n", "pkg/__init__.py": "from pkg import _version\n"}
+    repo = make_repository(tmp_path / "pkg", files)
+    ignored = {"pkg/_version.py": "V = 1\n", "pkg/fast.cpython-311.so": b"\x7fELF", ".env": "S=1\n", "build/x.py": "x"}
+    write(repo, {**ignored, "pkg/__pycache__/a.pyc": b"x"})
+    workspace = await opened(repo)
+    assert (workspace.root / "pkg/_version.py").read_text() == "V = 1\n"
+    assert (workspace.root / "pkg/fast.cpython-311.so").exists()
+    assert not (workspace.root / ".env").exists()
+    assert not (workspace.root / "build").exists()
+    assert await workspace.commit("Nothing") is None
+
+
 async def test_a_huge_new_file_stays_at_home(repo) -> None:
     with (repo / "dump.bin").open("wb") as file:
         file.truncate(70 * 2**20)

@@ -126,6 +126,23 @@ async def test_a_venv_that_does_not_run_is_passed_over_and_named(tmp_path, cache
     assert ".venv/bin/python does not run" in target.note
 
 
+async def test_the_venv_of_an_environment_manager_is_found(tmp_path, cache, monkeypatch) -> None:
+    repo = make_repository(tmp_path / "shop", {**FILES, "poetry.lock": ""})
+    bare_venv(tmp_path / "virtualenvs/shop-x")
+    program = tmp_path / "bin/poetry"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n[ "$1 $2" = "env info" ] && echo {tmp_path}/virtualenvs/shop-x/bin/python\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    assert (await find_target_python(repo, repo)).python == str(tmp_path / "virtualenvs/shop-x/bin/python")
+
+
+async def test_a_repository_without_python_hears_nothing_of_pytest(tmp_path, cache) -> None:
+    repo = make_repository(tmp_path / "crate", {"Cargo.toml": "[package]\n"})
+    bare_venv(repo / ".venv")
+    assert (await find_target_python(repo, repo)).note == ""
+
+
 async def test_a_module_of_the_repository_does_not_shadow_the_probe(tmp_path, cache) -> None:
     repo = make_repository(tmp_path / "shop", {"json.py": "raise SystemExit('shadowed')\n", "importlib.py": "1/0\n"})
     bare_venv(repo / ".venv")
