@@ -200,7 +200,7 @@ async def overhead(folder: Path, *, steps: int, pairs: int) -> list[tuple[float,
 
 async def _timed(database: Path, steps: int, *, watched: bool) -> tuple[float, float]:
     speaker = Speaker(speak=works(steps))
-    opinions = Opinions({})
+    opinions = Opinions({"StepSummary": [{"status_line": "works"}] * 100})
     async with opened(build(speaker, [step]), database) as graph, SqliteInbox(database, "t") as inbox:
         # Distinct work: no rule fires, so what is measured is the watching alone.
         settings = Settings(supervisor=SupervisorSettings(rules=_deaf()))
@@ -211,7 +211,8 @@ async def _timed(database: Path, steps: int, *, watched: bool) -> tuple[float, f
                 {"task": "work"}, {"configurable": {"thread_id": "t"}}, context=context, durability="sync"
             )
             spent = time.perf_counter() - wall, time.process_time() - cpu
-    assert opinions.asked == [], "a model was asked although nothing happened"
+    # A run that takes long, on a slow disk, gets its lines of status; an opinion is asked for when a rule fires.
+    assert {role for role, _, _ in opinions.asked} <= {"summarizer"}, "an opinion was asked for although none was due"
     return spent
 
 

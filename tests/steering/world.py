@@ -21,7 +21,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from core.artifacts import Guidance
+from core.artifacts import Guidance, Plan
 from core.context import Context, Inbox
 from core.events import EventName, EventSink
 from core.settings import Settings
@@ -111,6 +111,8 @@ async def step(number: int, seconds: float = 0.0) -> str:
 
 class State(TypedDict):
     task: str
+    plan: NotRequired[Plan]
+    current_step: NotRequired[str]
     messages: NotRequired[list[BaseMessage]]
     heard: NotRequired[list[str]]
     guidance_cursor: NotRequired[Annotated[int, latest]]
