@@ -94,7 +94,7 @@ def _patch_words(found: dict[str, Any], tried: str) -> str:
     place = f"{best['edits'][0]['path']}:{best['line']}"
     how = f"with the template {best['template']!r} and validated by {best['validated_by']} tests"
     parts = [
-        f"A patch to {place} passes the tests; it was found by search ({tried}) {how}.",
+        f"A patch to {place} passes the tests. It was found by search ({tried}) {how}.",
         f"Confidence: {best['confidence']}, {best['reason']}.",
         f"```diff\n{best['diff'].strip()}\n```",
     ]

@@ -13,7 +13,8 @@ from core.events import Event
 from core.settings import Settings
 from core.state import RunState
 from graph.checkpoints import database_of
-from graph.runner import Ask, RunOutcome, RunRequest, open_graph, resume, run
+from graph.ride import Ask
+from graph.runner import RunOutcome, RunRequest, open_graph, resume, run
 from tests.repositories import make_repository
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "inventory"

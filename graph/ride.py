@@ -1,0 +1,139 @@
+"""The graph on its way: from its input or last checkpoint to the end, a stop, or a question nobody answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command, Interrupt, StateSnapshot
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.context import Context
+from core.errors import BudgetError, ModelError
+from graph.control import Graph, PausedError, steered_stream
+from graph.inbox import Mailbox
+from graph.progress import Progress
+from nodes.guidance import SPOKEN
+
+
+class Question(BaseModel):
+    """Something the run wants to know from a person before it goes on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    kind: Literal["approval", "question"]
+    text: str
+    payload: dict[str, Any] = Field(default_factory=dict)
+
+
+Ask = Callable[[Question], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a ride came to its end."""
+
+    status: str
+    message: str = ""
+    hint: str = ""
+
+
+class Ride:
+    """One drive of a thread, with the questions it asks."""
+
+    def __init__(self, graph: Graph, context: Context, inbox: Mailbox, ask: Ask | None) -> None:
+        self.graph, self.context, self._inbox, self._ask = graph, context, inbox, ask
+        self.config: RunnableConfig = {"configurable": {"thread_id": context.thread_id}}
+        self._progress = Progress(context.events)
+
+    async def state(self) -> StateSnapshot:
+        """The thread as its last checkpoint holds it."""
+        return await self.graph.aget_state(self.config)
+
+    async def go(self, start: dict[str, Any]) -> Ending:
+        """Drive to the end, or to what stops it."""
+        before = await self.state()
+        self._announce(before, start)
+        inp: Any = None if before.created_at else start
+        try:
+            while True:
+                await self._stream(inp)
+                asked = await self._questions()
+                if not asked:
+                    return await self._natural_end()
+                answers = await self._answers(asked)
+                if len(answers) < len(asked):
+                    return _waiting(asked, self.context)
+                inp = Command(resume=answers)
+        except PausedError as paused:
+            return Ending("paused", paused.message, paused.hint)
+        except BudgetError as error:
+            return Ending("budget", error.message, error.hint)
+        except ModelError as error:
+            return Ending("needs_model", error.message, error.hint)
+
+    def _announce(self, before: StateSnapshot, start: dict[str, Any]) -> None:
+        workspace = self.context.workspace
+        self.context.events.emit(
+            "run_started",
+            task=start["task"],
+            repo=str(workspace.repo),
+            branch=workspace.branch,
+            resumed=bool(before.created_at),
+            sandbox=self.context.commands.policy,
+        )
+
+    async def _stream(self, inp: Any) -> None:
+        # A question that was asked before a crash is asked again: going on with None would only stop at it once more.
+        if inp is None and await self._questions():
+            return
+        stop = asyncio.Event()
+        parts = steered_stream(
+            self.graph, inp, self.config, context=self.context, inbox=self._inbox, stop=stop
+        )  # fmt: skip
+        async for part in parts:
+            self._progress.note(part)
+
+    async def _questions(self) -> tuple[Interrupt, ...]:
+        return (await self.state()).interrupts
+
+    async def _answers(self, asked: tuple[Interrupt, ...]) -> dict[str, Any]:
+        """Answers by interrupt; those nobody is there to give are left out."""
+        answers: dict[str, Any] = {}
+        for item in asked:
+            question = _question(item)
+            if question.kind == "approval" and self.context.options.approve_all:
+                answers[item.id] = "yes"
+                continue
+            self.context.events.emit("question", id=question.id, text=question.text)
+            if self._ask is not None:
+                answers[item.id] = await self._ask(question)
+        return answers
+
+    async def _natural_end(self) -> Ending:
+        values = (await self.state()).values
+        report = values.get("report")
+        status = report.status if report else "not_done"
+        parts = [] if status in ("done", "answered") else [str(values.get("stop_reason", ""))]
+        late = [item for item in await self._inbox.after(values.get("guidance_cursor", 0)) if item.kind in SPOKEN]
+        for item in late:
+            self.context.events.emit(
+                "warning", message=f"guidance {item.id} came too late to be delivered: {item.text}"
+            )
+        if late:
+            parts.append(f"{len(late)} message{'s came' if len(late) > 1 else ' came'} too late to be delivered")
+        return Ending(status, "; ".join(parts))
+
+
+def _question(item: Interrupt) -> Question:
+    value = item.value if isinstance(item.value, dict) else {"text": str(item.value)}
+    kind: Literal["approval", "question"] = "approval" if value.get("kind") == "approval" else "question"
+    return Question(id=item.id, kind=kind, text=str(value.get("text", "")), payload=value)
+
+
+def _waiting(asked: tuple[Interrupt, ...], context: Context) -> Ending:
+    text = "; ".join(_question(item).text for item in asked)
+    hint = f"answer it with `rolecall resume {context.thread_id[:8]}` in a terminal, or allow it with `--yes`"
+    return Ending("waiting", f"waits for an answer: {text}", hint)

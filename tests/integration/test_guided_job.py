@@ -1,0 +1,141 @@
+"""People steer and answer a run of the whole graph."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+from core.context import RunOptions
+from core.events import Event
+from graph.checkpoints import database_of
+from graph.inbox import SqliteInbox
+from graph.ride import Question
+from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, settings_with, state_of
+from tests.modelserver.competent import CompetentScript, Step
+from tests.modelserver.reply import Reply, call, say
+from tests.modelserver.request import ModelRequest
+from tests.modelserver.server import ModelServer
+from tests.repositories import git, make_repository
+
+FEATURE = "Add a function slugify with tests"
+
+
+def two_steps() -> CompetentScript:
+    return CompetentScript(steps=[Step(title=f"Write {name}", files={name: SLUGIFY[name]}) for name in SLUGIFY])
+
+
+def wants_a_command(request: ModelRequest) -> Reply:
+    """A competent model that first runs a command outside the allow-list."""
+    if "run_command" in request.tool_names and request.last.role == "user":
+        return call("run_command", command="touch allowed.txt")
+    return CompetentScript(files=SLUGIFY)(request) if request.last.role != "tool" else finish(request)
+
+
+def finish(request: ModelRequest) -> Reply:
+    return say("The command was not allowed." if "did not allow" in request.last.text else "The file is there.")
+
+
+async def test_guidance_is_in_the_next_model_call_and_once_in_state(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    script = two_steps()
+    asked: list[str] = []
+
+    def noting(request: ModelRequest) -> Reply:
+        asked.append(request.prompt)
+        return script(request)
+
+    with ModelServer(noting) as server:
+        settings = settings_with(openai(server.v1), budget={"max_model_calls": 3})
+        stopped = await do(repo, FEATURE, settings)
+        async with SqliteInbox(database_of(repo), stopped.thread_id) as inbox:
+            await inbox.put(stopped.thread_id, kind="guidance", author="user", text="Keep it ASCII.")
+        before = len(asked)
+        outcome = await go_on(repo, stopped.thread_id, settings_with(openai(server.v1)))
+    assert outcome.exit_code == 0
+    assert "Keep it ASCII." in asked[before]
+    state = await state_of(repo, outcome.thread_id)
+    said = [(item.text, item.node) for item in state["guidance"] if item.author == "user"]
+    assert said == [("Keep it ASCII.", "implement")]
+
+
+async def test_a_wish_for_another_order_is_followed_for_steps_to_come(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    names = [*SLUGIFY, "slugs/more.py"]
+    contents = {**SLUGIFY, "slugs/more.py": "MORE = 1\n"}
+    script = CompetentScript(steps=[Step(title=f"Write {name}", files={name: contents[name]}) for name in names])
+    with ModelServer(script) as server:
+        spec = openai(server.v1)
+        stopped = await do(repo, FEATURE, settings_with(spec, budget={"max_model_calls": 3}))
+        async with SqliteInbox(database_of(repo), stopped.thread_id) as inbox:
+            order = {"steps": ["s3"]}
+            await inbox.put(stopped.thread_id, kind="prioritize", author="user", text="s3 first", payload=order)
+        outcome = await go_on(repo, stopped.thread_id, settings_with(spec))
+    assert outcome.exit_code == 0
+    subjects = git(repo, "log", "--reverse", "--format=%s", f"HEAD..{outcome.branch}").splitlines()
+    assert subjects == [f"Write {names[0]}", f"Write {names[2]}", f"Write {names[1]}"]
+
+
+async def test_a_wish_for_a_new_plan_leads_back_to_planning(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    heard = Heard()
+    with ModelServer(two_steps()) as server:
+        spec = openai(server.v1)
+        stopped = await do(repo, FEATURE, settings_with(spec, budget={"max_model_calls": 3}))
+        async with SqliteInbox(database_of(repo), stopped.thread_id) as inbox:
+            await inbox.put(stopped.thread_id, kind="replan", author="user", text="Start with the tests.")
+        outcome = await go_on(repo, stopped.thread_id, settings_with(spec), heard=heard)
+    assert outcome.exit_code == 0
+    assert "plan" in [event["node"] for event in heard.named("node_started")]
+    assert (await state_of(repo, outcome.thread_id))["replans"] == 1
+
+
+async def test_a_message_that_comes_too_late_is_named_not_lost(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    threads: list[str] = []
+
+    def late(event: Event) -> None:
+        threads.append(event.thread)
+
+    def writing_the_report(request: ModelRequest) -> Reply:
+        if request.title == "ReportNarrative":
+            put_now(repo, threads[0])
+        return CompetentScript(files=SLUGIFY)(request)
+
+    with ModelServer(writing_the_report) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1)), heard=late)  # type: ignore[arg-type]
+    assert outcome.exit_code == 0
+    assert "1 message came too late" in outcome.message
+
+
+def put_now(repo: Path, thread: str) -> None:
+    """From the server's own thread, as another process would."""
+    with sqlite3.connect(database_of(repo), timeout=30) as db:
+        row = (thread, "guidance", "user", "Too late.", "{}", time.time())
+        db.execute("INSERT INTO inbox(thread_id, kind, author, text, payload, created) VALUES(?, ?, ?, ?, ?, ?)", row)
+
+
+async def test_a_command_outside_the_allow_list_waits_and_is_answered_later(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    with ModelServer(wants_a_command) as server:
+        settings = settings_with(openai(server.v1), budget={"max_attempts": 1, "max_replans": 0})
+        stopped = await do(repo, FEATURE, settings, options=RunOptions())
+        assert (stopped.status, stopped.exit_code) == ("waiting", 1)
+        assert "touch allowed.txt" in stopped.message
+        allowed = await go_on(repo, stopped.thread_id, settings, options=RunOptions(approve_all=True))
+    assert git(repo, "ls-tree", "--name-only", allowed.branch, "allowed.txt") == "allowed.txt"
+
+
+async def test_a_person_says_no_and_the_command_does_not_run(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    asked: list[Question] = []
+
+    async def refuse(question: Question) -> str:
+        asked.append(question)
+        return "no"
+
+    with ModelServer(wants_a_command) as server:
+        settings = settings_with(openai(server.v1), budget={"max_attempts": 1, "max_replans": 0})
+        outcome = await do(repo, FEATURE, settings, ask=refuse, options=RunOptions(interactive=True))
+    assert [question.kind for question in asked] == ["approval"]
+    state = await state_of(repo, outcome.thread_id)
+    assert state["step_results"][0].text == "The command was not allowed."
+    assert git(repo, "ls-tree", "--name-only", outcome.branch, "allowed.txt") == ""

@@ -1,0 +1,178 @@
+"""Steering the real graph while it runs: people, programs and the supervisor, through the inbox only."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.settings import Settings
+from graph.checkpoints import database_of
+from graph.inbox import SqliteInbox
+from graph.receipts import receipts
+from graph.runner import open_graph
+from graph.supervisor.ledger import Ledger
+from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, settings_with, state_of
+from tests.modelserver.competent import CompetentScript, Step
+from tests.modelserver.reply import Reply, call
+from tests.modelserver.request import ModelRequest
+from tests.modelserver.server import ModelServer
+from tests.repositories import make_repository
+
+FEATURE = "Add a function slugify with tests"
+NAMES = list(SLUGIFY)
+TWO_STEPS = [Step(title=f"Write {name}", files={name: SLUGIFY[name]}) for name in NAMES]
+
+
+def guided(request: ModelRequest) -> int:
+    """How many guidances the last messages of a request hold."""
+    return sum("<guidance " in message.text for message in request.messages if message.role == "user")
+
+
+def in_loop(request: ModelRequest) -> bool:
+    return "write_file" in request.tool_names
+
+
+def sound(request: ModelRequest) -> bool:
+    """Every call has its result before anything else is said."""
+    waiting: list[str] = []
+    for message in request.messages:
+        if message.role == "tool":
+            if message.call_id not in waiting:
+                return False
+            waiting.remove(message.call_id)
+        elif waiting:
+            return False
+        waiting += [made.id for made in message.calls]
+    return not waiting
+
+
+class Steered:
+    """A run, and the inbox of its thread as another process would see it."""
+
+    def __init__(self, repo: Path, settings: Settings) -> None:
+        self.repo, self.settings, self.heard = repo, settings, Heard()
+        self.run = asyncio.create_task(do(repo, FEATURE, settings, heard=self.heard))
+
+    async def until(self, event: str, **fields: Any) -> None:
+        while not any(fields.items() <= data.items() for data in self.heard.named(event)):
+            assert not self.run.done(), self.run
+            await asyncio.sleep(0.02)
+
+    @property
+    def thread(self) -> str:
+        return self.heard.events[0].thread
+
+    @property
+    def inbox(self) -> SqliteInbox:
+        return SqliteInbox(database_of(self.repo), self.thread)
+
+    async def say(self, kind: str, text: str = "", **payload: Any) -> int:
+        return await self.inbox.put(self.thread, kind=kind, author="user", text=text, payload=payload)
+
+
+async def test_a_word_to_a_running_coder_is_in_its_next_call_and_on_record(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    competent = CompetentScript(files=SLUGIFY, pace=0.05)
+    with ModelServer(competent) as server:
+        steered = Steered(repo, settings_with(openai(server.v1)))
+        await steered.until("node_started", node="implement")
+        ident = await steered.say("guidance", "Keep the public API.")
+        outcome = await steered.run
+        told = [guided(request) for request in server.requests if in_loop(request)]
+        assert all(sound(request) for request in server.requests)
+
+    assert outcome.status == "done"
+    assert max(told) == 1
+    assert told[-1] == 1  # it stays in the transcript
+    state = await state_of(repo, outcome.thread_id)
+    assert [(item.id, item.node) for item in state["guidance"]] == [(ident, "implement")]
+    async with open_graph(steered.settings, database_of(repo)) as graph:
+        [receipt] = await receipts(graph, outcome.thread_id, await steered.inbox.after(0))
+    assert (receipt.status, receipt.node) == ("seen", "implement")
+    assert receipt.checkpoint
+
+
+async def test_a_paused_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    with ModelServer(CompetentScript(files=SLUGIFY, pace=0.05)) as server:
+        steered = Steered(repo, settings_with(openai(server.v1)))
+        await steered.until("tool_started", tool="write_file")
+        await steered.say("pause", "lunch")
+        stopped = await steered.run
+        assert (stopped.status, stopped.exit_code) == ("paused", 130)
+        assert "lunch" in stopped.message
+        assert "resume" in stopped.hint
+        outcome = await go_on(repo, stopped.thread_id, steered.settings)
+        assert all(sound(request) for request in server.requests)
+    assert outcome.status == "done"
+
+
+async def test_steps_change_places_while_the_first_is_worked_on(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    extra = {"docs/slugs.md": "# Slugs\n"}
+    steps = [*TWO_STEPS, Step(title="Write docs", files=extra)]
+    with ModelServer(CompetentScript(steps=steps, pace=0.05)) as server:
+        steered = Steered(repo, settings_with(openai(server.v1)))
+        await steered.until("node_started", node="implement")
+        await steered.say("prioritize", "docs first", steps=["s3"])
+        await steered.say("prioritize", "and that again", steps=["s1"])
+        outcome = await steered.run
+    state = await state_of(repo, outcome.thread_id)
+    assert [result.step_id for result in state["step_results"]] == ["s1", "s3", "s2"]
+    assert any("s1 is done" in event["message"] for event in steered.heard.named("warning"))
+
+
+async def test_who_asks_for_another_plan_gets_one(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    with ModelServer(CompetentScript(steps=TWO_STEPS, pace=0.05)) as server:
+        steered = Steered(repo, settings_with(openai(server.v1)))
+        await steered.until("node_started", node="implement")
+        await steered.say("replan", "one step is enough")
+        outcome = await steered.run
+        plans = [request for request in server.requests if request.title == "Plan"]
+    assert outcome.status == "done"
+    assert len(plans) == 2
+    assert "one step is enough" in plans[1].prompt
+
+
+async def test_the_supervisor_breaks_a_loop_of_the_coder(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    competent = CompetentScript(files=SLUGIFY)
+
+    def stuck(request: ModelRequest) -> Reply:
+        """Reads one file for ever, until somebody says so."""
+        if not in_loop(request) or guided(request):
+            return competent(request)
+        return call("read_file", path="slugs/text.py").but(pace=0.1)
+
+    quick = {"poll_s": 0.05, "max_load": 1.0}
+    with ModelServer(stuck) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1), supervisor=quick))
+        assert all(sound(request) for request in server.requests)
+    assert outcome.status == "done"
+    [first, *_] = await Ledger(database_of(repo), outcome.thread_id).all()
+    assert (first.entry.rule, first.entry.action, first.entry.applied) == ("repeated_call", "nudge", True)
+    assert first.outcome == "green"
+    state = await state_of(repo, outcome.thread_id)
+    assert [item.author for item in state["guidance"]] == ["supervisor"]
+
+
+@pytest.mark.parametrize("policy", ["observe"])
+async def test_a_supervisor_that_may_only_observe_does_not_interfere(tmp_path: Path, policy: str) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    competent = CompetentScript(files=SLUGIFY)
+
+    def slow(request: ModelRequest) -> Reply:
+        reads = sum(message.role == "tool" for message in request.messages)
+        if in_loop(request) and reads < 8 and "slugs/slugify.py" not in str(request.messages[-1].text):
+            return call("read_file", path="slugs/text.py").but(pace=0.1)
+        return competent(request)
+
+    quick = {"poll_s": 0.05, "max_load": 1.0, "policy": policy}
+    with ModelServer(slow) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1), supervisor=quick))
+    entries = await Ledger(database_of(repo), outcome.thread_id).all()
+    assert entries
+    assert not any(item.entry.applied for item in entries)
+    assert "guidance" not in await state_of(repo, outcome.thread_id)
