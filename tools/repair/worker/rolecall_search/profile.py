@@ -48,6 +48,16 @@ class Recorder:
         count = self._counts[key] = self._counts.get(key, 0) + 1
         if count > FRAMES_PER_CODE and count & (count - 1):
             return
+        self._locals(key, frame)
+        if event == "return":
+            self.results.setdefault(key, set()).add(type(arg).__name__)
+        elif frame.f_back is not None:
+            # A caller that never returns, for endless recursion, is seen from below.
+            caller = self.real(frame.f_back.f_code.co_filename)
+            if caller and frame.f_back.f_code.co_name != "<module>":
+                self._locals((caller, frame.f_back.f_code.co_firstlineno), frame.f_back)
+
+    def _locals(self, key: tuple[str, int], frame: FrameType) -> None:
         names = self.names.setdefault(key, {})
         elements = self.elements.setdefault(key, {})
         for name, value in frame.f_locals.items():
@@ -56,8 +66,6 @@ class Recorder:
                 elements.setdefault(name, set()).add(type(inner).__name__)
                 self._look(inner, 1)
             self._look(value, 2)
-        if event == "return":
-            self.results.setdefault(key, set()).add(type(arg).__name__)
 
     def _look(self, value: Any, depth: int) -> None:
         kind = type(value)

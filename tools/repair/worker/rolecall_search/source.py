@@ -42,7 +42,11 @@ class Unit:
 
 @dataclass(eq=False)
 class SourceFile:
-    """One parsed file of the program under repair."""
+    """One parsed file of the program under repair.
+
+    `functions` holds the first function of each name; `attributes` the attributes read of each
+    plain name, those of other expressions under "".
+    """
 
     path: str
     rel: str
@@ -52,6 +56,9 @@ class SourceFile:
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     units: list[Unit] = field(default_factory=list)
     future_flags: int = 0
+    newline: str = "\n"
+    functions: dict[str, FunctionNode] = field(default_factory=dict)
+    attributes: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str, rel: str) -> SourceFile:
@@ -70,6 +77,12 @@ class SourceFile:
         for parent in ast.walk(self.tree):
             for child in ast.iter_child_nodes(parent):
                 self.parents[child] = parent
+            if isinstance(parent, FUNCTION_TYPES):
+                self.functions.setdefault(parent.name, parent)
+            elif isinstance(parent, ast.Attribute):
+                owner = getattr(parent.value, "id", "")
+                self.attributes.setdefault(owner, set()).add(parent.attr)
+        self.newline = "\r\n" if "\r\n" in self.text else "\n"
         self.future_flags = _future_flags(self.tree)
         self.units = list(self._find_units(self.tree.body, [], []))
 
@@ -147,8 +160,7 @@ class SourceFile:
     def compile_unit(self, unit: Unit, edits: tuple[Edit, ...]) -> CodeType:
         """Compile one unit with the edits made; raises `SyntaxError` or `ValueError`."""
         segment = splice(self.text, edits, unit.start, unit.end)
-        blank = max(0, unit.node.lineno - 1 - len(unit.headers))
-        source = "\n" * blank + "".join(unit.headers) + segment + "\n"
+        source = "".join(unit.headers) + segment + "\n"
         module = compile(source, self.path, "exec", self.future_flags, dont_inherit=True)
         found = find_code(module, unit.node.name)
         if found is None:

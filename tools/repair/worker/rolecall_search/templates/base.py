@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Iterator, NamedTuple, Optional
 
 from rolecall_search.source import FUNCTION_TYPES, Edit, SourceFile, Unit, blocks_of
@@ -115,7 +115,7 @@ class Context:
 
     def newline(self) -> str:
         """The line end this file uses."""
-        return "\r\n" if "\r\n" in self.src.text else "\n"
+        return self.src.newline
 
     def before(self, statement: ast.stmt, lines: list[str]) -> Edit:
         """An edit that puts lines before a statement, at its indentation."""
@@ -192,6 +192,18 @@ def module_names(tree: ast.Module) -> Iterator[str]:
                     yield inner.id
 
 
+def constant_types(tree: ast.Module) -> dict[str, Types]:
+    """Types of module names that hold literals."""
+    found: dict[str, Types] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target = node.targets[0]
+            types = infer(node.value, UnitTypes(names=found))
+            if isinstance(target, ast.Name) and types:
+                found[target.id] = types
+    return found
+
+
 def make_context(
     src: SourceFile, unit: Optional[Unit], types: UnitTypes, hints: Hints
 ) -> Context:
@@ -199,4 +211,7 @@ def make_context(
     names = list(dict.fromkeys(bound_names(unit.node))) if unit is not None else []
     outer = [name for name in dict.fromkeys(module_names(src.tree)) if name not in names]
     names = [name for name in names if name not in ("self", "cls", "_")]
+    constants = constant_types(src.tree)
+    if constants:
+        types = replace(types, names={**constants, **types.names})
     return Context(src, unit, types, hints, names, outer)

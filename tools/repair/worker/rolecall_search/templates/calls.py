@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Iterator
 
-from rolecall_search.source import FUNCTION_TYPES
+from rolecall_search.source import Edit
 from rolecall_search.templates.base import Context, Proposal
 from rolecall_search.typeinfo import NUMBERS, SEQUENCES, SIZED, Types, may_be
 
@@ -15,10 +15,12 @@ FLAGS = {
     "pop": ("0", "None", "-1"), "next": ("None",), "min": ("default=0", "default=None"),
     "max": ("default=0", "default=None"), "getattr": ("None",), "zip": ("strict=True",),
     "join": (), "print": (), "sum": ("[]", "0.0"), "strftime": (), "splitlines": ("True",),
-    "mkdir": ("parents=True", "exist_ok=True"), "makedirs": ("exist_ok=True",),
+    "popitem": ("last=False", "0"), "mkdir": ("parents=True", "exist_ok=True"), "makedirs": ("exist_ok=True",),
     "dumps": ("sort_keys=True", "indent=2", "ensure_ascii=False"), "replace": ("1",), "int": ("10",),
 }  # fmt: skip
 TEXT = frozenset({"str"})
+TEXT_METHODS = frozenset({"lower", "upper", "split", "title", "capitalize", "replace", "rsplit"})
+MUTABLE = frozenset({"list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter"})
 PLACES = (ast.Return, ast.Assign, ast.Call, ast.For, ast.Compare, ast.Yield, ast.keyword,
           ast.AugAssign, ast.comprehension, ast.Dict, ast.BinOp)  # fmt: skip
 
@@ -95,21 +97,20 @@ def _known_parameters(
 ) -> Iterator[Proposal]:
     """An argument the called function of this file takes and the call leaves out."""
     given = {keyword.arg for keyword in node.keywords}
-    for function in ast.walk(context.src.tree):
-        if not isinstance(function, FUNCTION_TYPES) or function.name != name:
-            continue
-        names = [arg.arg for arg in [*function.args.args, *function.args.kwonlyargs]]
-        names = [arg for arg in names if arg not in ("self", "cls")]
-        for parameter in names[len(texts) :]:
-            if parameter in given:
-                continue
-            if parameter in context.names:
-                extra = f"{parameter}={parameter}"
-                yield _plus(context, node, texts, extra, 0.5)
-            for value in context.names:
-                yield _plus(context, node, texts, f"{parameter}={value}", 0.1)
-            yield _plus(context, node, texts, f"{parameter}=True", 0.1)
+    function = context.src.functions.get(name)
+    if function is None:
         return
+    names = [arg.arg for arg in [*function.args.args, *function.args.kwonlyargs]]
+    names = [arg for arg in names if arg not in ("self", "cls")]
+    for parameter in names[len(texts) :]:
+        if parameter in given:
+            continue
+        if parameter in context.names:
+            extra = f"{parameter}={parameter}"
+            yield _plus(context, node, texts, extra, 0.5)
+        for value in context.names:
+            yield _plus(context, node, texts, f"{parameter}={value}", 0.1)
+        yield _plus(context, node, texts, f"{parameter}=True", 0.1)
 
 
 def _plus(
@@ -156,12 +157,17 @@ def wrap(context: Context, node: ast.AST) -> Iterator[Proposal]:
         return
     text = context.text(node)
     types = context.type_of(node)
+    if isinstance(parent, ast.Assign) and parent.value is node and types & MUTABLE:
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            for kind in sorted(types & {"list", "dict", "set"}):
+                yield context.swap(node, f"{kind}({text})", "copy instead of alias", 0.4)
+            yield context.swap(node, f"{text}.copy()", "copy instead of alias", 0.35)
     for name, prior in _wrappers(types, parent):
         yield context.swap(node, f"{name}({text})", "wrap in a call", prior)
     for method, prior in _methods(types, node):
         yield context.swap(node, f"{context.wrapped(node)}.{method}", "add a method call", prior)
     if types & NUMBERS:
-        yield context.swap(node, f"{text} ** 2", "square", 0.1, tight=False)
+        yield context.swap(node, f"{text} ** 2", "square", 0.16, tight=False)
     if isinstance(node, (ast.Name, ast.Attribute)) and not types:
         yield context.swap(node, f"{text}()", "missing call", 0.2)
 
@@ -199,6 +205,50 @@ def _methods(types: Types, node: ast.AST) -> Iterator[tuple[str, float]]:
         yield "decode()", 0.3
 
 
+def chained(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """One more string method in a chain: `x.lower()` becomes `x.strip().lower()`."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return
+    owner = node.func.value
+    types = context.type_of(owner)
+    if types & TEXT or (not types and node.func.attr in TEXT_METHODS):
+        start, end = context.src.span(owner)
+        for method, prior in (("strip()", 0.35), ("lower()", 0.25), ("rstrip()", 0.12)):
+            if f".{method}" not in context.text(node):
+                edit = Edit(end, end, f".{method}")
+                yield Proposal((edit,), "add a method call", prior)
+
+
+def removed_characters(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A string loses some characters: `.replace(",", "")`."""
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
+        return
+    if not isinstance(context.parent(node), PLACES) or not context.type_of(node) & TEXT:
+        if not _text_piece(context, node):
+            return
+    parent = context.parent(node)
+    if isinstance(parent, ast.Call) and parent.func is node:
+        return
+    for character in (",", " ", "-", "_", ".", "$", "%"):
+        text = f'{context.wrapped(node)}.replace("{character}", "")'
+        yield context.swap(node, text, "remove characters", 0.1)
+    for pair in ('" ", "_"', '"_", " "', '"-", "_"'):
+        text = f"{context.wrapped(node)}.replace({pair})"
+        yield context.swap(node, text, "remove characters", 0.08)
+
+
+def _text_piece(context: Context, node: ast.AST) -> bool:
+    """Whether a node is an element of a split string."""
+    return (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Attribute)
+        and node.value.func.attr in ("split", "rsplit", "partition", "rpartition")
+        and isinstance(getattr(node, "ctx", None), ast.Load)
+        and isinstance(context.parent(node), PLACES)
+    )
+
+
 def bounded(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """`x = e` becomes `x = max(x, e)`; values get a lower or upper bound."""
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
@@ -229,6 +279,12 @@ def _bounds_by_names(context: Context, node: ast.AST, value: str) -> Iterator[Pr
             yield context.swap(node, f"min({value}, {name})", "bound", 0.12)
         elif types & SEQUENCES:
             yield context.swap(node, f"min({value}, len({name}))", "bound", 0.08)
+    owner = context.types.names.get("self", frozenset())
+    for name, types in context.types.attributes_of(owner).items():
+        if types & NUMBERS and f"self.{name}" != value:
+            for function in ("min", "max"):
+                text = f"{function}(self.{name}, {value})"
+                yield context.swap(node, text, "bound", 0.15)
 
 
 def asynchronous(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -249,4 +305,4 @@ def asynchronous(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, f"yield {context.text(node.value)}", "yield", 0.7)
 
 
-FAMILY = (arguments, unwrap, wrap, bounded, asynchronous)
+FAMILY = (arguments, unwrap, wrap, chained, removed_characters, bounded, asynchronous)

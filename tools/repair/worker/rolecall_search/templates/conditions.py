@@ -70,6 +70,49 @@ def guards(context: Context, node: ast.AST) -> Iterator[Proposal]:
     yield from _filters(context, node)
 
 
+def truthiness(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A truth test becomes a test for None or emptiness, and back."""
+    for test in tested(node):
+        inner = test.operand if is_not(test) else test
+        if isinstance(inner, (ast.Name, ast.Attribute, ast.Subscript, ast.NamedExpr)):
+            text = context.wrapped(inner)
+            forms = (
+                (f"{text} is None", f'{text} is None or {text} == ""', f"{text} == 0")
+                if is_not(test)
+                else (f"{text} is not None", f'{text} is not None and {text} != ""', f"{text} > 0")
+            )
+            for form, prior in zip(forms, (0.6, 0.3, 0.15)):
+                yield context.swap(test, form, "test for None", prior, tight=False)
+        if isinstance(inner, ast.Compare) and len(inner.ops) == 1:
+            if isinstance(inner.ops[0], (ast.Is, ast.IsNot)) and not is_not(test):
+                text = context.text(inner.left)
+                made = f"not {text}" if isinstance(inner.ops[0], ast.Is) else text
+                yield context.swap(test, made, "test for truth", 0.4)
+
+
+def is_not(test: ast.AST) -> bool:
+    """Whether a condition is a negation."""
+    return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
+
+
+def conditional_value(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A value only under a guard: `e` becomes `e if g else []`."""
+    if not isinstance(node, (ast.Return, ast.Assign)) or node.value is None:
+        return
+    if isinstance(node.value, (ast.Constant, ast.IfExp, ast.List, ast.Tuple)):
+        return
+    used = {inner.id for inner in ast.walk(node.value) if isinstance(inner, ast.Name)}
+    text = context.text(node.value)
+    for name in context.names:
+        types = context.types.names.get(name, frozenset())
+        near = 0.5 if name in used else 0.2
+        for guard in (name, f"{name} is not None"):
+            for other in ("[]", "0", "None", '""', "False"):
+                made = f"{text} if {guard} else {other}"
+                share = 1.0 if types else 0.5
+                yield context.swap(node.value, made, "value under a condition", 0.25 * near * share)
+
+
 def _filters(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A comprehension gets a filter, or loses one."""
     if not isinstance(node, ast.comprehension):
@@ -149,14 +192,36 @@ def simple_guards(name: str, types: Types, *, none_errors: bool) -> Iterator[tup
 
 
 def _attribute_guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
-    """Conditions over attributes of local names that the unit reads anyway."""
+    """Conditions over attributes that the unit reads anyway, and over those of nearby names."""
+    seen = set()
+    for text, types in read_attributes(context):
+        seen.add(text)
+        for guard, prior in simple_guards(text, types, none_errors=_none_errors(context)):
+            yield guard, prior * 0.6
     for name in context.names:
         if name not in used:
             continue
         owner = context.types.names.get(name, frozenset())
         for attribute, types in context.types.attributes_of(owner).items():
-            for guard, prior in simple_guards(f"{name}.{attribute}", types, none_errors=False):
-                yield guard, prior * 0.5
+            if f"{name}.{attribute}" not in seen:
+                for guard, prior in simple_guards(f"{name}.{attribute}", types, none_errors=False):
+                    yield guard, prior * 0.5
+
+
+def read_attributes(context: Context) -> list[tuple[str, Types]]:
+    """The attribute chains a unit reads, without calls, and their types."""
+    found: dict[str, Types] = {}
+    root = context.unit.node if context.unit is not None else context.src.tree
+    for node in ast.walk(root):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            parent = context.parent(node)
+            called = isinstance(parent, ast.Call) and parent.func is node
+            text = context.text(node)
+            if not called and text not in found and text.replace(".", "").isidentifier():
+                types = context.type_of(node)
+                if types:
+                    found[text] = types
+    return list(found.items())[:12]
 
 
 def pair_guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
@@ -184,4 +249,4 @@ def pair_guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]
                     yield f"{one} {symbol} len({other})", 0.2 * (0.6 if other not in used else 1.0)
 
 
-FAMILY = (negate, ternary, guards)
+FAMILY = (negate, ternary, guards, truthiness, conditional_value)

@@ -10,7 +10,11 @@ from rolecall_search.templates.base import Context, Proposal
 from rolecall_search.templates.statements import is_docstring
 from rolecall_search.typeinfo import NUMBERS, UNKNOWN, Types, compatible
 
-GROWING = {"list": "append", "set": "add", "deque": "append", "defaultdict": "", "dict": ""}
+GROWING = {"list": "append", "set": "add", "deque": "append"}
+KEYED = {
+    "OrderedDict": ("move_to_end",), "set": ("discard",), "list": ("remove",),
+    "dict": ("pop", "update"), "defaultdict": ("pop",), "Counter": ("update",),
+}  # fmt: skip
 LIMIT = 60
 
 
@@ -53,7 +57,7 @@ def _updates(
     context: Context, name: str, types: Types, *, typed: bool
 ) -> Iterator[tuple[str, float]]:
     for kind, method in GROWING.items():
-        if kind in types and method:
+        if kind in types:
             for other in context.names:
                 elements = context.types.elements.get(name, UNKNOWN)
                 if other != name and compatible(context.types.names.get(other, UNKNOWN), elements):
@@ -106,8 +110,12 @@ def _own(context: Context) -> Iterator[tuple[str, float]]:
                 same = attribute.strip("_") == name.strip("_")
                 yield f"{target} = {name}", 0.6 if same else 0.15
             for kind, method in GROWING.items():
-                if kind in types and method:
+                if kind in types:
                     yield f"{target}.{method}({name})", 0.25
+            for kind, methods in KEYED.items():
+                if kind in types:
+                    for method in methods:
+                        yield f"{target}.{method}({name})", 0.15
         if types & {"bool"}:
             yield f"{target} = True", 0.15
             yield f"{target} = False", 0.15

@@ -132,14 +132,29 @@ def attribute(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield from _seen_attributes(context, node, start)
 
 
+def add_attribute(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """One attribute access more or less: `x` and `x.next`."""
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Call)) or not _load(node):
+        return
+    parent = context.parent(node)
+    if isinstance(parent, ast.Call) and parent.func is node:
+        return
+    types = context.type_of(node)
+    text = context.text(node)
+    for other, kinds in context.types.attributes_of(types).items():
+        if not other.startswith("_") or text == "self":
+            prior = 0.3 if kinds & types else 0.2
+            yield context.swap(node, f"{text}.{other}", "add an attribute access", prior)
+    if isinstance(node, ast.Attribute) and not isinstance(node.value, ast.Name):
+        yield context.swap(node, context.text(node.value), "drop an attribute access", 0.2)
+    elif isinstance(node, ast.Attribute) and context.text(node.value) in context.names:
+        yield context.swap(node, context.text(node.value), "drop an attribute access", 0.15)
+
+
 def _seen_attributes(context: Context, node: ast.Attribute, start: str) -> Iterator[Proposal]:
-    base = context.text(node.value)
-    found = {}
-    for other in ast.walk(context.src.tree):
-        if isinstance(other, ast.Attribute) and other.attr != node.attr:
-            same = context.src.seg(other.value) == base
-            found[other.attr] = max(found.get(other.attr, 0.0), 0.3 if same else 0.08)
-    for name, prior in found.items():
+    base = getattr(node.value, "id", "")
+    for name in sorted(context.src.attributes.get(base, set()) - {node.attr}):
+        prior = 0.3 if base else 0.08
         yield context.swap(node, start + name, "another attribute", prior)
 
 
@@ -292,4 +307,4 @@ def _load(node: ast.AST) -> bool:
     return isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
 
 
-FAMILY = (variable, attribute, constant, container)
+FAMILY = (variable, attribute, add_attribute, constant, container)

@@ -67,8 +67,33 @@ def compare(context: Context, node: ast.AST) -> Iterator[Proposal]:
             for other, prior in others.items():
                 yield Proposal((place._replace(text=other),), "comparison operator", prior)
                 if symbol in ("<", "<=", ">", ">=", "==") and other in ("<", "<=", ">", ">="):
-                    yield from _with_bound(context, place, other, right, prior)
+                    sized = isinstance(left, ast.Call) and context.text(left).startswith("len(")
+                    share = 0.8 if sized and symbol == "==" else 0.3
+                    yield from _with_bound(context, place, other, right, prior * share)
         left = right
+
+
+def compare_all(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """The same change to every comparison of a statement."""
+    if not isinstance(node, (ast.BoolOp, ast.Compare, ast.IfExp)):
+        return
+    if isinstance(context.parent(node), (ast.BoolOp, ast.UnaryOp)):
+        return
+    places: dict[str, list[Edit]] = {}
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Compare):
+            left: ast.AST = inner.left
+            for operator, right in zip(inner.ops, inner.comparators):
+                symbol = COMPARE[type(operator)][0]
+                place = between(context, left, right, symbol)
+                if place is not None:
+                    places.setdefault(symbol, []).append(place)
+                left = right
+    for symbol, edits in places.items():
+        others = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "is": "=="}
+        if len(edits) > 1 and symbol in others:
+            made = tuple(edit._replace(text=others[symbol]) for edit in edits)
+            yield Proposal(made, "comparison operators", 0.5)
 
 
 def _with_bound(
@@ -79,7 +104,7 @@ def _with_bound(
         for step in (1, -1):
             edit = Edit(start, end, str(right.value + step))
             yield Proposal(
-                (place._replace(text=other), edit), "comparison operator and bound", prior * 0.3
+                (place._replace(text=other), edit), "comparison operator and bound", prior
             )
 
 
@@ -207,7 +232,9 @@ def unary(context: Context, node: ast.AST) -> Iterator[Proposal]:
         kinds = context.type_of(node)
         if kinds and kinds & {"int", "float"} and _is_value(node):
             text = f"-{context.wrapped(node)}"
-            yield context.swap(node, text, "add a sign", 0.12, tight=False)
+            near = isinstance(context.parent(node), (ast.Compare, ast.BinOp))
+            prior = 0.2 if near else 0.12
+            yield context.swap(node, text, "add a sign", prior, tight=False)
 
 
 def off_by_one(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -244,12 +271,31 @@ def add_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
             continue
         text = context.text(node)
         if types & NUMBERS and other & NUMBERS:
-            for symbol, prior in (("-", 0.25), ("+", 0.25), ("*", 0.12)):
+            for symbol, prior in (("-", 0.25), ("+", 0.25), ("//", 0.14), ("*", 0.12), ("%", 0.1)):
                 made = f"{text} {symbol} {name}"
                 yield context.swap(node, made, "add an operand", prior, tight=False)
         elif types & other & {"list", "str"}:
             for made in (f"{text} + {name}", f"{name} + {text}"):
                 yield context.swap(node, made, "add an operand", 0.22, tight=False)
+    if "str" in types and not isinstance(node, ast.Constant):
+        for literal in ('" "', '","', '"."', '"-"', '"_"', '"/"', '":"', '"\\n"'):
+            for made in (f"{context.text(node)} + {literal}", f"{literal} + {context.text(node)}"):
+                yield context.swap(node, made, "add a string", 0.07, tight=False)
+
+
+def add_global(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A constant of the module as one more operand."""
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.BinOp)) or not _is_value(node):
+        return
+    if not isinstance(context.parent(node), (ast.Return, ast.Assign, ast.Call, ast.Compare)):
+        return
+    types = context.type_of(node)
+    for name in context.globals:
+        if context.types.names.get(name, frozenset()) & NUMBERS and types & NUMBERS:
+            text = context.wrapped(node)
+            for symbol, prior in (("%", 0.15), ("+", 0.12), ("-", 0.12), ("*", 0.12), ("//", 0.1)):
+                made = f"{text} {symbol} {name}"
+                yield context.swap(node, made, "add an operand", prior, tight=False)
 
 
 def add_list_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -293,4 +339,5 @@ def _is_value(node: ast.AST) -> bool:
 
 FAMILY = (
     compare, binary, assign_to_augment, boolean, unary, off_by_one, add_operand, add_list_operand,
+    compare_all, add_global,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Iterator, Optional
 
 from rolecall_search.source import FUNCTION_TYPES, Edit, blocks_of
 from rolecall_search.templates.base import Context, Proposal
-from rolecall_search.templates.conditions import simple_guards
+from rolecall_search.templates.conditions import read_attributes, simple_guards
 from rolecall_search.typeinfo import NUMBERS, UNKNOWN
 
 COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.Try, *FUNCTION_TYPES, ast.ClassDef)
@@ -74,6 +74,9 @@ def move(context: Context, node: ast.AST) -> Iterator[Proposal]:
     parent = context.parent(node)
     if at == len(block) - 1 and len(block) > 1 and isinstance(parent, COMPOUND[:5]):
         yield from _leave(context, node, parent)
+    if at == len(block) - 2 and isinstance(block[-1], (ast.Continue, ast.Break)):
+        if isinstance(parent, ast.If):
+            yield from _leave(context, node, parent)
     if at > 0 and isinstance(block[at - 1], COMPOUND[:5]):
         yield from _enter(context, node, block[at - 1])
     if at > 0 and isinstance(node, ast.Return):
@@ -88,7 +91,7 @@ def _swap_with(context: Context, node: ast.stmt, after: ast.stmt) -> Iterator[Pr
     if not text[start:end].endswith(("\n", "\r")):
         return
     made = text[start:end] + between + text[first:middle]
-    prior = 0.08 if isinstance(after, COMPOUND) and isinstance(node, COMPOUND) else 0.35
+    prior = 0.15 if isinstance(after, COMPOUND) and isinstance(node, COMPOUND) else 0.35
     yield Proposal((Edit(first, end, made),), "swap statements", prior)
 
 
@@ -178,7 +181,7 @@ def returned(context: Context, node: ast.AST) -> Iterator[Proposal]:
         for name in context.names:
             types = context.types.names.get(name, UNKNOWN)
             for guard, prior in simple_guards(name, types, none_errors=False):
-                yield _return(context, node, guard, 0.6 * prior)
+                yield _return(context, node, guard, 0.9 * prior)
     if node.value is not None:
         text = context.text(node.value)
         yield context.swap(node, f"yield {text}", "yield instead of return", 0.12)
@@ -272,8 +275,7 @@ def early_exits(context: Context, node: ast.AST) -> Iterator[Proposal]:
         for text, weight in _leaving(context, node):
             edit = context.before(node, [f"if {guard}:", f"    {text}"])
             yield Proposal((edit,), "early exit", prior * weight * share)
-        if not isinstance(node, (ast.Return, ast.Raise, ast.Break, ast.Continue)):
-            yield from _put_under(context, node, guard, prior)
+        yield from _put_under(context, node, guard, prior)
 
 
 def _guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
@@ -283,6 +285,9 @@ def _guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
         near = 1.0 if name in used else 0.4
         for guard, prior in simple_guards(name, types, none_errors=none_errors):
             yield guard, prior * near
+    for text, types in read_attributes(context):
+        for guard, prior in simple_guards(text, types, none_errors=none_errors):
+            yield guard, prior * 0.6
 
 
 def _leaving(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:
