@@ -147,7 +147,10 @@ def _dispatch(argv: list[str], invocation: Invocation) -> int:
         print(_help(argv[1:]))
         return 0
     if argv[0] in {"-V", "--version"}:
-        argv = ["version", *argv[1:]]
+        from rolecall.commands.version import rolecall_version
+
+        print(f"rolecall {rolecall_version()}")
+        return 0
     command = _known(argv[0])
     invocation.command, invocation.streams = command.name, command.streams
     parser = Parser(command)

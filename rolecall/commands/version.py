@@ -22,6 +22,11 @@ def version(options: argparse.Namespace, invocation: Invocation) -> int:
     return 0
 
 
+def rolecall_version() -> str:
+    """The version of this program."""
+    return _version("rolecall")
+
+
 def _version(name: str) -> str:
     try:
         return installed(name)

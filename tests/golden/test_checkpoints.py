@@ -1,0 +1,80 @@
+import logging
+import shutil
+import sqlite3
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+from core import artifacts
+from core.settings import Settings
+from graph.runner import open_graph
+from tests.golden.make_checkpoint import FOLDER, TASK, THREAD
+
+KEPT = sorted(FOLDER.glob("*.db"))
+THREAD_CONFIG: Any = {"configurable": {"thread_id": THREAD}}
+TYPES = {
+    "routing": artifacts.RoutingDecision,
+    "scope": artifacts.Scope,
+    "plan": artifacts.Plan,
+    "baseline": artifacts.QAReport,
+    "qa": artifacts.QAReport,
+    "assessment": artifacts.AssessDecision,
+    "report": artifacts.Report,
+    "budget_left": artifacts.BudgetLeft,
+}
+ROWS = {"step_results": artifacts.StepResult, "summaries": artifacts.StepSummary}
+
+
+@pytest.fixture(params=KEPT, ids=[path.stem for path in KEPT])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy: opening a file may write to it."""
+    return Path(shutil.copy(request.param, tmp_path / "rolecall.db"))
+
+
+def test_this_release_has_its_checkpoints() -> None:
+    assert version("rolecall") in [path.stem for path in KEPT]
+    assert all(path.stat().st_size < 300_000 for path in KEPT)
+
+
+async def test_a_thread_of_every_release_comes_back_as_our_types(
+    database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        async with open_graph(Settings(), database) as graph:
+            snapshot = await graph.aget_state(THREAD_CONFIG)
+    values = snapshot.values
+    assert values["task"] == TASK
+    assert values["outcome"] == "done"
+    assert snapshot.next == ()
+    assert {key: type(values[key]) for key in TYPES} == TYPES
+    assert {key: type(values[key][0]) for key in ROWS} == ROWS
+    assert {type(served) for served in values["served"].values()} == {artifacts.Served}
+    assert type(values["plan"].steps[0]) is artifacts.PlanStep
+    assert values["qa"].green
+    assert not values["baseline"].green
+    assert caplog.messages == []
+
+
+async def test_every_step_of_it_can_be_gone_back_to(database: Path) -> None:
+    async with open_graph(Settings(), database) as graph:
+        history = [snapshot async for snapshot in graph.aget_state_history(THREAD_CONFIG)]
+        nodes = set(graph.nodes)
+    assert [snapshot.next[0] for snapshot in reversed(history) if snapshot.next] == [
+        "__start__", "route", "scope", "plan", "implement", "summarize", "qa", "assess", "report",
+    ]  # fmt: skip
+    assert {name for snapshot in history for name in snapshot.next} <= nodes
+
+
+async def test_the_transcript_of_the_coding_loop_is_there(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as db:
+        (space,) = db.execute("SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE checkpoint_ns != ''").fetchone()
+    config: Any = {"configurable": {"thread_id": THREAD, "checkpoint_ns": space}}
+    async with open_graph(Settings(), database) as graph:
+        messages = (await graph.aget_state(config)).values["messages"]
+    assert isinstance(messages[0], HumanMessage)
+    assert isinstance(messages[-1], AIMessage)
+    assert {message.name for message in messages if isinstance(message, ToolMessage)} >= {"repair_search", "edit_file"}
