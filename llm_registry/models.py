@@ -79,6 +79,8 @@ class ModelShelf:
         key = (link.name, api)
         built = self._built.get(key)
         if built is None or (built.current is not None and not await built.current()):
+            if built is not None and built.close is not None:
+                await built.close()
             built = self._built[key] = await build(
                 link.spec, api=api, num_ctx=num_ctx_for(link.spec, self.facts.get(link.name))
             )

@@ -9,7 +9,9 @@ _MIN_SECRET = 6
 """A shorter configured key ("none", "x") is no secret, and masking it would eat ordinary words."""
 
 _PATTERNS = (
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w\-.~+/=]{4,}"), rf"\1 {MASK}"),
+    (re.compile(r"(?i)\b(authorization[\"']?\s*[=:]\s*[\"']?(?:\w+\s+)?)[^\s\"',;}]{4,}"), rf"\1{MASK}"),
+    # With a digit in it: "basic set-up" and "bearer of news" are no keys.
+    (re.compile(r"(?i)\b(bearer|basic)\s+(?=\S*\d)[\w\-.~+/=]{8,}"), rf"\1 {MASK}"),
     (re.compile(r"\b(sk|pk|rk|hf|gsk|xai|ghp|gho|github_pat|AIza)[-_][\w\-]{6,}"), MASK),
     (
         re.compile(

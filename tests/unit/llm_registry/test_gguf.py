@@ -1,0 +1,122 @@
+"""GGUF servers as far as they can be looked at without one: options, the folder of the running, refusals."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.errors import ModelError
+from core.settings import ModelSpec
+from llm_registry.failures import CallFailure, Kind
+from llm_registry.gguf.folder import RunningServer, alive, find, kill, locked, runtime_dir
+from llm_registry.gguf.server import ensure_server, options_of, running_servers
+from llm_registry.providers.gguf import build
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLECALL_STATE_DIR", str(tmp_path / "state"))
+
+
+def spec(path: Path, **more: object) -> ModelSpec:
+    return ModelSpec(**{"provider": "gguf", "options": {"path": str(path)}, **more})  # type: ignore[arg-type]
+
+
+def test_options_come_from_the_spec(tmp_path: Path) -> None:
+    given = {"path": str(tmp_path / "a.gguf"), "threads": 3, "slots": 2, "idle_s": 5, "start_s": 7}
+    options = options_of(ModelSpec(provider="gguf", context_length=2048, options=given))
+    assert (options.threads, options.ctx, options.slots, options.idle_s, options.start_s) == (3, 2048, 2, 5.0, 7.0)
+
+
+def test_the_machine_is_left_half_of_its_cpus(tmp_path: Path) -> None:
+    options = options_of(ModelSpec(provider="gguf", model=str(tmp_path / "a.gguf"), max_concurrency=4))
+    assert 1 <= options.threads <= max((os.cpu_count() or 2) // 2, 1)
+    assert options.slots == 4
+    assert options.path == (tmp_path / "a.gguf").resolve()
+
+
+def test_the_folder_is_for_this_user_only() -> None:
+    assert runtime_dir().stat().st_mode & 0o077 == 0
+
+
+async def test_a_missing_file_is_a_refusal_that_says_where(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    with pytest.raises(ModelError, match=r"absent\.gguf: No such file") as raised:
+        await ensure_server(spec(tmp_path / "absent.gguf"))
+    assert "nothing is downloaded" in raised.value.hint
+    with pytest.raises(CallFailure) as failed:
+        await build(spec(tmp_path / "absent.gguf"), api="chat")
+    assert failed.value.kind is Kind.UNKNOWN_MODEL
+
+
+@pytest.mark.parametrize("state", ["", "{", "[]", "{}", '{"pid": "x"}', '{"pid": 1, "created": 1.0, "path": "a"}'])
+def test_leftovers_of_dead_servers_are_removed(tmp_path: Path, state: str) -> None:
+    (tmp_path / "k.json").write_text(state, encoding="utf-8")
+    (tmp_path / "k.url").write_text("1 http://127.0.0.1:1", encoding="utf-8")
+    assert find(tmp_path, "k") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_live_server_is_found_and_ended(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        created = psutil.Process(process.pid).create_time()
+        state = {"pid": process.pid, "created": created, "path": "a.gguf"}
+        (tmp_path / "k.json").write_text(json.dumps(state), encoding="utf-8")
+        loading = find(tmp_path, "k")
+        (tmp_path / "k.url").write_text(f"{process.pid} http://127.0.0.1:1", encoding="utf-8")
+        listening = find(tmp_path, "k")
+        assert loading is not None
+        assert listening is not None
+        assert (loading.url, listening.url) == ("", "http://127.0.0.1:1")
+        kill(listening)
+        assert not alive(listening)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_reused_pid_is_another_process() -> None:
+    assert not alive(RunningServer(os.getpid(), 12345.0, "a.gguf", ""))
+    assert alive(RunningServer(os.getpid(), psutil.Process().create_time(), "a.gguf", ""))
+
+
+async def test_one_lock_holder_at_a_time(tmp_path: Path) -> None:
+    inside = 0
+    most = 0
+
+    async def work() -> None:
+        nonlocal inside, most
+        async with locked(tmp_path / "k.lock"):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.01)
+            inside -= 1
+
+    await asyncio.gather(*(work() for _ in range(5)))
+    assert most == 1
+
+
+async def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "k.lock"
+    hold = (
+        "import fcntl,sys,time; f=open(sys.argv[1],'a'); fcntl.flock(f, 2); print('held', flush=True); time.sleep(60)"
+    )
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", hold, str(lock), stdout=asyncio.subprocess.PIPE)
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"held\n"
+    asyncio.get_running_loop().call_later(0.2, holder.kill)
+    began = time.monotonic()
+    async with locked(lock):
+        assert time.monotonic() - began < 10
+    await holder.wait()
+
+
+async def test_nothing_runs_in_a_new_folder() -> None:
+    assert await running_servers() == []
