@@ -62,6 +62,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         commands = await asyncio.to_thread(
             SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals
         )
+        checks = RepositoryChecks(workspace.root, commands, settings.checks, target, events, spec.checks)
         database = database_of(workspace.repo)
         async with open_registry(
             settings, thread_id=spec.thread_id, database=database, events=events, models=spec.models
@@ -73,8 +74,8 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
                 models=models,
                 workspace=workspace,
                 commands=commands,
-                checks=RepositoryChecks(workspace.root, commands, settings.checks, target, events, spec.checks),
-                repair=TreeRepair(workspace.root, sandbox, target, events),
+                checks=checks,
+                repair=TreeRepair(workspace.root, sandbox, target, events, checks),
                 inbox=SqliteInbox(database, spec.thread_id),
                 events=events,
                 options=spec.options,

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from core.context import Checks
 from core.events import EventSink
+from tools.check_arguments import pytest_arguments
 from tools.repair.engine import RepairRequest, search_repair
 from tools.repair.result import RepairEvent, RepairResult
 from tools.sandbox import Sandbox
@@ -12,19 +14,25 @@ from tools.target_python import TargetPython
 class TreeRepair:
     """Implements `core.context.Repair` on a worktree, which it reads and never writes."""
 
-    def __init__(self, root: Path, sandbox: Sandbox, target: TargetPython, events: EventSink) -> None:
+    def __init__(
+        self, root: Path, sandbox: Sandbox, target: TargetPython, events: EventSink, checks: Checks | None = None
+    ) -> None:
         self._root = root
         self._sandbox = sandbox
         self._target = target
         self._events = events
+        self._checks = checks
 
     async def search(self, *, budget_s: float) -> RepairResult:
         """Search the worktree for a patch that makes its failing tests pass; changes nothing in it.
 
+        The tests are those of the repository's checks.
+
         Args:
             budget_s: Seconds the search may take.
         """
-        request = RepairRequest(self._root, self._target.python, self._target.env, budget_s=budget_s)
+        arguments = pytest_arguments(await self._checks.commands()) if self._checks else ()
+        request = RepairRequest(self._root, self._target.python, self._target.env, arguments, budget_s)
         return await search_repair(request, on_event=self._tell, spawn=self._sandbox.spawn)
 
     def _tell(self, event: RepairEvent) -> None:

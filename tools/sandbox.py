@@ -109,7 +109,7 @@ class Sandbox:
             OSError: The program cannot be started.
         """
         folder = self._places.root if cwd is None else cwd
-        given = {**(user_environment() if env is None else env), PLACE_MARK: str(self._places.root)}
+        given = {**(user_environment() if env is None else env), PLACE_MARK: str(self._places.root), "PWD": str(folder)}
         scratch = given.get("TMPDIR", "")
         own = Path(scratch) if scratch and scratch != os.environ.get("TMPDIR") else None
         limits = limited(list(argv), memory_mb=self._settings.memory_mb)

@@ -12,7 +12,7 @@ from core.errors import ToolError
 
 MAX_BYTES = 10_000_000
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class TextFile:
 
     text: str
     encoding: str = "utf-8"
+    bom: bytes = b""
     crlf: bool = False
 
     def with_text(self, text: str) -> "TextFile":
@@ -35,7 +36,7 @@ class TextFile:
         """
         text = self.text.replace("\r\n", "\n").replace("\n", "\r\n") if self.crlf else self.text
         try:
-            return text.encode(self.encoding)
+            return self.bom + text.encode(self.encoding)
         except UnicodeEncodeError as error:
             raise ToolError(
                 f"the file is in {self.encoding}, which has no {text[error.start]!r}",
@@ -70,21 +71,25 @@ def decode(data: bytes, shown: str) -> TextFile:
     Raises:
         ToolError: The bytes are no text.
     """
-    encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "")
-    if not encoding and b"\0" in data[:8192]:
+    bom, marked = next(((bom, name) for bom, name in _BOMS if data.startswith(bom)), (b"", ""))
+    if not marked and b"\0" in data[:8192]:
         raise ToolError(f"{shown} is a binary file", hint="only text files can be read and changed")
-    text = ""
-    for name in (encoding,) if encoding else ("utf-8", *_declared(data), "latin-1"):
-        try:
-            text, encoding = data.decode(name), name
-            break
-        except (UnicodeDecodeError, LookupError):
-            continue
-    else:
-        raise ToolError(f"{shown} is not valid {encoding}", hint="it may be damaged or binary")
-    lines = text.count("\n")
-    crlf = lines > 0 and text.count("\r\n") == lines
-    return TextFile(text.replace("\r\n", "\n") if crlf else text, encoding, crlf)
+    body = data[len(bom) :]
+    for encoding in (marked,) if marked else ("utf-8", *_declared(data), "latin-1"):
+        text = _lossless(body, encoding)
+        if text is not None:
+            # Line ends that are doubled would not survive being shown as one.
+            crlf = 0 < text.count("\n") == text.count("\r\n") and "\r\r\n" not in text
+            return TextFile(text.replace("\r\n", "\n") if crlf else text, encoding, bom, crlf)
+    raise ToolError(f"{shown} is not valid {marked}", hint="it may be damaged or binary")
+
+
+def _lossless(body: bytes, encoding: str) -> str | None:
+    try:
+        text = body.decode(encoding)
+        return text if text.encode(encoding) == body else None
+    except (UnicodeError, LookupError):
+        return None
 
 
 def write_text(path: Path, file: TextFile) -> None:

@@ -33,10 +33,11 @@ async def open_toolset(
     sandbox = await open_sandbox(settings.sandbox, Places(workspace.root, workspace.repo, target.readable))
     outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
     commands = SandboxCommands(sandbox, outputs, target.env, settings.sandbox, settings.approvals)
+    found = RepositoryChecks(workspace.root, commands, settings.checks, target, events, checks)
     return Toolset(
         workspace=workspace,
         commands=commands,
-        checks=RepositoryChecks(workspace.root, commands, settings.checks, target, events, checks),
-        repair=TreeRepair(workspace.root, sandbox, target, events),
+        checks=found,
+        repair=TreeRepair(workspace.root, sandbox, target, events, found),
         target=target,
     )
