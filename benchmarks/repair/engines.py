@@ -113,9 +113,16 @@ def read(out: str, err: str, *, code: int, elapsed_s: float) -> Answer:
         )
         note = str(said.get("stop_reason", ""))
     else:
-        found = (Proposal(said["diff"]),) if said.get("diff") else ()
+        diff = _diff_of(str(said.get("diff") or ""))
+        found = (Proposal(diff),) if diff else ()
         note = f"exit {said.get('exit_code', code)}"
     return Answer(str(said.get("status", "")), found, int(said.get("tried") or 0), elapsed_s, note)
+
+
+def _diff_of(said: str) -> str:
+    """Return the diff itself, or the text of the file that is named instead of it."""
+    named = "\n" not in said and said != "" and Path(said).is_file()
+    return Path(said).read_text(encoding="utf-8") if named else said
 
 
 def _last_object(out: str) -> dict[str, object] | None:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 from benchmarks.repair.engines import read
 from benchmarks.repair.table import Row, markdown, ratios
@@ -44,6 +45,13 @@ def test_the_last_event_of_a_run_is_read() -> None:
     lines = [{"event": "node"}, {"event": "result", "status": "done", "exit_code": 0, "diff": "d"}]
     answer = read("\n".join(map(json.dumps, lines)), "", code=0, elapsed_s=1)
     assert (answer.status, answer.proposals[0].diff, answer.note) == ("done", "d", "exit 0")
+
+
+def test_a_diff_that_is_named_by_its_file_is_read(tmp_path: Path) -> None:
+    patch = tmp_path / "diff.patch"
+    patch.write_text("-a\n+b\n", encoding="utf-8")
+    answer = read(json.dumps({"event": "result", "diff": str(patch)}), "", code=0, elapsed_s=1)
+    assert answer.proposals[0].diff == "-a\n+b\n"
 
 
 def test_an_engine_that_says_nothing_has_crashed() -> None:
