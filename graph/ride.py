@@ -116,7 +116,8 @@ class Ride:
         values = (await self.state()).values
         report = values.get("report")
         status = report.status if report else "not_done"
-        parts = [] if status in ("done", "answered") else [str(values.get("stop_reason", ""))]
+        said = {"done": "", "answered": values.get("answer", "")}.get(status, values.get("stop_reason", ""))
+        parts = [str(said)] if said else []
         late = [item for item in await self._inbox.after(values.get("guidance_cursor", 0)) if item.kind in SPOKEN]
         for item in late:
             self.context.events.emit(

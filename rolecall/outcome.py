@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.artifacts import RoleUsage
@@ -42,15 +43,16 @@ def result_of(outcome: "RunOutcome", code: int) -> dict[str, Any]:
 
 def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> None:
     """Print the result to stdout: what came of it, where it lies, what it took, what to do next."""
+    changed = bool(outcome.diff_path) and Path(outcome.diff_path).stat().st_size > 0
     rows = [
         (outcome.thread_id[:8], _SAID.get(outcome.status, outcome.status)),
         ("", clean(invocation.named(outcome.message))),
-        ("branch", outcome.branch),
+        ("branch", outcome.branch if changed else ""),
         ("report", outcome.report_path),
-        ("diff", outcome.diff_path),
+        ("diff", outcome.diff_path if changed else ""),
         *(("used" if at == 0 else "", text) for at, text in enumerate(used(outcome.usage))),
     ]
-    if code == Exit.DONE and outcome.diff_path:
+    if code == Exit.DONE and changed:
         invocation.thread = outcome.thread_id
         rows += [("see it", invocation.on_thread("diff")), ("take it", invocation.on_thread("apply"))]
     for label, text in rows:
@@ -67,7 +69,7 @@ def used(usage: Mapping[str, RoleUsage]) -> list[str]:
 
 
 def _used_by(role: str, one: RoleUsage) -> list[str]:
-    words = [f"{role}: {' '.join(one.specs) or '?'},", f"{one.calls} call{'' if one.calls == 1 else 's'},"]
+    words = [f"{role}: {' '.join(one.specs) or 'nobody'},", f"{one.calls} call{'' if one.calls == 1 else 's'},"]
     if one.input_tokens is not None or one.output_tokens is not None:
         words.append(f"{tokens(one.input_tokens or 0)} tokens in, {tokens(one.output_tokens or 0)} out,")
     words.append(f"{one.seconds:.1f} s")

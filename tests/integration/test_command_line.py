@@ -248,6 +248,20 @@ def asking(tmp_path: Path) -> Iterator[Path]:
         yield repo
 
 
+def test_an_answer_is_printed_and_nothing_else_is_to_be_taken(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    script = {"competent": {"routing": "HANDLE", "target": "REASONING", "answer": "It shouts."}}
+    with ModelServerProcess(script, tmp_path) as server:
+        model = f"--model=primary=openai_compatible:scripted@{server.v1}"
+        router = f"--model=router=openai_compatible:scripted@{server.v1}"
+        done = call("run", "What does shout do?", model, router, "--quiet", cwd=repo)
+
+    assert done.code == 0, done.err
+    assert "answered" in done.out
+    assert "It shouts." in done.out
+    assert "rolecall apply" not in done.out
+
+
 def test_a_command_waits_for_the_user_and_their_answer_counts(asking: Path) -> None:
     config = f"--config={asking.parent / 'models.json'}"
     alone = call("run", "Add slugify", config, "--json", cwd=asking)
