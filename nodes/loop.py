@@ -1,6 +1,7 @@
 """The agent loop over workspace tools: which middleware it wears and what its state carries. Decides no outcome."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, NotRequired, Required
 
 from langchain.agents import create_agent
@@ -14,7 +15,17 @@ from langchain.agents.middleware import (
 )
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolMessage, get_buffer_string
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+    get_buffer_string,
+)
+from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatResult
 from langchain_core.tools import BaseTool
 from langgraph.channels import DeltaChannel
@@ -28,16 +39,18 @@ from core.errors import ModelError, ToolError
 from core.replies import CallSite
 from nodes.guidance import GuidedState, InboxMiddleware, standing
 from nodes.normalize import clip
-from nodes.rendering import render
+from nodes.rendering import fence, render
 from nodes.steering import role_for
 
 SNAPSHOT_EVERY = 200
 """Updates between two full copies of the transcript; keeps the file linear in the number of steps."""
 UNKNOWN_WINDOW = 16_384
 """Tokens assumed where a server does not tell what it loaded."""
-COMPACT_AT = 0.6
-"""Share of the window at which older messages are summarized."""
-KEEP_MESSAGES = 12
+COMPACT_AT, KEEP = 0.6, 0.3
+"""Shares of the room for messages: where older ones are summarized, and how much of the newest stays as it is."""
+FRAME_TOKENS = 1500
+"""What tool descriptions and the static prompt take of the window."""
+CHARS_PER_TOKEN = 3
 
 
 class LoopState(GuidedState):
@@ -126,27 +139,50 @@ class Compaction(AgentMiddleware[LoopState, Context, Any]):
         """Delegate to LangChain's summarization with the limits of this run."""
         context = runtime.context
         window = context.models.window(self._role) or UNKNOWN_WINDOW
+        taken = FRAME_TOKENS + len(state.get("brief", "")) // CHARS_PER_TOKEN
+        room = max(window - taken, window // 4)
 
         async def shorten(messages: Sequence[BaseMessage]) -> str:
             return await _compact(messages, context)
 
         middleware: SummarizationMiddleware[Any, Any] = SummarizationMiddleware(
             Unassigned(),
-            trigger=("tokens", int(window * COMPACT_AT)),
-            keep=("messages", KEEP_MESSAGES),
+            trigger=("tokens", int(room * COMPACT_AT)),
+            keep=("tokens", int(room * KEEP)),
+            token_counter=partial(count_tokens_approximately, chars_per_token=CHARS_PER_TOKEN),
             trim_tokens_to_summarize=None,
             summarizer=shorten,
         )
-        return await middleware.abefore_model(state, runtime)
+        compacted = await middleware.abefore_model(state, runtime)
+        return None if compacted is None else {"messages": in_place(state["messages"], compacted["messages"])}
+
+
+def in_place(before: Sequence[AnyMessage], after: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Word a compacted history as changes by id, which is all that the reducer of a `DeltaChannel` understands.
+
+    The opening message stays, since it says what the step is; the summary takes the place of the one behind it.
+
+    Args:
+        before: The history; all messages have ids.
+        after: A "remove all", the summary, and the messages that stay as they are.
+    """
+    known = {message.id for message in before}
+    stays = {message.id for message in after if message.id in known} | {before[0].id}
+    summary = [message for message in after if message.id not in known and not isinstance(message, RemoveMessage)]
+    gone = [message.id for message in before if message.id not in stays and message.id]
+    if not gone:
+        return []
+    text = "\n\n".join(message.text for message in summary)
+    return [HumanMessage(text, id=gone[0], name="summary"), *(RemoveMessage(id=ident) for ident in gone[1:])]
 
 
 async def _compact(messages: Sequence[BaseMessage], context: Context) -> str:
     window = context.models.window("summarizer") or UNKNOWN_WINDOW
     log = clip(get_buffer_string(list(messages)), window * 2)
     site = CallSite(thread=context.thread_id, node="summarize", purpose="compact")
-    prompt = [SystemMessage(render("implement/compact"))]
+    prompt = [SystemMessage(render("implement/compact")), HumanMessage(fence(log, "text"))]
     try:
-        reply = await context.models.chat("summarizer", [*prompt, SystemMessage(log)], site=site)
+        reply = await context.models.chat("summarizer", prompt, site=site)
     except ModelError as error:
         context.events.emit("warning", message=f"older messages were cut, not summarized: {error.message}")
         return clip(log, 4000)

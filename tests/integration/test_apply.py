@@ -118,6 +118,38 @@ async def test_work_on_uncommitted_changes_becomes_a_patch(repo) -> None:
     assert (await untouched(repo, identity)).how == "nothing"
 
 
+async def test_the_configuration_of_the_user_changes_nothing(repo, tmp_path, monkeypatch) -> None:
+    pager = tmp_path / "noise"
+    pager.write_text("#!/bin/sh\necho noise\n")
+    pager.chmod(0o755)
+    for name, value in {
+        "diff.noprefix": "true", "diff.mnemonicPrefix": "true", "diff.context": "0", "diff.external": str(pager),
+        "diff.relative": "true", "diff.renames": "copies", "color.ui": "always", "core.pager": str(pager),
+        "core.splitIndex": "true", "merge.ff": "only", "apply.whitespace": "error", "log.showSignature": "true",
+        "core.quotePath": "true", "status.relativePaths": "false", "merge.verifySignatures": "true",
+        "core.fsmonitor": str(pager), "commit.gpgsign": "true", "gpg.program": "false", "core.untrackedCache": "true",
+    }.items():  # fmt: skip
+        git(repo, "config", name, value)
+    monkeypatch.setenv("GIT_EXTERNAL_DIFF", str(pager))
+    monkeypatch.setenv("GIT_TRACE", "1")
+    write(repo, {"a.txt": BODY.replace("line 2\n", "my line\n")})
+    before = fingerprint(repo)
+    theirs = BODY.replace("line 2\n", "my line\n").replace("line 30\n", "theirs  \n")
+    identity = await worked(repo, {"a.txt": theirs, "ü b.txt": "x\n"})
+    assert fingerprint(repo) == before
+    workspace = await GitWorkspace.open(repo, identity)
+    lines = (await workspace.diff()).splitlines()
+    assert lines[0] == "diff --git a/a.txt b/a.txt"
+    assert lines[4:8] == ["@@ -28,7 +28,7 @@ line 26", " line 27", " line 28", " line 29"]
+    assert await workspace.changed_files() == ("a.txt", "ü b.txt")
+    assert (await apply_branch(repo, identity)).how == "patched"
+    assert (repo / "a.txt").read_text() == theirs
+    git(repo, "add", "--all")
+    git(repo, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-gpg-sign", "--message", "All")
+    second = await worked(repo, {"new.py": "x = 1\n"})
+    assert (await apply_branch(repo, second)).how == "merged"
+
+
 async def test_a_patch_that_no_longer_fits_changes_nothing(repo) -> None:
     write(repo, {"a.txt": BODY + "my end\n"})
     identity = await worked(repo, {"a.txt": BODY + "their end\n", "b.txt": "theirs\n"})

@@ -1,0 +1,42 @@
+"""A coding loop that outgrows the window of its model."""
+
+from pathlib import Path
+
+from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, openai, settings_with
+from tests.modelserver.competent import COMPACT_MARK, CompetentScript
+from tests.modelserver.reply import Reply, call
+from tests.modelserver.request import ModelRequest
+from tests.modelserver.server import ModelServer
+from tests.repositories import make_repository
+
+FEATURE = "Add a function slugify with tests"
+READS = 12
+
+
+async def test_older_messages_are_summarized_and_the_task_never_is(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", {**SLUGS, "long.txt": "some words here\n" * 200})
+    competent = CompetentScript(files=SLUGIFY)
+    loop: list[ModelRequest] = []
+    compacted: list[ModelRequest] = []
+
+    def reader(request: ModelRequest) -> Reply:
+        """Reads a long file again and again before it does its work."""
+        if COMPACT_MARK in request.prompt and not request.tools:
+            compacted.append(request)
+        if "write_file" not in request.tool_names:
+            return competent(request)
+        loop.append(request)
+        if len(loop) <= READS:
+            return call("read_file", path="long.txt", start=len(loop))
+        return competent(request)
+
+    heard = Heard()
+    with ModelServer(reader) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1, context_length=8000)), heard=heard)
+    assert outcome.exit_code == 0, (outcome.message, str([len(r.prompt) for r in loop]), len(compacted), heard.named("warning"))
+    assert compacted
+    assert len(loop) > READS
+    assert all(FEATURE in request.system for request in loop)
+    assert all("Acceptance criteria" in request.system for request in loop)
+    assert max(len(request.prompt) for request in loop) < 8000 * 4
+    assert not heard.named("model_fallback")

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from core.errors import ThreadError
+from graph.event_log import EventLog, read_events
+from graph.inbox import SqliteInbox
+from graph.threads import ThreadRow, ThreadStore
+
+
+def row(thread: str, *, updated: float = 1.0) -> ThreadRow:
+    return ThreadRow(
+        thread_id=thread, task="t", repo=Path("repo"), branch="b", status="running",
+        options={"checks": ["make test"]}, created=updated, updated=updated,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ThreadStore:
+    return ThreadStore(tmp_path / "rolecall.db")
+
+
+async def test_a_thread_is_found_by_the_beginning_of_its_id(store: ThreadStore) -> None:
+    await store.create(row("aaaa1111"))
+    await store.create(row("aaaa2222"))
+    assert (await store.find("AAAA1")).options == {"checks": ["make test"]}
+    with pytest.raises(ThreadError, match="beginning of 2 threads"):
+        await store.find("aaaa")
+    with pytest.raises(ThreadError, match="no thread 'ffff'"):
+        await store.find("ffff")
+
+
+async def test_the_last_thread_is_the_one_worked_on_last(store: ThreadStore) -> None:
+    with pytest.raises(ThreadError, match="no thread in this repository"):
+        await store.last()
+    await store.create(row("a", updated=1))
+    await store.create(row("b", updated=2))
+    await store.set_status("a", "done", exit_code=0)
+    last = await store.last()
+    assert (last.thread_id, last.status, last.exit_code, last.finished) == ("a", "done", 0, True)
+
+
+async def test_making_a_thread_again_changes_nothing(store: ThreadStore) -> None:
+    await store.create(row("a"))
+    await store.set_status("a", "done", exit_code=0)
+    await store.create(row("a"))
+    assert (await store.find("a")).status == "done"
+
+
+async def test_forgetting_a_thread_takes_its_rows_everywhere_and_no_others(store: ThreadStore, tmp_path: Path) -> None:
+    for thread in ("a", "b"):
+        await store.create(row(thread))
+        async with SqliteInbox(tmp_path / "rolecall.db", thread) as inbox:
+            await inbox.put(thread, kind="guidance", author="user", text="x")
+    await store.forget("a")
+    assert [item.thread_id for item in await store.list()] == ["b"]
+    async with SqliteInbox(tmp_path / "rolecall.db", "a") as gone, SqliteInbox(tmp_path / "rolecall.db", "b") as kept:
+        assert await gone.after(0) == []
+        assert len(await kept.after(0)) == 1
+
+
+def test_a_line_that_a_kill_cut_off_does_not_hide_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with EventLog("t", path) as log:
+        log.emit("status", text="one")
+    with path.open("a") as file:
+        file.write('{"v": 1, "eve\n')
+    with EventLog("t", path) as log:
+        log.emit("status", text="two")
+    events = read_events(path)
+    assert [event.get("text") for event in events if event["event"] == "status"] == ["one", "two"]
+    assert any("cut off" in event.get("message", "") for event in events)

@@ -1,0 +1,179 @@
+import json
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+
+from core.artifacts import Plan, QAVerdict, RoutingDecision, Scope
+from core.errors import NeedsModelError
+from llm_registry.embedded.model import EmbeddedChatModel
+from llm_registry.embedded.reading import is_question, read_checks, wants_repair
+from nodes.rendering import render
+
+RED = """$ python -m pytest -q
+tests/test_a.py:3: AssertionError
+FAILED tests/test_a.py::test_sum - assert 1 == 2
+exit code 1 after 0.4 s"""
+GREEN = "$ python -m pytest -q\n1 passed\nexit code 0 after 0.4 s"
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("repair_search", "edit_file", "run_checks")]
+FOUND = {
+    "status": "plausible",
+    "tried": 7,
+    "elapsed_s": 1.0,
+    "patches": [
+        {
+            "edits": [{"path": "a.py", "old": "a - b", "new": "a + b"}],
+            "diff": "-a - b\n+a + b",
+            "line": 2,
+            "template": "operator",
+            "validated_by": 3,
+            "confidence": "high",
+            "reason": "one way",
+        }
+    ],
+}
+
+
+def asked(title: str, prompt: str) -> dict[str, Any]:
+    model = EmbeddedChatModel().bind(response_format={"type": "json_schema", "json_schema": {"name": title}})
+    answer: dict[str, Any] = json.loads(model.invoke([HumanMessage(prompt)]).text)
+    return answer
+
+
+def scope_prompt(task: str, checks: str) -> str:
+    return render("scope/user", task=task, listing="a.py", checks=checks, red="exit code 1" in checks)
+
+
+def step_messages(checks: str = RED, task: str = "Make the failing tests pass") -> list[BaseMessage]:
+    brief = render("implement/brief", task=task, criteria=["x"], plan="p", checks=checks, red=True)
+    return [SystemMessage(brief), HumanMessage("Do step s1: Make the failing checks pass")]
+
+
+def turn(messages: list[BaseMessage], tools: list[dict[str, Any]] = TOOLS) -> AIMessage:
+    reply = EmbeddedChatModel().bind(tools=tools).invoke(messages)
+    assert isinstance(reply, AIMessage)
+    return reply
+
+
+def test_the_scope_of_a_red_check_is_that_check() -> None:
+    made = Scope.model_validate(asked("Scope", scope_prompt("Make the failing tests pass", RED)))
+    assert made.acceptance_criteria == (
+        "the check `python -m pytest -q` passes",
+        "the test tests/test_a.py::test_sum passes",
+    )
+    assert made.how_to_check == "python -m pytest -q"
+
+
+@pytest.mark.parametrize(
+    ("task", "checks"),
+    [("Make the failing tests pass", GREEN), ("Add a function slugify with tests", RED), ("Fix it", "")],
+    ids=["green", "feature", "no-checks"],
+)
+def test_what_search_cannot_do_is_refused_with_advice(task: str, checks: str) -> None:
+    with pytest.raises(NeedsModelError) as refusal:
+        asked("Scope", scope_prompt(task, checks))
+    assert "no weights" in refusal.value.message
+    assert "rolecall doctor" in refusal.value.hint
+
+
+def test_the_plan_is_one_step_with_the_failing_test_in_it() -> None:
+    prompt = render("plan/user", task="Fix it", listing="", scope="", checks=RED, done="", setback="")
+    made = Plan.model_validate(asked("Plan", prompt))
+    assert len(made.steps) == 1
+    assert "tests/test_a.py::test_sum" in made.steps[0].details
+
+
+@pytest.mark.parametrize(("checks", "accept"), [(GREEN, True), (RED, False)], ids=["green", "red"])
+def test_checks_are_judged_by_their_exit_code(checks: str, accept: bool) -> None:
+    prompt = render(
+        "qa/user", task="t", criteria="- the check `python -m pytest -q` passes", step="s", checks=checks, diff="d"
+    )
+    assert QAVerdict.model_validate(asked("QAVerdict", prompt)).accept is accept
+
+
+def test_a_criterion_beyond_the_checks_is_not_judged() -> None:
+    prompt = render("qa/user", task="t", criteria="- it reads well", step="s", checks=GREEN, diff="d")
+    with pytest.raises(NeedsModelError):
+        asked("QAVerdict", prompt)
+
+
+def test_routing_tells_questions_from_work() -> None:
+    for task, target in (("What does a.py do?", "REASONING"), ("Why do the tests fail? Fix them", "CODING")):
+        prompt = render("route/user", task=task, listing="")
+        assert RoutingDecision.model_validate(asked("RoutingDecision", prompt)).target_model == target
+
+
+def test_the_loop_searches_edits_checks_and_says_how() -> None:
+    messages = step_messages()
+    seen = []
+    answers = {"repair_search": json.dumps(FOUND), "edit_file": "edited", "run_checks": GREEN}
+    while (reply := turn(messages)).tool_calls:
+        (call,) = reply.tool_calls
+        seen.append(call["name"])
+        messages += [reply, ToolMessage(answers[call["name"]], tool_call_id=call["id"], name=call["name"])]
+    assert seen == ["repair_search", "edit_file", "run_checks"]
+    assert "a.py:2 passes the tests" in reply.text
+    assert "Confidence: high" in reply.text
+
+
+def test_a_search_without_a_find_shows_where_the_fault_may_be() -> None:
+    nothing = {
+        "status": "none",
+        "tried": 90,
+        "elapsed_s": 3.0,
+        "stop_reason": "all tried",
+        "suspicious": [{"path": "a.py", "line": 4, "score": 0.9, "text": "  return a"}],
+    }
+    call = turn(step_messages())
+    result = ToolMessage(json.dumps(nothing), tool_call_id=call.tool_calls[0]["id"], name="repair_search")
+    last = turn([*step_messages(), call, result])
+    assert not last.tool_calls
+    assert "a.py:4 (suspicion 0.90)" in last.text
+
+
+def test_an_edit_that_fails_is_said_not_repeated() -> None:
+    first = turn(step_messages())
+    found = ToolMessage(json.dumps(FOUND), tool_call_id=first.tool_calls[0]["id"], name="repair_search")
+    second = turn([*step_messages(), first, found])
+    failed = ToolMessage("no match", tool_call_id=second.tool_calls[0]["id"], name="edit_file", status="error")
+    last = turn([*step_messages(), first, found, second, failed])
+    assert not last.tool_calls
+    assert "could not be applied: no match" in last.text
+
+
+def test_reading_alone_takes_a_model() -> None:
+    with pytest.raises(NeedsModelError):
+        turn(step_messages(), tools=[{"type": "function", "function": {"name": "read_file"}}])
+
+
+def test_shortening_cuts_and_conversation_is_refused() -> None:
+    long = render("summarize/normalize", text="x" * 5000, limit=2000)
+    assert len(EmbeddedChatModel().invoke([HumanMessage(long)]).text) <= 2000
+    with pytest.raises(NeedsModelError):
+        EmbeddedChatModel().invoke([HumanMessage("Hello")])
+
+
+def test_check_output_is_read_line_by_line() -> None:
+    read = read_checks(RED)
+    assert (read.commands, read.red, read.failing) == (("python -m pytest -q",), True, ("tests/test_a.py::test_sum",))
+    assert read_checks("$ make test\nstopped: not finished after 900 s").red
+    assert not read_checks(GREEN).red
+
+
+@pytest.mark.parametrize(
+    ("task", "repair"),
+    [
+        ("Make the failing tests pass", True),
+        ("The total is wrong", True),
+        ("Add a login page", False),
+        ("Add the missing check that makes test_x fail", True),
+        ("Refactor the parser", False),
+    ],
+)
+def test_tasks_that_may_be_repairs(task: str, repair: bool) -> None:
+    assert wants_repair(task) is repair
+
+
+def test_questions() -> None:
+    assert is_question("How does it work")
+    assert not is_question("Can you fix the failing test?")

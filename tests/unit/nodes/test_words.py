@@ -1,0 +1,35 @@
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+from nodes.loop import answered
+from nodes.normalize import clip
+from nodes.rendering import fence, render
+
+
+def test_fenced_text_cannot_close_its_fence() -> None:
+    assert fence("a </task> b", "task") == "<task>\na <\\/task> b\n</task>"
+
+
+def test_a_clipped_text_keeps_both_ends_and_says_what_is_missing() -> None:
+    short = clip("a" * 500 + "b" * 500, 200)
+    assert len(short) <= 220
+    assert short.startswith("aaa")
+    assert short.endswith("bbb")
+    assert "characters left out" in short
+
+
+def test_a_text_within_the_limit_is_left_alone() -> None:
+    assert clip("short", 10) == "short"
+
+
+def test_a_call_without_a_result_gets_one() -> None:
+    calls = [{"name": "read_file", "args": {}, "id": "1"}, {"name": "read_file", "args": {}, "id": "2"}]
+    history = [HumanMessage("go"), AIMessage("", tool_calls=calls), ToolMessage("text", tool_call_id="2")]
+    mended = answered(history)
+    results = {message.tool_call_id: message.status for message in mended if isinstance(message, ToolMessage)}
+    assert results == {"1": "error", "2": "success"}
+
+
+def test_a_first_attempt_speaks_of_no_setback() -> None:
+    step = {"id": "s1", "title": "Do", "details": "", "check": "", "expected_files": ()}
+    assert "attempt" not in render("implement/user", step=step, attempt=1, setback="")
+    assert "attempt 2" in render("implement/user", step=step, attempt=2, setback="red")
