@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import RepositoryError
-from tools.git import Git
+from tools.git import PLAIN_DIFF, Git
 from tools.workspace import GitWorkspace
 
 _UNDER_WAY = {
@@ -102,8 +102,7 @@ async def _conflict(git: Git, base: str, tip: str) -> str:
 
 
 async def _patch(git: Git, branch: str, base: str, tip: str) -> Applied:
-    patch = await git.run("diff", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv",
-                          "--src-prefix=a/", "--dst-prefix=b/", base, tip, "--")  # fmt: skip
+    patch = await git.run("diff", *PLAIN_DIFF, "--binary", "--full-index", "--no-renames", base, tip, "--")
     check = ("apply", "--check", "--whitespace=nowarn")
     if (await git.try_run(*check, "--reverse", stdin=f"{patch}\n")).code == 0:
         return Applied(how="nothing", message=f"the changes of {branch} are in your files already")

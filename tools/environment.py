@@ -1,5 +1,5 @@
 """The environment that programs of the repository get: the user's own, without secrets and without rolecall's
-venv. Reads the environment of this process when asked, never on import."""
+venv; nothing in it makes output that is no terminal's coloured. Reads the environment of this process when asked, never on import."""
 
 import os
 import re
@@ -14,6 +14,8 @@ _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|(^|_)(AUTH|PAT|
 _PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _DROPPED = ("ROLECALL_", "GIT_", "LANGCHAIN_", "LANGGRAPH_", "LANGSMITH_", "PYTHONHOME", "PYTHONSTARTUP", "BASH_ENV")
 _AGENTS = ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST")
+_COLOURED = ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "PYTEST_FORCE_COLOR", "MYPY_FORCE_COLOR", "TTY_COMPATIBLE")
+"""CI services and notebooks set these; models and the parsers of check output are not helped by escape codes."""
 
 
 def user_environment(source: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -24,6 +26,7 @@ def user_environment(source: Mapping[str, str] | None = None) -> dict[str, str]:
     """
     given = dict(os.environ if source is None else source)
     kept = {name: value for name, value in given.items() if not _is_private(name, value)}
+    kept = {name: value for name, value in kept.items() if name not in _COLOURED}
     pythonpath = given.get(ORIGINAL_PYTHONPATH, given.get("PYTHONPATH", ""))
     kept.pop("PYTHONPATH", None)
     if pythonpath:

@@ -14,10 +14,18 @@ _QUIET = (
     "commit.gpgsign=false",
     "core.fsmonitor=false",
     "core.quotePath=false",
+    "core.splitIndex=false",
+    "log.showSignature=false",
+    "apply.ignoreWhitespace=no",
     "color.ui=false",
     "gc.auto=0",
     "advice.detachedHead=false",
 )
+PLAIN_DIFF = (
+    "--no-ext-diff", "--no-textconv", "--no-color", "--unified=3", "--submodule=short", "--src-prefix=a/",
+    "--dst-prefix=b/", "--no-relative",
+)  # fmt: skip
+"""A diff that reads the same whatever the user has configured."""
 _IDENTITY = {"NAME": "rolecall", "EMAIL": "rolecall@localhost"}
 
 

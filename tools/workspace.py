@@ -10,13 +10,12 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from tools.generated import copy_generated
-from tools.git import Git
+from tools.git import PLAIN_DIFF, Git
 from tools.listing import fold
 from tools.repository import exclude_rolecall, find_top, require_no_conflicts
 from tools.staging import new_files, stage_all, tracked_and_new
 from tools.submodules import fill_submodules
 
-_DIFF = ("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
 _MAX_NEW_BYTES = 64 * 2**20
 
 
@@ -221,7 +220,7 @@ class GitWorkspace:
     async def _diff_with(self, *options: str) -> str:
         base = await self.base()
         tree = await self._tree_now() if await self._is_ready() else self._branch_ref
-        return await self._user.run("diff", *_DIFF, *options, base, tree, "--")
+        return await self._user.run("diff", *PLAIN_DIFF, *options, base, tree, "--")
 
     async def _tree_now(self) -> str:
         async with self._scratch_index(self._git) as index:
