@@ -10,6 +10,7 @@ from typing import Any
 from core.errors import NeedsModelError
 from core.events import EventSink
 from core.replies import ModelReply
+from llm_registry.addresses import model_name
 from llm_registry.budget import Budget
 from llm_registry.calls import OK, CallRow, CallStore, cost_of
 from llm_registry.classify import classify
@@ -150,7 +151,7 @@ class Client:
 
 def _common(link: Link, ask: Ask, attempt: Try) -> dict[str, Any]:
     return {
-        "role": ask.role, "spec": link.name, "provider": link.spec.provider, "model": link.spec.model,
+        "role": ask.role, "spec": link.name, "provider": link.spec.provider, "model": model_name(link.spec),
         "thread": ask.site.thread, "node": ask.site.node, "purpose": ask.site.purpose, "trace_id": ask.trace,
         "counted_tokens": ask.size.tokens, "retries": attempt.number - 1, "breaker": attempt.breaker,
     }  # fmt: skip

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from core.errors import ConfigError
 from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
 from core.suggest import did_you_mean
-from llm_registry.addresses import endpoint_url
+from llm_registry.addresses import endpoint_url, model_name
 
 EMBEDDED_SPEC = ModelSpec(provider=EMBEDDED, model="")
 PAID_PROVIDERS = frozenset({"openrouter"})
@@ -131,4 +131,5 @@ def _entry(llm: LLMSettings, name: str) -> ModelSpec | str:
 def _link_name(llm: LLMSettings, name: str, spec: ModelSpec) -> str:
     if spec.provider == EMBEDDED:
         return EMBEDDED
-    return name if name in llm.models else f"{name}:{spec.model}" if spec.model else name
+    model = model_name(spec)
+    return name if name in llm.models else f"{name}:{model}" if model else name

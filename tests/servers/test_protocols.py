@@ -1,6 +1,8 @@
 """What rolecall needs of a model server, asked of the real llama.cpp through the whole registry."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +12,9 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from core.replies import CallSite
-from core.settings import ModelSpec
+from core.settings import LLMSettings, ModelSpec, Settings
+from llm_registry.doctor import examine
+from llm_registry.gguf.server import ensure_server, running_servers
 from llm_registry.probe import probe_endpoint
 from tests.servers.conftest import Heard, Open
 
@@ -47,6 +51,7 @@ async def test_words_usage_and_times_come_back(opened: Open, any_spec: ModelSpec
     assert reply.usage.output_tokens
     assert reply.first_token_s is not None
     assert (usage.calls, usage.input_tokens) == (1, reply.usage.input_tokens)
+    assert reply.spec == "primary:tiny"
 
 
 async def test_reasoning_is_kept_apart_from_words(opened: Open, any_spec: ModelSpec) -> None:
@@ -145,3 +150,34 @@ async def test_roles_are_assigned_to_files_that_are_there(opened: Open, spec: Ma
     assert "no readable file" in served["summarizer"].reason
     assert reply.spec.startswith("primary")
     assert heard.named("roles")
+
+
+async def test_the_doctor_finds_a_model_able(spec: MakeSpec, address: str) -> None:
+    there = ModelSpec(provider="openai_compatible", model="tiny", base_url=address)
+    settings = Settings(llm=LLMSettings(primary=there, summarizer=spec()))
+    diagnosis = await examine(settings, live=True)
+    by_name = {one.name: one for one in diagnosis.specs}
+    assert set(by_name) == {"primary:tiny", "summarizer:tiny"}
+    for health in by_name.values():
+        assert health.ok
+        assert health.tool_call is not None
+        assert health.tool_call.ok, health.tool_call.detail
+        assert health.json_object is not None
+        assert health.json_object.ok, health.json_object.detail
+        assert health.tokens_per_s
+        assert health.window == 4096
+    assert by_name["primary:tiny"].calls_tools is True
+
+
+async def test_a_server_killed_in_the_middle_of_an_answer_is_replaced(opened: Open, spec: MakeSpec) -> None:
+    mortal = spec(context_length=2048)
+    prompt = [HumanMessage("go [[long]]")]
+    async with opened(primary=mortal, reasoning="primary") as registry:
+        await registry.chat("primary", prompt, site=SITE)
+        (server,) = [one for one in await running_servers() if one.url in await ensure_server(mortal)]
+        asked = [asyncio.ensure_future(registry.chat("primary", prompt, site=SITE)) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        os.kill(server.pid, signal.SIGKILL)
+        replies = await asyncio.gather(*asked)
+    assert {reply.text.split()[-1] for reply in replies} == {"w199"}
+    assert await ensure_server(mortal) != server.url
