@@ -1,7 +1,7 @@
 """How the files of a working tree become a git tree, new files included. Owns what counts as a file worth
 keeping; touches only the index file it is given."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tools.git import Git
@@ -11,6 +11,10 @@ JUNK = (
     ".hypothesis/", ".coverage", ".venv/", "node_modules/", "*.egg-info/",
 )  # fmt: skip
 """What runs leave behind; a repository without a .gitignore would get it into its commits otherwise."""
+
+MAX_NEW_FILE = 64 * 2**20
+MAX_NEW_FILES = 512 * 2**20
+"""Bytes of one new file, and of all of them, that are taken into a worktree."""
 
 
 async def new_files(git: Git, *, index: Path | None = None) -> list[str]:
@@ -39,6 +43,23 @@ async def stage_all(git: Git, *, index: Path | None = None, left_out: Collection
     if names:
         await git.run("update-index", "--add", "-z", "--stdin", stdin="\0".join(names) + "\0", index=index)
     return await git.run("write-tree", index=index)
+
+
+def oversized(folder: Path, names: Sequence[str]) -> set[str]:
+    """New files that would bloat a repository: data sets and dumps no .gitignore names yet; blocking.
+
+    Args:
+        folder: The working tree.
+        names: New files in it.
+    """
+    sizes = {name: (folder / name).lstat().st_size for name in names if (folder / name).is_file()}
+    total, large = sum(sizes.values()), set()
+    for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
+        if sizes[name] <= MAX_NEW_FILE and total <= MAX_NEW_FILES:
+            break
+        large.add(name)
+        total -= sizes[name]
+    return large
 
 
 async def tracked_and_new(git: Git) -> list[str]:

@@ -13,10 +13,8 @@ from tools.generated import copy_generated
 from tools.git import PLAIN_DIFF, Git
 from tools.listing import fold
 from tools.repository import exclude_rolecall, find_top, require_no_conflicts
-from tools.staging import new_files, stage_all, tracked_and_new
+from tools.staging import new_files, oversized, stage_all, tracked_and_new
 from tools.submodules import fill_submodules
-
-_MAX_NEW_BYTES = 64 * 2**20
 
 
 class GitWorkspace:
@@ -186,12 +184,11 @@ class GitWorkspace:
         return await self._user.commit_tree(tree, "Uncommitted changes when rolecall began", head)
 
     async def _too_large(self) -> set[str]:
-        """New files that would bloat the repository: data sets and dumps, which no .gitignore names yet."""
         names = await new_files(self._user)
-        large = await asyncio.to_thread(lambda: {name for name in names if _size(self._repo / name) > _MAX_NEW_BYTES})
-        for name in sorted(large):
-            told = f"the new file {name} is over {_MAX_NEW_BYTES // 2**20} MB and was not taken into the worktree"
-            self.warnings = (*self.warnings, told)
+        large = await asyncio.to_thread(oversized, self._repo, names)
+        if large:
+            told = ", ".join(sorted(large)[:5]) + (f" and {len(large) - 5} more" if len(large) > 5 else "")
+            self.warnings = (*self.warnings, f"new files were too large to be taken into the worktree: {told}")
         return large
 
     async def _is_ready(self) -> bool:
@@ -245,10 +242,6 @@ class GitWorkspace:
             yield index
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
-def _size(path: Path) -> int:
-    return path.lstat().st_size if path.is_file() else 0
 
 
 def short_id(thread_id: str) -> str:

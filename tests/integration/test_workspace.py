@@ -11,6 +11,7 @@ import pytest
 
 from core.errors import RepositoryError
 from tests.repositories import fingerprint, git, make_repository, thread, write
+from tools.staging import oversized
 from tools.workspace import GitWorkspace
 
 PREPARE = """
@@ -256,8 +257,18 @@ async def test_a_huge_new_file_stays_at_home(repo) -> None:
         file.truncate(70 * 2**20)
     workspace = await opened(repo)
     assert not (workspace.root / "dump.bin").exists()
-    assert any("dump.bin is over 64 MB" in sentence for sentence in workspace.warnings)
+    assert any("dump.bin" in sentence for sentence in workspace.warnings)
     assert (repo / "dump.bin").stat().st_size == 70 * 2**20
+
+
+def test_the_largest_of_too_many_new_files_stay_at_home(tmp_path) -> None:
+    for number in range(20):
+        with (tmp_path / f"{number}.bin").open("wb") as file:
+            file.truncate((30 + number) * 2**20)
+    names = [path.name for path in tmp_path.iterdir()]
+    left = oversized(tmp_path, names)
+    assert left == {f"{number}.bin" for number in range(14, 20)}
+    assert oversized(tmp_path, sorted(set(names) - left)) == set()
 
 
 async def test_the_folder_is_excluded_once_and_not_in_gitignore(repo) -> None:
