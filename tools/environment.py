@@ -1,5 +1,6 @@
-"""The environment that programs of the repository get: the user's own, without secrets and without rolecall's
-venv; nothing in it makes output that is no terminal's coloured. Reads the environment of this process when asked, never on import."""
+"""The environment that programs of the repository get: the user's own, without secrets, without rolecall's venv and
+without what colours output that no terminal shows. Reads the environment of this process when asked, never on
+import."""
 
 import os
 import re
