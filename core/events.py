@@ -18,6 +18,7 @@ EventName = Literal[
     "model_fallback",  # role, from, to, reason, paid
     "model_warning",  # role, spec, message
     "status",  # text: the summarizer's status line
+    "routing",  # routing_decision, target_model, confidence, reason
     "plan",  # steps: [{id, title}]
     "step_committed",  # step, commit, files
     "check_finished",  # command, exit_code, seconds

@@ -1,14 +1,15 @@
 """Answers a question without changing a file: at once by the router, or by the thinking model with tools to read."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NotRequired, TypedDict
 
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from core.artifacts import RoutingDecision
 from core.context import Context
+from core.errors import ModelError
 from core.replies import CallSite
 from nodes.calling import bookkeeping, budget_left
 from nodes.guidance import drain
@@ -65,10 +66,26 @@ async def _with_tools(
     entry = {"messages": [opening], "guidance_cursor": state.get("guidance_cursor", 0)}
     final = await loop.ainvoke(entry, context=context)
     spoke = speaker_of(final)
-    update: dict[str, Any] = {"answer": last_words(final), "budget_left": budget_left(context)}
+    update: dict[str, Any] = {"answer": await _synthesized(final, state["task"], context)}
+    update["budget_left"] = budget_left(context)
     if spoke:
         update["served"] = {"answer": spoke}
     return update | {key: final[key] for key in ("guidance_cursor", "guidance") if final.get(key)}
+
+
+async def _synthesized(final: Mapping[str, Any], task: str, context: Context) -> str:
+    """The answer out of what the loop read; its last words are the answer where it read nothing, or nobody words it."""
+    notes = last_words(final)
+    if not any(isinstance(message, ToolMessage) for message in final["messages"]):
+        return notes
+    prompt = HumanMessage(render("answer/synthesize", task=task, notes=notes))
+    site = CallSite(thread=context.thread_id, node="answer", purpose="synthesize")
+    try:
+        reply = await context.models.chat("primary", [prompt], site=site)
+    except ModelError as error:
+        context.events.emit("warning", message=f"the answer is as it was found, nobody worded it: {error.message}")
+        return notes
+    return reply.text.strip() or notes
 
 
 async def _question(state: AnswerInput, context: Context) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.artifacts import CheckRun, QAReport, ReportNarrative, RoleUsage
+from core.artifacts import CheckRun, QAReport, ReportNarrative, RoleUsage, RoutingDecision
 from core.settings import EMBEDDED
 from core.state import Outcome
 from nodes.normalize import clip
@@ -43,6 +43,7 @@ def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts:
     sections = [
         f"# {_title(status, state)}",
         _quoted("Task", str(state["task"])),
+        _part("Routing", _routing(state.get("routing"))),
         _part("What happened", narrative.summary),
         _part("Why it stopped", "" if status in ("done", "answered") else str(state.get("stop_reason", ""))),
         _part("Left to do", _bullets(narrative.left_to_do)),
@@ -71,6 +72,12 @@ def _part(title: str, body: str) -> str:
 
 def _quoted(title: str, text: str) -> str:
     return _part(title, "\n".join(f"> {line}" for line in text.strip().splitlines()))
+
+
+def _routing(decision: RoutingDecision | None) -> str:
+    if decision is None:
+        return ""
+    return f"{decision.routing_decision} to {decision.target_model} ({decision.confidence:.2f}): {decision.reason}"
 
 
 def _bullets(items: Iterable[str]) -> str:

@@ -22,7 +22,9 @@ async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
     values = {"task": state["task"], "listing": await context.workspace.listing(limit=60)}
     question = Question("route", "router", values, state.get("guidance_cursor", 0))
     answered = await ask(question, RoutingDecision, runtime)
-    return {"routing": settle(answered.value, context.settings.routing.min_confidence), **answered.update}
+    settled = settle(answered.value, context.settings.routing.min_confidence)
+    context.events.emit("routing", **settled.model_dump())
+    return {"routing": settled, **answered.update}
 
 
 def settle(decision: RoutingDecision, min_confidence: float) -> RoutingDecision:

@@ -114,6 +114,10 @@ def _plan(data: Data) -> str:
                       *(f"{'':<10} {one_line(title)}" for title in titles)])  # fmt: skip
 
 
+def _routing(data: Data) -> str:
+    return _joined("  routing", f"{data.get('routing_decision')} to {data.get('target_model')}:", data.get("reason"))
+
+
 def _error(data: Data) -> str:
     return _joined("error", f"[{data.get('code')}]", data.get("message"), data.get("hint"))
 
@@ -127,6 +131,7 @@ _LINES: dict[str, Callable[[Data], str | None]] = {
     "model_warning": lambda data: _joined("  model", data.get("spec"), data.get("message")),
     "status": lambda data: _joined("  status", data.get("text")),
     "plan": _plan,
+    "routing": _routing,
     "step_committed": _committed,
     "check_finished": _check_finished,
     "guidance": _guidance,

@@ -71,6 +71,7 @@ WATCHING = {
 
 PROMPTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "answer/system": {"": {"tools": False}, "with_tools": {"tools": True}},
+    "answer/synthesize": {"": {"task": "What does reorder_at mean?", "notes": "inventory/items.py:14: the mark."}},
     "answer/user": {"": {"task": "What does reorder_at mean?", "listing": LISTING}},
     "assess/system": {"": STUCK},
     "assess/user": {"": STUCK},

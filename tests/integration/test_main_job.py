@@ -177,3 +177,22 @@ async def test_what_the_user_had_not_committed_is_worked_on_and_left_alone(tmp_p
     assert fingerprint(repo) == before
     assert git(repo, "show", f"{outcome.branch}:new.txt") == "mine"
     assert "MARK" not in await read(outcome.diff_path)
+
+
+async def test_an_answer_that_took_reading_is_worded_anew_from_the_notes(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    competent = CompetentScript(routing="DELEGATE", target="REASONING")
+
+    def reader(request: ModelRequest) -> Reply:
+        if "read_file" in request.tool_names:
+            seen = request.last.role == "tool"
+            return say("slugs/text.py:2 shouts") if seen else call("read_file", path="slugs/text.py")
+        if "slugs/text.py:2 shouts" in request.prompt:
+            return say("It returns the text in capitals (slugs/text.py:2).")
+        return competent(request)
+
+    with ModelServer(reader) as server:
+        outcome = await do(repo, "What does shout do?", settings_with(openai(server.v1)))
+    assert outcome.status == "answered"
+    assert "in capitals (slugs/text.py:2)" in await read(outcome.report_path)
+    assert "DELEGATE to REASONING" in await read(outcome.report_path)
