@@ -12,6 +12,7 @@ JUNK = (
 )  # fmt: skip
 """What runs leave behind; a repository without a .gitignore would get it into its commits otherwise."""
 
+_CACHE_MARK = "CACHEDIR.TAG"
 MAX_NEW_FILE = 64 * 2**20
 MAX_NEW_FILES = 512 * 2**20
 """Bytes of one new file, and of all of them, that are taken into a worktree."""
@@ -21,7 +22,9 @@ async def new_files(git: Git, *, index: Path | None = None) -> list[str]:
     """Files neither tracked, ignored, nor left behind by runs. Nested repositories are left out."""
     excludes = [part for pattern in JUNK for part in ("-x", pattern)]
     listed = await git.names("ls-files", "--others", "--exclude-standard", *excludes, "-z", index=index)
-    return [name for name in listed if not name.endswith("/")]
+    # The mark that builders and caches leave in folders nobody needs to keep, such as cargo's target.
+    caches = tuple(name.removesuffix(_CACHE_MARK) for name in listed if name.endswith(f"/{_CACHE_MARK}"))
+    return [name for name in listed if not name.endswith("/") and not name.startswith(caches)]
 
 
 async def stage_all(git: Git, *, index: Path | None = None, left_out: Collection[str] = ()) -> str:

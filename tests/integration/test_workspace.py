@@ -93,6 +93,7 @@ async def test_a_diff_shows_only_the_work_of_the_thread(repo) -> None:
 async def test_what_runs_leave_behind_is_not_committed(repo) -> None:
     workspace = await opened(repo)
     write(workspace.root, {"__pycache__/calc.pyc": b"\0", "x/.pytest_cache/v": "1", "keep.py": "k = 1\n"})
+    write(workspace.root, {"crate/target/CACHEDIR.TAG": "", "crate/target/debug/x": "x"})
     await workspace.commit("Keep")
     assert git(workspace.root, "show", "--name-only", "--format=", "HEAD") == "keep.py"
 
