@@ -1,7 +1,8 @@
 """Shows a run on stderr: lines that scroll, and on a terminal a few live lines below them. Nothing goes to stdout."""
 
+import errno
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,19 @@ from rolecall.view import View
 def utc_now() -> datetime:
     """The time of day in UTC."""
     return datetime.now(UTC)
+
+
+class Screen(Console):
+    """Standard error, drawn on without reading texts as markup."""
+
+    def __init__(self, *, plain: bool = False) -> None:
+        super().__init__(
+            stderr=True, highlight=False, markup=False, emoji=False, force_terminal=False if plain else None
+        )
+
+    def on_broken_pipe(self) -> None:
+        """Say that nobody reads any more; the inherited method would end the program instead."""
+        raise BrokenPipeError(errno.EPIPE, "nobody reads standard error")
 
 
 class Display(AbstractContextManager["Display"]):
@@ -37,6 +51,7 @@ class Display(AbstractContextManager["Display"]):
         self._console = console
         self._quiet = quiet
         self._now = now
+        self._gone = False
         self._live: Live | None = None
         if console.is_terminal and not quiet:
             self._live = Live(console=console, get_renderable=self.footer, transient=True, refresh_per_second=4)
@@ -52,7 +67,8 @@ class Display(AbstractContextManager["Display"]):
     ) -> None:
         """Take the live lines away; what scrolled stays."""
         if self._live:
-            self._live.stop()
+            with suppress(OSError):  # the terminal is gone, and its lines with it
+                self._live.stop()
 
     def listen(self, event: Event) -> None:
         """Show an event."""
@@ -64,13 +80,21 @@ class Display(AbstractContextManager["Display"]):
 
     def say(self, text: str, *, style: str = "") -> None:
         """Print lines above the live part, each with the time since the start."""
+        if self._gone:
+            return
+        try:
+            self._print(text, style)
+        except OSError:
+            self._gone = True  # the terminal or the reader is gone; the run goes on without them
+
+    def _print(self, text: str, style: str) -> None:
         for at, line in enumerate(clean(text).splitlines()):
             stamp = self.view.elapsed(self._now()) if at == 0 else " " * 5
             self._console.print(Text.assemble((f"{stamp}  ", "dim"), (line, style)), soft_wrap=True)
 
     def refresh(self) -> None:
         """Draw the live part now, as after a key."""
-        if self._live:
+        if self._live and not self._gone:
             self._live.refresh()
 
     def footer(self) -> RenderableType:

@@ -16,28 +16,42 @@ def guarded(action: Callable[[], int], invocation: Invocation) -> int:
 
     Every code but 0 comes with the command that continues.
     """
+    code = int(Exit.DONE)
     try:
-        code = action()
-        sys.stdout.flush()
-    except RolecallError as error:
-        code = int(error.exit_code)
-        if isinstance(error, ThreadError) and not invocation.thread:
-            repo = ("--repo", invocation.repo) if invocation.repo else ()
-            invocation.next_command = invocation.call("threads", "list", *repo)
-        _show(invocation, error.code, error.message, error.hint)
-    except KeyboardInterrupt:
-        code = int(Exit.INTERRUPTED)
-        _show(invocation, "interrupted", "interrupted by you", "")
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`); the interpreter must not complain about it while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(Exit.DONE)
-    except Exception as error:  # noqa: BLE001 - nothing may reach the user as a traceback
-        code = int(Exit.INTERNAL)
-        _show(invocation, "internal", _internal(error), "run it again with --debug to see where it happened")
-    if code != Exit.DONE:
-        _finish(invocation, code)
+        try:
+            code = action()
+            sys.stdout.flush()
+        except Exception as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            code = int(error.exit_code if isinstance(error, RolecallError) else Exit.INTERNAL)
+            _explain(error, invocation)
+        except KeyboardInterrupt:
+            code = int(Exit.INTERRUPTED)
+            _show(invocation, "interrupted", "interrupted by you", "")
+        if code != Exit.DONE:
+            _finish(invocation, code)
+        sys.stderr.flush()
+    except OSError:
+        stop_writing()  # the terminal is gone, or the reader has seen enough (`| head`); the code still counts
     return code
+
+
+def stop_writing() -> None:
+    """Send what is still written to nowhere, so that the interpreter has nothing to complain about at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+
+
+def _explain(error: Exception, invocation: Invocation) -> None:
+    if not isinstance(error, RolecallError):
+        _show(invocation, "internal", _internal(error), "run it again with --debug to see where it happened")
+        return
+    if isinstance(error, ThreadError) and not invocation.thread:
+        repo = ("--repo", invocation.repo) if invocation.repo else ()
+        invocation.next_command = invocation.call("threads", "list", *repo)
+    _show(invocation, error.code, error.message, error.hint)
 
 
 def _internal(error: Exception) -> str:

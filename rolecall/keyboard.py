@@ -7,7 +7,7 @@ import os
 import termios
 import tty
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 _ERASE = {"\x7f", "\x08"}
@@ -71,7 +71,10 @@ def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[Non
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        data = os.read(descriptor, 4096)
+        try:
+            data = os.read(descriptor, 4096)
+        except OSError:
+            data = b""  # the terminal was closed
         if data:
             keyboard.feed(data)
         else:
@@ -86,7 +89,8 @@ def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[Non
         yield
     finally:
         loop.remove_reader(descriptor)
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # a closed terminal has nothing to be put back
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def in_foreground(stream: TextIO | None) -> bool:

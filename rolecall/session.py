@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-
 from core.errors import Exit
 from core.events import Event
 from graph.checkpoints import database_of
@@ -21,7 +19,8 @@ from graph.inbox import SqliteInbox
 from graph.ride import Question
 from graph.runner import RunOutcome
 from graph.threads import FINISHED
-from rolecall.display import Display
+from rolecall.display import Display, Screen
+from rolecall.exits import stop_writing
 from rolecall.invocation import Invocation
 from rolecall.jsonl import EventLines
 from rolecall.keyboard import Keyboard, in_foreground, listening
@@ -61,7 +60,7 @@ class Session:
         self._lines = EventLines()
         # With --json on the same terminal the display would be drawn into the lines.
         shown = not manner.json or (sys.stderr.isatty() and not sys.stdout.isatty())
-        console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        console = Screen()
         self._display = Display(console, quiet=manner.quiet) if shown else None
         self._answer: asyncio.Future[str] | None = None
         self._asking = asyncio.Lock()
@@ -162,13 +161,12 @@ class Session:
             print(text, file=sys.stderr)
 
     def _cut_short(self, code: Exit) -> int:
-        text = "stopped; what the last step saved is kept" if self._invocation.thread else "stopped before it began"
+        thread = self._invocation.thread
         if self._manner.json:
-            thread = self._invocation.thread
             self._lines.finish(v=1, event="result", thread=thread, status="interrupted", exit_code=int(code))
             self._invocation.result_written = True
-        print(text, file=sys.stderr)
-        return int(code)
+        text = "stopped; what the last step saved is kept" if thread else "stopped before it began"
+        return _with_last_words(lambda: print(text, file=sys.stderr), int(code))
 
     def _finished(self, outcome: RunOutcome, stopped: Exit | None) -> int:
         code = int(stopped) if stopped is not None and outcome.exit_code != Exit.DONE else outcome.exit_code
@@ -177,9 +175,17 @@ class Session:
         if self._manner.json:
             self._lines.finish(**result_of(outcome, code))
             self._invocation.result_written = True
-        else:
-            print_outcome(outcome, code, self._invocation)
-        return code
+            return code
+        return _with_last_words(lambda: print_outcome(outcome, code, self._invocation), code)
+
+
+def _with_last_words(say: Callable[[], None], code: int) -> int:
+    """Say how it ended, if anybody listens still; the exit code tells it in any case."""
+    try:
+        say()
+    except OSError:
+        stop_writing()
+    return code
 
 
 def _cancel(work: asyncio.Future[RunOutcome]) -> None:

@@ -76,9 +76,9 @@ async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, 
 
 def _progress(stack: ExitStack) -> "Callable[[RepairEvent], None]":
     """Shows what the search does, live on a terminal and as lines elsewhere."""
-    from rich.console import Console
+    from rolecall.display import Screen
 
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = Screen()
     status = stack.enter_context(console.status("running the tests")) if console.is_terminal else None
 
     def show(event: "RepairEvent") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import UsageError
-from rolecall.display import Display
+from rolecall.display import Display, Screen
 from rolecall.invocation import Invocation
 from rolecall.place import folder_of, record_of, settings_for, store_of, thread_named, top_of
 
@@ -74,8 +74,6 @@ class _Round:
             return
 
     async def _one(self, thread: str) -> None:
-        from rich.console import Console
-
         from graph.checkpoints import database_of
         from graph.event_log import EventLog
         from graph.runner import open_graph
@@ -84,7 +82,7 @@ class _Round:
 
         database = database_of(self._top)
         print(f"supervising {thread[:8]}", file=sys.stderr)
-        display = Display(Console(stderr=True, highlight=False, markup=False, emoji=False, force_terminal=False))
+        display = Display(Screen(plain=True))
         async with AsyncExitStack() as stack:
             log = await asyncio.to_thread(EventLog, thread, record_of(self._top, thread), display.listen)
             events = stack.enter_context(log)

@@ -5,9 +5,7 @@ import asyncio
 import sys
 from contextlib import nullcontext
 
-from rich.console import Console
-
-from rolecall.display import Display
+from rolecall.display import Display, Screen
 from rolecall.invocation import Invocation
 from rolecall.jsonl import write_line
 from rolecall.place import folder_of, record_of, thread_named, top_of
@@ -32,7 +30,7 @@ async def _watch(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
     follower = Follower(record_of(top, row.thread_id))
-    display = None if options.json else Display(Console(stderr=True, highlight=False, markup=False, emoji=False))
+    display = None if options.json else Display(Screen())
     with display or nullcontext():
         while True:
             driven = await holder(database_of(top), row.thread_id) is not None

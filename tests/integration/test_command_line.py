@@ -279,3 +279,23 @@ def test_a_command_waits_for_the_user_and_their_answer_counts(asking: Path) -> N
         assert terminal.end() == 0, terminal.text
         assert "done, the checks are green" in terminal.text
     assert "made-by-command" in call("diff", last(alone)["thread"], "--stat", cwd=asking).out
+
+
+def test_a_run_goes_on_when_nobody_reads_its_words_any_more(red: Path) -> None:
+    words = f"{sys.executable} -m rolecall run '{TASK}' --yes 2>&1 | head -1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {words}"],
+        cwd=red, env=environment(red.parent, OFF), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  done " in call("threads", cwd=red).out
+
+
+def test_a_closed_terminal_stops_a_run_in_order(red: Path) -> None:
+    words = [sys.executable, "-m", "rolecall", "run", TASK, "--yes", SLOW_AND_RED]
+    with Terminal(words, cwd=red, env=environment(red.parent, OFF)) as terminal:
+        terminal.wait_for("started    ")
+        terminal.close()
+        assert terminal.end(seconds=40) == 143
+    assert "paused" in call("threads", cwd=red).out

@@ -40,8 +40,14 @@ class Terminal:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        os.close(self._side)
-        os.close(self._program_side)
+        self.close()
+
+    def close(self) -> None:
+        """Close the window the program runs in; the system hangs it up."""
+        for side in (self._side, self._program_side):
+            if side >= 0:
+                os.close(side)
+        self._side = self._program_side = -1
 
     @property
     def text(self) -> str:
@@ -73,5 +79,8 @@ class Terminal:
         return bool(flags & termios.ECHO and flags & termios.ICANON)
 
     def _read(self) -> None:
+        if self._side < 0:
+            time.sleep(0.1)
+            return
         while select.select([self._side], [], [], 0.1)[0]:
             self.shown += os.read(self._side, 65536).decode(errors="replace")
