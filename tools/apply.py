@@ -44,6 +44,14 @@ async def apply_branch(repo: Path, thread_id: str) -> Applied:
         RepositoryError: The repository holds no work of this thread.
     """
     workspace = await GitWorkspace.open(repo, thread_id)
+    outcome = await _apply(workspace)
+    if not await workspace.has_uncommitted():
+        return outcome
+    rest = "; changes of the thread that are in no commit yet were left out: resume it to finish them"
+    return outcome.model_copy(update={"message": f"{outcome.message}{rest}"})
+
+
+async def _apply(workspace: GitWorkspace) -> Applied:
     base, git = await workspace.base(), Git(workspace.repo)
     tip = await git.resolve(f"refs/heads/{workspace.branch}^{{commit}}")
     if tip is None:

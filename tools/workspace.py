@@ -107,6 +107,12 @@ class GitWorkspace:
         out = await self._diff_with("--name-only", "--no-renames", "-z")
         return tuple(sorted(name for name in out.split("\0") if name))
 
+    async def has_uncommitted(self) -> bool:
+        """Whether the worktree holds changes that are in no commit of the branch."""
+        if not await self._is_ready():
+            return False
+        return await self._tree_now() != await self._git.run("rev-parse", f"{self._branch_ref}^{{tree}}")
+
     async def snapshot(self) -> str:
         """Git tree of the worktree as it is now, untracked files included; touches no index.
 

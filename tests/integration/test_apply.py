@@ -160,6 +160,16 @@ async def test_a_patch_that_no_longer_fits_changes_nothing(repo) -> None:
     assert any("git apply --3way" in command for command in outcome.commands)
 
 
+async def test_work_in_no_commit_yet_is_left_out_and_named(repo) -> None:
+    identity = await worked(repo, {"new.py": "x = 1\n"})
+    workspace = await GitWorkspace.open(repo, identity)
+    write(workspace.root, {"half.py": "half\n"})
+    outcome = await apply_branch(repo, identity)
+    assert outcome.how == "merged"
+    assert "in no commit yet" in outcome.message
+    assert not (repo / "half.py").exists()
+
+
 async def test_a_thread_without_work_says_so(repo) -> None:
     workspace = await GitWorkspace.open(repo, identity := thread())
     await workspace.prepare()
