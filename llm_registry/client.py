@@ -3,6 +3,7 @@
 Owns nothing about which spec is called nor what happens after a failure; that is `chain`'s.
 """
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -13,18 +14,18 @@ from core.replies import ModelReply
 from llm_registry.addresses import model_name
 from llm_registry.budget import Budget
 from llm_registry.calls import OK, CallRow, CallStore, cost_of
-from llm_registry.classify import classify
 from llm_registry.failures import CallFailure, Kind
+from llm_registry.hearing import hear
 from llm_registry.links import Link, spec_secrets
 from llm_registry.models import ModelShelf
 from llm_registry.normalize import Answer, normalize
 from llm_registry.question import Ask, Done, Try
 from llm_registry.redact import redact
 from llm_registry.slots import Slots
-from llm_registry.stream import Heard, ask_whole, listen
+from llm_registry.stream import Heard
 from llm_registry.window import bears_cuts, judge, shorten, was_cut
 
-Failure = CallFailure | NeedsModelError
+Failure = CallFailure | NeedsModelError | asyncio.CancelledError
 
 
 class Client:
@@ -64,7 +65,7 @@ class Client:
             self._events.emit("model_started", node=ask.site.node, role=ask.role, spec=link.name)
             began = time.monotonic()
             try:
-                heard = await self._hear(link, ask)
+                heard = await hear(self._shelf, link, ask)
                 answer = normalize(heard.message, ask.tool_schemas)
                 _demand_whole(answer)
                 self._demand_read(link, ask, answer)
@@ -73,6 +74,10 @@ class Client:
                     # Servers repeat the key they refuse, and this text ends up in errors and reports.
                     failure.message = redact(failure.message, spec_secrets(link.spec))
                 await self._book_failure(link, ask, attempt, failure, time.monotonic() - began)
+                raise
+            except asyncio.CancelledError as stopped:
+                seconds = time.monotonic() - began
+                await asyncio.shield(self._book_failure(link, ask, attempt, stopped, seconds))
                 raise
         return await self._book(link, ask, attempt, heard, answer)
 
@@ -99,23 +104,6 @@ class Client:
             self._warned.add((link.name, ask.role))
             self._events.emit("model_warning", role=ask.role, spec=link.name, message=message)
 
-    async def _hear(self, link: Link, ask: Ask) -> Heard:
-        api = await self._shelf.api(link, structured=ask.structured)
-        built = await self._shelf.get(link, api)
-        model: Any = built.model
-        options = {**built.options, **ask.options}
-        try:
-            if ask.tools:
-                choice = options.pop("tool_choice", None)
-                model = model.bind_tools(list(ask.tools), **({"tool_choice": choice} if choice else {}))
-            if built.streams:
-                return await listen(model, ask.messages, link.spec.timeouts, options)
-            return await ask_whole(model, ask.messages, options)
-        except CallFailure:
-            raise
-        except built.errors as error:
-            raise classify(error) from error
-
     async def _book(self, link: Link, ask: Ask, attempt: Try, heard: Heard, answer: Answer) -> Done:
         usage = answer.usage
         cost = 0.0 if link.embedded else cost_of(link.spec.cost, usage.input_tokens, usage.output_tokens)
@@ -140,13 +128,19 @@ class Client:
         return Done(answer, reply, problem)
 
     async def _book_failure(self, link: Link, ask: Ask, attempt: Try, failure: Failure, seconds: float) -> None:
-        kind = failure.kind.value if isinstance(failure, CallFailure) else failure.code
-        row = CallRow(**_common(link, ask, attempt), outcome=kind, total_s=seconds, detail=failure.message)
+        kind, detail = _said(failure)
+        row = CallRow(**_common(link, ask, attempt), outcome=kind, total_s=seconds, detail=detail)
         await self._store.record(row)
         self._events.emit(
             "model_finished", node=ask.site.node, role=ask.role, spec=link.name, input_tokens=None,
             output_tokens=None, seconds=round(seconds, 3), outcome=kind,
         )  # fmt: skip
+
+
+def _said(failure: Failure) -> tuple[str, str]:
+    if isinstance(failure, CallFailure):
+        return failure.kind.value, failure.message
+    return (failure.code, failure.message) if isinstance(failure, NeedsModelError) else ("cancelled", "")
 
 
 def _common(link: Link, ask: Ask, attempt: Try) -> dict[str, Any]:

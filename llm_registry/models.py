@@ -13,6 +13,7 @@ from llm_registry.traits import Traits
 from llm_registry.window import Window, num_ctx_for, window_of
 
 _API = "api"
+_STREAM = "stream"
 _CHAT_ONLY = frozenset({"ollama", "gguf", "embedded", "scripted"})
 _NOT_RESPONSES = frozenset({Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST, Kind.BAD_OUTPUT})
 
@@ -29,6 +30,7 @@ class ModelShelf:
         self._traits = traits
         self._built: dict[tuple[str, Api], Built] = {}
         self._limits: dict[str, int] = {}
+        self._silent: set[str] = set()
         self.facts: dict[str, EndpointFacts] = {}
         """What the endpoints said, by name of spec."""
         for link in links:
@@ -74,6 +76,24 @@ class ModelShelf:
             return False
         await self._traits.put(link.spec, _API, "chat")
         return True
+
+    async def streams(self, link: Link) -> bool:
+        """Whether the server is known to stream, or not known not to."""
+        return await self._traits.get(link.spec, _STREAM) != "no"
+
+    def streamed(self, link: Link) -> None:
+        """A stream came."""
+        self._silent.discard(link.name)
+
+    def silent_again(self, link: Link) -> bool:
+        """A stream was empty; says whether the one before it was, too. A single one may be an accident."""
+        again = link.name in self._silent
+        self._silent.add(link.name)
+        return again
+
+    async def give_up_streams(self, link: Link) -> None:
+        """Ask for whole answers from now on."""
+        await self._traits.put(link.spec, _STREAM, "no")
 
     async def get(self, link: Link, api: Api) -> Built:
         """The chat model of a spec."""

@@ -22,6 +22,14 @@ _SILENT: RunnableConfig = {"callbacks": []}
 """The caller's callbacks see the role's answer once, not each piece and each retry of it."""
 
 
+_NOTHING = "No generation chunks"
+"""How the library puts it."""
+
+
+class NothingStreamed(Exception):  # noqa: N818 - leads to another way of asking
+    """A stream without a single piece."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """An answer as the model library gave it. Times are seconds since the call began."""
@@ -41,7 +49,8 @@ async def listen(model: Any, messages: Sequence[BaseMessage], timeouts: Timeouts
         options: Arguments of this call: tools, formats.
 
     Raises:
-        CallFailure: A deadline passed, or nothing at all was answered.
+        CallFailure: A deadline passed.
+        NothingStreamed: The stream ended before it began.
     """
     began = time.monotonic()
     pieces: list[AIMessageChunk] = []
@@ -55,13 +64,17 @@ async def listen(model: Any, messages: Sequence[BaseMessage], timeouts: Timeouts
                     piece = await anext(stream, None)
             except TimeoutError as error:
                 raise _late(error, kind, timeouts) from error
+            except ValueError as error:
+                if pieces or _NOTHING not in str(error):
+                    raise
+                raise NothingStreamed from error
             if piece is None:
                 break
             pieces.append(piece)
             if first is None and _says_something(piece):
                 first = time.monotonic() - began
     if not pieces:
-        raise CallFailure(Kind.BAD_OUTPUT, "the server sent no answer at all")
+        raise NothingStreamed
     return Heard(add_ai_message_chunks(pieces[0], *pieces[1:]), first, time.monotonic() - began)
 
 

@@ -42,6 +42,8 @@ class Built:
     model: BaseChatModel
     errors: tuple[type[Exception], ...]
     streams: bool = True
+    answers_whole: bool = False
+    """Can be asked for an answer in one piece where a stream fails."""
     options: dict[str, Any] = field(default_factory=dict)
     """Arguments for every call."""
     current: Callable[[], Awaitable[bool]] | None = None

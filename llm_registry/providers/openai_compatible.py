@@ -93,7 +93,7 @@ def make_client(
 
 def opened(client: ChatOpenAI) -> Built:
     """The client with what it may raise and how it is closed."""
-    return Built(model=client, errors=ERRORS, close=client.root_async_client.close)
+    return Built(model=client, errors=ERRORS, answers_whole=True, close=client.root_async_client.close)
 
 
 def _thinking(spec: ModelSpec) -> dict[str, Any]:

@@ -1,6 +1,11 @@
 """The registry as nodes and agents use it."""
 
+import asyncio
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ from langchain_core.tools import tool
 
 from core.errors import BudgetError, Exit, ModelError, UsageError
 from core.replies import CallSite
+from llm_registry.calls import CallStore
 from llm_registry.overrides import with_overrides
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
@@ -18,6 +24,40 @@ from tests.modelserver.reply import Call, Reply, call, call_all, fail, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer, closed_port
 from tests.unit.llm_registry.rig import HELLO, SITE, Ear, chat_spec, registry, settings_of
+
+
+@contextmanager
+def deaf_to_stream(path: str) -> Iterator[tuple[str, list[bool]]]:
+    """A server that answers in one piece whatever it is asked; gives its address and whether a stream was wanted."""
+    wanted: list[bool] = []
+    body = {
+        "id": "x", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "all at once"}}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8},
+    }  # fmt: skip
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            wanted.append(bool(asked.get("stream")))
+            answer = json.dumps(body).encode()
+            self.send_response(200 if self.path == path else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1", wanted
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @tool
@@ -80,16 +120,19 @@ async def test_responses_that_do_not_work_are_given_up_for_good(tmp_path: Path) 
         assert [request.path for request in server.requests] == ["/v1/responses", *["/v1/chat/completions"] * 2]
 
 
-async def test_an_agent_loop_runs_on_a_role_and_recovers_from_malformed_calls(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["chat", "responses", "ollama"])
+async def test_an_agent_loop_runs_on_a_role_and_recovers_from_malformed_calls(protocol: str, tmp_path: Path) -> None:
     def answer(request: ModelRequest) -> Reply:
         if request.tool_results:
             return say(f"It says: {request.tool_results[-1].text}")
         if request.index == 0:
             return fail(Fault.ARGUMENTS_BROKEN, call("read_file", path="a.py"))
-        return call("read_file", path="a.py")
+        return call("read_file", path="a.py").but(reasoning="I must read it.")
 
-    with ModelServer(answer) as server:
-        async with registry({"primary": chat_spec(server)}, tmp_path) as models:
+    with ModelServer(answer, shape=Shape.OLLAMA if protocol == "ollama" else Shape.OPENAI) as server:
+        spec = chat_spec(server, api=protocol) if protocol != "ollama" else {
+            "provider": "ollama", "model": "scripted", "base_url": server.url}  # fmt: skip
+        async with registry({"primary": spec}, tmp_path) as models:
             site = CallSite(node="implement")
             agent = create_agent(models.chat_model("coder", site=site), [read_file])
             done = await agent.ainvoke({"messages": [HumanMessage("What does a.py say?")]})
@@ -282,3 +325,25 @@ async def test_a_server_that_loads_its_model_is_waited_for_where_no_other_follow
         async with registry({"primary": chat_spec(server, fallback=["embedded"])}, tmp_path) as models:
             reply = await models.chat("primary", HELLO, site=SITE)
     assert (reply.text, reply.attempts) == ("loaded", 5)
+
+
+async def test_a_server_that_cannot_stream_is_asked_for_whole_answers(tmp_path: Path) -> None:
+    with deaf_to_stream("/v1/chat/completions") as (url, wanted):
+        for _ in range(2):
+            async with registry({"primary": chat_spec(url)}, tmp_path) as models:
+                reply = await models.chat("primary", HELLO, site=SITE)
+                assert (reply.text, reply.usage.output_tokens) == ("all at once", 3)
+    assert wanted == [True, True, False, False]
+
+
+async def test_a_cancelled_call_is_in_the_book(tmp_path: Path) -> None:
+    with ModelServer([fail(Fault.HANG_BEFORE_HEADERS)]) as server:
+        async with registry({"primary": chat_spec(server)}, tmp_path) as models:
+            asked = asyncio.create_task(models.chat("primary", HELLO, site=SITE))
+            while not server.requests:
+                await asyncio.sleep(0.02)
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+    (figures,) = await CallStore(tmp_path / "book.db").figures()
+    assert figures.failures == {"cancelled": 1}

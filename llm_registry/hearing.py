@@ -1,0 +1,57 @@
+"""Gets one answer out of one spec in whichever protocol and manner its server speaks. Owns no record and no retry."""
+
+import asyncio
+from typing import Any
+
+from llm_registry.classify import classify
+from llm_registry.failures import CallFailure, Kind
+from llm_registry.links import Link
+from llm_registry.models import ModelShelf
+from llm_registry.providers.catalog import Built
+from llm_registry.question import Ask
+from llm_registry.stream import Heard, NothingStreamed, ask_whole, listen
+
+
+async def hear(shelf: ModelShelf, link: Link, ask: Ask) -> Heard:
+    """Ask and listen to the end.
+
+    Raises:
+        CallFailure: The server gave no answer, or none that can be read.
+    """
+    built = await shelf.get(link, await shelf.api(link, structured=ask.structured))
+    options = {**built.options, **ask.options}
+    model: Any = built.model
+    if ask.tools:
+        choice = options.pop("tool_choice", None)
+        model = model.bind_tools(list(ask.tools), **({"tool_choice": choice} if choice else {}))
+    try:
+        if not built.streams:
+            return await ask_whole(model, ask.messages, options)
+        if built.answers_whole and not await shelf.streams(link):
+            return await _whole(link, ask, model, options)
+        return await _stream(shelf, link, ask, built, model, options)
+    except built.errors as error:
+        raise classify(error) from error
+
+
+async def _stream(shelf: ModelShelf, link: Link, ask: Ask, built: Built, model: Any, options: dict[str, Any]) -> Heard:
+    try:
+        heard = await listen(model, ask.messages, link.spec.timeouts, options)
+        shelf.streamed(link)
+        return heard
+    except NothingStreamed as nothing:
+        if not (built.answers_whole and shelf.silent_again(link)):
+            raise CallFailure(Kind.BAD_OUTPUT, "the server sent no answer at all") from nothing
+    # A server, or a proxy before it, that takes no heed of `stream`: the answer in one piece is better than none.
+    heard = await _whole(link, ask, model, options)
+    await shelf.give_up_streams(link)
+    return heard
+
+
+async def _whole(link: Link, ask: Ask, model: Any, options: dict[str, Any]) -> Heard:
+    limit = min(link.spec.timeouts.first_token, link.spec.timeouts.total)
+    try:
+        async with asyncio.timeout(limit):
+            return await ask_whole(model, ask.messages, options)
+    except TimeoutError as error:
+        raise CallFailure(Kind.FIRST_TOKEN_TIMEOUT, f"no answer within {limit:g} s") from error
