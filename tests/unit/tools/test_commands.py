@@ -176,6 +176,17 @@ class TestWalls:
         assert done.exit_code != 0
         assert "refused" in done.output or "unreachable" in done.output
 
+    async def test_what_tests_need_works_inside(self, commands) -> None:
+        code = (
+            "import multiprocessing as m, socket, tempfile, os, pathlib, threading\n"
+            "m.Lock(); pathlib.Path(tempfile.mkdtemp()).joinpath('x').write_text('x')\n"
+            "s = socket.create_server(('127.0.0.1', 0)); socket.create_connection(s.getsockname(), 5)\n"
+            "pathlib.Path.home().joinpath('y').write_text('y'); os.urandom(4); open('/dev/null', 'w').write('z')\n"
+            "print('all')\n"
+        )
+        done = await commands.run(f'python3 -c "{code}"')
+        assert done.output == "all\n"
+
     async def test_network_can_be_allowed(self, workspace, mode) -> None:
         code = "import socket; socket.create_connection(('127.0.0.1', %d), 2)"
         server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
