@@ -36,7 +36,6 @@ class SandboxCommands:
         self._env = dict(env)
         self._settings = settings
         self._allow = AllowList(approvals.allow)
-        self._cleared = False
         self._shell = next((shell for shell in _SHELLS if Path(shell).exists()), "/bin/sh")
 
     @property
@@ -55,9 +54,6 @@ class SandboxCommands:
             command: A line for the shell, run in the worktree.
             timeout_s: Seconds until it is killed; the setting `sandbox.command_timeout_s` when `None`.
         """
-        if not self._cleared:
-            self._cleared = True
-            await self._sandbox.clear()
         limit = self._settings.command_timeout_s if timeout_s is None else timeout_s
         descriptor, name = await asyncio.to_thread(self._outputs.create)
         started = time.monotonic()

@@ -71,19 +71,14 @@ class Sandbox:
         self._wrapper = wrapper
         self._places = places
         self._settings = settings
+        self._clearing = asyncio.Lock()
+        # A folder that is not a worktree of ours may be used by several at once.
+        self._is_clear = places.root == places.repo
 
     @property
     def policy(self) -> str:
         """What the sandbox does, in one sentence for the report."""
         return self._wrapper.policy
-
-    async def clear(self) -> int:
-        """End what a killed process of rolecall left running for this worktree; only the owner of a thread may.
-
-        Returns:
-            How many processes there were.
-        """
-        return await asyncio.to_thread(kill_marked, PLACE_MARK, str(self._places.root))
 
     async def spawn(
         self,
@@ -97,6 +92,9 @@ class Sandbox:
     ) -> asyncio.subprocess.Process:
         """Start a program as the leader of a new process group; whoever starts it ends it.
 
+        Before the first program, what a killed process of rolecall left running for the worktree is ended; so only
+        the owner of a thread may start something.
+
         Args:
             argv: Program and arguments.
             cwd: Working folder; the worktree when `None`.
@@ -108,6 +106,7 @@ class Sandbox:
         Raises:
             OSError: The program cannot be started.
         """
+        await self._clear()
         folder = self._places.root if cwd is None else cwd
         given = {**(user_environment() if env is None else env), PLACE_MARK: str(self._places.root), "PWD": str(folder)}
         scratch = given.get("TMPDIR", "")
@@ -118,6 +117,12 @@ class Sandbox:
             *command, cwd=folder, env=given, stdin=stdin, stdout=stdout, stderr=stderr,
             start_new_session=True, limit=_LINE_LIMIT,
         )  # fmt: skip
+
+    async def _clear(self) -> None:
+        async with self._clearing:
+            if not self._is_clear:
+                await asyncio.to_thread(kill_marked, PLACE_MARK, str(self._places.root))
+                self._is_clear = True
 
 
 async def open_sandbox(settings: SandboxSettings, places: Places) -> Sandbox:
