@@ -1,6 +1,7 @@
 """The settings of a run: one frozen tree of sections. Where they come from is not decided here."""
 
 import re
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,7 +15,20 @@ from pydantic import (
     field_validator,
 )
 
-ROLES = ("primary", "coder", "reasoning", "router", "summarizer", "supervisor", "research")
+
+class ModelRole(StrEnum):
+    """The jobs a model does. A user may add roles of their own for tools."""
+
+    PRIMARY = "primary"
+    CODER = "coder"
+    REASONING = "reasoning"
+    ROUTER = "router"
+    SUMMARIZER = "summarizer"
+    SUPERVISOR = "supervisor"
+    RESEARCH = "research"
+
+
+ROLES = tuple(role.value for role in ModelRole)
 EMBEDDED = "embedded"
 """The name of the engine that is always there: no weights, no network."""
 
@@ -236,6 +250,12 @@ class Settings(Section):
     checkpoint: CheckpointSettings = CheckpointSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+
+    def role_of(self, tool: str) -> str:
+        """The role that serves a tool: as configured, else research for research and primary for the rest."""
+        if tool in self.tools:
+            return self.tools[tool].role
+        return ModelRole.RESEARCH.value if tool == "deep_research" else ModelRole.PRIMARY.value
 
 
 def base_url_of(url: str) -> str:

@@ -45,7 +45,7 @@ class Client:
         self._slots = slots
         self._budget = budget
         self._events = events
-        self._warned: set[tuple[str, str]] = set()
+        self._warned: set[tuple[str, str, str]] = set()
 
     async def call(self, link: Link, ask: Ask, attempt: Try) -> Done:
         """Make the call.
@@ -79,6 +79,8 @@ class Client:
                 seconds = time.monotonic() - began
                 await asyncio.shield(self._book_failure(link, ask, attempt, stopped, seconds))
                 raise
+        if answer.finish_reason == "length":
+            self._warn(link, ask, "an answer was cut off by the token limit: raise max_output_tokens or the window")
         return await self._book(link, ask, attempt, heard, answer)
 
     def _fitted(self, link: Link, ask: Ask) -> Ask:
@@ -100,8 +102,10 @@ class Client:
         self._warn(link, ask, said)
 
     def _warn(self, link: Link, ask: Ask, message: str) -> None:
-        if (link.name, ask.role) not in self._warned:
-            self._warned.add((link.name, ask.role))
+        # The first words name the matter; figures behind them differ from call to call.
+        matter = (link.name, ask.role, message[:20])
+        if matter not in self._warned:
+            self._warned.add(matter)
             self._events.emit("model_warning", role=ask.role, spec=link.name, message=message)
 
     async def _book(self, link: Link, ask: Ask, attempt: Try, heard: Heard, answer: Answer) -> Done:

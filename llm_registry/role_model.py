@@ -12,6 +12,7 @@ from langchain_core.runnables import Runnable
 from pydantic import SkipValidation
 
 from core.replies import CallSite, ModelReply, Usage
+from llm_registry.window import estimate
 
 AskRole = Callable[[Sequence[BaseMessage], Sequence[Any], dict[str, Any]], Awaitable[ModelReply]]
 """Messages, tools and further arguments in; the reply of the chain out."""
@@ -38,6 +39,10 @@ class RoleChatModel(BaseChatModel):
         """Offer tools; they are converted for whichever server answers."""
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
         return self.bind(tools=list(tools), **choice, **kwargs)
+
+    def get_num_tokens(self, text: str) -> int:
+        """Guess from the characters: no tokenizer is at hand, and none is fetched from the network."""
+        return estimate(len(text)).tokens
 
     def _generate(
         self,

@@ -5,6 +5,8 @@ Owns the file, one connection, and short write transactions. What the tables mea
 
 import asyncio
 import os
+import platform
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,8 +31,9 @@ class SharedState:
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
         """Hold the write lock of the file: what is read inside stays true until it is written."""
         async with self._lock:
-            await self._connection.execute("BEGIN IMMEDIATE")
             try:
+                # Cancelled here, it still begins in the connection's thread; so it must be inside of what is undone.
+                await self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
             except BaseException:
                 await asyncio.shield(self._connection.rollback())
@@ -47,7 +50,7 @@ async def open_shared_state(folder: Path | None = None) -> AsyncIterator[SharedS
             cannot be written) the temporary folder.
     """
     place = await asyncio.to_thread(state_folder, folder)
-    async with connect(place / "endpoints.db") as connection:
+    async with connect(place / f"endpoints-{_machine()}.db") as connection:
         # Losing the last second of this file to a power cut costs nothing.
         await connection.execute("PRAGMA synchronous=NORMAL")
         await create_tables(connection, _TABLES)
@@ -66,6 +69,11 @@ def state_folder(folder: Path | None = None) -> Path:
         fallback = Path(tempfile.gettempdir()) / f"rolecall-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
         fallback.mkdir(mode=0o700, exist_ok=True)
         return fallback
+
+
+def _machine() -> str:
+    # Process numbers mean something on one machine only, and home folders are often shared by several.
+    return re.sub(r"[^A-Za-z0-9.-]", "-", platform.node()) or "local"
 
 
 _TABLES = """

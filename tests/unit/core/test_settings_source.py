@@ -187,3 +187,10 @@ def test_the_shipped_configurations_are_valid(path: Path) -> None:
 def test_the_schema_file_is_fresh() -> None:
     written = (TOP / "config.schema.json").read_text(encoding="utf-8")
     assert written == schema_text(), "run: python -m core.settings_schema > config.schema.json"
+
+
+def test_tools_have_roles_of_their_own(write: Any) -> None:
+    settings = load_settings(write({"tools": {"ask": {"role": "summarizer"}}})).settings
+    assert [settings.role_of(tool) for tool in ("ask", "explain_code", "deep_research")] == [
+        "summarizer", "primary", "research",
+    ]  # fmt: skip

@@ -136,3 +136,22 @@ async def test_the_place_of_a_killed_process_is_given_away(tmp_path: Path) -> No
         async with asyncio.timeout(5), slots.place("here", 1, waiting=lambda _: None):
             assert time.monotonic() - began < 2
     assert not psutil.pid_exists(holder.pid)
+
+
+async def test_a_transaction_cancelled_at_any_moment_locks_nobody_out(tmp_path: Path) -> None:
+    async with open_shared_state(tmp_path) as state, open_shared_state(tmp_path) as other:
+
+        async def write() -> None:
+            async with state.transaction() as db:
+                await db.execute("INSERT INTO places(endpoint, holding, pid, born) VALUES('x', 0, 0, 0)")
+
+        for step in range(40):
+            task = asyncio.create_task(write())
+            for _ in range(step):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        async with asyncio.timeout(5):
+            await write()
+            async with other.transaction() as db:
+                await db.execute("DELETE FROM places")
