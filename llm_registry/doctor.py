@@ -231,7 +231,12 @@ def _shortcomings(link: Link, trips: RoundTrips, roles: Sequence[str]) -> Iterab
             line='"coder": "NAME OF A ROLE WHOSE MODEL CALLS TOOLS"', urgent=True,
             otherwise="for llama.cpp start the server with --jinja; for vLLM with --enable-auto-tool-choice",
         )  # fmt: skip
-    if not trips.json.ok:
+    if not trips.json.ok and link.spec.api == "responses":
+        yield Remedy(
+            problem=f"{link.name} ignores the format asked for in /v1/responses: {trips.json.detail}", urgent=True,
+            place=f"{place}.api", line='"api": "auto"', otherwise="then objects are asked for in chat completions",
+        )  # fmt: skip
+    elif not trips.json.ok:
         yield Remedy(
             problem=f"{link.name} gives no valid JSON object: {trips.json.detail}", place=place,
             line='"fallback": ["embedded"]', urgent=False, otherwise="a larger model, or a server with json_schema",

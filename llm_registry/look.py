@@ -16,6 +16,7 @@ from core.settings import ModelSpec
 from llm_registry import facts
 from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts
+from llm_registry.redact import redact
 
 CONNECT_S = 0.8
 _NO_SUCH_PATH = "unexpected endpoint"
@@ -30,6 +31,8 @@ class Look:
     deadline_s: float
     bodies: dict[str, Any] = field(default_factory=dict)
     status: int | None = None
+    said: str = ""
+    """The server's own words, when the deciding question was refused."""
     responses_api: bool | None = None
     _started: float = field(default_factory=time.monotonic)
 
@@ -140,7 +143,7 @@ class Look:
     ) -> None:
         reply = await (client.get(url) if body is None else client.post(url, json=body))
         if self.status is None or (name == "key" and reply.status_code == 401):
-            self.status = reply.status_code
+            self.status, self.said = reply.status_code, _said(reply)
         if reply.status_code != 200:
             return
         try:
@@ -188,10 +191,10 @@ class Look:
         if self.status == 200:
             return self._emptiness()
         if self.status is not None and self.status >= 500:
-            return f"the server is in trouble (HTTP {self.status})"
+            return f"the server is in trouble (HTTP {self.status}{self.said})"
         base = endpoint_url(self.spec)
         advice = "is the path right?" if base.endswith("/v1") else f"did you mean {base}/v1?"
-        return f"no list of models at this address (HTTP {self.status}); {advice}"
+        return f"no list of models at this address (HTTP {self.status}{self.said}); {advice}"
 
     def _emptiness(self) -> str:
         if facts.model_names(self.bodies):
@@ -205,6 +208,19 @@ class Look:
 
     def _spent(self) -> float:
         return time.monotonic() - self._started
+
+
+def _said(reply: httpx.Response) -> str:
+    """The message of a refusal, as `: message`; empty when there is none worth showing."""
+    if reply.status_code == 200:
+        return ""
+    try:
+        body = reply.json()
+    except (ValueError, UnicodeDecodeError):
+        return ""
+    found = body.get("error") or body.get("detail") or body.get("message") if isinstance(body, dict) else None
+    words = found.get("message") if isinstance(found, dict) else found
+    return f": {redact(words)[:120]}" if isinstance(words, str) and words else ""
 
 
 def _owned_by(bodies: Mapping[str, Any]) -> str:

@@ -169,6 +169,13 @@ async def test_the_doctor_finds_a_model_able(spec: MakeSpec, address: str) -> No
     assert by_name["primary:tiny"].calls_tools is True
 
 
+async def test_the_doctor_knows_why_objects_fail_over_responses(address: str) -> None:
+    there = ModelSpec(provider="openai_compatible", model="tiny", base_url=address, api="responses")
+    diagnosis = await examine(Settings(llm=LLMSettings(primary=there)), live=True)
+    remedy = next(one for one in diagnosis.remedies if one.place == "llm.primary.api")
+    assert remedy.line == '"api": "auto"'
+
+
 async def test_a_server_killed_in_the_middle_of_an_answer_is_replaced(opened: Open, spec: MakeSpec) -> None:
     mortal = spec(context_length=2048)
     prompt = [HumanMessage("go [[long]]")]

@@ -87,6 +87,13 @@ async def test_an_openrouter_key_is_checked(status: int, left: float | None, err
     assert found.responses_api is None
 
 
+async def test_a_refusal_is_shown_in_the_servers_words() -> None:
+    answers = {"/v1/models": {"error": {"message": "No connected db.", "code": "400"}}}
+    async with paths(answers, {"/v1/models": 400}) as url:
+        found = await probe_endpoint(ModelSpec(provider="openai_compatible", model="m", base_url=f"{url}/v1"))
+    assert "HTTP 400: No connected db." in found.error
+
+
 def test_llama_cpp_says_whether_the_template_knows_tools() -> None:
     bodies = {
         "models": {"data": [{"id": "m", "owned_by": "llamacpp"}]},
