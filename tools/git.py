@@ -18,11 +18,13 @@ _QUIET = (
     "log.showSignature=false",
     "apply.ignoreWhitespace=no",
     "color.ui=false",
+    # As an option of `git diff` the same would ask for a patch, also where only the figures are wanted.
+    "diff.context=3",
     "gc.auto=0",
     "advice.detachedHead=false",
 )
 PLAIN_DIFF = (
-    "--no-ext-diff", "--no-textconv", "--no-color", "--unified=3", "--submodule=short", "--src-prefix=a/",
+    "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short", "--src-prefix=a/",
     "--dst-prefix=b/", "--no-relative",
 )  # fmt: skip
 """A diff that reads the same whatever the user has configured."""
