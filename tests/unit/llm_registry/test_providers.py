@@ -1,0 +1,87 @@
+"""What reaches the server of each provider, seen from there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.modelserver.info import Shape
+from tests.modelserver.reply import say
+from tests.modelserver.request import ModelRequest
+from tests.modelserver.server import ModelServer
+from tests.unit.llm_registry.rig import HELLO, SITE, registry
+
+
+async def asked(spec: Mapping[str, Any], tmp_path: Path, *, shape: Shape = Shape.OPENAI, **server: Any) -> ModelRequest:
+    with ModelServer(lambda _: say("hi"), shape=shape, **server) as running:
+        base = running.url if shape is Shape.OLLAMA else running.v1
+        async with registry({"primary": {"model": "m", "base_url": base, **spec}}, tmp_path) as models:
+            await models.assign()
+            assert (await models.chat("primary", HELLO, site=SITE)).text == "hi"
+        return running.requests[-1]
+
+
+def header(request: ModelRequest, name: str) -> str | None:
+    return {key.lower(): value for key, value in request.headers.items()}.get(name)
+
+
+COMMON: dict[str, Any] = {
+    "temperature": 0.2, "max_output_tokens": 77, "api_key": "some-long-key", "options": {"headers": {"X-Own": "yes"}},
+}  # fmt: skip
+
+
+async def test_chat_completions(tmp_path: Path) -> None:
+    spec = {**COMMON, "provider": "openai_compatible", "api": "chat", "thinking": False}
+    request = await asked(spec, tmp_path, api_key="some-long-key")
+    body = request.body
+    assert (body["temperature"], body["max_tokens"], body["stream"]) == (0.2, 77, True)
+    assert body["stream_options"] == {"include_usage": True}
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert header(request, "x-own") == "yes"
+    assert header(request, "authorization") == "Bearer some-long-key"
+
+
+async def test_responses(tmp_path: Path) -> None:
+    request = await asked({**COMMON, "provider": "openai_compatible", "api": "responses"}, tmp_path)
+    assert (request.body["temperature"], request.body["max_output_tokens"]) == (0.2, 77)
+    assert header(request, "x-own") == "yes"
+
+
+@pytest.mark.parametrize(
+    ("length", "window"), [(5000, 5000), ("auto", 16384)], ids=["as configured", "more than its small default"]
+)
+async def test_ollama_is_told_its_window(length: Any, window: int, tmp_path: Path) -> None:
+    spec = {**COMMON, "provider": "ollama", "context_length": length, "thinking": True}
+    request = await asked(spec, tmp_path, shape=Shape.OLLAMA, models=("m",), context=4096)
+    options = request.body["options"]
+    assert (options["num_ctx"], options["num_predict"], options["temperature"]) == (window, 77, 0.2)
+    assert request.body["think"] is True
+    assert header(request, "x-own") == "yes"
+    assert header(request, "authorization") == "Bearer some-long-key"
+
+
+async def test_ollama_speaks_openai_too_where_the_address_says_so(tmp_path: Path) -> None:
+    with ModelServer(lambda _: say("hi"), shape=Shape.OLLAMA) as server:
+        spec = {"provider": "ollama", "model": "scripted", "base_url": server.v1}
+        async with registry({"primary": spec}, tmp_path) as models:
+            await models.chat("primary", HELLO, site=SITE)
+        assert server.requests[-1].path == "/v1/chat/completions"
+
+
+async def test_openrouter(tmp_path: Path) -> None:
+    request = await asked({**COMMON, "provider": "openrouter", "model": "vendor/m", "thinking": True}, tmp_path)
+    assert request.model == "vendor/m"
+    assert request.body["reasoning"] == {"enabled": True}
+    assert header(request, "x-title") == "rolecall"
+
+
+async def test_a_proxy_of_the_environment_is_not_for_the_users_own_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for number, (provider, shape) in enumerate((("openai_compatible", Shape.OPENAI), ("ollama", Shape.OLLAMA))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert await asked({"provider": provider, "model": "scripted"}, folder, shape=shape)
