@@ -79,8 +79,10 @@ class Git:
         try:
             out, err = await process.communicate(sent)
         except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
+            # Killed, git would leave its lock files behind; asked to end, it removes them.
+            if process.returncode is None:
+                process.terminate()
+            await asyncio.shield(process.wait())
             raise
         return GitOutput(process.returncode or 0, _text(out), _text(err))
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tools.environment import user_environment
+from tools.processes import end
 
 _QUESTIONS = (
     ("poetry.lock", ("poetry", "env", "info", "--executable")),
@@ -31,7 +32,7 @@ async def _ask(argv: list[str], repo: Path, env: dict[str, str]) -> str:
     try:
         process = await asyncio.create_subprocess_exec(
             *argv, cwd=repo, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
     except OSError:
         return ""
@@ -39,8 +40,8 @@ async def _ask(argv: list[str], repo: Path, env: dict[str, str]) -> str:
         async with asyncio.timeout(_TIMEOUT_S):
             out, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return ""
+    finally:
+        await end(process)
     lines = out.decode("utf-8", "replace").strip().splitlines()
     return lines[-1].strip() if lines and process.returncode == 0 else ""

@@ -13,7 +13,7 @@ from core.errors import ConfigError
 from core.settings import SandboxSettings
 from tools.bubblewrap import Bubblewrap, build_walls
 from tools.environment import user_environment
-from tools.processes import PLACE_MARK, kill_marked, limited
+from tools.processes import PLACE_MARK, end, kill_marked, limited
 
 _PROBE_TIMEOUT_S = 10
 _LINE_BYTES = 64 * 1024
@@ -155,17 +155,18 @@ async def _probe(walls: Bubblewrap, root: Path) -> str:
     command = walls.wrap(["/bin/sh", "-c", "test -w ."], root)
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, cwd=root, env=user_environment(),
+            *command, start_new_session=True, cwd=root, env=user_environment(),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
+    except OSError as error:
+        return f"bubblewrap cannot be started: {error.strerror}"
+    try:
         async with asyncio.timeout(_PROBE_TIMEOUT_S):
             _, err = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return "bubblewrap does not answer"
-    except OSError as error:
-        return f"bubblewrap cannot be started: {error.strerror}"
+    finally:
+        await end(process)
     if process.returncode == 0:
         return ""
     lines = err.decode("utf-8", "replace").strip().splitlines()

@@ -15,6 +15,7 @@ from tools.environment import in_own_venv, user_environment
 from tools.launchers import write_launchers
 from tools.lent_pytest import lend, modules_for
 from tools.managed_python import managed_pythons
+from tools.processes import end
 
 _PROBE_TIMEOUT_S = 30
 _PROBE = """
@@ -129,6 +130,7 @@ async def _probe(python: str, repo: Path) -> _Probed | None:
         process = await asyncio.create_subprocess_exec(
             python, "-c", _PROBE, names, cwd=repo, env=user_environment(),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
         )  # fmt: skip
     except OSError:
         return None
@@ -137,10 +139,9 @@ async def _probe(python: str, repo: Path) -> _Probed | None:
             out, _ = await process.communicate()
         told = json.loads(out)
     except (TimeoutError, ValueError):
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
         return None
+    finally:
+        await end(process)
     prefix = Path(told["prefix"])
     places = [Path(path) for path in (*told["path"], *(str(Path(path).parent) for path in told["mapped"])) if path]
     return _Probed(

@@ -16,6 +16,9 @@ from tools.repository import exclude_rolecall, find_top, require_no_conflicts
 from tools.staging import new_files, oversized, stage_all, tracked_and_new
 from tools.submodules import fill_submodules
 
+_LOCK_LOOKS = 20
+_LOCK_LOOK_S = 0.1
+
 
 class GitWorkspace:
     """A worktree on branch `rolecall/<short-id>`.
@@ -85,7 +88,7 @@ class GitWorkspace:
 
     async def commit(self, message: str) -> str | None:
         """Commit all changes; `None` when there are none. Runs no hook."""
-        async with self._lock:
+        async with self._index():
             head = await self._git.run("rev-parse", self._branch_ref)
             tree = await stage_all(self._git)
             if tree == await self._git.run("rev-parse", f"{head}^{{tree}}"):
@@ -135,7 +138,7 @@ class GitWorkspace:
         """
         if await self._git.resolve(f"{tree}^{{tree}}") is None:
             raise RepositoryError(f"the snapshot {tree[:12]} is no longer in the repository")
-        async with self._lock:
+        async with self._index():
             await self._keep(await stage_all(self._git))
             await self._git.run("read-tree", "--reset", "-u", tree)
 
@@ -235,6 +238,21 @@ class GitWorkspace:
             return
         kept = await self._git.commit_tree(tree, "snapshot", *([last] if last else []))
         await self._git.run("update-ref", self._snapshots_ref, kept)
+
+    @asynccontextmanager
+    async def _index(self) -> AsyncIterator[None]:
+        """The worktree's own index, for one writer at a time.
+
+        A lock that a killed git left is removed: the thread is driven by one process, so no other can hold it long.
+        """
+        async with self._lock:
+            held = self._root / await self._git.run("rev-parse", "--git-path", "index.lock")
+            for _ in range(_LOCK_LOOKS):
+                if not held.exists():
+                    break
+                await asyncio.sleep(_LOCK_LOOK_S)
+            await asyncio.to_thread(held.unlink, missing_ok=True)
+            yield
 
     @asynccontextmanager
     async def _scratch_index(self, git: Git) -> AsyncIterator[Path]:

@@ -355,6 +355,32 @@ async def test_a_listing_folds_large_folders(tmp_path) -> None:
     assert (await workspace.listing(limit=50)).splitlines() == ["data/ (500 files)", "pkg/a.py", "top.py"]
 
 
+async def test_a_lock_of_a_killed_git_is_no_obstacle(repo) -> None:
+    workspace = await opened(repo)
+    write(workspace.root, {"a.py": "a\n"})
+    lock = Path(git(workspace.root, "rev-parse", "--absolute-git-dir")) / "index.lock"
+    lock.touch()
+    assert await workspace.commit("All the same")
+    lock.touch()
+    await workspace.discard()
+    assert not lock.exists()
+
+
+async def test_a_cancelled_git_leaves_no_lock(tmp_path) -> None:
+    files = {f"m{number}.py": f"x = {number}\n" for number in range(600)}
+    workspace = await opened(make_repository(tmp_path / "big", files))
+    lock = Path(git(workspace.root, "rev-parse", "--absolute-git-dir")) / "index.lock"
+    for delay in (0.01, 0.03, 0.05):
+        write(workspace.root, dict.fromkeys(files, f"{delay}\n"))
+        task = asyncio.create_task(workspace.commit("Stopped"))
+        await asyncio.sleep(delay)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not lock.exists()
+    write(workspace.root, {"last.py": "last\n"})
+    assert await workspace.commit("Goes on")
+
+
 async def test_a_half_made_worktree_is_made_anew(repo) -> None:
     workspace = await opened(repo, identity := thread())
     private = Path(git(workspace.root, "rev-parse", "--absolute-git-dir"))
