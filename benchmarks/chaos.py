@@ -12,8 +12,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,13 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from benchmarks import chaos_children as children
+from benchmarks import chaos_product as product
 from benchmarks.chaos_children import Plan
 from core.context import InboxItem
 from graph.inbox import SqliteInbox
 from nodes.guidance import SPOKEN
+from tests.modelserver.server import ModelServer
+from tests.repositories import fingerprint
 from tests.steering.world import Heard, Speaker, build, context_of, opened
 
 
@@ -58,59 +61,110 @@ class Storm:
     """Mean life of a runner."""
 
 
+@dataclass(frozen=True)
+class Cast:
+    """The processes of a round."""
+
+    plan: Plan
+    run: Callable[[Any, Any], None]
+    watch: Callable[[Any], None]
+
+
 def weather(storm: Storm, folder: Path, seed: int) -> Tally:
     """One thread from its first step to its end, under fire."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.chaos_children"])
-    plan = Plan(folder / f"{seed}.db", f"thread-{seed}", storm.guidances, storm.pace_s, storm.latency_s, seed)
-    tally, began = Tally(), time.monotonic()
-    feeder = context.Process(target=children.feed, args=(plan,))
-    feeder.start()
-    try:
-        _storm(storm, plan, tally, context)
-    finally:
-        feeder.join(30)
-        feeder.kill()
-    tally.seconds = time.monotonic() - began
+    plan = plan_of(storm, folder, seed)
+    tally = _round(storm, Cast(plan, children.run, children.watch))
     asyncio.run(_audit(plan, tally))
     return tally
 
 
-def _storm(storm: Storm, plan: Plan, tally: Tally, context: ForkServerContext) -> None:
-    chance = random.Random(plan.seed)
-    watcher = context.Process(target=children.watch, args=(plan,))
-    watcher.start()
-    while True:
-        ready = context.Event()
-        runner = context.Process(target=children.run, args=(plan, ready))
+def product_weather(storm: Storm, folder: Path, seed: int) -> Tally:
+    """The same on the whole product, with a model server that outlives the runner."""
+    with ModelServer(product.Coder()) as server:
+        plan = product.prepare(plan_of(storm, folder, seed), folder, server.v1)
+        before = fingerprint(plan.repo)
+        tally = _round(storm, Cast(plan, product.run_product, product.watch_product))
+        faults, tally.guidances, tally.of_supervisor = asyncio.run(product.audit(plan, list(server.requests)))
+        tally.faults += faults + [f"the model server: {error}" for error in server.errors]
+        tally.tool_calls = len(server.requests)
+    if fingerprint(plan.repo) != before:
+        tally.faults.append("the user's checkout was touched")
+    return tally
+
+
+def plan_of(storm: Storm, folder: Path, seed: int) -> Plan:
+    """What the processes of a round agree on."""
+    return Plan(folder / f"{seed}.db", f"thread-{seed}", storm.guidances, storm.pace_s, storm.latency_s, seed)
+
+
+def _round(storm: Storm, cast: Cast) -> Tally:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.chaos_children", "benchmarks.chaos_product"])
+    began = time.monotonic()
+    feeder = context.Process(target=children.feed, args=(cast.plan,))
+    feeder.start()
+    try:
+        tally = Strike(storm, cast, context).all()
+    finally:
+        feeder.join(30)
+        feeder.kill()
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+class Strike:
+    """Starts the processes of a round and kills them at random."""
+
+    def __init__(self, storm: Storm, cast: Cast, context: ForkServerContext) -> None:
+        self._storm, self._cast, self._context = storm, cast, context
+        self._chance = random.Random(cast.plan.seed)
+        self._watcher = self._start_watcher()
+        self.tally = Tally()
+
+    def all(self) -> Tally:
+        """Kill runner after runner until one comes to its end."""
+        while self._life():
+            self.tally.kills += 1
+            if self._chance.random() < 0.1:
+                self._watcher.kill()
+                self._watcher.join()
+                self.tally.watcher_kills += 1
+                self._watcher = self._start_watcher()
+        self._watcher.join(20)
+        if self._watcher.exitcode != 0:
+            self.tally.faults.append(f"the supervisor ended with {self._watcher.exitcode}")
+            self._watcher.kill()
+        return self.tally
+
+    def _start_watcher(self) -> Any:
+        watcher = self._context.Process(target=self._cast.watch, args=(self._cast.plan,))
+        watcher.start()
+        return watcher
+
+    def _life(self) -> bool:
+        """One runner; whether it was killed before its end."""
+        chance, ready = self._chance, self._context.Event()
+        runner = self._context.Process(target=self._cast.run, args=(self._cast.plan, ready))
         runner.start()
         early = chance.random() < 0.15
         if not early:
             ready.wait(60)
             if chance.random() < 0.1 and runner.is_alive():
-                tally.locked_out += children.refused(plan)
-        runner.join(chance.uniform(0, 0.5) if early else chance.expovariate(1 / storm.life_s))
-        if runner.exitcode is not None:
-            if runner.exitcode != 0:
-                tally.faults.append(f"a runner ended with {runner.exitcode}")
-            break
-        if tally.kills >= storm.kills * 3:
-            runner.join(120)
-            break
-        runner.kill()
-        runner.join()
-        tally.kills += 1
-        tally.early_kills += early and not ready.is_set()
-        if chance.random() < 0.1:
-            watcher.kill()
-            watcher.join()
-            tally.watcher_kills += 1
-            watcher = context.Process(target=children.watch, args=(plan,))
-            watcher.start()
-    watcher.join(20)
-    if watcher.exitcode != 0:
-        tally.faults.append(f"the supervisor ended with {watcher.exitcode}")
-        watcher.kill()
+                self.tally.locked_out += children.refused(self._cast.plan)
+        enough = self.tally.kills >= self._storm.kills * 3
+        runner.join(180 if enough else self._span(early=early))
+        if runner.exitcode is None and not enough:
+            runner.kill()
+            runner.join()
+            self.tally.early_kills += early and not ready.is_set()
+            return True
+        if runner.exitcode != 0:
+            self.tally.faults.append(f"the last runner ended with {runner.exitcode}")
+            runner.kill()
+        return False
+
+    def _span(self, *, early: bool) -> float:
+        return self._chance.uniform(0, 0.5) if early else self._chance.expovariate(1 / self._storm.life_s)
 
 
 async def _audit(plan: Plan, tally: Tally) -> None:
@@ -186,14 +240,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--guidance", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--product", action="store_true", help="the whole product instead of a small graph")
     asked = parser.parse_args(argv)
     storm = Storm(kills=asked.kills // asked.rounds, guidances=-(-asked.guidance // asked.rounds))
+    blow = weather
+    if asked.product:
+        storm, blow = replace(storm, pace_s=0.5, life_s=6.0), product_weather
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     total = Tally()
     print(f"{'round':>5} {'kills':>6} {'early':>6} {'guidance':>9} {'supervisor':>11} {'calls':>6} {'s':>6}  faults")
     number = 0
     while number < asked.rounds or total.kills < asked.kills or total.guidances < asked.guidance:
-        tally = weather(storm, folder, asked.seed + number)
+        tally = blow(storm, folder, asked.seed + number)
         number += 1
         _line(number, tally)
         _add(total, tally)

@@ -102,9 +102,10 @@ async def _feed(plan: Plan) -> None:
     async with SqliteInbox(plan.database, plan.thread) as inbox:
         for number in range(plan.guidances):
             await asyncio.sleep(chance.expovariate(1 / plan.pace_s))
-            text = LAST if number == plan.guidances - 1 else f"word {number}"
+            last = number == plan.guidances - 1
+            kind, text = ("guidance", LAST) if last else (chance.choice(KINDS), f"word {number}")
             payload = {"urgent": True} if chance.random() < 0.05 else {}
-            await inbox.put(plan.thread, kind=chance.choice(KINDS), author="user", text=text, payload=payload)
+            await inbox.put(plan.thread, kind=kind, author="user", text=text, payload=payload)
 
 
 def watch(plan: Plan) -> None:
