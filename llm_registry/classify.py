@@ -143,7 +143,7 @@ def _presentable(error: BaseException, text: str, status: int | None) -> str:
     body = getattr(error, "body", None)
     detail = body if isinstance(body, str) and body not in str(error) else ""
     first = " ".join(f"{error} {detail}".split()) or text or type(error).__name__
-    shown = redact(_CODE.sub("", first))
+    shown = redact(_CODE.sub("", first).strip())
     if status and str(status) not in shown:
         shown = f"HTTP {status}: {shown}"
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
