@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ThreadError, UsageError
 from rolecall.invocation import Invocation, short
 from rolecall.jsonl import answer
-from rolecall.lines import one_line
+from rolecall.lines import clean, one_line
 from rolecall.place import FOLDER, folder_of, store_of, thread_named, top_of
 
 if TYPE_CHECKING:
@@ -46,14 +46,61 @@ async def _list(options: argparse.Namespace, invocation: Invocation) -> int:
 async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    record = _record(await _as_it_stands(row, top))
+    record = {**_record(await _as_it_stands(row, top)), **_papers(top, row.thread_id)}
+    messages = await _messages(top, row.thread_id)
     if options.json:
-        answer({"thread": record})
+        answer({"thread": {**record, "messages": messages}})
         return 0
     for name, value in record.items():
-        for at, line in enumerate(str("" if value is None else value).splitlines() or [""]):
-            print(f"{name.replace('_', ' ') if at == 0 else '':<10} {line}".rstrip())
+        for at, line in enumerate(_in_words(value).splitlines() or [""]):
+            print(f"{name.replace('_', ' ') if at == 0 else '':<10} {clean(line)}".rstrip())
+    for one in messages:
+        where = f" at {one['node']}" if one["node"] else ""
+        print(f"message {one['id']:<3}{one['status']}{where}: {one['author']}: {one['text'] or one['kind']}")
     return 0
+
+
+def _papers(top: Path, thread_id: str) -> dict[str, str]:
+    """What the thread wrote, as far as it got."""
+    folder = top / FOLDER / "runs" / thread_id
+    papers = {"report": folder / "report.md", "diff": folder / "diff.patch", "events": folder / "events.jsonl"}
+    return {name: str(path) for name, path in papers.items() if path.is_file()}
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(one)}" for name, one in value.items() if one not in ([], {}, "", False))
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+async def _messages(top: Path, thread_id: str) -> list[dict[str, Any]]:
+    """What was put into the thread's inbox, and what became of it."""
+    from graph.checkpoints import database_of
+    from graph.inbox import SqliteInbox
+
+    items = await SqliteInbox(database_of(top), thread_id).after(0)
+    if not items:
+        return []
+    from core.settings import Settings
+    from graph.receipts import receipts
+    from graph.runner import open_graph
+
+    async with open_graph(Settings(), database_of(top)) as graph:
+        found = await receipts(graph, thread_id, items)
+    return [
+        {
+            "id": receipt.item.id,
+            "kind": receipt.item.kind,
+            "author": receipt.item.author,
+            "text": one_line(receipt.item.text),
+            "status": receipt.status,
+            "node": receipt.node,
+            "checkpoint": receipt.checkpoint,
+        }
+        for receipt in found
+    ]
 
 
 async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:

@@ -120,6 +120,11 @@ def test_the_display_is_live_and_what_is_typed_reaches_the_run(red: Path) -> Non
         assert terminal.text.rstrip().splitlines()[-1].startswith("continue with: ")
         assert "resume" in terminal.text.rstrip().splitlines()[-1]
         assert terminal.text.rstrip().endswith("--yes")
+    threads = json.loads(call("threads", "--json", cwd=red).out)["threads"]
+    shown = json.loads(call("threads", "show", threads[0]["thread_id"], "--json", cwd=red).out)["thread"]
+    told = next(message for message in shown["messages"] if message["kind"] == "guidance")
+    assert (told["text"], told["author"], told["status"]) == ("keep the name adult", "user", "seen")
+    assert shown["options"]["checks"] == ["sleep 4; false"]
 
 
 def test_ctrl_c_twice_stops_at_once(red: Path) -> None:
