@@ -79,12 +79,17 @@ async def ensure_server(spec: ModelSpec) -> str:
     await asyncio.to_thread(_require_file, options.path)
     home = await asyncio.to_thread(runtime_dir)
     key = await asyncio.to_thread(lambda: options.key)
-    async with locked(home / f"{key}.lock"):
-        running = await asyncio.to_thread(find, home, key)
-        if running is None:
-            running = await _start(options, home, key)
-        await asyncio.to_thread((home / f"{key}.json").touch)
-    return await _healthy(running, options, home, key)
+    while True:
+        async with locked(home / f"{key}.lock"):
+            found = await asyncio.to_thread(find, home, key)
+            running = found or await _start(options, home, key)
+            await asyncio.to_thread((home / f"{key}.json").touch)
+        url = await _healthy(running, options, home, key)
+        if url:
+            return url
+        if found is None:
+            raise await asyncio.to_thread(_failure, options, home, key)
+        # It died between being found and being asked; the next round starts another.
 
 
 async def stop_server(spec: ModelSpec) -> bool:
@@ -159,7 +164,7 @@ def _write_down(options: ServerOptions, home: Path, key: str, pid: int) -> Runni
 
 
 async def _healthy(server: RunningServer, options: ServerOptions, home: Path, key: str) -> str:
-    """Wait until the server has loaded its file."""
+    """Wait until the server has loaded its file; empty when its process ended."""
     deadline = time.monotonic() + options.start_s
     async with httpx.AsyncClient(trust_env=False, timeout=5.0, verify=False) as client:  # noqa: S501 - plain loopback
         while time.monotonic() < deadline:
@@ -167,7 +172,7 @@ async def _healthy(server: RunningServer, options: ServerOptions, home: Path, ke
             if url and await _answers(client, url):
                 return f"{url}/v1"
             if not await asyncio.to_thread(alive, server):
-                raise await asyncio.to_thread(_failure, options, home, key)
+                return ""
             await asyncio.sleep(_POLL_S)
     await asyncio.to_thread(kill, server)
     raise ModelError(
