@@ -75,6 +75,11 @@ class RunOutcome(BaseModel):
     message: str = ""
     hint: str = ""
 
+    def told(self) -> dict[str, Any]:
+        """The fields of the `result` event, the same in the record and on stdout."""
+        named = {"report": self.report_path, "diff": self.diff_path}
+        return {**self.model_dump(mode="json", exclude={"thread_id", "report_path", "diff_path"}), **named}
+
 
 async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) -> RunOutcome:
     """Begin a thread and drive it.
@@ -138,7 +143,7 @@ async def _drive(
             await store.set_status(spec.thread_id, "interrupted")
             raise
         await store.set_status(spec.thread_id, outcome.status, exit_code=outcome.exit_code)
-        context.events.emit("result", **outcome.model_dump(exclude={"thread_id"}))
+        context.events.emit("result", **outcome.told())
     return outcome
 
 

@@ -26,19 +26,7 @@ _SAID = {
 
 def result_of(outcome: "RunOutcome", code: int) -> dict[str, Any]:
     """The fields of the last JSON line."""
-    return {
-        "v": 1,
-        "thread": outcome.thread_id,
-        "event": "result",
-        "status": outcome.status,
-        "exit_code": code,
-        "branch": outcome.branch,
-        "report": outcome.report_path,
-        "diff": outcome.diff_path,
-        "usage": {role: usage.model_dump() for role, usage in outcome.usage.items()},
-        "message": outcome.message,
-        "hint": outcome.hint,
-    }
+    return {"v": 1, "thread": outcome.thread_id, "event": "result", **outcome.told(), "exit_code": code}
 
 
 def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> None:

@@ -23,6 +23,7 @@ RUN = (
         "primary": served("primary:qwen"), "coder": served("primary:qwen"),
         "summarizer": served("embedded", "summarizer:qwen2.5: connection refused"),
     }),
+    at(0.5, "routing", routing_decision="DELEGATE", target_model="CODING", confidence=0.9, reason="a change"),
     at(1, "node_started", node="plan", step=None),
     at(1, "model_started", node="plan", role="primary", spec="primary:qwen"),
     at(3, "model_finished", node="plan", role="primary", spec="primary:qwen", input_tokens=1200, output_tokens=80,
