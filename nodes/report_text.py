@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.artifacts import CheckRun, QAReport, ReportNarrative, RoleUsage, RoutingDecision
+from core.artifacts import CheckRun, Guidance, QAReport, ReportNarrative, RoleUsage, RoutingDecision
 from core.settings import EMBEDDED
 from core.state import Outcome
 from nodes.normalize import clip
@@ -146,10 +146,12 @@ def _dollars(value: float | None) -> str:
 
 
 def _guidance(state: Mapping[str, Any]) -> str:
-    items = state.get("guidance", ())
-    return _part(
-        "Guidance received", _bullets(f"{item.author} ({item.kind}, at {item.node}): {item.text}" for item in items)
-    )
+    return _part("Guidance received", _bullets(_word(item) for item in state.get("guidance", ())))
+
+
+def _word(item: Guidance) -> str:
+    reason = f", because {item.payload['reason']}" if item.payload.get("reason") else ""
+    return f"{item.author} ({item.kind}, at {item.node}{reason}): {item.text}"
 
 
 def _how_to_apply(facts: Facts) -> str:

@@ -148,7 +148,7 @@ class Desk:
         return suggestion.model_copy(update={"action": "nudge" if suggestion.text else "nothing"})
 
     async def _put(self, wanted: Suggestion, case: Case) -> int:
-        payload: dict[str, Any] = {"rule": case.finding.rule}
+        payload: dict[str, Any] = {"rule": case.finding.rule, "reason": case.finding.reason}
         match wanted.action:
             case "reprioritize":
                 payload["steps"] = list(wanted.steps)
@@ -190,7 +190,19 @@ class Desk:
         after = {i: verdict(e.failing, last.failing) for i, e in self._open.items() if last.at > e.work}
         if after:
             await self._ledger.settle(after)
+            for ident, outcome in after.items():
+                self._tell_outcome(self._open[ident], outcome)
             self._open = {ident: entry for ident, entry in self._open.items() if ident not in after}
+
+    def _tell_outcome(self, entry: Entry, outcome: str) -> None:
+        self._events.emit(
+            "intervention",
+            rule=entry.rule,
+            action=entry.action,
+            text=f"the checks that followed: {outcome}",
+            applied=True,
+            outcome=outcome,
+        )
 
     def _milestone(self, snapshot: Snapshot) -> str:
         """The step that was finished since the last look, if others follow; empty on the first look."""
