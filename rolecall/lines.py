@@ -61,12 +61,6 @@ def _run_started(data: Data) -> str:
     return _joined(verb, data.get("task"), f"on {data.get('branch', '?')}")
 
 
-def _routing(data: Data) -> str:
-    decision = data.get("routing_decision", "?")
-    decided = "answered at once" if decision == "HANDLE" else f"handed on to {data.get('target_model', '?')}"
-    return _joined("  route", decided, data.get("reason"))
-
-
 def _roles(data: Data) -> str:
     serving: dict[tuple[str, str], list[str]] = {}
     for role, served in dict(data.get("roles", {})).items():
@@ -131,7 +125,6 @@ def _error(data: Data) -> str:
 _LINES: dict[str, Callable[[Data], str | None]] = {
     "run_started": _run_started,
     "roles": _roles,
-    "routing": _routing,
     "node_finished": _node_finished,
     "tool_finished": _tool_finished,
     "model_fallback": _fallback,
