@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -18,7 +19,7 @@ def broken_calls(answer: Answer) -> str:
     return "; ".join(broken.error for broken in answer.broken)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Ask:
     """What a role is asked."""
 
@@ -34,7 +35,8 @@ class Ask:
     """Says what is wrong with an answer, "" when nothing is; so the book tells good answers from bad ones."""
     trace: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    @property
+    # Converting tools takes milliseconds each and is asked for several times a call.
+    @cached_property
     def tool_schemas(self) -> dict[str, Mapping[str, Any]]:
         """Name and argument schema of each tool offered."""
         functions = (convert_to_openai_tool(tool)["function"] for tool in self.tools)
@@ -45,7 +47,7 @@ class Ask:
         """Of the prompt, tools included."""
         return estimate(self.characters)
 
-    @property
+    @cached_property
     def characters(self) -> int:
         """Of the prompt, tools included."""
         return characters(self.messages) + sum(len(str(schema)) for schema in self.tool_schemas.values())
