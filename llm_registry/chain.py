@@ -6,6 +6,7 @@ structured answers share one walk.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -67,6 +68,7 @@ class ChainWalker:
         self._events = events
         self._dead: dict[str, str] = {}
         self._toolless: dict[str, str] = {}
+        self._resting: dict[str, float] = {}
         self._contacts = Contacts(breakers)
 
     async def walk(self, chain: Chain, ask: Ask, asking: Asking[T]) -> T:
@@ -77,10 +79,10 @@ class ChainWalker:
         """
         state = Walk(ask, ask.size, list(chain.notes))
         for link in chain.links:
-            if (obstacle := self._obstacle(link, state)) is not None:
+            last = all(other.embedded for other in chain.links[chain.links.index(link) + 1 :])
+            if (obstacle := self._obstacle(link, state, last=last)) is not None:
                 state.notes.append(f"{link.name}: {obstacle}")
                 continue
-            last = all(other.embedded for other in chain.links[chain.links.index(link) + 1 :])
             try:
                 return await self._serve(link, state, asking, last=last)
             except CallFailure as failure:
@@ -92,13 +94,17 @@ class ChainWalker:
         self._dead.clear()
         self._toolless.clear()
 
-    def _obstacle(self, link: Link, state: Walk) -> str | None:
+    def _obstacle(self, link: Link, state: Walk, *, last: bool) -> str | None:
         if link.name in self._dead:
             return self._dead[link.name]
-        if link.embedded:
-            return None
+        rest = self._resting.get(link.name, 0.0) - time.monotonic()
+        if rest > 0 and not last:
+            return f"its server asked not to be called for another {rest:.0f} s"
         if state.ask.tools and link.name in self._toolless:
             return self._toolless[link.name]
+        return None if link.embedded else self._too_long(link, state)
+
+    def _too_long(self, link: Link, state: Walk) -> str | None:
         window = self._shelf.window(link)
         if state.too_long_for is not None and window.tokens is not None and window.tokens <= state.too_long_for:
             return f"its window of {window.tokens} tokens is no larger"
@@ -160,6 +166,8 @@ class ChainWalker:
         state.notes.append(f"{link.name}: {note}")
         if failure.kind in SPEC_DEAD:
             self._dead[link.name] = note
+        if failure.retry_after_s is not None:
+            self._resting[link.name] = time.monotonic() + failure.retry_after_s
         if failure.kind is Kind.UNSUPPORTED and state.ask.tools:
             self._toolless[link.name] = note
         if failure.kind is Kind.CONTEXT:

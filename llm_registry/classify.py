@@ -56,10 +56,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _status(chain: list[BaseException]) -> int | None:
-    for each in chain:
-        status = getattr(each, "status_code", None)
-        if isinstance(status, int) and status >= 400:
-            return status
+    # In the middle of a stream the status is long sent, and some servers put it into the error itself.
+    for name in ("status_code", "code"):
+        for each in chain:
+            status = getattr(each, name, None)
+            number = int(status) if isinstance(status, str) and status.isdigit() else status
+            if isinstance(number, int) and 400 <= number < 600:
+                return number
     return None
 
 

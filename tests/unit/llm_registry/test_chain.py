@@ -12,7 +12,7 @@ import pytest
 from core.errors import ConfigError, Exit, ModelError, NeedsModelError
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
-from tests.modelserver.reply import fail, say
+from tests.modelserver.reply import fail, http_error, say
 from tests.modelserver.server import ModelServer, closed_port
 from tests.unit.llm_registry.rig import HELLO, SITE, Ear, chat_spec, registry
 
@@ -205,3 +205,14 @@ async def test_a_password_in_an_address_is_not_shown(tmp_path: Path) -> None:
         with pytest.raises(ModelError) as caught:
             await models.chat("primary", HELLO, site=SITE)
     assert "hunter2" not in f"{caught.value.message} {ear.heard}"
+
+
+async def test_a_server_that_asks_for_a_long_rest_gets_it(good: ModelServer, tmp_path: Path) -> None:
+    busy_script = [http_error(429, Retry_After="600"), say("rested")]
+    with ModelServer(busy_script) as busy:
+        llm = {"primary": chat_spec(busy, fallback=["spare"]), "models": {"spare": chat_spec(good)}}
+        async with registry(llm, tmp_path) as models:
+            replies = [await models.chat("primary", HELLO, site=SITE) for _ in range(2)]
+        assert [reply.spec for reply in replies] == ["spare", "spare"]
+        assert "asked not to be called for another" in replies[1].reason
+        assert len(busy.requests) == 1
