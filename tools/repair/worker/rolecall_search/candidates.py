@@ -12,13 +12,17 @@ from typing import Iterator, Optional
 
 from rolecall_search.localize import Suspicion
 from rolecall_search.source import FUNCTION_TYPES, Edit, SourceFile, Unit
-from rolecall_search.templates.base import Context, Hints, make_context
+from rolecall_search.templates.base import Context, Hints, Proposal, make_context
 from rolecall_search.templates.registry import proposals
 from rolecall_search.typeinfo import UnitTypes
 
 POWER = 1.5
 HEADER_SHARE = 0.8
 MAX_PRIOR = 1.3
+LEAST_PRIOR = 0.02
+MOST_NODES = 300
+BURST = 2
+MISSING_BOOST = 3.0
 
 
 @dataclass(eq=False)
@@ -33,6 +37,7 @@ class Candidate:
     score: float
     covering: frozenset[int] = frozenset()
     fresh: bool = False
+    """Whether only a fresh import shows its effect."""
 
 
 @dataclass(order=True)
@@ -80,9 +85,13 @@ class Stream:
     def __iter__(self) -> Iterator[Candidate]:
         at = 0
         while self._heap or at < len(self._spots):
+            burst = 0
             while at < len(self._spots) and self._next_bound(at) >= self._best():
                 self._expand(self._spots[at])
                 at += 1
+                burst += 1
+                if burst >= BURST and self._heap:
+                    break
             if self._heap:
                 yield heapq.heappop(self._heap)[2]
 
@@ -93,17 +102,29 @@ class Stream:
         return -self._heap[0][0] if self._heap else -1.0
 
     def _expand(self, spot: _Spot) -> None:
-        context = self._context(spot.source, spot.unit)
+        context = self._context(spot.source, spot.unit).near(spot.line)
         covering = self._covering(spot)
-        for node in spot.nodes:
+        for node in spot.nodes[:MOST_NODES]:
             for proposal in proposals(context, node):
+                if proposal.prior < LEAST_PRIOR:
+                    continue
                 score = spot.suspicion**POWER * proposal.prior
+                if self._hints.missing and self._removes_missing(spot.source, proposal):
+                    score *= MISSING_BOOST
                 self._count += 1
                 candidate = Candidate(
                     spot.source, spot.unit, proposal.edits, proposal.template,
-                    getattr(node, "lineno", spot.line), score, covering,
+                    getattr(node, "lineno", spot.line), score, covering, not covering,
                 )  # fmt: skip
                 heapq.heappush(self._heap, (-score, self._count, candidate))
+
+    def _removes_missing(self, source: SourceFile, proposal: Proposal) -> bool:
+        """Whether an edit takes away a name that does not exist."""
+        for edit in proposal.edits:
+            removed = source.text[edit.start : edit.end]
+            if any(name in removed and name not in edit.text for name in self._hints.missing):
+                return len(removed) < 200
+        return False
 
     def _covering(self, spot: _Spot) -> frozenset[int]:
         """The tests that ran the unit; an edit cannot reach the others."""

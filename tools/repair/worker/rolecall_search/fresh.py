@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from rolecall_search.hosting import FAILED, OTHER, PASSED, Host, host
+from rolecall_search.hosting import FAILED, OTHER, PASSED, Host, TimeLimit, host
 from rolecall_search.isolate import Limits, Outcome, Pool, complete, decode, send
 from rolecall_search.live import Overrides, override_imports
 from rolecall_search.tracing import make_tracer
 from rolecall_search.validate import KILLED, PLAUSIBLE
+
+
+TRACE_LIMIT_S = 3.0
 
 
 class _Objection(BaseException):
@@ -65,8 +69,9 @@ class FreshRun:
 def trace_import(test_args: tuple[str, ...], root: str) -> dict[str, list[int]]:
     """The lines that run while the tests are collected."""
     tracer = make_tracer(lambda name: os.path.realpath(name).startswith(root + os.sep))
+    signal.signal(signal.SIGALRM, _too_long)
     tracer.start()
-    host(Host(lambda plugin, session: None), test_args)
+    host(Host(lambda plugin, session: None, TRACE_LIMIT_S), test_args)
     lines: dict[str, list[int]] = tracer.take()
     tracer.stop()
     return {os.path.realpath(name): found for name, found in lines.items()}
@@ -97,6 +102,10 @@ def _begin(pool: Pool, value: Any) -> None:
         pool.start(number, run.run, Limits(*limits))
     else:
         pool.start(number, lambda: trace_import(*args), Limits(*limits))
+
+
+def _too_long(number: int, frame: object) -> None:
+    raise TimeLimit
 
 
 class FreshClient:

@@ -15,6 +15,8 @@ from rolecall_search.templates.base import Hints
 
 RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
 NOT_RAISED = re.compile(r"DID NOT RAISE <class '([\w.]+)'>|^(\w+(?:Error|Exception)) not raised")
+MISSING = re.compile(r"name '(\w+)' is not defined|has no attribute '(\w+)'")
+MISSING_ERRORS = frozenset({"NameError", "UnboundLocalError", "AttributeError"})
 LITERALS = 40
 
 
@@ -38,7 +40,18 @@ def read_hints(failing: list[TestRun], items: list[Any], errors: dict[str, str])
         wanted_errors=tuple(dict.fromkeys(wanted)),
         literals=tuple(dict.fromkeys(literals))[:LITERALS],
         hang=any(run.hang for run in failing),
+        missing=missing_names(failing),
     )
+
+
+def missing_names(failing: list[TestRun]) -> frozenset[str]:
+    """Names that do not exist, as the errors of the failing tests tell."""
+    found: set[str] = set()
+    for run in failing:
+        match = MISSING.search(run.message) if run.error in MISSING_ERRORS else None
+        if match:
+            found.add(match.group(1) or match.group(2))
+    return frozenset(found)
 
 
 def test_function(item: Any, trees: dict[str, Optional[ast.Module]]) -> Optional[ast.AST]:

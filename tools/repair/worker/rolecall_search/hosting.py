@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional
 
 import pytest
 
-COLLECT_LIMIT_S = 8.0
+COLLECT_LIMIT_S = 6.0
 PASSED, FAILED, OTHER = "passed", "failed", "other"
 NOT_WARMED = frozenset({"pytest_cov", "xdist"})
 BASE_ARGS = (
@@ -57,8 +57,13 @@ class Verdict:
 class Host:
     """A pytest plug-in that hands the collected session to `loop`."""
 
-    def __init__(self, loop: Optional[Callable[[Host, Any], None]]) -> None:
+    def __init__(
+        self,
+        loop: Optional[Callable[[Host, Any], None]],
+        collect_limit: float = COLLECT_LIMIT_S,
+    ) -> None:
         self._loop = loop
+        self._collect_limit = collect_limit
         self.collect_errors: dict[str, list[tuple[str, int]]] = {}
         self.collect_types: dict[str, str] = {}
         self._reports: list[tuple[str, str, bool]] = []
@@ -80,7 +85,7 @@ class Host:
     def pytest_collectstart(self, collector: Any) -> None:
         """Each module gets its own time to be imported."""
         if self._loop is not None:
-            signal.setitimer(signal.ITIMER_REAL, COLLECT_LIMIT_S)
+            signal.setitimer(signal.ITIMER_REAL, self._collect_limit)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: Any) -> Any:

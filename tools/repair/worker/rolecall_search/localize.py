@@ -12,6 +12,8 @@ from rolecall_search.baseline import TestRun
 
 FRAME_BOOST = 1.25
 IMPORT_SCORE = 0.25
+IMPORT_SHARE = 0.4
+NEAR_LINES = 12
 
 
 @dataclass
@@ -53,6 +55,18 @@ def rank_lines(failing: list[TestRun], passing: list[TestRun]) -> Suspicion:
     return made
 
 
+def add_imported(suspicion: Suspicion, lines: dict[str, list[int]]) -> None:
+    """Give lines that run at import only a share of the best score of their file."""
+    for path, found in lines.items():
+        known = suspicion.scores.get(path)
+        if not known:
+            continue
+        share = IMPORT_SHARE * max(known.values())
+        for line in found:
+            if (path, line) not in suspicion.covering:
+                known.setdefault(line, share)
+
+
 def rank_import(
     lines: dict[str, list[int]], errors: dict[str, list[tuple[str, int]]]
 ) -> Suspicion:
@@ -66,7 +80,17 @@ def rank_import(
             score = 1.0 / (1.0 + 0.2 * rank)
             known = made.scores.setdefault(path, {})
             known[line] = max(known.get(line, 0.0), score)
+        if inside:
+            _raise_near(made.scores[inside[-1][0]], inside[-1][1])
     return made
+
+
+def _raise_near(scores: dict[int, float], line: int) -> None:
+    """Lines that ran near the one where an import stopped are nearly as suspicious."""
+    for other in scores:
+        distance = abs(other - line)
+        if distance <= NEAR_LINES:
+            scores[other] = max(scores[other], 0.8 - 0.02 * distance)
 
 
 def _crash_lines(failing: list[TestRun]) -> set[tuple[str, int]]:

@@ -22,7 +22,7 @@ from rolecall_search.hints import read_hints
 from rolecall_search.hosting import Host, TimeLimit, host, warm_plugins
 from rolecall_search.isolate import Limits, Pool
 from rolecall_search.live import LiveCode, override_imports
-from rolecall_search.localize import Suspicion, rank_import, rank_lines
+from rolecall_search.localize import Suspicion, add_imported, rank_import, rank_lines
 from rolecall_search.profile import record, unit_types
 from rolecall_search.project import Project
 from rolecall_search.protocol import Channel, Request, read_request
@@ -95,6 +95,7 @@ class Repair:
         self.project = Project(request.root)
         self.answer: Optional[dict[str, Any]] = None
         self.live: LiveCode
+        self.collected = 0.0
 
     def run(self) -> dict[str, Any]:
         """Collect, and search inside the collected session."""
@@ -112,6 +113,7 @@ class Repair:
         self.answer = self._answer(plugin, session)
 
     def _answer(self, plugin: Host, session: Any) -> dict[str, Any]:
+        self.collected = self.request.elapsed()
         items = list(session.items)
         self.project.add_tests(items)
         _quiet(session.config)
@@ -183,14 +185,16 @@ class Repair:
     def _suspicion(
         self, baseline: Baseline, errors: dict[str, list[tuple[str, int]]]
     ) -> Suspicion:
-        if not errors:
-            return rank_lines(baseline.failing(), baseline.passing())
         limits = Limits(TRACE_LIMIT_S, TRACE_LIMIT_S)
         self.fresh.ask_trace(None, self.request.test_args, self.request.root, limits)
         outcome = self.fresh.wait_for(limits.wall + 1)
         ran = outcome.reply if outcome is not None and outcome.reply else {}
         lines = {self.project.real(name): found for name, found in ran.items()}
         lines.pop("", None)
+        if not errors:
+            suspicion = rank_lines(baseline.failing(), baseline.passing())
+            add_imported(suspicion, lines)
+            return suspicion
         frames = {
             nodeid: [(self.project.real(name), line) for name, line in found]
             for nodeid, found in errors.items()
@@ -236,6 +240,7 @@ class Repair:
             must_load=tuple(errors),
             run_seconds=sum(run.seconds for run in passing) + sum(r.seconds for r in failing),
             failing_seconds=sum(min(run.seconds, 2.0) for run in failing),
+            collect_seconds=0.0 if errors else self.collected,
         )
 
     def _types(

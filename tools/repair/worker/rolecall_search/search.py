@@ -43,6 +43,7 @@ class Arguments:
     must_load: tuple[str, ...]
     run_seconds: float
     failing_seconds: float
+    collect_seconds: float
 
     def failing_run(self, overrides: dict[str, str]) -> FreshRun:
         """The run of what fails only."""
@@ -87,6 +88,7 @@ class Searcher:
     _began: float = 0.0
     _first: float = 0.0
     _told: float = 0.0
+    _fresh_seconds: float = 0.0
 
     def run(self, candidates: Iterator[Candidate], reserve: float) -> None:
         """Search until enough is found, nothing is left, or the budget is near its end."""
@@ -179,7 +181,7 @@ class Searcher:
 
     def _start(self, job: Job) -> None:
         if job.stage == "fresh":
-            seconds = 2.0 + 4.0 * self.arguments.failing_seconds
+            seconds = self._fresh_limit()
             run = self.arguments.failing_run(overrides_of(job.candidate))
             self.fresh.ask(job, run, Limits(seconds, 2 * seconds))
             return
@@ -194,6 +196,12 @@ class Searcher:
         self.pool.start(
             job, lambda: trial.run(candidate, code, tests, limits), Limits(floor + 1.0, wall)
         )
+
+    def _fresh_limit(self) -> float:
+        """Seconds for a fresh run: generous until one has ended by itself."""
+        if self._fresh_seconds:
+            return max(0.5, 4.0 * self._fresh_seconds + self.arguments.failing_seconds)
+        return 1.0 + 4.0 * self.arguments.failing_seconds + 2.0 * self.arguments.collect_seconds
 
     def _collect(self, timeout: float) -> None:
         for job, outcome in self.pool.wait(timeout, (self.fresh.fileno(),)):
@@ -215,6 +223,8 @@ class Searcher:
             heapq.heappush(self._late, entry)
         if outcome.reply is None:
             return
+        if job.stage == "fresh":
+            self._fresh_seconds = max(self._fresh_seconds, outcome.seconds)
         verdict, detail = outcome.reply
         if verdict == NEEDS_FRESH:
             job.candidate.fresh = True

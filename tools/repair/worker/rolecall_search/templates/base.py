@@ -15,6 +15,8 @@ from rolecall_search.typeinfo import Types, UnitTypes, infer
 
 BUILTIN_NAMES = frozenset(dir(builtins))
 SIMPLE = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant, ast.List, ast.Dict)
+MOST_NAMES = 16
+MOST_STRINGS = 30
 SCOPES = (*FUNCTION_TYPES, ast.Lambda, ast.ClassDef)
 
 
@@ -35,6 +37,7 @@ class Hints:
     literals: tuple[str, ...] = ()
     words: frozenset[str] = frozenset()
     hang: bool = False
+    missing: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)
@@ -47,6 +50,15 @@ class Context:
     hints: Hints
     names: list[str] = field(default_factory=list)
     globals: list[str] = field(default_factory=list)
+    strings: list[str] = field(default_factory=list)
+    lines: dict[str, list[int]] = field(default_factory=dict)
+
+    def near(self, line: int) -> Context:
+        """The same context with the names used closest to a line, closest first."""
+        if len(self.names) <= 6:
+            return self
+        order = sorted(self.names, key=lambda name: distance(self.lines.get(name, []), line))
+        return replace(self, names=order[:MOST_NAMES])
 
     def text(self, node: ast.AST) -> str:
         """The source text of a node."""
@@ -165,6 +177,32 @@ def _decorator_lines(statement: ast.stmt) -> list[int]:
     return [node.lineno for node in getattr(statement, "decorator_list", [])]
 
 
+def distance(lines: list[int], line: int) -> int:
+    """How far the nearest of some lines is."""
+    return min((abs(other - line) for other in lines), default=10_000)
+
+
+def used_lines(node: ast.AST) -> dict[str, list[int]]:
+    """The lines on which each name stands."""
+    found: dict[str, list[int]] = {}
+    for inner in ast.walk(node):
+        name = inner.arg if isinstance(inner, ast.arg) else getattr(inner, "id", None)
+        if isinstance(name, str):
+            found.setdefault(name, []).append(inner.lineno)
+    return found
+
+
+def short_strings(node: ast.AST) -> list[str]:
+    """The short printable literals below a node."""
+    found = [
+        inner.value
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
+    ]
+    short = [text for text in found if text.isprintable() and len(text) < 30]
+    return list(dict.fromkeys(short))[:MOST_STRINGS]
+
+
 def bound_names(node: ast.AST) -> Iterator[str]:
     """The names a function binds: parameters, targets, imports, nested functions."""
     for inner in ast.walk(node):
@@ -214,4 +252,6 @@ def make_context(
     constants = constant_types(src.tree)
     if constants:
         types = replace(types, names={**constants, **types.names})
-    return Context(src, unit, types, hints, names, outer)
+    root = unit.node if unit is not None else src.tree
+    lines = used_lines(root) if unit is not None else {}
+    return Context(src, unit, types, hints, names, outer, short_strings(root), lines)

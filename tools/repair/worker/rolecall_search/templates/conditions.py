@@ -9,6 +9,7 @@ from rolecall_search.templates.base import Context, Proposal
 from rolecall_search.typeinfo import NUMBERS, SIZED, Types, may_be
 
 NONE = frozenset({"NoneType"})
+PAIRED = 9
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
@@ -23,7 +24,8 @@ def tested(node: ast.AST) -> Iterator[ast.AST]:
 def negate(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A condition negated or fixed."""
     for test in tested(node):
-        yield context.swap(test, f"not {context.wrapped(test)}", "negate a condition", 0.55)
+        if not is_not(test):
+            yield context.swap(test, f"not {context.wrapped(test)}", "negate a condition", 0.55)
         yield context.swap(test, "True", "fixed condition", 0.2)
         yield context.swap(test, "False", "fixed condition", 0.2)
     if isinstance(node, (ast.Name, ast.Attribute, ast.Call)):
@@ -227,9 +229,10 @@ def read_attributes(context: Context) -> list[tuple[str, Types]]:
 def pair_guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
     """Comparisons of two names of alike types, and membership."""
     known = context.types.names
-    for at, one in enumerate(context.names):
+    names = context.names[:PAIRED]
+    for at, one in enumerate(names):
         left = known.get(one, frozenset())
-        for other in context.names[at + 1 :]:
+        for other in names[at + 1 :]:
             right = known.get(other, frozenset())
             near = 0.5 + 0.25 * ((one in used) + (other in used))
             if left & NUMBERS and right & NUMBERS:
@@ -238,7 +241,7 @@ def pair_guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]
             elif left and right and left & right - NONE:
                 yield f"{one} == {other}", 0.15 * near
                 yield f"{one} != {other}", 0.15 * near
-        for other in context.names:
+        for other in names:
             right = known.get(other, frozenset())
             if other != one and left and right & SIZED - {"str"} and not left & {"list", "dict", "set"}:
                 near = 0.5 + 0.25 * ((one in used) + (other in used))

@@ -40,6 +40,9 @@ BINARY: dict[type, tuple[str, dict[str, float]]] = {
     ast.BitXor: ("^", {"&": 0.7, "|": 0.7, "**": 0.3, "<<": 0.1, ">>": 0.1}),
     ast.MatMult: ("@", {"*": 0.5}),
 }
+RARE_PRIOR = 0.1
+ARITHMETIC = ("+", "-", "*", "/", "//", "%", "**", "<<", ">>", "|", "&", "^")
+BITS = ("<<", ">>", "|", "&", "^", "@")
 
 
 def between(context: Context, left: ast.AST, right: ast.AST, symbol: str) -> Optional[Edit]:
@@ -119,7 +122,9 @@ def binary(context: Context, node: ast.AST) -> Iterator[Proposal]:
     if isinstance(node.op, ast.Mod) and "str" in context.type_of(node.left):
         others = {}
     if place is not None:
-        for other, prior in others.items():
+        rare = 0.3 if "TypeError" in context.hints.errors and symbol in BITS else RARE_PRIOR
+        every = {name: rare for name in ARITHMETIC if name != symbol}
+        for other, prior in {**every, **others}.items():
             yield Proposal((place._replace(text=other),), "arithmetic operator", prior)
     left, right = context.wrapped(node.left), context.wrapped(node.right)
     yield context.swap(node, left, "drop an operand", 0.4)
@@ -153,7 +158,8 @@ def _augmented(context: Context, node: ast.AugAssign) -> Iterator[Proposal]:
     place = between(context, node.target, node.value, symbol + "=")
     if place is None:
         return
-    for other, prior in others.items():
+    every = {name: RARE_PRIOR for name in ARITHMETIC if name != symbol}
+    for other, prior in {**every, **others}.items():
         boost = 0.2 if symbol in "&|^" or other in "&|^" else 0.0
         yield Proposal((place._replace(text=other + "="),), "assignment operator", prior + boost)
     if symbol == "-":

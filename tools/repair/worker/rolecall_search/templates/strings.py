@@ -49,11 +49,8 @@ def _values(context: Context, value: str) -> Iterator[tuple[str, float]]:
     yield from _format_changes(plain)
     for extra in ("\\n", " ", ".", "s", ","):
         yield plain + extra, 0.12
-    if context.unit is not None:
-        for other in ast.walk(context.unit.node):
-            if isinstance(other, ast.Constant) and isinstance(other.value, str):
-                if other.value.isprintable() and len(other.value) < 30:
-                    yield other.value, 0.2
+    for other in context.strings:
+        yield other, 0.2
 
 
 def _format_changes(text: str) -> Iterator[tuple[str, float]]:
