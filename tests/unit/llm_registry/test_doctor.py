@@ -15,7 +15,7 @@ from tests.modelserver.info import Shape
 from tests.modelserver.reply import Reply, call, give, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer, closed_port
-from tests.unit.llm_registry.test_facts import paths
+from tests.unit.llm_registry.raw import paths
 
 
 @pytest.fixture(autouse=True)

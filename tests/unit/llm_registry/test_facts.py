@@ -1,17 +1,12 @@
 """Reading what servers say of themselves, from the bodies they document."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
-
 import pytest
 
 from core.settings import ModelSpec
 from llm_registry import facts
 from llm_registry.facts import EndpointFacts
 from llm_registry.probe import probe_endpoint
+from tests.unit.llm_registry.raw import paths
 
 SHOW = {
     "capabilities": ["completion", "tools", "thinking"],
@@ -24,25 +19,6 @@ LM_STUDIO = {"models": [
     ]},
     {"key": "gemma", "max_context_length": 8192, "loaded_instances": []},
 ]}  # fmt: skip
-
-
-@asynccontextmanager
-async def paths(answers: Mapping[str, Any], statuses: Mapping[str, int] | None = None) -> AsyncIterator[str]:
-    """A server that gives each path its body, and everything else a 404."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        path = head.split(b" ")[1].decode()
-        status = (statuses or {}).get(path, 200 if path in answers else 404)
-        body = json.dumps(answers.get(path, {"error": "not found"})).encode()
-        writer.write(f"HTTP/1.1 {status} X\r\nConnection: close\r\n\r\n".encode() + body)
-        writer.close()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
 
 
 async def test_ollama_says_what_a_model_was_made_for_and_can_do() -> None:

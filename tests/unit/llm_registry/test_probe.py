@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,7 @@ from llm_registry.probe import probe_endpoint, probe_endpoints
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer, closed_port
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from tests.unit.llm_registry.raw import Handler, raw_server
 
 
 def spec(url: str, **more: object) -> ModelSpec:
@@ -22,22 +19,11 @@ def spec(url: str, **more: object) -> ModelSpec:
     return ModelSpec(**(base | more))  # type: ignore[arg-type]
 
 
-@asynccontextmanager
-async def raw_server(handler: Handler) -> AsyncIterator[str]:
-    """A port that answers whatever the handler writes."""
-    server = await asyncio.start_server(handler, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
-
-
 def always(body: bytes, head: bytes = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n") -> Handler:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(head + b"Connection: close\r\n\r\n" + body)
         await writer.drain()
-        writer.close()
 
     return handle
 
@@ -113,7 +99,6 @@ async def test_a_hang_ends_within_the_deadline_and_is_told_from_absence() -> Non
 
     async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await release.wait()
-        writer.close()
 
     async with raw_server(hang) as url:
         started = time.monotonic()
@@ -134,7 +119,6 @@ async def test_a_hang_of_a_side_question_keeps_what_was_said() -> None:
             await release.wait()
         body = b'{"data": [{"id": "m", "max_model_len": 77}]}'
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
-        writer.close()
 
     async with raw_server(handle) as url:
         facts = await probe_endpoint(spec(url), deadline_s=0.4)
@@ -165,7 +149,6 @@ async def test_odd_bodies_never_raise_and_invent_no_window(body: bytes, provider
 async def test_a_port_that_speaks_no_http_is_no_model_server(greeting: bytes) -> None:
     async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(greeting)
-        writer.close()
 
     async with raw_server(handle) as url:
         facts = await probe_endpoint(spec(url))
@@ -186,7 +169,6 @@ async def test_roles_on_one_endpoint_are_looked_up_once() -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append((await reader.readuntil(b"\r\n\r\n")).split(b" ")[1])
         writer.write(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"data": [{"id": "a"}, {"id": "b"}]}')
-        writer.close()
 
     async with raw_server(handle) as url:
         many = await probe_endpoints([spec(url, model=name) for name in ("a", "b", "c")])
