@@ -4,7 +4,10 @@ from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from core.settings import BudgetSettings
 
 _LIMITS = {"max_tokens": "max_tokens", "max_cost": "max_cost_usd", "max_minutes": "max_minutes"}
 """Option to setting."""
@@ -55,3 +58,14 @@ class Asked:
         """The settings that all of this stands for."""
         budget = {"budget": dict(self.limits)} if self.limits else {}
         return budget if self.supervise else {**budget, "supervisor": {"enabled": False}}
+
+
+def raised(budget: "BudgetSettings") -> tuple[str, ...]:
+    """Options that double the limits there are, so that a thread they stopped can go on."""
+    limits = {option: getattr(budget, name) for option, name in _LIMITS.items()}
+    given = {option: value for option, value in limits.items() if value is not None}
+    return tuple(f"--{option.replace('_', '-')}={_doubled(value)}" for option, value in given.items())
+
+
+def _doubled(value: float) -> str:
+    return str(int(value * 2)) if float(value * 2).is_integer() else str(round(value * 2, 6))

@@ -25,6 +25,8 @@ class Invocation:
     """`rolecall resume` goes on with the thread."""
     approves: bool = False
     """The user approved every command, which resuming must be told again."""
+    raised: tuple[str, ...] = ()
+    """Options with higher limits, for a thread that its budget stopped."""
     next_command: str = ""
     """What continues, where it is no command of rolecall."""
     result_written: bool = False
@@ -52,7 +54,7 @@ class Invocation:
         if self.next_command:
             return self.next_command
         if self.thread and self.resumable:
-            return self.on_thread("resume", options=("--yes",) if self.approves else ())
+            return self.on_thread("resume", options=(*(("--yes",) if self.approves else ()), *self.raised))
         if self.thread and self.streams:
             return self.on_thread("log")  # it came to its end: what it did tells what to ask next
         if usage:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+EMBEDDED = "embedded"
+
 Data = Mapping[str, Any]
 
 
@@ -61,6 +63,12 @@ def _run_started(data: Data) -> str:
     return _joined(verb, data.get("task"), f"on {data.get('branch', '?')}")
 
 
+def _named(spec: str) -> str:
+    if spec == EMBEDDED:
+        return "embedded, which has no weights and can only mend red Python tests,"
+    return spec or "nobody"
+
+
 def _roles(data: Data) -> str:
     serving: dict[tuple[str, str], list[str]] = {}
     for role, served in dict(data.get("roles", {})).items():
@@ -68,7 +76,7 @@ def _roles(data: Data) -> str:
         shown = "" if reason == "first choice" else reason
         serving.setdefault((str(served.get("spec", "?")), shown), []).append(role)
     said = [
-        f"{spec} serves {', '.join(roles)}{f' ({one_line(why)})' if why else ''}"
+        f"{_named(spec)} serves {', '.join(roles)}{f' ({one_line(why)})' if why else ''}"
         for (spec, why), roles in serving.items()
     ]
     return "\n".join(f"{'roles':<10} {text}" for text in said) or _joined("roles", "nobody serves any role")

@@ -14,11 +14,13 @@ from typing import Protocol
 
 from core.errors import Exit
 from core.events import Event
+from core.settings import Settings
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
 from graph.ride import Question
 from graph.runner import RunOutcome
 from graph.threads import FINISHED
+from rolecall.asked import raised
 from rolecall.display import Display, Screen
 from rolecall.exits import stop_writing
 from rolecall.invocation import Invocation
@@ -48,6 +50,8 @@ class Manner:
     quiet: bool = False
     attended: bool = False
     """Questions may be asked."""
+    raised: tuple[str, ...] = ()
+    """Options that raise the limits of the run."""
 
 
 class Session:
@@ -115,6 +119,8 @@ class Session:
     def _typed_line(self, line: str) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(line)
+        elif line.strip() == "?":
+            self._send("ask", "")  # answered with a line of status, not shown to the model that works
         else:
             self._send("guidance", line)
 
@@ -172,6 +178,7 @@ class Session:
         code = int(stopped) if stopped is not None and outcome.exit_code != Exit.DONE else outcome.exit_code
         self._invocation.thread = outcome.thread_id
         self._invocation.resumable = outcome.status not in FINISHED
+        self._invocation.raised = self._manner.raised if outcome.status == "budget" else ()
         if self._manner.json:
             self._lines.finish(**result_of(outcome, code))
             self._invocation.result_written = True
@@ -192,10 +199,11 @@ def _cancel(work: asyncio.Future[RunOutcome]) -> None:
     work.cancel()
 
 
-def manner_of(options: Namespace) -> Manner:
-    """How the options ask for a run to be shown."""
+def manner_of(options: Namespace, settings: Settings) -> Manner:
+    """How the options ask for a run to be shown, and how its limits would be raised."""
     unattended = options.json or getattr(options, "yes", False) or not sys.stdin.isatty() or not sys.stderr.isatty()
-    return Manner(json=options.json, quiet=options.quiet, attended=not unattended)
+    more = raised(settings.budget)
+    return Manner(json=options.json, quiet=options.quiet, attended=not unattended, raised=more)
 
 
 def teller(top: Path) -> Tell:

@@ -36,7 +36,10 @@ def _path(options: argparse.Namespace) -> int:
     elif loaded.path:
         print(loaded.path)
     else:
-        print("no configuration file: every role is served by the embedded engine", file=sys.stderr)
+        from platformdirs import user_config_path
+
+        place = user_config_path("rolecall", appauthor=False) / "config.json"
+        print(f"no configuration file: every role is served by the embedded engine; make {place}", file=sys.stderr)
     return 0
 
 

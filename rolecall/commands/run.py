@@ -72,7 +72,7 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     from rolecall.session import Ask, Listen, Session, manner_of, teller
 
     with_overrides(loaded.settings, dict(options.model))  # before a worktree is made for a run that cannot begin
-    manner = manner_of(options)
+    manner = manner_of(options, loaded.settings)
     invocation.approves = options.yes
     request = runner.RunRequest(
         task=task,
@@ -105,7 +105,7 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     models = {**row.options.get("models", {}), **dict(options.model)}
     with_overrides(loaded.settings, models)
     await store_of(top, invocation).set_options(row.thread_id, {**row.options, **asked.kept(), "models": models})
-    manner = manner_of(options)
+    manner = manner_of(options, loaded.settings)
     invocation.approves = options.yes
 
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:

@@ -39,7 +39,8 @@ async def _watch(options: argparse.Namespace, invocation: Invocation) -> int:
             if not driven:
                 break
             await asyncio.sleep(_POLL_S)
-    print(f"nobody drives {row.short} at present", file=sys.stderr)
+    row = await thread_named(top, row.thread_id, invocation)
+    print(f"nobody drives {row.short} at present; it is {row.status}", file=sys.stderr)
     return 0
 
 

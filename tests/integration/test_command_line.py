@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -171,6 +172,15 @@ def test_a_run_in_the_background_can_be_followed_locked_steered_and_paused(red: 
     assert "paused" in call("threads", cwd=red).out
     assert "paused by user" in (red / ".rolecall" / "runs" / thread / "output.log").read_text()
     assert call("pause", thread, cwd=red).code == 2
+
+
+def test_a_run_that_its_budget_stopped_goes_on_as_it_says(red: Path) -> None:
+    stopped = call("run", TASK, "--yes", "--max-minutes=0.001", "--quiet", cwd=red)
+    assert stopped.code == 5
+    words = shlex.split(stopped.err.splitlines()[-1].removeprefix("continue with: "))
+    assert words[-2:] == ["--yes", "--max-minutes=0.002"]
+
+    assert call(*words[words.index("resume") : -1], "--max-minutes=5", "--quiet", cwd=red).code == 0
 
 
 def test_a_background_run_that_cannot_begin_says_why(red: Path) -> None:
