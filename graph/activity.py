@@ -7,6 +7,9 @@ from core.events import EventName, EventSink
 BESIDE = "supervisor"
 """The node name of calls made beside the run; a pause need not wait for them nor give them up."""
 
+HELPERS = frozenset({"supervisor", "summarizer"})
+"""Roles that call beside the work; that they wait says nothing of the work."""
+
 
 class Activity:
     """An event sink that remembers what a pause or an urgent word must know.
@@ -19,6 +22,8 @@ class Activity:
         self._inner = inner
         self.calls_in_flight = 0
         """Model calls that have begun and not ended."""
+        self.waits_for_place = False
+        """Whether a call waits for its turn at a busy server."""
         self.delivered = 0
         """Id of the last guidance a model was shown."""
 
@@ -27,8 +32,11 @@ class Activity:
         match event:
             case "model_started" | "model_finished" if data.get("node") == BESIDE:
                 pass
+            case "model_waiting" if data.get("role") not in HELPERS:
+                self.waits_for_place = True
             case "model_started":
                 self.calls_in_flight += 1
+                self.waits_for_place = False
             case "model_finished":
                 self.calls_in_flight = max(0, self.calls_in_flight - 1)
             case "guidance":
@@ -38,3 +46,9 @@ class Activity:
     def reset(self) -> None:
         """Forget calls that were cancelled and may never have said that they ended."""
         self.calls_in_flight = 0
+        self.waits_for_place = False
+
+    @property
+    def calling(self) -> bool:
+        """Whether the run only waits for a model: nothing is lost if that call is given up."""
+        return self.calls_in_flight > 0 or self.waits_for_place

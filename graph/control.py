@@ -202,7 +202,7 @@ class _Ride:
         self._pump.cancel()
 
     def _calling(self) -> bool:
-        return self._activity is not None and self._activity.calls_in_flight > 0
+        return self._activity is not None and self._activity.calling
 
 
 _END = object()

@@ -21,7 +21,7 @@ from core.artifacts import Guidance
 from core.context import Context, InboxItem
 from core.state import deliver, latest
 
-GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume"]
+GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume", "ask"]
 SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})
 """Kinds a model is shown. The others are for the runner and for the choice of models."""
 STANDING_CHARS = 4000

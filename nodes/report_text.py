@@ -146,7 +146,7 @@ def _dollars(value: float | None) -> str:
 
 
 def _guidance(state: Mapping[str, Any]) -> str:
-    return _part("Guidance received", _bullets(_word(item) for item in state.get("guidance", ())))
+    return _part("Guidance received", _bullets(_word(item) for item in state.get("guidance", ()) if item.text))
 
 
 def _word(item: Guidance) -> str:

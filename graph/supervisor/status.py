@@ -13,6 +13,7 @@ from core.errors import BudgetError, ModelError
 from core.events import EventSink
 from core.replies import CallSite
 from core.settings import EMBEDDED
+from graph.inbox import Mailbox
 from graph.supervisor.judge import acts_text
 from graph.supervisor.snapshot import Snapshot
 from nodes.rendering import render
@@ -39,13 +40,31 @@ async def keep_status(speaker: Speaker, latest: Callable[[], Snapshot | None], *
     while True:
         await asyncio.sleep(every_s / 2)
         snapshot = latest()
-        line = plain(snapshot)
-        if snapshot is not None and snapshot != told and may_ask(speaker.models):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(every_s / 2):
-                    line = await status_line(speaker, snapshot)
+        line = plain(snapshot) if snapshot == told else await answer(speaker, snapshot, within_s=every_s / 2)
         told = snapshot
         speaker.events.emit("status", text=line)
+
+
+async def keep_answering(
+    speaker: Speaker, latest: Callable[[], Snapshot | None], inbox: Mailbox, *, every_s: float = 0.5
+) -> None:
+    """Answer whoever asks what the run is doing (inbox rows of the kind `ask`), at once and until cancelled."""
+    seen = await inbox.last_id()
+    while True:
+        await asyncio.sleep(every_s)
+        items = await inbox.after(seen)
+        seen = items[-1].id if items else seen
+        if any(item.kind == "ask" for item in items):
+            speaker.events.emit("status", text=await answer(speaker, latest()))
+
+
+async def answer(speaker: Speaker, snapshot: Snapshot | None, *, within_s: float = 10.0) -> str:
+    """A line on what the run is doing, in plain figures when no model words it in time."""
+    if snapshot is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                return await status_line(speaker, snapshot)
+    return plain(snapshot)
 
 
 async def status_line(speaker: Speaker, snapshot: Snapshot) -> str:

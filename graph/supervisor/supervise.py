@@ -10,10 +10,11 @@ from core.errors import LockedError
 from core.events import EventSink
 from core.settings import Settings, SupervisorSettings
 from graph.control import Graph
+from graph.inbox import Mailbox, SqliteInbox
 from graph.lease import Lease
 from graph.supervisor.desk import Desk
 from graph.supervisor.snapshot import Snapshot, observe
-from graph.supervisor.status import Speaker, keep_status
+from graph.supervisor.status import Speaker, keep_answering, keep_status
 from graph.supervisor.watch import Attempts, Watch, open_watch
 
 LONGEST_REST = 15
@@ -47,10 +48,14 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
         sqlite3.OperationalError: The file stays locked for 30 s.
     """
     try:
-        async with Lease(database, f"supervisor of {thread_id}"), open_watch(graph, database, thread_id) as watch:
+        async with (
+            Lease(database, f"supervisor of {thread_id}"),
+            open_watch(graph, database, thread_id) as watch,
+            SqliteInbox(database, thread_id) as inbox,
+        ):
             desk = Desk(thread_id, database, models=models, settings=settings, events=events)
             await desk.load()
-            await _Round(watch, desk, settings, models).go(Speaker(thread_id, models, events), stop)
+            await _Round(watch, desk, settings, models).go(Speaker(thread_id, models, events), inbox, stop)
     except LockedError as other:
         events.emit("warning", message=f"not supervised from here: {other.message}")
         return False
@@ -64,9 +69,12 @@ class _Round:
         self._attempts = Attempts()
         self._latest: Snapshot | None = None
 
-    async def go(self, speaker: Speaker, stop: asyncio.Event) -> None:
+    async def go(self, speaker: Speaker, inbox: Mailbox, stop: asyncio.Event) -> None:
         every = self._settings.supervisor.status_every_s
-        telling = asyncio.create_task(keep_status(speaker, lambda: self._latest, every_s=every), name="status")
+        telling = [
+            asyncio.create_task(keep_status(speaker, lambda: self._latest, every_s=every), name="status"),
+            asyncio.create_task(keep_answering(speaker, lambda: self._latest, inbox), name="answers"),
+        ]
         try:
             while not stop.is_set():
                 began = time.perf_counter()
@@ -75,9 +83,10 @@ class _Round:
                 await rest(stop, pause_after(time.perf_counter() - began, self._settings.supervisor))
         finally:
             await self._desk.close()
-            telling.cancel()
-            with suppress(asyncio.CancelledError):
-                await telling
+            for task in telling:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def _look(self) -> bool:
         """Look in full and consider; whether the thread is finished."""

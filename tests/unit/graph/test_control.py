@@ -187,6 +187,20 @@ async def test_a_pause_from_before_the_run_does_not_stop_it(tmp_path: Path) -> N
         assert whole(await r.messages())
 
 
+def test_what_a_pause_need_not_wait_for() -> None:
+    activity = Activity(Heard())
+    activity.emit("model_started", node="supervisor", role="supervisor")
+    activity.emit("model_waiting", role="summarizer")
+    assert not activity.calling
+    activity.emit("model_waiting", role="coder")
+    assert activity.calling
+    activity.emit("model_started", node="implement", role="coder")
+    activity.emit("model_finished", node="supervisor", role="supervisor")
+    assert activity.calling
+    activity.emit("model_finished", node="implement", role="coder")
+    assert not activity.calling
+
+
 async def test_an_error_in_the_graph_reaches_the_caller(tmp_path: Path) -> None:
     def speak(messages: list[BaseMessage]) -> AIMessage:
         raise ZeroDivisionError("no such luck")

@@ -176,6 +176,23 @@ async def test_the_summarizer_words_the_status_and_the_primary_is_left_alone(tmp
         assert bool(opinions.asked) == (not specs)
 
 
+async def test_who_asks_what_it_is_doing_is_told_at_once(tmp_path: Path) -> None:
+    opinions = Opinions({"StepSummary": [{"status_line": "thinks about the parser"}] * 50})
+    speaker = Speaker(speak=works(0), latency=3)
+    async with watched(tmp_path, speaker, [read_file], settings(), opinions.as_models()) as (graph, context, heard):
+        run = asyncio.create_task(graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync"))
+        await asyncio.sleep(0.8)
+        asked = time.monotonic()
+        await SqliteInbox(tmp_path / "db", "t").put("t", kind="ask", author="user", text="")
+        while not heard.named("status"):
+            await asyncio.sleep(0.02)
+        assert time.monotonic() - asked < 1.5
+        await run
+
+    assert heard.named("status")[0]["text"] == "thinks about the parser"
+    assert not any("guidance-" in str(message.id) for prompt in speaker.prompts for message in prompt)
+
+
 async def test_a_slow_summarizer_does_not_delay_the_line(tmp_path: Path) -> None:
     opinions = Opinions({"StepSummary": [{"status_line": "too late"}] * 50})
     opinions.latency = 5
