@@ -5,6 +5,8 @@ Owns the order of things and the file of results, so that a run can be judged ag
 
 import argparse
 import json
+import os
+import platform
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -123,7 +125,15 @@ def about(options: argparse.Namespace) -> list[str]:
             f"{len(manifest.bugs)} one-line bugs made by {manifest.tool} (seed {manifest.seed}) in "
             f"{len(manifest.packages)} PyPI packages with their own tests, and "
             f"{len(corpus.load_handmade())} hand-made ones in small programs, each given "
-            f"{options.budget:g} s on this machine. `make bench-repair` prints the table anew."
+            f"{options.budget:g} s of wall time on {os.cpu_count()} cores with Python {platform.python_version()}. "
+            "`make bench-repair` prints the table anew; `python -m benchmarks.repair.run --missing --write-docs` "
+            "writes this page from what is recorded."
+        ),
+        "",
+        (
+            "A mutation was drawn by its place in the code, evenly over all places of a package, and kept if the "
+            "package's own tests turn red. The corpus holds names, versions, hashes and the changed line, no package; "
+            "`python -m benchmarks.repair.prepare` fetches the rest."
         ),
         "",
         (
