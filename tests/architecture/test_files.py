@@ -2,6 +2,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,8 @@ LINES_IN_FUNCTION = 60
 JUNK_DRAWERS = {"utils", "util", "helpers", "helper", "misc", "common"}
 SHADOWS = {"mcp", "code", "types", "src", "langgraph"}
 """Packages of others that a folder of this name would hide."""
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|Users)/\w[\w.-]*|/home/(?!you\b|ada\b|user\b)\w[\w.-]*")
+HERE = [str(place) for place in (HOUSE, Path.home()) if len(place.parts) > 1]
+MACHINE_PATH = re.compile("|".join([r"(?<![\w.])/(?:work|root)/\w[\w.-]*", *(rf"{re.escape(it)}\b" for it in HERE)]))
 INDEX_HOST = re.compile(r"-index-url[ =]+\S+|--find-links[ =]+\S+|--trusted-host[ =]+\S+|/simple/|pythonhosted\.")
 """pip-compile's switches against them begin with `--no-emit`."""
 
@@ -89,7 +91,8 @@ def test_nothing_tells_of_the_machine_it_was_made_on(forbidden: re.Pattern[str])
 
 def test_what_tells_of_a_machine_is_known_when_seen() -> None:
     assert MACHINE_PATH.search("in /work/somewhere")
-    assert MACHINE_PATH.search('"/home/bob/x"')
+    assert MACHINE_PATH.search(f"in {HOUSE}/core")
+    assert MACHINE_PATH.search(f'"{Path.home()}/models"')
     assert not MACHINE_PATH.search("repo/work/somewhere, /home/you/models")
     assert INDEX_HOST.search("--index-url https://example.org")
     assert INDEX_HOST.search("https://example.org/simple/six")
