@@ -1,8 +1,10 @@
 import re
+from pathlib import Path
 
 import pytest
 
 from core.errors import Exit
+from core.settings_source import load_settings
 from rolecall.cli import COMMANDS
 from tests.architecture.sources import HOUSE, tracked
 
@@ -54,3 +56,21 @@ def test_the_readme_names_every_command_and_exit_code() -> None:
     assert {name for name in COMMANDS if not re.search(rf"^\| `{name}\b", readme, re.MULTILINE)} == set()
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)}
     assert listed == {int(code) for code in Exit}
+
+
+def configurations() -> dict[str, str]:
+    """Whole configurations somebody may copy: files, and blocks of the documents that begin with `llm`."""
+    files = {path: text_of(path) for path in ["config.json", *tracked("examples/configs/*.json")]}
+    for path in DOCUMENTS:
+        for at, block in enumerate(re.findall(r"```json\n(\{\s*\"llm\".*?)```", text_of(path), re.DOTALL)):
+            files[f"{path} block {at + 1}"] = block
+    return files
+
+
+@pytest.mark.parametrize("name", configurations())
+def test_a_configuration_to_copy_is_valid(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
+    file = tmp_path / "config.json"
+    file.write_text(configurations()[name], encoding="utf-8")
+    loaded = load_settings(file)
+    assert loaded.settings.llm.model_extra
