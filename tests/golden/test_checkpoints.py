@@ -11,8 +11,11 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from core import artifacts
 from core.settings import Settings
+from graph.checkpoints import database_of
 from graph.runner import open_graph
-from tests.golden.make_checkpoint import FOLDER, TASK, THREAD
+from graph.session import ThreadSpec, open_context
+from tests.golden.make_checkpoint import FOLDER, RED, TASK, THREAD
+from tests.repositories import make_repository
 
 KEPT = sorted(FOLDER.glob("*.db"))
 THREAD_CONFIG: Any = {"configurable": {"thread_id": THREAD}}
@@ -78,3 +81,21 @@ async def test_the_transcript_of_the_coding_loop_is_there(database: Path) -> Non
     assert isinstance(messages[0], HumanMessage)
     assert isinstance(messages[-1], AIMessage)
     assert {message.name for message in messages if isinstance(message, ToolMessage)} >= {"repair_search", "edit_file"}
+
+
+async def test_an_old_thread_can_be_driven_on(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From before its last decision, by the nodes of today."""
+    monkeypatch.setenv("ROLECALL_STATE_DIR", str(tmp_path / "state"))
+    repo = make_repository(tmp_path / "sums", RED)
+    database_of(repo).parent.mkdir()
+    shutil.copy(database, database_of(repo))
+    settings = Settings.model_validate({"sandbox": {"mode": "host"}})
+    async with (
+        open_context(ThreadSpec(THREAD, repo, settings)) as context,
+        open_graph(settings, database_of(repo)) as app,
+    ):
+        before = [it async for it in app.aget_state_history(THREAD_CONFIG) if it.next == ("assess",)]
+        ran = [part async for part in app.astream(None, before[0].config, context=context, stream_mode="updates")]
+    assert [name for part in ran for name in part] == ["assess", "report"]
+    assert ran[-1]["report"]["report"].status == "done"
+    assert (context.workspace.run_dir / "report.md").is_file()
