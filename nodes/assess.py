@@ -39,7 +39,8 @@ async def assess(state: AssessInput, runtime: Runtime[Context]) -> dict[str, Any
     for refusal in steered.refused:
         context.events.emit("warning", message=f"guidance {refusal.id} was not applied: {refusal.reason}")
     state = {**state, "plan": steered.plan}
-    decision = _wished(steered, state) or by_rule(state, context.settings.budget)
+    limits = context.settings.budget
+    decision = wished(steered.replan, state, limits) or by_rule(state, limits)
     update: dict[str, Any] = {**drained.update, "plan": steered.plan, "steered": steered.upto}
     if decision is None:
         answered = await ask(_question(state), AssessDecision, runtime, drained=drained)
@@ -52,11 +53,18 @@ def _steered(state: AssessInput, fresh: tuple[Guidance, ...]) -> Steered:
     return steer(state["plan"], done, (*state.get("guidance", ()), *fresh), after=state.get("steered", 0))
 
 
-def _wished(steered: Steered, state: AssessInput) -> AssessDecision | None:
-    """A new plan, if somebody asked for one and there is something left to plan."""
-    if steered.replan is None or (state["qa"].accepted and not _steps_left(state)):
+def wished(wish: Guidance | None, state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
+    """A new plan, if somebody asked for one and there is something left to plan.
+
+    A person may ask as often as they like. The supervisor asks because of trouble: that is over when the step is
+    accepted, and it has no more new plans than the rules have.
+    """
+    accepted = state["qa"].accepted
+    if wish is None or (accepted and not _steps_left(state)):
         return None
-    return AssessDecision(action="replan", reason=f"{steered.replan.author} asked for it", advice=steered.replan.text)
+    if wish.author == "supervisor" and (accepted or state.get("replans", 0) >= limits.max_replans):
+        return None
+    return AssessDecision(action="replan", reason=f"{wish.author} asked for it", advice=wish.text)
 
 
 def by_rule(state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
@@ -125,7 +133,8 @@ def _consequence(decision: AssessDecision, state: AssessInput) -> dict[str, Any]
         case "fix":
             return {"attempt": state.get("attempt", 1) + 1}
         case "replan":
-            return {"replans": state.get("replans", 0) + 1}
+            done_now = (state["current_step"],) if state["qa"].accepted else ()
+            return {"replans": state.get("replans", 0) + 1, "steps_done": done_now}
         case "done":
             done: Outcome = "done"
             return {"steps_done": (state["current_step"],), "outcome": done, "stop_reason": decision.reason}

@@ -1,8 +1,8 @@
 import pytest
 
-from core.artifacts import CheckRun, Milestone, Plan, PlanStep, QAReport, QAVerdict, StepResult
+from core.artifacts import CheckRun, Guidance, Milestone, Plan, PlanStep, QAReport, QAVerdict, StepResult
 from core.settings import BudgetSettings
-from nodes.assess import AssessInput, by_rule
+from nodes.assess import AssessInput, by_rule, wished
 
 LIMITS = BudgetSettings(max_attempts=2, max_replans=1)
 
@@ -66,3 +66,25 @@ def test_a_choice_is_left_when_attempts_are_used_up_and_a_replan_is_not() -> Non
 
 def test_a_red_check_outweighs_an_accepting_judge() -> None:
     assert not report(1, accept=True).accepted
+
+
+@pytest.mark.parametrize(
+    ("author", "situation", "granted"),
+    [
+        ("user", state(report(1)), True),
+        ("user", state(report(1), replans=5), True),
+        ("user", state(report(0, accept=True), steps=2), True),
+        ("user", state(report(0, accept=True)), False),
+        ("supervisor", state(report(1)), True),
+        ("supervisor", state(report(1), replans=1), False),
+        ("supervisor", state(report(0, accept=True), steps=2), False),
+    ],
+    ids=["user", "user-again", "user-after-success", "nothing-left", "supervisor", "used-up", "trouble-is-over"],
+)
+def test_a_wish_for_a_new_plan(author: str, situation: AssessInput, granted: bool) -> None:
+    wish = Guidance(id=1, kind="replan", author=author, text="smaller steps", node="implement")
+    decision = wished(wish, situation, LIMITS)
+    assert (decision is not None) == granted
+    if decision is not None:
+        assert (decision.action, decision.advice) == ("replan", "smaller steps")
+    assert wished(None, situation, LIMITS) is None
