@@ -98,12 +98,12 @@ async def _adopt(top: Path, url: str) -> None:
             if await _answers(probe):
                 break
             await asyncio.sleep(0.5)
-    client = get_client(url=url)
     rows = await ThreadStore(database_of(top)).list() if database_of(top).is_file() else []
-    for row in rows:
-        await client.threads.create(
-            thread_id=row.thread_id, graph_id="rolecall", metadata={"task": row.task}, if_exists="do_nothing"
-        )
+    async with get_client(url=url) as client:
+        for row in rows:
+            await client.threads.create(
+                thread_id=row.thread_id, graph_id="rolecall", metadata={"task": row.task}, if_exists="do_nothing"
+            )
     print(f"{len(rows)} threads of {top} are open at {url}; Ctrl-C ends it", file=sys.stderr)
 
 
