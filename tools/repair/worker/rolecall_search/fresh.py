@@ -19,7 +19,6 @@ from rolecall_search.live import Overrides, override_imports
 from rolecall_search.tracing import make_tracer
 from rolecall_search.validate import KILLED, PLAUSIBLE
 
-
 TRACE_LIMIT_S = 3.0
 
 

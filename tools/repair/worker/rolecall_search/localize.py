@@ -73,7 +73,7 @@ def rank_import(
     """Score the lines that ran while an import failed; those on the traceback come first."""
     made = Suspicion()
     for path, found in lines.items():
-        made.scores[path] = {line: IMPORT_SCORE for line in found}
+        made.scores[path] = dict.fromkeys(found, IMPORT_SCORE)
     for frames in errors.values():
         inside = [frame for frame in frames if frame[0] in lines]
         for rank, (path, line) in enumerate(reversed(inside)):

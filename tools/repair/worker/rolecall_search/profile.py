@@ -72,7 +72,7 @@ class Recorder:
         if kind.__module__ == "builtins" or isinstance(value, (type, ModuleType)):
             return
         count = self._objects.get(kind.__name__, 0)
-        if depth <= 0 or count >= OBJECTS_PER_TYPE and count & (count - 1):
+        if depth <= 0 or (count >= OBJECTS_PER_TYPE and count & (count - 1)):
             self._objects[kind.__name__] = count + 1
             return
         self._objects[kind.__name__] = count + 1

@@ -4,8 +4,8 @@ Owns the mapping between `ast` positions and text. It does not decide which edit
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import re
 import tokenize

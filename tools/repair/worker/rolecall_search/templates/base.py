@@ -210,9 +210,7 @@ def bound_names(node: ast.AST) -> Iterator[str]:
             yield inner.arg
         elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
             yield inner.id
-        elif isinstance(inner, ast.ExceptHandler) and inner.name:
-            yield inner.name
-        elif isinstance(inner, (*FUNCTION_TYPES, ast.ClassDef)) and inner is not node:
+        elif (isinstance(inner, ast.ExceptHandler) and inner.name) or (isinstance(inner, (*FUNCTION_TYPES, ast.ClassDef)) and inner is not node):
             yield inner.name
 
 
