@@ -69,6 +69,7 @@ class ChainWalker:
         self._dead: dict[str, str] = {}
         self._toolless: dict[str, str] = {}
         self._resting: dict[str, float] = {}
+        self._told: dict[str, tuple[str, str]] = {}
         self._contacts = Contacts(breakers)
 
     async def walk(self, chain: Chain, ask: Ask, asking: Asking[T]) -> T:
@@ -82,6 +83,7 @@ class ChainWalker:
             last = all(other.embedded for other in chain.links[chain.links.index(link) + 1 :])
             if (obstacle := self._obstacle(link, state, last=last)) is not None:
                 state.notes.append(f"{link.name}: {obstacle}")
+                state.last = link
                 continue
             try:
                 return await self._serve(link, state, asking, last=last)
@@ -152,9 +154,16 @@ class ChainWalker:
 
     def _announce(self, link: Link, state: Walk) -> None:
         before, state.last = state.last, link
-        if state.notes and before is not None:
+        role = state.ask.role
+        if before is None:
+            self._told.pop(role, None)
+            return
+        change = (before.name, link.name)
+        # A fallback that lasts is told once; one that costs money each time.
+        if self._told.get(role) != change or link.paid:
+            self._told[role] = change
             self._events.emit(
-                "model_fallback", role=state.ask.role, **{"from": before.name}, to=link.name, reason=state.notes[-1],
+                "model_fallback", role=role, **{"from": before.name}, to=link.name, reason=state.notes[-1],
                 paid=link.paid,
             )  # fmt: skip
 

@@ -139,6 +139,31 @@ async def test_a_paid_model_is_announced(good: ModelServer, tmp_path: Path) -> N
     assert reply.cost_usd == pytest.approx(price)
 
 
+async def test_a_fallback_that_lasts_is_told_once_and_a_paid_one_each_time(good: ModelServer, tmp_path: Path) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}/v1"
+    for cost, told in ((None, 1), ({"input": 3, "output": 15}, 3)):
+        folder = tmp_path / str(told)
+        folder.mkdir()
+        llm = {"primary": chat_spec(dead, fallback=["spare"]), "models": {"spare": chat_spec(good, cost=cost)}}
+        ear = Ear()
+        async with registry(llm, folder, ear=ear) as models:
+            for _ in range(3):
+                await models.chat("primary", HELLO, site=SITE)
+        assert len(ear.of("model_fallback")) == told
+
+
+async def test_a_paid_model_is_announced_when_a_prompt_is_too_long_for_the_free_one(tmp_path: Path) -> None:
+    with ModelServer(lambda _: say("large")) as server:
+        llm = {
+            "primary": chat_spec(server, context_length=1000, fallback=["cloud"]),
+            "models": {"cloud": chat_spec(server, cost={"input": 3, "output": 15}, context_length=100_000)},
+        }
+        ear = Ear()
+        async with registry(llm, tmp_path, ear=ear) as models:
+            await models.chat("primary", [HELLO[0].model_copy(update={"content": "word " * 4000})], site=SITE)
+    assert [(told["to"], told["paid"]) for told in ear.of("model_fallback")] == [("cloud", True)]
+
+
 async def test_a_paid_model_outside_the_chain_is_never_asked(good: ModelServer, tmp_path: Path) -> None:
     dead = f"http://127.0.0.1:{closed_port()}/v1"
     llm = {"primary": chat_spec(dead), "research": chat_spec(good, cost={"input": 3, "output": 15})}
