@@ -111,16 +111,6 @@ class Row:
     """Whether the first model call that began after the guidance was stored had it in its prompt."""
 
 
-class Clocked(Speaker):
-    """Notes when each call began and whether its prompt held guidance."""
-
-    log: list[Any] = []  # noqa: RUF012 - a pydantic field, copied per instance
-
-    async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> Any:
-        self.log.append((time.time(), _told(messages)))
-        return await super()._agenerate(messages, *args, **kwargs)
-
-
 class Counting(Opinions):
     """Models whose only figure is how often the coder was called."""
 
@@ -130,6 +120,11 @@ class Counting(Opinions):
 
     def usage(self) -> Mapping[str, RoleUsage]:
         return {"coder": RoleUsage(calls=len(self._speaker.prompts))}
+
+
+def told_at(speaker: Speaker) -> list[tuple[float, bool]]:
+    """When each call began, and whether its prompt held guidance."""
+    return [(began, _told(prompt)) for began, prompt in zip(speaker.began, speaker.prompts, strict=True)]
 
 
 def _told(messages: Sequence[BaseMessage]) -> bool:
@@ -144,9 +139,9 @@ def _habitual(habit: Callable[[int], AIMessage]) -> Callable[[list[BaseMessage]]
     return speak
 
 
-async def _habit_run(name: str, database: Path, *, watched: bool) -> tuple[Clocked, Row]:
+async def _habit_run(name: str, database: Path, *, watched: bool) -> tuple[Speaker, Row]:
     habit, _, _ = HABITS[name]
-    speaker = Clocked(speak=_habitual(habit), latency=LATENCY_S)
+    speaker = Speaker(speak=_habitual(habit), latency=LATENCY_S)
     quick = SupervisorSettings(poll_s=0.01, max_load=1.0, cool_down_s=0, judge=False)
     settings = Settings(supervisor=quick, budget=BudgetSettings(max_model_calls=LIMIT))
     models = cast("Models", Counting(speaker))
@@ -162,12 +157,12 @@ async def _habit_run(name: str, database: Path, *, watched: bool) -> tuple[Clock
     return speaker, row
 
 
-async def _judge_run(row: Row, speaker: Clocked, database: Path) -> None:
+async def _judge_run(row: Row, speaker: Speaker, database: Path) -> None:
     entries, items = await Ledger(database, "t").all(), await SqliteInbox(database, "t").after(0)
     if entries and items:
         row.rule, row.at = entries[0].entry.rule, entries[0].entry.work
         # The ledger is written once the row is stored; a call that began before that could not have seen it.
-        after = [told for began, told in speaker.log if began > entries[0].created]
+        after = [told for began, told in told_at(speaker) if began > entries[0].created]
         row.next_call = bool(after) and after[0]
 
 
@@ -182,7 +177,7 @@ async def habits(folder: Path) -> list[Row]:
     for number, name in enumerate(HABITS):
         alone, _ = await _habit_run(name, folder / f"{number}-alone.db", watched=False)
         watched, row = await _habit_run(name, folder / f"{number}-watched.db", watched=True)
-        row.alone, row.watched = len(alone.log), len(watched.log)
+        row.alone, row.watched = len(alone.prompts), len(watched.prompts)
         rows.append(row)
     return rows
 

@@ -68,6 +68,7 @@ async def judge(finding: Finding, snapshot: Snapshot, models: Models, *, thread:
         "attempt": snapshot.attempt,
         "calls": snapshot.calls,
         "checks": _checks(snapshot),
+        "files": ", ".join(snapshot.files) or "none",
         "used": f"{snapshot.used:.0%}",
         "acts": acts_text(snapshot),
     }

@@ -79,6 +79,8 @@ class Snapshot:
     """Share of the tightest limit that is used, 0 without limits."""
     done: tuple[str, ...] = ()
     steps: tuple[PlanStep, ...] = ()
+    files: tuple[str, ...] = ()
+    """Changed so far, as far as results and tool calls tell."""
     last: Outcome | None = None
     """Of the last checks that ran, wherever."""
     finished: bool = False
@@ -125,6 +127,7 @@ def observe(
         used=max(_used(outer.get("budget_left"), limits), _used_now(usage, limits)),
         done=tuple(outer.get("steps_done", ())),
         steps=steps,
+        files=_files(results, acts),
         last=next(reversed(outcomes), None) or outcome_of(outer.get("baseline"), at=0),
         finished=not node and bool(outer.get("task")),
     )
@@ -168,6 +171,11 @@ def _act(tool: str, args: Mapping[str, Any], result: ToolMessage, *, at: int) ->
     writes = tool in CHANGING or (tool in COMMANDS and bool(_WRITES.search(str(args.get("command", "")))))
     changed = writes and not error and _UNCHANGED not in text[:200]
     return Act(tool, json.dumps(args, sort_keys=True, default=str), _mark((), text), error, changed, outcome)
+
+
+def _files(results: Sequence[StepResult], acts: Sequence[Act]) -> tuple[str, ...]:
+    edited = [str(json.loads(act.args).get("path", "")) for act in acts if act.changed and act.tool in CHANGING]
+    return tuple(sorted({*(results[-1].files if results else ()), *edited} - {""}))
 
 
 def _failing(output: str) -> list[str]:

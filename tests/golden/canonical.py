@@ -66,7 +66,8 @@ SCOPING = {"task": TASK, "listing": LISTING, "checks": checks_text((RED,)), "red
 SUMMING = {"step": step_text(FIRST), "result": "The bound includes the mark now.", "stat": STAT}
 WATCHING = {
     "task": TASK, "plan": "s1 [current] Order at the mark", "reason": "the same call was made three times",
-    "step": FIRST.title, "attempt": 2, "calls": 7, "checks": "1 failing", "used": "12%", "acts": CALLS,
+    "step": FIRST.title, "attempt": 2, "calls": 7, "checks": "1 failing", "files": "calc.py",
+    "used": "12%", "acts": CALLS,
 }  # fmt: skip
 
 PROMPTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {

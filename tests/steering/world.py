@@ -4,6 +4,7 @@ The model holds no state: the same history brings the same answer, so it survive
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,6 +54,7 @@ class Speaker(BaseChatModel):
     latency: float = 0.0
     events: Any = None
     prompts: list[Any] = []  # noqa: RUF012 - a pydantic field, copied per instance
+    began: list[float] = []  # noqa: RUF012 - as above; when each call began, seconds since the epoch
 
     @property
     def _llm_type(self) -> str:
@@ -72,6 +74,7 @@ class Speaker(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         self.prompts.append(list(messages))
+        self.began.append(time.time())
         if self.events is not None:
             self.events.emit("model_started", node="implement", role="coder", spec="speaker")
         try:
