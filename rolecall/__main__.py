@@ -45,9 +45,13 @@ def guard() -> None:
 def main() -> int:
     """Run the command line and return its exit code."""
     guard()
-    from rolecall.cli import main as command_line
+    try:
+        from rolecall.cli import main as command_line
 
-    return command_line(sys.argv[1:])
+        return command_line(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("interrupted before anything began", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

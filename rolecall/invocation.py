@@ -2,9 +2,8 @@
 
 import os
 import shlex
-import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -30,7 +29,11 @@ class Invocation:
     next_command: str = ""
     """What continues, where it is no command of rolecall."""
     result_written: bool = False
-    name: str = field(default_factory=lambda: launched_as())  # noqa: PLW0108 - defined below
+
+    @property
+    def name(self) -> str:
+        """The name under which the user started this program."""
+        return launched_as()
 
     def call(self, *words: str) -> str:
         """A complete command line a person can paste into their shell."""
@@ -69,6 +72,8 @@ def short(thread_id: str) -> str:
 
 def launched_as() -> str:
     """The name under which the user started this program, in a form their shell understands."""
+    import shutil
+
     words = sys.orig_argv
     if "-m" in words[:-1] and words[words.index("-m") + 1] == "rolecall":
         return shlex.join(words[: words.index("-m") + 2])
