@@ -30,15 +30,13 @@ def _show_event(event: RepairEvent) -> None:
 
 
 def _text(result: RepairResult) -> str:
-    lines = [
-        f"{result.status}: {len(result.failing)} failing, {result.passing} passing, "
-        f"{result.tried} tried in {result.elapsed_s:.1f} s ({result.stop_reason})"
+    counts = f"{len(result.failing)} failing, {result.passing} passing, {result.tried} tried"
+    lines = [f"{result.status}: {counts} in {result.elapsed_s:.1f} s ({result.stop_reason})"]
+    lines += [
+        f"\n# {patch.template}; passes {patch.validated_by} tests; "
+        f"confidence {patch.confidence}: {patch.reason}\n{patch.diff}"
+        for patch in result.patches
     ]
-    for patch in result.patches:
-        lines.append(
-            f"\n# {patch.template}; passes {patch.validated_by} tests; "
-            f"confidence {patch.confidence}: {patch.reason}\n{patch.diff}"
-        )
     if result.disagreement is not None:
         lines.append(f"these patches differ on {result.disagreement.call}")
     lines += [f"{s.path}:{s.line} {s.score:.2f} {s.text}" for s in result.suspicious]

@@ -29,10 +29,8 @@ def unified_diff(path: str, before: str, after: str) -> str:
         f"a/{path}",
         f"b/{path}",
     )
-    made = []
-    for line in lines:
-        made.append(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
-    return "".join(made)
+    cut = "\n\\ No newline at end of file\n"
+    return "".join(line if line.endswith("\n") else line + cut for line in lines)
 
 
 def exact_edit(path: str, before: str, after: str) -> Edit:

@@ -18,7 +18,7 @@ from rolecall_search.typeinfo import UnitTypes
 
 POWER = 1.5
 HEADER_SHARE = 0.8
-MAX_PRIOR = 1.3
+MAX_PRIOR = 1.5
 LEAST_PRIOR = 0.02
 MOST_NODES = 300
 BURST = 2
@@ -216,11 +216,11 @@ def _score_constants(source: SourceFile, scores: dict[ast.AST, float]) -> None:
             name = getattr(node, "id", None) or getattr(node, "attr", None)
             if name:
                 uses[name] = max(uses.get(name, 0.0), score)
-    for statement in scores:
+    for statement, own in list(scores.items()):
         targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
         if isinstance(statement, (ast.Assign, ast.AnnAssign)) and source.unit_at(
             *source.span(statement)
         ) is None:
             names = [getattr(target, "id", "") for target in targets]
             best = max((uses.get(name, 0.0) for name in names), default=0.0)
-            scores[statement] = max(scores[statement], best * HEADER_SHARE)
+            scores[statement] = max(own, best * HEADER_SHARE)

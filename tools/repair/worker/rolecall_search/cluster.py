@@ -38,10 +38,10 @@ class Behaviour:
     def clusters(self) -> list[int]:
         """A number per patch; equal numbers behave alike; 0 means not comparable."""
         numbers: dict[tuple[str, ...], int] = {}
-        made = []
-        for found in self.by_patch:
-            made.append(numbers.setdefault(tuple(found), len(numbers) + 1) if found else 0)
-        return made
+        return [
+            numbers.setdefault(tuple(found), len(numbers) + 1) if found else 0
+            for found in self.by_patch
+        ]
 
     def disagreement(self) -> Optional[tuple[str, list[str]]]:
         """A call on which patches differ, with one output per patch; recorded calls first."""

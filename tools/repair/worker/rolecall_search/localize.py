@@ -87,10 +87,10 @@ def rank_import(
 
 def _raise_near(scores: dict[int, float], line: int) -> None:
     """Lines that ran near the one where an import stopped are nearly as suspicious."""
-    for other in scores:
+    for other, score in list(scores.items()):
         distance = abs(other - line)
         if distance <= NEAR_LINES:
-            scores[other] = max(scores[other], 0.8 - 0.02 * distance)
+            scores[other] = max(score, 0.8 - 0.02 * distance)
 
 
 def _crash_lines(failing: list[TestRun]) -> set[tuple[str, int]]:

@@ -51,15 +51,14 @@ class Channel:
     """The way out; the ordinary standard streams are given to nobody, so tests may print."""
 
     def __init__(self) -> None:
-        self._fd = os.dup(1)
-        os.set_inheritable(self._fd, False)
+        self._fd = os.dup(1)  # not inherited by programs the tests start
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         os.close(null)
-        sys.stdin = open(0, encoding="utf-8", closefd=False)
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
     def emit(self, event: str, **fields: Any) -> None:
         """Write one event."""

@@ -157,11 +157,7 @@ def wrap(context: Context, node: ast.AST) -> Iterator[Proposal]:
         return
     text = context.text(node)
     types = context.type_of(node)
-    if isinstance(parent, ast.Assign) and parent.value is node and types & MUTABLE:
-        if isinstance(node, (ast.Name, ast.Attribute)):
-            for kind in sorted(types & {"list", "dict", "set"}):
-                yield context.swap(node, f"{kind}({text})", "copy instead of alias", 0.4)
-            yield context.swap(node, f"{text}.copy()", "copy instead of alias", 0.35)
+    yield from _copy(context, node)
     for name, prior in _wrappers(types, parent):
         yield context.swap(node, f"{name}({text})", "wrap in a call", prior)
     for method, prior in _methods(types, node):
@@ -170,6 +166,19 @@ def wrap(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, f"{text} ** 2", "square", 0.16, tight=False)
     if isinstance(node, (ast.Name, ast.Attribute)) and not types:
         yield context.swap(node, f"{text}()", "missing call", 0.2)
+
+
+def _copy(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A name bound to a mutable value gets a copy of its own."""
+    parent = context.parent(node)
+    types = context.type_of(node) & MUTABLE
+    if not types or not isinstance(parent, ast.Assign) or parent.value is not node:
+        return
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        text = context.text(node)
+        for kind in sorted(types & {"list", "dict", "set"}):
+            yield context.swap(node, f"{kind}({text})", "copy instead of alias", 0.4)
+        yield context.swap(node, f"{text}.copy()", "copy instead of alias", 0.35)
 
 
 def _wrappers(types: Types, parent: object) -> Iterator[tuple[str, float]]:
@@ -212,7 +221,7 @@ def chained(context: Context, node: ast.AST) -> Iterator[Proposal]:
     owner = node.func.value
     types = context.type_of(owner)
     if types & TEXT or (not types and node.func.attr in TEXT_METHODS):
-        start, end = context.src.span(owner)
+        end = context.src.span(owner)[1]
         for method, prior in (("strip()", 0.35), ("lower()", 0.25), ("rstrip()", 0.12)):
             if f".{method}" not in context.text(node):
                 edit = Edit(end, end, f".{method}")
@@ -223,10 +232,10 @@ def removed_characters(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A string loses some characters: `.replace(",", "")`."""
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
         return
-    if not isinstance(context.parent(node), PLACES) or not context.type_of(node) & TEXT:
-        if not _text_piece(context, node):
-            return
     parent = context.parent(node)
+    is_text = isinstance(parent, PLACES) and context.type_of(node) & TEXT
+    if not is_text and not _text_piece(context, node):
+        return
     if isinstance(parent, ast.Call) and parent.func is node:
         return
     for character in (",", " ", "-", "_", ".", "$", "%"):

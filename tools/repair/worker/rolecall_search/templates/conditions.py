@@ -85,11 +85,10 @@ def truthiness(context: Context, node: ast.AST) -> Iterator[Proposal]:
             )
             for form, prior in zip(forms, (0.6, 0.3, 0.15)):
                 yield context.swap(test, form, "test for None", prior, tight=False)
-        if isinstance(inner, ast.Compare) and len(inner.ops) == 1:
-            if isinstance(inner.ops[0], (ast.Is, ast.IsNot)) and not is_not(test):
-                text = context.text(inner.left)
-                made = f"not {text}" if isinstance(inner.ops[0], ast.Is) else text
-                yield context.swap(test, made, "test for truth", 0.4)
+        if isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
+            text = context.text(test.left)
+            made = f"not {text}" if isinstance(test.ops[0], ast.Is) else text
+            yield context.swap(test, made, "test for truth", 0.4)
 
 
 def is_not(test: ast.AST) -> bool:

@@ -46,7 +46,7 @@ def _fresh_default(
         return None
     start, end = context.src.span(default)
     made = context.before(body[0], [f"if {name} is None:", f"    {name} = {context.text(default)}"])
-    return Proposal((Edit(start, end, "None"), made), "mutable default", 1.2)
+    return Proposal((Edit(start, end, "None"), made), "mutable default", 1.5)
 
 
 def decorators(context: Context, node: ast.AST) -> Iterator[Proposal]:

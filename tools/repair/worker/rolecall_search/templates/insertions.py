@@ -15,6 +15,24 @@ KEYED = {
     "OrderedDict": ("move_to_end",), "set": ("discard",), "list": ("remove",),
     "dict": ("pop", "update"), "defaultdict": ("pop",), "Counter": ("update",),
 }  # fmt: skip
+LISTED = (("{0}.pop()", 0.15), ("{0}.sort()", 0.15), ("{0}.reverse()", 0.12), ("{0} = []", 0.1))
+PLAIN_UPDATES: dict[str, tuple[tuple[str, float], ...]] = {
+    "list": (*LISTED, ("{0}.clear()", 0.1), ("{0} = {0}.copy()", 0.15)),
+    "deque": (*LISTED[:1], ("{0}.clear()", 0.1)),
+    "set": (("{0}.clear()", 0.1), ("{0} = {0}.copy()", 0.15)),
+    "dict": (("{0} = {0}.copy()", 0.15),),
+    "int": (("{0} += 1", 0.35), ("{0} -= 1", 0.25), ("{0} = 0", 0.2)),
+    "str": (("{0} = {0}.strip()", 0.15), ("{0} = {0}.lower()", 0.15), ('{0} = ""', 0.08)),
+    "bool": (("{0} = True", 0.15), ("{0} = False", 0.15)),
+}
+OWN_UPDATES: dict[str, tuple[tuple[str, float], ...]] = {
+    "int": (("{0} += 1", 0.3), ("{0} -= 1", 0.25)),
+    "list": (("{0}.clear()", 0.12),),
+    "set": (("{0}.clear()", 0.12),),
+    "dict": (("{0}.clear()", 0.12),),
+    "deque": (("{0}.clear()", 0.12),),
+    "bool": (("{0} = True", 0.15), ("{0} = False", 0.15)),
+}
 LIMIT = 60
 
 
@@ -56,35 +74,15 @@ def donors(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:
 def _updates(
     context: Context, name: str, types: Types, *, typed: bool
 ) -> Iterator[tuple[str, float]]:
-    for kind, method in GROWING.items():
+    yield from _grown(context, name, types)
+    for kind, made in PLAIN_UPDATES.items():
         if kind in types:
-            for other in context.names:
-                elements = context.types.elements.get(name, UNKNOWN)
-                if other != name and compatible(context.types.names.get(other, UNKNOWN), elements):
-                    yield f"{name}.{method}({other})", 0.35
-            if kind in ("list", "deque"):
-                yield f"{name}.pop()", 0.15
-                yield f"{name}.sort()", 0.15
-                yield f"{name}.reverse()", 0.12
-                yield f"{name} = []", 0.1
-            yield f"{name}.clear()", 0.1
-    if types & {"int"}:
-        yield f"{name} += 1", 0.35
-        yield f"{name} -= 1", 0.25
-        yield f"{name} = 0", 0.2
-    if types & {"str"}:
-        yield f"{name} = {name}.strip()", 0.15
-        yield f"{name} = {name}.lower()", 0.15
-        yield f'{name} = ""', 0.08
-    if types & {"bool"}:
-        yield f"{name} = True", 0.15
-        yield f"{name} = False", 0.15
-    if types & {"list", "dict", "set"}:
-        yield f"{name} = {name}.copy()", 0.15
+            for text, prior in made:
+                yield text.format(name), prior
     for other in context.names:
+        right = context.types.names.get(other, UNKNOWN)
         if other == name:
             continue
-        right = context.types.names.get(other, UNKNOWN)
         if types and right and (types - {"NoneType"}) & right:
             yield f"{name} = {other}", 0.28
             if types & right & NUMBERS:
@@ -94,33 +92,40 @@ def _updates(
             yield f"{name} = {other}", 0.12
 
 
+def _grown(context: Context, name: str, types: Types) -> Iterator[tuple[str, float]]:
+    elements = context.types.elements.get(name, UNKNOWN)
+    for kind in sorted(types & GROWING.keys()):
+        for other in context.names:
+            if other != name and compatible(context.types.names.get(other, UNKNOWN), elements):
+                yield f"{name}.{GROWING[kind]}({other})", 0.35
+
+
 def _own(context: Context) -> Iterator[tuple[str, float]]:
     """Statements over attributes of `self`."""
     owner = context.types.names.get("self", UNKNOWN)
     for attribute, types in context.types.attributes_of(owner).items():
         target = f"self.{attribute}"
-        if types & {"int"}:
-            yield f"{target} += 1", 0.3
-            yield f"{target} -= 1", 0.25
-        if types & {"list", "set", "dict", "deque"}:
-            yield f"{target}.clear()", 0.12
+        for kind in sorted(types & OWN_UPDATES.keys()):
+            for text, prior in OWN_UPDATES[kind]:
+                yield text.format(target), prior
         for name in context.names:
-            right = context.types.names.get(name, UNKNOWN)
-            if right and compatible(types, right):
-                same = attribute.strip("_") == name.strip("_")
-                yield f"{target} = {name}", 0.6 if same else 0.15
-            for kind, method in GROWING.items():
-                if kind in types:
-                    yield f"{target}.{method}({name})", 0.25
-            for kind, methods in KEYED.items():
-                if kind in types:
-                    for method in methods:
-                        yield f"{target}.{method}({name})", 0.15
-        if types & {"bool"}:
-            yield f"{target} = True", 0.15
-            yield f"{target} = False", 0.15
+            yield from _own_with(context, target, types, name)
     for method in context.types.methods_of(owner):
         yield f"self.{method}()", 0.08
+
+
+def _own_with(
+    context: Context, target: str, types: Types, name: str
+) -> Iterator[tuple[str, float]]:
+    right = context.types.names.get(name, UNKNOWN)
+    if right and compatible(types, right):
+        same = target[5:].strip("_") == name.strip("_")
+        yield f"{target} = {name}", 0.6 if same else 0.15
+    for kind in sorted(types & GROWING.keys()):
+        yield f"{target}.{GROWING[kind]}({name})", 0.25
+    for kind in sorted(types & KEYED.keys()):
+        for method in KEYED[kind]:
+            yield f"{target}.{method}({name})", 0.15
 
 
 def _copies(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:

@@ -113,7 +113,7 @@ def attribute(context: Context, node: ast.AST) -> Iterator[Proposal]:
     start = f"{context.text(node.value)}."
     owner = context.type_of(node.value)
     seen = {node.attr}
-    for other, prior in siblings(node.attr, METHOD_GROUPS if called else METHOD_GROUPS):
+    for other, prior in siblings(node.attr, METHOD_GROUPS):
         if called and other not in seen:
             seen.add(other)
             yield context.swap(node, start + other, "another method", prior)
@@ -167,22 +167,27 @@ def constant(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, str(not value), "flip a flag", 0.85)
         yield context.swap(node, "None", "another constant", 0.15)
     elif value is None:
-        for text, prior in (("True", 0.15), ("False", 0.2), ("0", 0.2), ('""', 0.15), ("[]", 0.2)):
-            yield context.swap(node, text, "another constant", prior)
-        for name in context.names:
-            yield context.swap(node, name, "variable instead of constant", 0.15)
+        yield from _instead_of_none(context, node)
     elif isinstance(value, int):
-        yield from _integer(context, node, value)
+        yield from _near_integers(context, node, value)
+        yield from _instead_of_integer(context, node)
     elif isinstance(value, float):
         for text in {str(value + 1), str(value - 1), str(value * 10), str(value / 10), "0.0", "1.0"}:
             yield context.swap(node, text, "another constant", 0.25)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if type(value) in (int, float):
         for literal in context.hints.literals:
             if _number(literal) and literal != context.text(node):
                 yield context.swap(node, literal, "a constant of the tests", 0.1)
 
 
-def _integer(context: Context, node: ast.Constant, value: int) -> Iterator[Proposal]:
+def _instead_of_none(context: Context, node: ast.Constant) -> Iterator[Proposal]:
+    for text, prior in (("True", 0.15), ("False", 0.2), ("0", 0.2), ('""', 0.15), ("[]", 0.2)):
+        yield context.swap(node, text, "another constant", prior)
+    for name in context.names:
+        yield context.swap(node, name, "variable instead of constant", 0.15)
+
+
+def _near_integers(context: Context, node: ast.Constant, value: int) -> Iterator[Proposal]:
     negated = isinstance(context.parent(node), ast.UnaryOp)
     near = {value + 1: 0.85, value - 1: 0.85, 0: 0.4, 1: 0.4, -1: 0.3, 2: 0.3, -value: 0.25}
     near.update({k: p for k, p in ((value * 10, 0.12), (value // 10, 0.12), (value * 2, 0.12),
@@ -194,22 +199,26 @@ def _integer(context: Context, node: ast.Constant, value: int) -> Iterator[Propo
         if number < 0 and negated:
             continue
         yield context.swap(node, str(number), "another constant", prior)
+
+
+def _instead_of_integer(context: Context, node: ast.Constant) -> Iterator[Proposal]:
     for name in context.names:
         types = context.types.names.get(name, frozenset())
-        if compatible(types, frozenset({"int"})):
+        number = compatible(types, frozenset({"int"}))
+        if number:
             prior = 0.3 if types else 0.12
             yield context.swap(node, name, "variable instead of constant", prior)
-            if types & {"list", "str", "tuple", "dict", "set", "deque"}:
-                yield context.swap(node, f"len({name})", "length instead of constant", 0.2)
-        elif types & {"list", "str", "tuple", "dict", "set", "deque"}:
-            yield context.swap(node, f"len({name})", "length instead of constant", 0.15)
+        if types & {"list", "str", "tuple", "dict", "set", "deque"}:
+            prior = 0.2 if number else 0.15
+            yield context.swap(node, f"len({name})", "length instead of constant", prior)
     yield context.swap(node, "None", "another constant", 0.12)
-    if isinstance(context.parent(node), (ast.Call, ast.keyword, ast.arguments, ast.Compare)):
-        for text in ("True", "False", "0.0", "float('inf')", "float('-inf')", '""', "[]"):
-            yield context.swap(node, text, "another constant", 0.06)
-    elif isinstance(context.parent(node), (ast.Assign, ast.Return, ast.AnnAssign)):
-        for text in ("float('inf')", "float('-inf')", "0.0", "False", "True", "[]", "{}", '""'):
-            yield context.swap(node, text, "another constant", 0.1)
+    texts, prior = ("True", "False", "0.0", "float('inf')", "float('-inf')", '""', "[]"), 0.06
+    if isinstance(context.parent(node), (ast.Assign, ast.Return, ast.AnnAssign)):
+        texts, prior = (*texts, "{}"), 0.1
+    elif not isinstance(context.parent(node), (ast.Call, ast.keyword, ast.arguments, ast.Compare)):
+        return
+    for text in texts:
+        yield context.swap(node, text, "another constant", prior)
 
 
 def _other_numbers(context: Context, node: ast.Constant) -> Iterator[int]:
@@ -234,9 +243,10 @@ def container(context: Context, node: ast.AST) -> Iterator[Proposal]:
             text = context.text(node.elts[0])
             yield context.swap(node, text, "unwrap a container", 0.35, tight=False)
         yield from _change_elements(context, node)
-    if isinstance(node, (ast.Name, ast.Call, ast.Subscript, ast.BinOp)) and _load(node):
-        if isinstance(context.parent(node), (ast.Call, ast.Return, ast.Assign, ast.BinOp, ast.Yield)):
-            yield context.swap(node, f"[{context.text(node)}]", "wrap in a list", 0.14)
+    places = (ast.Call, ast.Return, ast.Assign, ast.BinOp, ast.Yield)
+    wrapped = isinstance(node, (ast.Name, ast.Call, ast.Subscript, ast.BinOp)) and _load(node)
+    if wrapped and isinstance(context.parent(node), places):
+        yield context.swap(node, f"[{context.text(node)}]", "wrap in a list", 0.14)
 
 
 def _fill(context: Context, node: ast.AST) -> Iterator[Proposal]:
