@@ -32,7 +32,7 @@ def swallow() -> None:
     while True:
         try:
             spin()
-        except BaseException:
+        except BaseException:  # noqa: BLE001
             continue
 
 

@@ -44,6 +44,8 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Read a request from standard input and answer it."""
     request = read_request(sys.stdin.read())
+    # A sandbox may give this process an empty temporary folder of its own.
+    os.makedirs(request.temp, exist_ok=True)
     channel = Channel()
     os.chdir(request.root)
     sys.path.insert(0, request.root)

@@ -28,6 +28,11 @@ METHOD_TYPES = {
     "endswith": "bool", "find": "int", "count": "int", "splitlines": "list", "isdigit": "bool",
     "title": "str", "capitalize": "str",
 }  # fmt: skip
+DISPLAYS: dict[type, str] = {
+    ast.Compare: "bool", ast.List: "list", ast.ListComp: "list", ast.Dict: "dict",
+    ast.DictComp: "dict", ast.Set: "set", ast.SetComp: "set", ast.Tuple: "tuple",
+    ast.JoinedStr: "str",
+}  # fmt: skip
 
 
 @dataclass
@@ -55,10 +60,9 @@ class UnitTypes:
 
 def infer(node: ast.AST, types: UnitTypes) -> Types:
     """The possible types of an expression, empty when unknown."""
+    made = DISPLAYS.get(type(node), "")
     if isinstance(node, ast.Name):
         return types.names.get(node.id, UNKNOWN)
-    if isinstance(node, ast.Constant):
-        return frozenset({type(node.value).__name__})
     if isinstance(node, ast.Attribute):
         return types.attributes_of(infer(node.value, types)).get(node.attr, UNKNOWN)
     if isinstance(node, ast.Call):
@@ -67,25 +71,11 @@ def infer(node: ast.AST, types: UnitTypes) -> Types:
         return _binary(node, types)
     if isinstance(node, ast.Subscript):
         return _subscript(node, types)
-    return _display(node)
-
-
-def _display(node: ast.AST) -> Types:
-    if isinstance(node, (ast.Compare,)):
-        return frozenset({"bool"})
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return frozenset({"bool"})
-    if isinstance(node, (ast.List, ast.ListComp)):
-        return frozenset({"list"})
-    if isinstance(node, (ast.Dict, ast.DictComp)):
-        return frozenset({"dict"})
-    if isinstance(node, (ast.Set, ast.SetComp)):
-        return frozenset({"set"})
-    if isinstance(node, ast.Tuple):
-        return frozenset({"tuple"})
-    if isinstance(node, ast.JoinedStr):
-        return frozenset({"str"})
-    return UNKNOWN
+    if isinstance(node, ast.Constant):
+        made = type(node.value).__name__
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        made = "bool"
+    return frozenset({made}) if made else UNKNOWN
 
 
 def _call(node: ast.Call, types: UnitTypes) -> Types:

@@ -17,6 +17,7 @@ BUILTIN_NAMES = frozenset(dir(builtins))
 SIMPLE = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant, ast.List, ast.Dict)
 MOST_NAMES = 16
 MOST_STRINGS = 30
+NAMED = (*FUNCTION_TYPES, ast.ClassDef, ast.ExceptHandler)
 SCOPES = (*FUNCTION_TYPES, ast.Lambda, ast.ClassDef)
 
 
@@ -210,7 +211,7 @@ def bound_names(node: ast.AST) -> Iterator[str]:
             yield inner.arg
         elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
             yield inner.id
-        elif (isinstance(inner, ast.ExceptHandler) and inner.name) or (isinstance(inner, (*FUNCTION_TYPES, ast.ClassDef)) and inner is not node):
+        elif isinstance(inner, NAMED) and inner is not node and inner.name:
             yield inner.name
 
 

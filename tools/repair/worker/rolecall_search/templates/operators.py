@@ -8,7 +8,7 @@ from typing import Iterator, Optional
 
 from rolecall_search.source import Edit
 from rolecall_search.templates.base import Context, Proposal
-from rolecall_search.typeinfo import NUMBERS, may_be
+from rolecall_search.typeinfo import NUMBERS, Types, may_be
 
 INT = frozenset({"int", "bool"})
 OPERAND_PLACES = (ast.Call, ast.Return, ast.Assign, ast.Subscript, ast.Slice, ast.AugAssign,
@@ -266,27 +266,30 @@ def add_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant)):
         return
     parent = context.parent(node)
-    if not _is_value(node) or not isinstance(parent, OPERAND_PLACES):
+    called = isinstance(parent, ast.Call) and parent.func is node
+    if called or not _is_value(node) or not isinstance(parent, OPERAND_PLACES):
         return
-    if isinstance(parent, ast.Call) and parent.func is node:
-        return
-    types = context.type_of(node)
+    text = context.text(node)
     for name in context.names:
-        other = context.types.names.get(name, frozenset())
-        if not types or not other or name == context.text(node):
-            continue
-        text = context.text(node)
-        if types & NUMBERS and other & NUMBERS:
-            for symbol, prior in (("-", 0.25), ("+", 0.25), ("//", 0.14), ("*", 0.12), ("%", 0.1)):
-                made = f"{text} {symbol} {name}"
+        if name != text:
+            for made, prior in _sums(context, text, context.type_of(node), name):
                 yield context.swap(node, made, "add an operand", prior, tight=False)
-        elif types & other & {"list", "str"}:
-            for made in (f"{text} + {name}", f"{name} + {text}"):
-                yield context.swap(node, made, "add an operand", 0.22, tight=False)
-    if "str" in types and not isinstance(node, ast.Constant):
+    if "str" in context.type_of(node) and not isinstance(node, ast.Constant):
         for literal in ('" "', '","', '"."', '"-"', '"_"', '"/"', '":"', '"\\n"'):
-            for made in (f"{context.text(node)} + {literal}", f"{literal} + {context.text(node)}"):
+            for made in (f"{text} + {literal}", f"{literal} + {text}"):
                 yield context.swap(node, made, "add a string", 0.07, tight=False)
+
+
+def _sums(
+    context: Context, text: str, types: Types, name: str
+) -> Iterator[tuple[str, float]]:
+    other = context.types.names.get(name, frozenset())
+    if types & NUMBERS and other & NUMBERS:
+        for symbol, prior in (("-", 0.25), ("+", 0.25), ("//", 0.14), ("*", 0.12), ("%", 0.1)):
+            yield f"{text} {symbol} {name}", prior
+    elif types & other & {"list", "str"}:
+        yield f"{text} + {name}", 0.22
+        yield f"{name} + {text}", 0.22
 
 
 def add_global(context: Context, node: ast.AST) -> Iterator[Proposal]:

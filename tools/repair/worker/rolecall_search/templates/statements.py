@@ -13,6 +13,19 @@ from rolecall_search.typeinfo import NUMBERS, UNKNOWN
 COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.Try, *FUNCTION_TYPES, ast.ClassDef)
 
 
+EMPTY_VALUES: dict[str, tuple[tuple[str, float], ...]] = {
+    "list": (("[]", 0.5),),
+    "dict": (("{}", 0.5),),
+    "str": (('""', 0.5),),
+    "int": (("0", 0.5), ("1", 0.3), ("-1", 0.25)),
+    "float": (("0.0", 0.5),),
+    "set": (("set()", 0.5),),
+    "bool": (("False", 0.5), ("True", 0.4)),
+    "tuple": (("()", 0.5),),
+    "NoneType": (("None", 0.5),),
+}
+
+
 def delete(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A statement less."""
     if not isinstance(node, ast.stmt) or isinstance(node, (*FUNCTION_TYPES, ast.ClassDef)):
@@ -74,9 +87,9 @@ def move(context: Context, node: ast.AST) -> Iterator[Proposal]:
     parent = context.parent(node)
     if at == len(block) - 1 and len(block) > 1 and isinstance(parent, COMPOUND[:5]):
         yield from _leave(context, node, parent)
-    if at == len(block) - 2 and isinstance(block[-1], (ast.Continue, ast.Break)):
-        if isinstance(parent, ast.If):
-            yield from _leave(context, node, parent)
+    leaves = isinstance(block[-1], (ast.Continue, ast.Break)) and context.own_line(block[-1])
+    if at == len(block) - 2 and leaves and isinstance(parent, ast.If):
+        yield from _leave(context, node, parent)
     if at > 0 and isinstance(block[at - 1], COMPOUND[:5]):
         yield from _enter(context, node, block[at - 1])
     if at > 0 and isinstance(node, ast.Return):
@@ -141,32 +154,39 @@ def exits(context: Context, node: ast.AST) -> Iterator[Proposal]:
     elif isinstance(node, ast.Return) and context.loop_of(node) is not None:
         yield context.swap(node, "break", "another loop exit", 0.12)
         yield context.swap(node, "continue", "another loop exit", 0.15)
+
+
+def added_exits(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A loop exit at the end of a branch; a loop without its `else`."""
     if isinstance(node, ast.If) and context.loop_of(node) is not None:
         last = node.body[-1]
-        if not isinstance(last, (ast.Break, ast.Continue, ast.Return, ast.Raise)):
-            for word in ("break", "continue"):
-                if context.own_line(last):
-                    edit = context.after(last, [word])
-                    yield Proposal((edit,), "add a loop exit", 0.3)
+        leaves = isinstance(last, (ast.Break, ast.Continue, ast.Return, ast.Raise))
+        for word in ("break", "continue") if context.own_line(last) and not leaves else ():
+            yield Proposal((context.after(last, [word]),), "add a loop exit", 0.3)
     if isinstance(node, (ast.For, ast.While)) and node.orelse:
-        start, end = context.whole_lines(node.orelse[-1])
+        end = context.whole_lines(node.orelse[-1])[1]
         body = reindent(context, node.orelse, context.src.indent(node.lineno))
         at = context.whole_lines(node.body[-1])[1]
         if body:
             yield Proposal((Edit(at, end, body),), "drop the else of a loop", 0.25)
 
 
+def dropped(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A value that is thrown away is returned, yielded, raised or kept."""
+    kinds = (ast.Call, ast.Name, ast.BinOp, ast.Await, ast.Compare)
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, kinds):
+        return
+    text = context.text(node.value)
+    yield context.swap(node, f"return {text}", "missing return", 0.45)
+    if isinstance(node.value, ast.Call):
+        yield context.swap(node, f"yield from {text}", "yield from", 0.3)
+        yield context.swap(node, f"yield {text}", "yield", 0.1)
+        yield from _raised(context, node.value)
+        yield from _kept(context, node)
+
+
 def returned(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """Another returned value; a missing `return` or `raise`."""
-    if isinstance(node, ast.Expr) and not is_docstring(context, node):
-        if isinstance(node.value, (ast.Call, ast.Name, ast.BinOp, ast.Await, ast.Compare)):
-            text = context.text(node.value)
-            yield context.swap(node, f"return {text}", "missing return", 0.45)
-            if isinstance(node.value, ast.Call):
-                yield context.swap(node, f"yield from {text}", "yield from", 0.3)
-                yield context.swap(node, f"yield {text}", "yield", 0.1)
-                yield from _raised(context, node.value)
-                yield from _kept(context, node)
+    """Another returned value."""
     if not isinstance(node, ast.Return):
         return
     for name in context.names:
@@ -291,25 +311,17 @@ def _guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
 
 
 def _leaving(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:
+    """Statements that leave, with values of the types the function returned."""
     results = context.types.results
-    defaults = {"list": "[]", "dict": "{}", "str": '""', "int": "0", "float": "0.0", "set": "set()",
-                "bool": "False", "tuple": "()", "NoneType": "None"}  # fmt: skip
-    for kind, text in defaults.items():
-        if kind in results:
-            yield f"return {text}", 0.5
-            if kind == "bool":
-                yield "return True", 0.4
-            if kind == "int":
-                yield "return 1", 0.3
-                yield "return -1", 0.25
+    for kind in sorted(results & EMPTY_VALUES.keys()):
+        for value, prior in EMPTY_VALUES[kind]:
+            yield f"return {value}", prior
     yield "return", 0.35 if not results or "NoneType" in results else 0.2
-    if results & {"list"} or not results:
-        for name in context.names[:8]:
+    for name in context.names[:8]:
+        if not results or "list" in results:
             yield f"return {name}", 0.2
-    elif context.names:
-        for name in context.names[:8]:
-            if context.types.names.get(name, UNKNOWN) & results:
-                yield f"return {name}", 0.35
+        elif context.types.names.get(name, UNKNOWN) & results:
+            yield f"return {name}", 0.35
     if context.loop_of(node) is not None:
         yield "continue", 0.45
         yield "break", 0.35
@@ -366,4 +378,4 @@ def numeric(context: Context, name: str) -> bool:
     return bool(context.types.names.get(name, UNKNOWN) & NUMBERS)
 
 
-FAMILY = (delete, unwrap_block, move, exits, returned, assigned, early_exits, loop_target)
+FAMILY = (delete, unwrap_block, move, exits, added_exits, dropped, returned, assigned, early_exits, loop_target)

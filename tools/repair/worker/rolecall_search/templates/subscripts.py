@@ -73,34 +73,36 @@ def _slices(
     if lower:
         yield "", upper, step, 0.4
         yield lower, "-1", step, 0.15
+    else:
+        yield "1", upper, step, 0.35
+        yield "-1", upper, step, 0.35
     if upper:
         yield lower, "", step, 0.4
-    yield upper, lower, step, 0.4
-    if not lower:
-        for text in ("1", "-1"):
-            yield text, upper, step, 0.35
-    if not upper:
+    else:
         yield lower, "-1", step, 0.3
+    yield upper, lower, step, 0.4
     if step:
         yield lower, upper, "", 0.3
         yield lower, upper, f"-{step}", 0.3
     else:
         yield lower, upper, "-1", 0.2
         yield lower, upper, "2", 0.1
+    for text, prior in _bounds(context):
+        if not lower:
+            yield text, upper, step, prior
+        if not upper:
+            yield lower, text, step, prior
+
+
+def _bounds(context: Context) -> Iterator[tuple[str, float]]:
     for name in context.names:
         types = context.types.names.get(name, frozenset())
         if may_be(types, INT):
             known = 1.0 if types else 0.4
             for text, share in ((name, 1.0), (f"{name} + 1", 0.5), (f"-{name}", 0.5)):
-                if not lower:
-                    yield text, upper, step, 0.3 * known * share
-                if not upper:
-                    yield lower, text, step, 0.3 * known * share
+                yield text, 0.3 * known * share
         if types & SEQUENCES:
-            if not upper:
-                yield lower, f"len({name})", step, 0.12
-            if not lower:
-                yield f"len({name})", upper, step, 0.15
+            yield f"len({name})", 0.13
 
 
 def add_slice(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -132,14 +134,12 @@ def add_slice(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 def add_key(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A mapping gets a key."""
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-        if context.type_of(node) & MAPPINGS and not isinstance(
-            context.parent(node), (ast.Attribute, ast.Subscript)
-        ):
-            for name in context.names:
-                if name != node.id:
-                    text = f"{node.id}[{name}]"
-                    yield context.swap(node, text, "add a key", 0.15)
+    if not isinstance(node, ast.Name) or not isinstance(node.ctx, ast.Load):
+        return
+    inner = isinstance(context.parent(node), (ast.Attribute, ast.Subscript))
+    for name in context.names if context.type_of(node) & MAPPINGS and not inner else ():
+        if name != node.id:
+            yield context.swap(node, f"{node.id}[{name}]", "add a key", 0.15)
 
 
 FAMILY = (index, bounds, add_slice, add_key)
