@@ -1,5 +1,6 @@
 """Renders prompt templates. Owns how foreign text is fenced; knows no node."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,8 @@ def fence(text: object, tag: str) -> str:
         text: What to show; shown stripped.
         tag: Name of the tag, letters only.
     """
-    inner = str(text).strip().replace(f"</{tag}", f"<\\/{tag}")
+    # Models are no parsers: to them a closing tag in capitals or with spaces closes too.
+    inner = re.sub(rf"<(?=\s*/\s*{tag})", r"<\\", str(text).strip(), flags=re.IGNORECASE)
     return f"<{tag}>\n{inner}\n</{tag}>"
 
 

@@ -35,6 +35,7 @@ def shown(notebook: nbformat.NotebookNode) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_jupyter")
 async def test_the_first_run_goes_as_the_notebook_tells_it() -> None:
     notebook = nbformat.read(FIRST, as_version=4)

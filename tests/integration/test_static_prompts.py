@@ -1,6 +1,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from nodes.rendering import render
 from tests.integration.jobs import SLUGIFY, SLUGS, do, openai, settings_with
 from tests.modelserver.competent import CompetentScript
@@ -33,6 +35,7 @@ async def system_prompts(repo: Path, task: str, files: Mapping[str, str]) -> dic
     return told
 
 
+@pytest.mark.slow
 async def test_what_a_server_may_keep_in_its_cache_is_the_same_in_every_run(tmp_path: Path) -> None:
     """A prompt cache works on equal beginnings: nothing of a run may stand before the part that never changes."""
     slugs, shop = make_repository(tmp_path / "slugs", SLUGS), make_repository(tmp_path / "shop", OTHER)
