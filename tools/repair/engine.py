@@ -7,11 +7,13 @@ search; the program under `worker/` does, inside the interpreter of the program 
 import asyncio
 import contextlib
 import json
+import os
 import shutil
+import signal
 import tempfile
 import time
 import tokenize
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,6 @@ from tools.repair.result import (
 Spawn = Callable[[Sequence[str], Path, Mapping[str, str]], Awaitable[asyncio.subprocess.Process]]
 START_SCRIPT = Path(__file__).with_name("worker") / "start_search.py"
 GRACE_S = 8.0
-LINE_LIMIT = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,6 @@ async def _spawn(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,
-        limit=LINE_LIMIT,
     )
 
 
@@ -143,7 +143,7 @@ async def _read(
     process: asyncio.subprocess.Process, on_event: Callable[[RepairEvent], None] | None
 ) -> dict[str, Any] | None:
     assert process.stdout is not None
-    async for line in process.stdout:
+    async for line in _lines(process.stdout):
         fields = json.loads(line)
         kind = fields.pop("event")
         if kind == "result":
@@ -154,6 +154,15 @@ async def _read(
     return None
 
 
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: whoever spawned the process chose the limit of its reader."""
+    buffer = b""
+    while chunk := await stream.read(1 << 16):
+        *whole, buffer = (buffer + chunk).split(b"\n")
+        for line in whole:
+            yield line
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Kill whatever the search started, even tests that moved to groups of their own."""
     members = await asyncio.to_thread(_family, process.pid)
@@ -161,8 +170,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
     if process.returncode is None:
+        # `process.kill` polls first and would take the exit status away from the event loop.
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            os.kill(process.pid, signal.SIGKILL)
     await asyncio.shield(process.wait())
     await asyncio.to_thread(psutil.wait_procs, members, 2.0)
 
