@@ -169,6 +169,15 @@ async def test_package_under_src_is_found_and_tests_are_not_edited(tmp_path: Pat
     assert {edit.path for patch in result.patches for edit in patch.edits} == {"src/tools/core.py"}
 
 
+async def test_failures_outside_the_program_do_not_stop_the_repair(tmp_path: Path) -> None:
+    root = program(tmp_path, COUNT, COUNT_TESTS)
+    (root / "test_other.py").write_text("import missing_third_party\n", encoding="utf-8")
+    (root / "test_broken.py").write_text("def test_setup(no_such_fixture):\n    pass\n", encoding="utf-8")
+    result = await repair(root)
+    assert "if number < limit:" in result.patches[0].diff
+    assert "2 failures outside the program were set aside" in result.stop_reason
+
+
 async def test_green_tests_need_no_repair(tmp_path: Path) -> None:
     text = COUNT.replace("<=", "<")
     result = await repair(program(tmp_path, text, COUNT_TESTS))

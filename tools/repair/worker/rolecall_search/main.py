@@ -19,7 +19,7 @@ from rolecall_search.candidates import Stream
 from rolecall_search.cluster import Behaviour, Prober
 from rolecall_search.fresh import FreshClient, serve
 from rolecall_search.hints import read_hints
-from rolecall_search.hosting import Host, TimeLimit, host, warm_plugins
+from rolecall_search.hosting import OTHER, Host, TimeLimit, host, warm_plugins
 from rolecall_search.isolate import Limits, Pool
 from rolecall_search.live import LiveCode, override_imports
 from rolecall_search.localize import Suspicion, add_imported, rank_import, rank_lines
@@ -124,6 +124,7 @@ class Repair:
         gc.freeze()
         runner = Runner(plugin, items, self.request.temp, self.project.wanted)
         baseline = self._baseline(runner)
+        aside = self._set_aside(plugin, baseline)
         errors = plugin.collect_errors
         if not items and not errors:
             return result("unusable_tests", "pytest collected no test")
@@ -141,11 +142,33 @@ class Repair:
         searcher = self._searcher(plugin, session, baseline)
         hints = read_hints(failing, items, plugin.collect_types)
         self._search(searcher, baseline, suspicion, hints)
+        reason = searcher.stop_reason + aside
         known.update(suspicious=lines, tried=searcher.tried)
         if not searcher.found:
-            return result("none", searcher.stop_reason, **known)
+            return result("none", reason, **known)
         known.update(self._ranked(searcher, baseline, suspicion))
-        return result("plausible", searcher.stop_reason, **known)
+        return result("plausible", reason, **known)
+
+    def _set_aside(self, plugin: Host, baseline: Baseline) -> str:
+        """Drop failures that no edit of the program can mend, when others are left.
+
+        A test that ends before it runs a line of the program, or a test file that stops at a
+        missing third party, would reject every candidate.
+        """
+        failing = baseline.failing()
+        within = [run for run in failing if run.lines or run.hang]
+        if not within:
+            return ""
+        dropped = 0
+        for run in failing:
+            if not run.lines and not run.hang:
+                run.outcome = OTHER
+                dropped += 1
+        for nodeid, frames in list(plugin.collect_errors.items()):
+            if not any(self.project.real(name) for name, _ in frames):
+                del plugin.collect_errors[nodeid]
+                dropped += 1
+        return f"; {dropped} failures outside the program were set aside" if dropped else ""
 
     def _ranked(
         self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion

@@ -86,8 +86,9 @@ def differences(behaviour: Behaviour, at: int) -> tuple[int, bool]:
 
 
 def tests_on(entry: Found, suspicion: Suspicion) -> set[int]:
-    """The tests that ran the edited line."""
-    return suspicion.covering.get((entry.candidate.source.path, entry.candidate.line), set())
+    """The tests that ran the edited line; of a header, those that ran its function."""
+    place = (entry.candidate.source.path, entry.candidate.line)
+    return suspicion.covering.get(place) or set(entry.candidate.covering)
 
 
 def describe(ranked: list[Ranked], behaviour: Behaviour) -> list[dict[str, Any]]:
