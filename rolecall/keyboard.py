@@ -4,6 +4,7 @@ terminal's own would be drawn over. What a line means is decided elsewhere."""
 import asyncio
 import codecs
 import os
+import signal
 import termios
 import tty
 from collections.abc import Callable, Iterator
@@ -71,6 +72,8 @@ def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[Non
     loop = asyncio.get_running_loop()
 
     def read() -> None:
+        if not _ours(descriptor):
+            return  # sent to the background: what is typed is for the shell
         try:
             data = os.read(descriptor, 4096)
         except OSError:
@@ -81,23 +84,33 @@ def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[Non
             loop.remove_reader(descriptor)
             keyboard.end()
 
+    def take_over() -> None:
+        if raw and _ours(descriptor):
+            tty.setcbreak(descriptor)
+
     before = termios.tcgetattr(descriptor)
-    if raw:
-        tty.setcbreak(descriptor)
+    take_over()
     loop.add_reader(descriptor, read)
+    loop.add_signal_handler(signal.SIGCONT, take_over)  # after Ctrl-Z and `fg` the shell's own mode is set
     try:
         yield
     finally:
+        loop.remove_signal_handler(signal.SIGCONT)
         loop.remove_reader(descriptor)
         with suppress(termios.error):  # a closed terminal has nothing to be put back
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+            if _ours(descriptor):
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def in_foreground(stream: TextIO | None) -> bool:
     """Whether a stream is a terminal that is ours to read: a job started with `&` would be stopped by the first try."""
     if stream is None or stream.closed or not stream.isatty():
         return False
+    return _ours(stream.fileno())
+
+
+def _ours(descriptor: int) -> bool:
     try:
-        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+        return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
-        return False  # a terminal, but not the one that controls us
+        return False  # a terminal, but not the one that controls us; or it is gone

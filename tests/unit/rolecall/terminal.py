@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -77,6 +78,15 @@ class Terminal:
         """Whether the terminal shows what is typed and gives whole lines, as it did in the beginning."""
         flags = termios.tcgetattr(self._side)[3]
         return bool(flags & termios.ECHO and flags & termios.ICANON)
+
+    def suspend_and_continue(self) -> None:
+        """What Ctrl-Z and `fg` do: the program stands still while the shell sets the terminal to its own mode."""
+        self._process.send_signal(signal.SIGSTOP)
+        mode = termios.tcgetattr(self._side)
+        mode[3] |= termios.ECHO | termios.ICANON
+        termios.tcsetattr(self._side, termios.TCSANOW, mode)
+        assert self.echoes()
+        self._process.send_signal(signal.SIGCONT)
 
     def _read(self) -> None:
         if self._side < 0:
