@@ -212,10 +212,8 @@ class Timing:
 
     wall_s: float
     cpu_s: float
-    loop_s: float = 0.0
-    """Processor time of the event loop's thread."""
     held_s: float = 0.0
-    """What the supervisor took of that."""
+    """Processor time the supervisor took from the event loop."""
 
 
 async def overhead(folder: Path, *, steps: int, pairs: int) -> list[tuple[Timing, Timing]]:
@@ -248,7 +246,7 @@ async def _timed(database: Path, steps: int, *, watched: bool) -> Timing:
                 stop=stop,
             )
         )
-        wall, cpu, loop = time.perf_counter(), time.process_time(), time.thread_time()
+        wall, cpu = time.perf_counter(), time.process_time()
         watching = asyncio.create_task(beside) if watched else beside.close()
         await graph.ainvoke({"task": "work"}, {"configurable": {"thread_id": "t"}}, context=context, durability="sync")
         spent = Timing(time.perf_counter() - wall, time.process_time() - cpu, time.thread_time() - loop, beside.seconds)
@@ -282,14 +280,12 @@ def _print_overhead(timed: Sequence[tuple[Timing, Timing]], steps: int) -> None:
     print(f"\n{steps} steps without model latency, {len(timed)} pairs, with a supervisor / without:")
     wall = [with_.wall_s / without.wall_s for with_, without in timed]
     cpu = [with_.cpu_s / without.cpu_s for with_, without in timed]
-    held = [with_.held_s / (with_.loop_s - with_.held_s) for with_, _ in timed]
+    held = [with_.held_s / with_.wall_s for with_, _ in timed]
     for label, values in (("wall time", wall), ("processor time", cpu), ("loop held", held)):
         told = " ".join(f"{value:.4f}" for value in values)
         print(f"{label:<15} median {statistics.median(values):.4f}   pairs: {told}")
-    print(
-        "loop held: processor time the supervisor takes from the event loop, over what the graph takes; other programs"
-    )
-    print("on this machine disturb the first two lines, not this one")
+    print("loop held: processor time the supervisor takes from the event loop, as a share of the run's wall time;")
+    print("other programs on the machine disturb the first two lines, not this one")
 
 
 async def _main(asked: argparse.Namespace) -> int:
