@@ -23,7 +23,7 @@ from tests.modelserver.server import ModelServer, faulty
 
 TEXT = "The answer is forty-two."
 FROM_SECOND = "Forty-two, says the second server."
-TIMEOUTS = {"connect": 3.0, "first_token": 3.0, "idle": 2.0, "total": 20.0}
+TIMEOUTS = {"connect": 6.0, "first_token": 6.0, "idle": 4.0, "total": 40.0}
 TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
