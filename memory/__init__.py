@@ -1,1 +1,1 @@
-"""What survives a run: the record of model calls and what was learned from them."""
+"""What survives a run: knowledge and lessons. Nothing lives here yet; model calls are kept by `llm_registry.calls`."""
