@@ -249,7 +249,7 @@ async def _timed(database: Path, steps: int, *, watched: bool) -> Timing:
         wall, cpu = time.perf_counter(), time.process_time()
         watching = asyncio.create_task(beside) if watched else beside.close()
         await graph.ainvoke({"task": "work"}, {"configurable": {"thread_id": "t"}}, context=context, durability="sync")
-        spent = Timing(time.perf_counter() - wall, time.process_time() - cpu, time.thread_time() - loop, beside.seconds)
+        spent = Timing(time.perf_counter() - wall, time.process_time() - cpu, beside.seconds)
         stop.set()
         if watching is not None:
             await watching

@@ -28,7 +28,8 @@ class Row(BaseModel):
     template: str
     tried: int
     elapsed_s: float
-    load: float = 0.0
+    load: float | None = None
+    """Load average when the search began, where it was recorded."""
     status: str
     note: str
     leftovers: tuple[str, ...]
@@ -56,9 +57,18 @@ def ratios(rows: Sequence[Row]) -> list[str]:
             f"{mended - exact} correct by reading; {plausible} pass all tests, {listed} have a right patch "
             f"among those listed; median {median(row.elapsed_s for row in of):.1f} s, "
             f"longest {max(row.elapsed_s for row in of):.0f} s; "
-            f"median load average {median(row.load for row in of):.1f}"
+            f"median load average {_load(_middle(row.load for row in of))}"
         )
     return [*lines, *_honesty(rows)]
+
+
+def _middle(loads: Iterable[float | None]) -> float | None:
+    known = [load for load in loads if load is not None]
+    return median(known) if known else None
+
+
+def _load(load: float | None) -> str:
+    return "-" if load is None else f"{load:.1f}"
 
 
 def _honesty(rows: Sequence[Row]) -> list[str]:
@@ -80,7 +90,7 @@ def line(row: Row) -> str:
     """Return a row for the terminal."""
     return (
         f"{row.bug:<46.46} {row.judgement:<11} {row.rank or '-':>4} {row.patches:>4} {row.confidence or '-':<5}"
-        f"{row.tried:>6} {row.elapsed_s:>6.1f} s  {row.load:>5.1f}  {row.template}"
+        f"{row.tried:>6} {row.elapsed_s:>6.1f} s  {_load(row.load):>5}  {row.template}"
     )
 
 
@@ -106,7 +116,7 @@ def _markdown_rows(rows: Iterable[Row]) -> list[str]:
     ]
     body = [
         f"| `{row.bug}` | {row.category} | {row.judgement} | {f'{row.rank} of {row.patches}' if row.rank else '-'} | "
-        f"{row.confidence or '-'} | {row.tried} | {row.elapsed_s:.1f} | {row.load:.1f} |"
+        f"{row.confidence or '-'} | {row.tried} | {row.elapsed_s:.1f} | {_load(row.load)} |"
         for row in rows
     ]
     return head + body
