@@ -22,7 +22,7 @@ class EventLog:
 
     def __init__(self, thread_id: str, path: Path, listen: Listen | None = None) -> None:
         self._thread_id = thread_id
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
         self._listen = listen
 
     def __enter__(self) -> Self:

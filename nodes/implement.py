@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 
 from core.artifacts import AssessDecision, Guidance, Plan, PlanStep, QAReport, Scope, StepResult
 from core.context import Context
+from core.text import readable
 from nodes.calling import budget_left
 from nodes.loop import RoleModel, build_loop, last_words, speaker_of
 from nodes.rendering import render
@@ -65,7 +66,7 @@ async def _work(
     step = next(item for item in state["plan"].steps if item.id == state["current_step"])
     final = await loop.ainvoke(_entry(step, state), context=context)
     commit = await context.workspace.commit(subject(step))
-    files = await context.workspace.changed_files()
+    files = tuple(readable(name) for name in await context.workspace.changed_files())
     if commit:
         context.events.emit("step_committed", step=step.id, commit=commit, files=list(files))
     spoke = speaker_of(final)

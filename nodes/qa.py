@@ -6,6 +6,7 @@ from langgraph.runtime import Runtime
 
 from core.artifacts import Plan, QAReport, QAVerdict, Scope
 from core.context import Context
+from core.text import readable
 from nodes.calling import Question, ask
 from nodes.normalize import clip
 from nodes.wording import checks_text, step_text
@@ -38,7 +39,7 @@ async def qa(state: QAInput, runtime: Runtime[Context]) -> dict[str, Any]:
         "step": step_text(step),
         "steps_left": any(item.id not in done for item in state["plan"].steps),
         "checks": checks_text(report.checks, limit=1500),
-        "diff": clip(await context.workspace.diff(), DIFF_CHARS) or "nothing was changed",
+        "diff": clip(readable(await context.workspace.diff()), DIFF_CHARS) or "nothing was changed",
     }
     question = Question("qa", "primary", values, state.get("guidance_cursor", 0))
     answered = await ask(question, QAVerdict, runtime)

@@ -20,6 +20,7 @@ from core.artifacts import (
 from core.context import Context
 from core.errors import BudgetError, ModelError
 from core.state import Outcome
+from core.text import readable
 from nodes.calling import Question, ask
 from nodes.report_text import Facts, report_markdown
 from nodes.wording import checks_text, review_text
@@ -63,7 +64,7 @@ async def _narrative(state: ReportInput, runtime: Runtime[Context]) -> tuple[Rep
         "outcome": f"{state.get('outcome', 'not_done')}: {state.get('stop_reason', '')}",
         "steps": "\n".join(f"{item.step_id}: {item.text}" for item in state.get("step_results", ())),
         "checks": checks_text(qa.checks, limit=1500) if qa else "",
-        "stat": await context.workspace.diff(stat=True),
+        "stat": readable(await context.workspace.diff(stat=True)),
     }
     question = Question("report", "primary", values, state.get("guidance_cursor", 0))
     try:
@@ -88,7 +89,7 @@ async def write_report(state: ReportInput, narrative: ReportNarrative, context: 
     facts = Facts(
         thread_id=context.thread_id,
         branch=context.workspace.branch,
-        stat=await context.workspace.diff(stat=True),
+        stat=readable(await context.workspace.diff(stat=True)),
         changed=bool(diff),
         usage=dict(context.models.usage()),
         sandbox=context.commands.policy,
@@ -103,7 +104,9 @@ def _write(context: Context, markdown: str, diff: str) -> None:
     folder = context.workspace.run_dir
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text(markdown, encoding="utf-8")
-    (folder / "diff.patch").write_text(diff, encoding="utf-8")
+    # As git gave it, byte for byte, since a source need not be UTF-8; `git apply` wants the last line to end.
+    patch = f"{diff}\n" if diff else ""
+    (folder / "diff.patch").write_text(patch, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def interim(state: Mapping[str, Any], *, outcome: Outcome, reason: str) -> ReportInput:

@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from core.artifacts import Plan, StepResult, StepSummary
 from core.context import Context
 from core.errors import ModelError
+from core.text import readable
 from nodes.calling import Question, ask
 from nodes.normalize import clip
 from nodes.wording import step_text
@@ -31,7 +32,7 @@ async def summarize(state: SummarizeInput, runtime: Runtime[Context]) -> dict[st
     values = {
         "step": step_text(step),
         "result": clip(result.text, 3000),
-        "stat": await context.workspace.diff(stat=True),
+        "stat": readable(await context.workspace.diff(stat=True)),
     }
     question = Question("summarize", "summarizer", values, state.get("guidance_cursor", 0))
     try:

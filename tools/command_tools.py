@@ -8,6 +8,7 @@ from langgraph.types import interrupt
 
 from core.artifacts import CheckRun
 from core.context import Context
+from core.text import readable
 from tools.agent_tool import ToolCall, agent_tool
 from tools.outputs import OutputStore
 
@@ -51,7 +52,7 @@ async def git_diff(runtime: ToolCall, *, stat: bool = False) -> str:
         stat: Only the names and the number of changed lines.
     """
     context: Context = runtime.context
-    text = await context.workspace.diff(stat=stat)
+    text = readable(await context.workspace.diff(stat=stat))
     return await asyncio.to_thread(_store(context).keep, text) or "nothing is changed"
 
 

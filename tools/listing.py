@@ -3,6 +3,8 @@
 import heapq
 from collections.abc import Sequence
 
+from core.text import readable
+
 
 def fold(paths: Sequence[str], limit: int) -> str:
     """List paths one per line; folders that do not fit are shown as `name/ (n files)`.
@@ -31,7 +33,7 @@ def _render(shown: list[str], children: dict[str, set[str]], limit: int) -> str:
     lines = [f"{name} ({_count(children, name)} files)" if name.endswith("/") else name for name in shown]
     if len(lines) > limit:
         lines = [*lines[:limit], f"… and {len(lines) - limit} more entries"]
-    return "\n".join(lines)
+    return readable("\n".join(lines))
 
 
 def _children(paths: Sequence[str]) -> dict[str, set[str]]:

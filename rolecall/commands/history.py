@@ -61,7 +61,9 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
     if options.json:
         answer({"thread": row.thread_id, "diff": text})
     elif text:
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        whole = text if text.endswith("\n") else f"{text}\n"
+        # Byte for byte: a source in another encoding must still apply.
+        sys.stdout.buffer.write(whole.encode("utf-8", "surrogateescape"))
     else:
         print("nothing was changed", file=sys.stderr)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from core.errors import UsageError
+from core.text import readable
 from rolecall.asked import Asked
 from rolecall.invocation import Invocation
 from rolecall.place import folder_of, last_thread, settings_for, store_of, thread_named, top_of
@@ -48,7 +49,7 @@ def task_of(options: argparse.Namespace) -> str:
         text = sys.stdin.read() if words[0] == "-" else words[0]
     if not text.strip():
         raise UsageError("the task is empty", hint='say what is to be done: rolecall run "Make the failing tests pass"')
-    return text.strip()
+    return readable(text.strip())  # arguments and stdin are bytes; a checkpoint holds text
 
 
 def _read(file: Path) -> str:
