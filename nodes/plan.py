@@ -1,5 +1,6 @@
 """Plans the scoped task as milestones with steps."""
 
+from itertools import count
 from typing import Any, NotRequired, TypedDict
 
 from langgraph.runtime import Runtime
@@ -59,19 +60,10 @@ def numbered(plan: Plan, *, keep: tuple[PlanStep, ...] = ()) -> Plan:
 
     Models repeat ids or leave them empty; a step is found by its id, so they are made unique here.
     """
-    count = len(keep)
+    taken = {step.id for step in keep}
+    free = (ident for number in count(len(keep) + 1) if (ident := f"s{number}") not in taken)
     milestones: list[Milestone] = [Milestone(title="Done before", steps=keep)] if keep else []
     for milestone in plan.milestones:
-        steps = []
-        for step in milestone.steps:
-            count += 1
-            steps.append(step.model_copy(update={"id": _free_id(count, keep)}))
-        milestones.append(milestone.model_copy(update={"steps": tuple(steps)}))
+        steps = tuple(step.model_copy(update={"id": next(free)}) for step in milestone.steps)
+        milestones.append(milestone.model_copy(update={"steps": steps}))
     return Plan(milestones=tuple(milestones))
-
-
-def _free_id(number: int, keep: tuple[PlanStep, ...]) -> str:
-    taken = {step.id for step in keep}
-    while f"s{number}" in taken:
-        number += len(keep) + 1
-    return f"s{number}"

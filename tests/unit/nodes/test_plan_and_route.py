@@ -20,6 +20,13 @@ def test_done_steps_stay_first_and_keep_their_ids() -> None:
     assert len(set(ids)) == 3
 
 
+def test_ids_stay_unique_whichever_steps_are_done() -> None:
+    for done in (("s2",), ("s1", "s3"), ("s3",), ("s2", "s4")):
+        kept = finished(numbered(plan_of("", "", "", "")), done)
+        ids = [step.id for step in numbered(plan_of("", "", "", "", ""), keep=kept).steps]
+        assert len(set(ids)) == len(ids) == len(done) + 5
+
+
 def test_steps_run_by_priority() -> None:
     steps = (PlanStep(id="a", title="late", priority=2), PlanStep(id="b", title="early", priority=1))
     assert [step.id for step in Plan(milestones=(Milestone(title="m", steps=steps),)).steps] == ["b", "a"]
