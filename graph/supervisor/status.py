@@ -19,6 +19,8 @@ from graph.supervisor.snapshot import Snapshot
 from nodes.rendering import render
 
 LINE = 100
+ANSWER_S = 10.0
+"""What a model gets to word a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,15 @@ class Speaker:
 async def keep_status(speaker: Speaker, latest: Callable[[], Snapshot | None], *, every_s: float) -> None:
     """Emit a `status` event at least every `every_s` seconds until cancelled.
 
-    A model is asked only when something happened since the last line, and it gets half the time; then the figures
-    speak.
+    A model is asked only when something happened since the last line, and what it says must come in time; otherwise
+    the figures speak.
     """
     told: Snapshot | None = None
+    within_s = min(ANSWER_S, every_s / 2)
     while True:
-        await asyncio.sleep(every_s / 2)
+        await asyncio.sleep(every_s - within_s)
         snapshot = latest()
-        line = plain(snapshot) if snapshot == told else await answer(speaker, snapshot, within_s=every_s / 2)
+        line = plain(snapshot) if snapshot == told else await answer(speaker, snapshot, within_s=within_s)
         told = snapshot
         speaker.events.emit("status", text=line)
 
@@ -58,7 +61,7 @@ async def keep_answering(
             speaker.events.emit("status", text=await answer(speaker, latest()))
 
 
-async def answer(speaker: Speaker, snapshot: Snapshot | None, *, within_s: float = 10.0) -> str:
+async def answer(speaker: Speaker, snapshot: Snapshot | None, *, within_s: float = ANSWER_S) -> str:
     """A line on what the run is doing, in plain figures when no model words it in time."""
     if snapshot is not None:
         with suppress(TimeoutError):
