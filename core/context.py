@@ -134,8 +134,12 @@ class Checks(Protocol):
     async def commands(self) -> tuple[str, ...]:
         """Given, configured or detected; may be empty."""
 
-    async def run(self) -> tuple[CheckRun, ...]:
-        """Run them all, one after another."""
+    async def run(self, *, before: Sequence[str] = ()) -> tuple[CheckRun, ...]:
+        """Run them all, one after another.
+
+        Args:
+            before: What was detected before the work began; it is run even if it is not detected any more.
+        """
 
 
 class Repair(Protocol):

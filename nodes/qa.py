@@ -21,6 +21,7 @@ class QAInput(TypedDict):
     scope: Scope
     plan: Plan
     current_step: str
+    baseline: QAReport
     steps_done: NotRequired[tuple[str, ...]]
     guidance_cursor: NotRequired[int]
 
@@ -28,7 +29,8 @@ class QAInput(TypedDict):
 async def qa(state: QAInput, runtime: Runtime[Context]) -> dict[str, Any]:
     """Run the checks; a red one is the verdict and no model is asked to vote on it."""
     context = runtime.context
-    report = QAReport(checks=await context.checks.run())
+    before = tuple(run.command for run in state["baseline"].checks)
+    report = QAReport(checks=await context.checks.run(before=before))
     if report.checks and not report.green:
         return {"qa": report}
     done = (*state.get("steps_done", ()), state["current_step"])

@@ -35,14 +35,25 @@ class RepositoryChecks:
 
     async def commands(self) -> tuple[str, ...]:
         """Given, configured or detected; may be empty."""
-        if self._given or self._settings.commands:
-            return self._given or self._settings.commands
+        if self._fixed:
+            return self._fixed
         files = await tracked_and_new(Git(self._root))
         return await asyncio.to_thread(detect_checks, self._root, files, has_pytest=self._target.has_pytest)
 
-    async def run(self) -> tuple[CheckRun, ...]:
-        """Run them all, one after another, and tell the end of each."""
-        return tuple([await self._run_one(command) for command in await self.commands()])
+    async def run(self, *, before: Sequence[str] = ()) -> tuple[CheckRun, ...]:
+        """Run them all, one after another, and tell the end of each.
+
+        Args:
+            before: What was detected before the work began: deleting the tests must not make the checks go away.
+        """
+        kept = () if self._fixed else before
+        commands = dict.fromkeys((*kept, *await self.commands()))
+        return tuple([await self._run_one(command) for command in commands])
+
+    @property
+    def _fixed(self) -> tuple[str, ...]:
+        """What a person said; empty when it has to be detected."""
+        return self._given or self._settings.commands
 
     async def _run_one(self, command: str) -> CheckRun:
         done = await self._commands.run(command, timeout_s=self._settings.timeout_s)

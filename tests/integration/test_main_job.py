@@ -115,6 +115,18 @@ async def test_checks_that_stay_red_end_as_not_done_whatever_the_model_says(tmp_
     assert "`false` RED" in await read(outcome.report_path)
 
 
+async def test_checks_that_are_made_to_disappear_are_run_all_the_same(tmp_path: Path) -> None:
+    red = {"tests/test_red.py": "def test_red():\n    assert False\n"}
+    repo = make_repository(tmp_path / "repo", {**SLUGS, **red})
+    steps = [Step(title="Tidy up", files={"slugs/more.py": "Y = 1\n"}, commands=["rm -rf tests"])]
+    with ModelServer(CompetentScript(steps=steps)) as server:
+        outcome = await do(repo, "Make the failing tests pass", settings_with(openai(server.v1)))
+    assert (outcome.status, outcome.exit_code) == ("stuck", 1)
+    qa = (await state_of(repo, outcome.thread_id))["qa"]
+    assert qa is not None
+    assert [run.passed for run in qa.checks] == [False]
+
+
 async def test_a_server_killed_in_mid_run_stops_with_4_and_the_thread_goes_on_when_it_is_back(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
     heard = Heard()
