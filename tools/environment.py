@@ -17,6 +17,8 @@ _DROPPED = ("ROLECALL_", "GIT_", "LANGCHAIN_", "LANGGRAPH_", "LANGSMITH_", "PYTH
 _AGENTS = ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST")
 _COLOURED = ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "PYTEST_FORCE_COLOR", "MYPY_FORCE_COLOR", "TTY_COMPATIBLE")
 """CI services and notebooks set these; models and the parsers of check output are not helped by escape codes."""
+_MAKING = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR")
+"""Set where rolecall was started by a Makefile: a `make` of the repository is not a part of that one."""
 
 
 def user_environment(source: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -27,7 +29,7 @@ def user_environment(source: Mapping[str, str] | None = None) -> dict[str, str]:
     """
     given = dict(os.environ if source is None else source)
     kept = {name: value for name, value in given.items() if not _is_private(name, value)}
-    kept = {name: value for name, value in kept.items() if name not in _COLOURED}
+    kept = {name: value for name, value in kept.items() if name not in (*_COLOURED, *_MAKING)}
     pythonpath = given.get(ORIGINAL_PYTHONPATH, given.get("PYTHONPATH", ""))
     kept.pop("PYTHONPATH", None)
     if pythonpath:

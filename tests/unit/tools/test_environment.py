@@ -8,6 +8,11 @@ def test_output_is_not_coloured_for_a_reader_that_is_no_terminal(name: str) -> N
     assert name not in user_environment({name: "1", "PATH": "/bin"})
 
 
+@pytest.mark.parametrize("name", ["MAKEFLAGS", "MAKELEVEL", "MFLAGS"])
+def test_a_makefile_that_started_us_has_no_say_in_the_repositorys_own(name: str) -> None:
+    assert name not in user_environment({name: "1", "PATH": "/bin"})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("OPENAI_API_KEY", "k"), ("GH_TOKEN", "t"), ("SSH_AUTH_SOCK", "/s"), ("DATABASE", "pg://ada:pw@db/x")],
