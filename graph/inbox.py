@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 import aiosqlite
 
 from core.context import InboxItem
-from core.database import connect
+from core.database import connect, create_tables
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS inbox(
@@ -109,6 +109,6 @@ class SqliteInbox:
             return
         async with connect(self._database) as db:
             if not self._made:
-                await db.executescript(SCHEMA)
+                await create_tables(db, SCHEMA)
                 self._made = True
             yield db

@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from core.artifacts import QAReport, Scope
 from core.context import Context
 from nodes.calling import Question, ask
+from nodes.steering import keep_criteria
 from nodes.wording import checks_text
 
 
@@ -14,6 +15,8 @@ class ScopeInput(TypedDict):
     """What scoping needs."""
 
     task: str
+    scope: NotRequired[Scope]
+    """There when the node is run again, in Studio or after a step back."""
     guidance_cursor: NotRequired[int]
 
 
@@ -29,4 +32,4 @@ async def scope(state: ScopeInput, runtime: Runtime[Context]) -> dict[str, Any]:
     }
     question = Question("scope", "primary", values, state.get("guidance_cursor", 0))
     answered = await ask(question, Scope, runtime)
-    return {"scope": answered.value, "baseline": baseline, **answered.update}
+    return {"scope": keep_criteria(state.get("scope"), answered.value), "baseline": baseline, **answered.update}

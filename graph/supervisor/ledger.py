@@ -8,7 +8,7 @@ from typing import Any
 
 import aiosqlite
 
-from core.database import connect
+from core.database import connect, create_tables
 from graph.supervisor.ladder import Past
 
 SCHEMA = """
@@ -82,7 +82,7 @@ class Ledger:
         )  # fmt: skip
         query = f"INSERT INTO interventions(thread_id, created, cost, {FIELDS}) VALUES({', '.join('?' * 12)})"
         async with connect(self._database) as db:
-            await db.executescript(SCHEMA)
+            await create_tables(db, SCHEMA)
             done = await db.execute(query, (self._thread_id, time.time(), json.dumps(entry.cost or {}), *values))
             await db.commit()
         assert done.lastrowid is not None
@@ -99,7 +99,7 @@ class Ledger:
         """Everything, oldest first."""
         query = "SELECT * FROM interventions WHERE thread_id = ? ORDER BY id"
         async with connect(self._database) as db:
-            await db.executescript(SCHEMA)
+            await create_tables(db, SCHEMA)
             async with db.execute(query, (self._thread_id,)) as rows:
                 return tuple([_recorded(row) async for row in rows])
 
