@@ -6,7 +6,7 @@ else has until a deadline. An urgent word gives up the model call in flight and 
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +43,16 @@ class _Halt:
     deadline_s: float
 
 
-async def steered_stream(
-    graph: Graph, inp: Any, config: RunnableConfig, *, context: Context, inbox: Mailbox, stop: asyncio.Event
-) -> AsyncIterator[Any]:
+async def steered_stream(  # noqa: PLR0913 - all by name but the first three
+    graph: Graph,
+    inp: Any,
+    config: RunnableConfig,
+    *,
+    context: Context,
+    inbox: Mailbox,
+    stop: asyncio.Event,
+    since: int | None = None,
+) -> AsyncGenerator[Any, None]:
     """Stream the parts of a run (`tasks`, `messages`, `custom`, `updates`; subgraphs included; format v2).
 
     Args:
@@ -54,13 +61,15 @@ async def steered_stream(
         config: With the thread id.
         context: Its events should be an `Activity` that the model registry emits into as well; without one, a pause
             waits for the end of a step even when only a model call is in flight, and urgent words wait for their turn.
-        inbox: Where orders arrive. A pause from before this call was answered by making it.
+        inbox: Where orders arrive.
         stop: Set it to stop the run as a pause does.
+        since: Orders up to this id were answered by starting the run; by default all there are at this call.
 
     Raises:
         PausedError: A pause or `stop` ended the run.
     """
     ride = _Ride(graph, config, context, inbox, stop)
+    ride.seen = await inbox.last_id() if since is None else since
     try:
         async for part in ride.parts(inp):
             yield part
@@ -83,11 +92,11 @@ class _Ride:
         self._control = RunControl()
         self._halt: _Halt | None = None
         self._again = False
-        self._seen = 0
+        self.seen = 0
+        """Id of the last order that was looked at."""
 
     async def parts(self, inp: Any) -> AsyncIterator[Any]:
         """Yield parts until the run ends or is paused."""
-        self._seen = await self._inbox.last_id()
         self._watcher = asyncio.create_task(self._watch(), name="orders")
         while True:
             self._again, self._control = False, RunControl()
@@ -158,11 +167,11 @@ class _Ride:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), POLL_S)
             try:
-                items = await self._inbox.after(self._seen)
+                items = await self._inbox.after(self.seen)
             except sqlite3.OperationalError as error:
                 self._context.events.emit("warning", message=f"the inbox could not be read, trying again: {error}")
                 continue
-            self._seen = items[-1].id if items else self._seen
+            self.seen = items[-1].id if items else self.seen
             if (halt := self._halt_in(items)) is not None:
                 self._halt = halt
                 await self._bring_to_halt(halt)

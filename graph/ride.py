@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,8 +44,10 @@ class Ending:
 class Ride:
     """One drive of a thread, with the questions it asks."""
 
-    def __init__(self, graph: Graph, context: Context, inbox: Mailbox, ask: Ask | None) -> None:
+    def __init__(self, graph: Graph, context: Context, inbox: Mailbox, ask: Ask | None, *, since: int) -> None:
         self.graph, self.context, self._inbox, self._ask = graph, context, inbox, ask
+        self._since = since
+        """Orders in the inbox up to this id came before the run and do not stop it."""
         self.config: RunnableConfig = {"configurable": {"thread_id": context.thread_id}}
         self._progress = Progress(context.events)
 
@@ -91,10 +94,12 @@ class Ride:
             return
         stop = asyncio.Event()
         parts = steered_stream(
-            self.graph, inp, self.config, context=self.context, inbox=self._inbox, stop=stop
+            self.graph, inp, self.config, context=self.context, inbox=self._inbox, stop=stop, since=self._since
         )  # fmt: skip
-        async for part in parts:
-            self._progress.note(part)
+        # Closed here and now: a stream left to the garbage collector would drive the thread without its lease.
+        async with aclosing(parts):
+            async for part in parts:
+                self._progress.note(part)
 
     async def _questions(self) -> tuple[Interrupt, ...]:
         return (await self.state()).interrupts

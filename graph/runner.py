@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from graph.threads import ThreadRow, ThreadStore
 from nodes.report import interim, plain_narrative, write_report
 from tools.git import Git
 from tools.repository import exclude_rolecall, find_top
+from tools.workspace import GitWorkspace
 
 EXIT_OF: dict[str, Exit] = {
     "done": Exit.DONE,
@@ -133,18 +134,37 @@ async def _drive(
     spec: ThreadSpec, start: dict[str, Any], *, listen: Listen, ask: Ask | None, kept: dict[str, Any]
 ) -> RunOutcome:
     database = await _place(spec.repo)
-    async with Lease(database, spec.thread_id), open_context(spec, listen) as context:
-        store = ThreadStore(database)
-        await store.create(_row(spec, context, str(start["task"]), kept))
-        await store.set_status(spec.thread_id, "running")
+    store = ThreadStore(database)
+    async with Lease(database, spec.thread_id), AsyncExitStack() as stack:
+        since = await SqliteInbox(database, spec.thread_id).last_id()
+        context = await stack.enter_async_context(_opened(spec, listen, store, _row(spec, str(start["task"]), kept)))
         try:
-            outcome = await _ridden(spec, context, start, ask, supervise=bool(kept.get("supervise", True)))
+            outcome = await _ridden(spec, context, start, ask, supervise=bool(kept.get("supervise", True)), since=since)
         except BaseException:
             await store.set_status(spec.thread_id, "interrupted")
             raise
         await store.set_status(spec.thread_id, outcome.status, exit_code=outcome.exit_code)
         context.events.emit("result", **outcome.told())
     return outcome
+
+
+@asynccontextmanager
+async def _opened(spec: ThreadSpec, listen: Listen, store: ThreadStore, row: ThreadRow) -> AsyncIterator[Context]:
+    """The collaborators of a thread, which is in the list before anything is made for it: a kill loses no thread.
+
+    One that cannot begin leaves no worktree and no row behind.
+    """
+    new = await store.create(row)
+    async with AsyncExitStack() as stack:
+        try:
+            context = await stack.enter_async_context(open_context(spec, listen))
+        except BaseException:
+            if new:
+                await (await GitWorkspace.open(spec.repo, spec.thread_id)).remove()
+                await store.forget(spec.thread_id)
+            raise
+        await store.set_status(spec.thread_id, "running")
+        yield context
 
 
 async def _place(repo: Path) -> Path:
@@ -157,25 +177,25 @@ async def _place(repo: Path) -> Path:
 
 
 async def _ridden(
-    spec: ThreadSpec, context: Context, start: dict[str, Any], ask: Ask | None, *, supervise: bool
+    spec: ThreadSpec, context: Context, start: dict[str, Any], ask: Ask | None, *, supervise: bool, since: int
 ) -> RunOutcome:
     database = database_of(context.workspace.repo)
     async with open_graph(spec.settings, database) as graph:
         watched = supervise and spec.settings.supervisor.enabled
         beside = supervised(graph, database, context) if watched else nullcontext()
         async with SqliteInbox(database, spec.thread_id) as inbox, beside:
-            ride = Ride(graph, context, inbox, ask)
+            ride = Ride(graph, context, inbox, ask, since=since)
             ending = await ride.go(start)
         return await _close(ride, ending)
 
 
-def _row(spec: ThreadSpec, context: Context, task: str, kept: dict[str, Any]) -> ThreadRow:
+def _row(spec: ThreadSpec, task: str, kept: dict[str, Any]) -> ThreadRow:
     now = time.time()
     return ThreadRow(
         thread_id=spec.thread_id,
         task=task,
         repo=spec.repo,
-        branch=context.workspace.branch,
+        branch=GitWorkspace(spec.repo, spec.thread_id).branch,
         status="running",
         options={**kept, "checks": list(spec.checks), "models": dict(spec.models)},
         created=now,

@@ -67,15 +67,20 @@ class ThreadStore:
     def __init__(self, database: Path) -> None:
         self._database = database
 
-    async def create(self, row: ThreadRow) -> None:
-        """Add a thread; one that is there already stays as it is."""
+    async def create(self, row: ThreadRow) -> bool:
+        """Add a thread; one that is there already stays as it is.
+
+        Returns:
+            Whether it is new.
+        """
         values = (
             row.thread_id, row.task, str(row.repo), row.branch, row.status, row.exit_code,
             json.dumps(row.options), row.created, row.updated,
         )  # fmt: skip
         async with self._open() as db:
-            await db.execute("INSERT OR IGNORE INTO threads VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            added = await db.execute("INSERT OR IGNORE INTO threads VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             await db.commit()
+        return added.rowcount == 1
 
     async def set_status(self, thread_id: str, status: str, *, exit_code: int | None = None) -> None:
         """Record how the thread stands now."""

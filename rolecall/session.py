@@ -91,7 +91,7 @@ class Session:
         return self._finished(outcome, stopping.code)
 
     def _listen(self, event: Event) -> None:
-        if event.thread:
+        if event.event == "run_started":  # before that there is nothing to go on with, and nobody to be told
             self._invocation.thread = event.thread
             self._invocation.resumable = True
         if self._manner.json:

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.integration.jobs import red_repository, state_of
-from tests.repositories import fingerprint, git
+from tests.repositories import fingerprint, git, write
 
 RUN = [sys.executable, "-m", "rolecall"]
 
@@ -64,3 +65,23 @@ async def test_a_killed_run_is_resumed_to_the_same_end(tmp_path: Path, event: st
     assert git(repo, "log", "--format=%s", f"HEAD..{result['branch']}").splitlines() == ["Make the failing checks pass"]
     state = await state_of(repo, result["thread"])
     assert [item.step_id for item in state["step_results"]] == ["s1"]
+
+
+async def test_a_run_killed_while_its_worktree_is_made_is_resumed(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    repo = red_repository(tmp_path / "repo")
+    write(repo, {".gitattributes": "*.py filter=slow\n"})
+    git(repo, "config", "filter.slow.smudge", "sleep 30; cat")
+    env = environment(tmp_path)
+    process = start(repo, env)
+    deadline = time.monotonic() + 60
+    while not list(repo.glob(".rolecall/worktrees/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    git(repo, "config", "--unset", "filter.slow.smudge")
+    command = [*RUN, "resume", "--last", "--repo", str(repo), "--yes", "--json"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "done"

@@ -1,5 +1,11 @@
+import shutil
 from pathlib import Path
 
+import pytest
+
+from core.errors import ConfigError
+from graph.checkpoints import database_of
+from graph.threads import ThreadStore
 from tests.integration.jobs import (
     SLUGIFY,
     SLUGS,
@@ -208,3 +214,19 @@ async def test_an_answer_that_took_reading_is_worded_anew_from_the_notes(tmp_pat
     assert outcome.status == "answered"
     assert "in capitals (slugs/text.py:2)" in await read(outcome.report_path)
     assert "DELEGATE to REASONING" in await read(outcome.report_path)
+
+
+async def test_a_thread_that_cannot_begin_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("git", "python3"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(ConfigError, match="bubblewrap is not installed"):
+        await do(repo, FEATURE, settings_with(sandbox={"mode": "bubblewrap"}))
+    assert await ThreadStore(database_of(repo)).list() == []
+    assert git(repo, "for-each-ref", "refs/heads/rolecall", "refs/rolecall") == ""
+    assert len(git(repo, "worktree", "list").splitlines()) == 1

@@ -26,12 +26,14 @@ class Rig:
         self.stop = asyncio.Event()
         self.parts: list[Any] = []
 
-    async def run(self, inp: Any) -> None:
+    async def run(self, inp: Any, since: int | None = None) -> None:
         activity = Activity(Heard())
         self.speaker.events = activity
         async with SqliteInbox(self.database, "t") as inbox:
             context = context_of("t", inbox, activity)
-            stream = steered_stream(self.graph, inp, CONFIG, context=context, inbox=inbox, stop=self.stop)
+            stream = steered_stream(
+                self.graph, inp, CONFIG, context=context, inbox=inbox, stop=self.stop, since=since
+            )  # fmt: skip
             async for part in stream:
                 self.parts.append(part)
 
@@ -85,6 +87,14 @@ async def test_a_pause_in_a_model_call_takes_effect_within_a_second(tmp_path: Pa
         await r.start(None)
         assert whole(await r.messages())
         assert len(results(await r.messages())) == 2
+
+
+async def test_a_pause_that_came_while_the_run_was_being_set_up_is_obeyed(tmp_path: Path) -> None:
+    async with rig(tmp_path, Speaker(speak=works(2), latency=5)) as r:
+        before = await r.order("pause", "an earlier run")
+        await r.order("pause", "too early")
+        with pytest.raises(PausedError, match="too early"):
+            await r.run({"task": "work"}, since=before)
 
 
 async def test_a_pause_while_a_tool_works_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
