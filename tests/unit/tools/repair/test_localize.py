@@ -27,5 +27,5 @@ def test_import_traceback_is_ranked_innermost_first() -> None:
 
 def test_lines_run_at_import_only_get_a_share() -> None:
     suspicion = rank_lines([Run(0, "t", "failed", 0.0, lines={FILE: [5]})], [])
-    add_imported(suspicion, {FILE: [1, 5]})
+    add_imported(suspicion, {FILE: [1, 5]}, lambda path, line: False)
     assert 0 < suspicion.scores[FILE][1] < suspicion.scores[FILE][5]

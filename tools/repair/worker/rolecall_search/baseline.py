@@ -1,6 +1,6 @@
 """The program as it is: which tests pass and fail, how long they take and which lines they run.
 
-Owns the traced run and the plain control run, both in forked children. It ranks nothing.
+Owns the plain run and the traced ones, all in forked children. It ranks nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ SHORTEST_LIMIT_S = 0.25
 STALL_S = 2.0
 CONTROL_LIMIT_S = 12.0
 HANG_LIMIT_S = 3.0
+# Ends of the phases, as shares of what the whole may take.
+PLAIN_SHARE, HANGS_SHARE, FAILING_SHARE = 0.6, 0.7, 0.85
 
 
 @dataclass
@@ -37,6 +39,7 @@ class TestRun:
     message: str = ""
     hang: bool = False
     lines: Lines = field(default_factory=dict)
+    handled: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -161,31 +164,56 @@ class Runner:
         frames = verdict.frames[-60:]
         return TestRun(
             index, item.nodeid, verdict.outcome, verdict.seconds, frames,
-            verdict.error, verdict.message, verdict.hang,
+            verdict.error, verdict.message, verdict.hang, handled=verdict.handled,
         )  # fmt: skip
 
 
 def measure(runner: Runner, budget: float) -> Baseline:
-    """Run everything traced, then the failing tests again without the tracer."""
-    until = time.monotonic() + budget
+    """Run everything plainly, then what fails and what passes again with the tracer.
+
+    Tracing has a share of the budget (seconds); passing tests it does not reach keep no lines.
+    """
+    begun = time.monotonic()
     order = list(range(len(runner.items)))
-    runs, complete = runner.run(order, traced=True, limit=FIRST_LIMIT_S, until=until)
+    until = begun + PLAIN_SHARE * budget
+    runs, complete = runner.run(order, traced=False, limit=FIRST_LIMIT_S, until=until)
+    baseline = Baseline(runs, complete)
     known = {run.index: run for run in runs}
     slow = [run.index for run in runs if run.hang]
-    quick = [run.index for run in runs if run.outcome == FAILED and not run.hang]
-    until += budget / 2
-    again, _ = runner.run(quick, traced=False, limit=CONTROL_LIMIT_S, until=until)
-    again += _confirm_hangs(runner, slow, until)
-    for run in again:
-        before = known[run.index]
-        if run.outcome == FAILED:
-            before.seconds = min(run.seconds, before.seconds)
-            before.hang = run.hang
-        else:
-            # It passes alone or with more time: neither a failure to mend nor a guard.
-            before.outcome = OTHER
-            before.seconds = run.seconds
-    return Baseline(runs, complete)
+    for run in _confirm_hangs(runner, slow, begun + HANGS_SHARE * budget):
+        _second(known[run.index], run)
+    failing = sorted(baseline.failing(), key=lambda run: (run.hang, run.seconds))
+    until = begun + FAILING_SHARE * budget
+    places = [run.index for run in failing]
+    for run in runner.run(places, traced=True, limit=FIRST_LIMIT_S, until=until)[0]:
+        known[run.index].lines = run.lines
+        _second(known[run.index], run)
+    if baseline.failing():
+        _trace_passing(runner, baseline, begun + budget)
+    return baseline
+
+
+def _second(first: TestRun, again: TestRun) -> None:
+    """Take what a second run of a failing test says."""
+    if again.outcome != FAILED:
+        # It passes alone or with more time: neither a failure to mend nor a guard.
+        first.outcome = OTHER
+    elif not again.hang:
+        first.hang = False
+        first.frames, first.error, first.message = again.frames, again.error, again.message
+        first.handled = again.handled
+    if again.outcome != FAILED or not again.hang:
+        first.seconds = min(first.seconds, again.seconds)
+
+
+def _trace_passing(runner: Runner, baseline: Baseline, until: float) -> None:
+    """Trace passing tests, shortest first; one that fails now depends on the order."""
+    order = [run.index for run in sorted(baseline.passing(), key=lambda run: run.seconds)]
+    known = {run.index: run for run in baseline.tests}
+    for run in runner.run(order, traced=True, limit=CONTROL_LIMIT_S, until=until)[0]:
+        known[run.index].lines = run.lines
+        if run.outcome != PASSED:
+            known[run.index].outcome = OTHER
 
 
 def _confirm_hangs(runner: Runner, slow: list[int], until: float) -> list[TestRun]:
@@ -199,18 +227,6 @@ def _confirm_hangs(runner: Runner, slow: list[int], until: float) -> list[TestRu
     return first + runner.run(slow[1:], traced=False, limit=CONTROL_LIMIT_S, until=until)[0]
 
 
-def control(runner: Runner, baseline: Baseline, budget: float) -> None:
-    """Run the passing tests untraced, shortest first; one that fails so depends on order."""
-    until = time.monotonic() + budget
-    order = [run.index for run in sorted(baseline.passing(), key=lambda run: run.seconds)]
-    known = {run.index: run for run in baseline.tests}
-    runs, _ = runner.run(order, traced=False, limit=CONTROL_LIMIT_S, until=until)
-    for run in runs:
-        known[run.index].seconds = run.seconds
-        if run.outcome != PASSED:
-            known[run.index].outcome = OTHER
-
-
 def _alarm(number: int, frame: object) -> None:
     raise TimeLimit
 
@@ -219,7 +235,7 @@ def pack(run: TestRun) -> tuple[Any, ...]:
     """A run as a marshallable value."""
     return (
         run.index, run.nodeid, run.outcome, run.seconds, run.frames,
-        run.error, run.message, run.hang, run.lines,
+        run.error, run.message, run.hang, run.lines, run.handled,
     )  # fmt: skip
 
 

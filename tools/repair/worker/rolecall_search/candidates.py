@@ -18,11 +18,17 @@ from rolecall_search.typeinfo import UnitTypes
 
 POWER = 1.5
 HEADER_SHARE = 0.8
-MAX_PRIOR = 1.5
+MAX_PRIOR = 2.5
 LEAST_PRIOR = 0.02
 MOST_NODES = 300
 BURST = 2
 MISSING_BOOST = 3.0
+# One slip of the finger at one node, tried before anything made up of several names.
+SWAPS = frozenset(
+    {"arithmetic operator", "assignment operator", "comparison operator", "boolean operator",
+     "drop a sign or negation", "negate a condition", "flip a flag", "constant off by one"}
+)  # fmt: skip
+SWAP_BOOST = 1.5
 
 
 @dataclass(eq=False)
@@ -109,6 +115,8 @@ class Stream:
                 if proposal.prior < LEAST_PRIOR:
                     continue
                 score = spot.suspicion**POWER * proposal.prior
+                if proposal.template in SWAPS:
+                    score *= SWAP_BOOST
                 if self._hints.missing and self._removes_missing(spot.source, proposal):
                     score *= MISSING_BOOST
                 self._count += 1

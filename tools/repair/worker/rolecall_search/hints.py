@@ -20,7 +20,12 @@ MISSING_ERRORS = frozenset({"NameError", "UnboundLocalError", "AttributeError"})
 LITERALS = 40
 
 
-def read_hints(failing: list[TestRun], items: list[Any], errors: dict[str, str]) -> Hints:
+def read_hints(
+    failing: list[TestRun],
+    items: list[Any],
+    errors: dict[str, str],
+    frames: Optional[dict[str, list[tuple[str, int]]]] = None,
+) -> Hints:
     """Gather hints from the failing tests."""
     wanted: list[str] = []
     literals: list[str] = []
@@ -41,7 +46,23 @@ def read_hints(failing: list[TestRun], items: list[Any], errors: dict[str, str])
         literals=tuple(dict.fromkeys(literals))[:LITERALS],
         hang=any(run.hang for run in failing),
         missing=missing_names(failing),
+        in_flight=tuple(dict.fromkeys(name for run in failing for name in run.handled)),
+        crashed=crash_places(failing, errors, frames or {}),
     )
+
+
+def crash_places(
+    failing: list[TestRun], errors: dict[str, str], frames: dict[str, list[tuple[str, int]]]
+) -> frozenset[tuple[str, int, str]]:
+    """The innermost line of the program on each traceback, and the error raised there."""
+    traces = [(run.frames, run.error) for run in failing if run.error and not run.hang]
+    traces += [(found, errors.get(nodeid, "")) for nodeid, found in frames.items()]
+    made = set()
+    for trace, error in traces:
+        inside = [frame for frame in trace if frame[0]]
+        if inside and error:
+            made.add((*inside[-1], error))
+    return frozenset(made)
 
 
 def missing_names(failing: list[TestRun]) -> frozenset[str]:

@@ -52,6 +52,7 @@ class Verdict:
     error: str = ""
     message: str = ""
     hang: bool = False
+    handled: list[str] = field(default_factory=list)
 
 
 class Host:
@@ -105,6 +106,7 @@ class Host:
             verdict.frames = traceback_frames(call.excinfo.tb, call.excinfo.value)
             verdict.error = root_error(call.excinfo.value)
             verdict.message = safe_text(call.excinfo.value)
+            verdict.handled = handled_errors(call.excinfo.value)
         yield
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -180,6 +182,16 @@ def root_error(error: BaseException) -> str:
             break
         cause = cause.__cause__
     return type(cause).__name__
+
+
+def handled_errors(error: BaseException) -> list[str]:
+    """The types of the errors that were being handled when this one was raised."""
+    found = []
+    cause = error.__context__
+    while cause is not None and len(found) < 3:
+        found.append(type(cause).__name__)
+        cause = cause.__context__
+    return found
 
 
 def safe_text(error: BaseException) -> str:

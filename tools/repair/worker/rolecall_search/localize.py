@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Callable
 
 from rolecall_search.baseline import TestRun
 
 FRAME_BOOST = 1.25
 IMPORT_SCORE = 0.25
 IMPORT_SHARE = 0.4
+CALLED_SHARE = 0.7
 NEAR_LINES = 12
 
 
@@ -55,16 +57,21 @@ def rank_lines(failing: list[TestRun], passing: list[TestRun]) -> Suspicion:
     return made
 
 
-def add_imported(suspicion: Suspicion, lines: dict[str, list[int]]) -> None:
+def add_imported(
+    suspicion: Suspicion,
+    lines: dict[str, list[int]],
+    in_function: Callable[[str, int], bool],
+) -> None:
     """Give lines that run at import only a share of the best score of their file."""
     for path, found in lines.items():
         known = suspicion.scores.get(path)
         if not known:
             continue
-        share = IMPORT_SHARE * max(known.values())
+        best = max(known.values())
         for line in found:
             if (path, line) not in suspicion.covering:
-                known.setdefault(line, share)
+                share = CALLED_SHARE if in_function(path, line) else IMPORT_SHARE
+                known.setdefault(line, share * best)
 
 
 def rank_import(

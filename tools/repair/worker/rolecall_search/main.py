@@ -14,7 +14,7 @@ import socket
 import sys
 from typing import Any, Optional
 
-from rolecall_search.baseline import Baseline, Runner, TestRun, control, measure
+from rolecall_search.baseline import Baseline, Runner, TestRun, measure
 from rolecall_search.candidates import Stream
 from rolecall_search.cluster import Behaviour, Prober
 from rolecall_search.fresh import FreshClient, serve
@@ -135,12 +135,16 @@ class Repair:
         }
         self.channel.emit("baseline", failing=len(known["failing"]), passing=len(passing))
         if not failing and not errors:
+            if not baseline.complete:
+                return result("unusable_tests", "the tests did not end in time", **known)
             return result("nothing_fails", "no test fails", **known)
         suspicion = self._suspicion(baseline, errors)
+        if not any(suspicion.scores.values()):
+            return result("unusable_tests", no_program(known["failing"]), **known)
         lines = suspicious_lines(self.project, suspicion)
         self.channel.emit("suspicious", lines=lines[:5])
         searcher = self._searcher(plugin, session, baseline)
-        hints = read_hints(failing, items, plugin.collect_types)
+        hints = read_hints(failing, items, plugin.collect_types, self._real_frames(errors))
         self._search(searcher, baseline, suspicion, hints)
         reason = searcher.stop_reason + aside
         known.update(suspicious=lines, tried=searcher.tried)
@@ -203,8 +207,6 @@ class Repair:
                 if self.project.real(name)
             }
             run.frames = [(self.project.real(name), line) for name, line in run.frames]
-        if baseline.failing():
-            control(runner, baseline, share / 2)
         return baseline
 
     def _suspicion(
@@ -218,13 +220,22 @@ class Repair:
         lines.pop("", None)
         if not errors:
             suspicion = rank_lines(baseline.failing(), baseline.passing())
-            add_imported(suspicion, lines)
+            add_imported(suspicion, lines, self._in_function)
             return suspicion
-        frames = {
+        return rank_import(lines, self._real_frames(errors))
+
+    def _in_function(self, path: str, line: int) -> bool:
+        source = self.project.source(path)
+        units = source.units if source is not None else []
+        return any(u.node.body[0].lineno <= line <= (u.node.end_lineno or 0) for u in units)
+
+    def _real_frames(
+        self, errors: dict[str, list[tuple[str, int]]]
+    ) -> dict[str, list[tuple[str, int]]]:
+        return {
             nodeid: [(self.project.real(name), line) for name, line in found]
             for nodeid, found in errors.items()
         }
-        return rank_import(lines, frames)
 
     def _searcher(self, plugin: Host, session: Any, baseline: Baseline) -> Searcher:
         errors = plugin.collect_errors
@@ -293,6 +304,12 @@ class Repair:
         types = self._types(searcher, baseline, sources)
         stream = Stream(sources, suspicion, types, hints)
         searcher.run(iter(stream), reserve=min(4.0, 0.1 * self.request.budget_s))
+
+
+def no_program(failing: list[str]) -> str:
+    """Why there is nothing to search in."""
+    some = ", ".join(failing[:3]) + (" and others" if len(failing) > 3 else "")
+    return f"what fails ends before it runs a line of the program: {some}"
 
 
 def _absolute(item: Any) -> str:

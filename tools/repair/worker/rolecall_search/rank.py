@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolecall_search.baseline import Baseline
+from rolecall_search.candidates import SWAPS
 from rolecall_search.cluster import Behaviour
 from rolecall_search.localize import Suspicion
 from rolecall_search.search import Found
 
 SHOWN = 12
 ENOUGH_TESTS = 5
+SLOWER = 4.0
 ASSERTIONS = frozenset({"AssertionError", "Failed", ""})
 BLUNT = {
     "delete a statement": 0.5, "fixed condition": 0.45, "drop a condition, keep its body": 0.6,
@@ -22,6 +24,12 @@ BLUNT = {
     "put under a condition": 0.7, "catch an error": 0.5, "take one branch": 0.7,
     "keep the else branch": 0.5, "a constant of the tests": 0.5, "return instead of raise": 0.6,
 }  # fmt: skip
+
+# Taking something away ranks below any operator that passes on the same line.
+DROPS = frozenset(
+    {"drop an operand", "drop a condition", "delete a statement", "unwrap a call", "fixed condition",
+     "drop an argument", "another function", "drop a method call"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,13 @@ def rank(
     clusters = behaviour.clusters() or [0] * len(found)
     crash = any(run.hang or run.error not in ASSERTIONS for run in baseline.failing())
     fastest = min((entry.seconds for entry in found), default=0.0)
+    swapped = {line_of(entry) for entry in found if entry.candidate.template in SWAPS}
     made = []
     for at, entry in enumerate(found):
         score = entry.candidate.score * BLUNT.get(entry.candidate.template, 1.0)
         score *= _small(entry)
+        if entry.candidate.template in DROPS and line_of(entry) in swapped:
+            score *= 0.2
         mates = clusters.count(clusters[at]) if clusters[at] else 1
         score *= 1.0 + 0.1 * min(4, mates - 1)
         changes, to_none = differences(behaviour, at)
@@ -53,7 +64,7 @@ def rank(
             score *= 0.5
         if to_none:
             score *= 0.3
-        if entry.seconds > 2.5 * fastest + 0.05:
+        if entry.seconds > SLOWER * fastest + 0.25:
             score *= 0.6
         if not entry.whole:
             score *= 0.8
@@ -61,6 +72,11 @@ def rank(
         made.append((Ranked(entry, score, clusters[at], changes, tests), at))
     made.sort(key=lambda pair: -pair[0].score)
     return [pair[0] for pair in made], [pair[1] for pair in made]
+
+
+def line_of(entry: Found) -> tuple[str, int]:
+    """The edited file and line."""
+    return entry.candidate.source.path, entry.candidate.line
 
 
 def _small(entry: Found) -> float:

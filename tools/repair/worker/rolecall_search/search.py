@@ -183,7 +183,7 @@ class Searcher:
         if job.stage == "fresh":
             seconds = self._fresh_limit()
             run = self.arguments.failing_run(overrides_of(job.candidate))
-            self.fresh.ask(job, run, Limits(seconds, 2 * seconds))
+            self.fresh.ask(job, run, Limits(seconds, 3 * seconds))
             return
         assert self.trial is not None
         tests = self.plan.order(job.candidate.covering)
@@ -200,8 +200,8 @@ class Searcher:
     def _fresh_limit(self) -> float:
         """Seconds for a fresh run: generous until one has ended by itself."""
         if self._fresh_seconds:
-            return max(0.5, 4.0 * self._fresh_seconds + self.arguments.failing_seconds)
-        return 1.0 + 4.0 * self.arguments.failing_seconds + 2.0 * self.arguments.collect_seconds
+            return max(1.0, 4.0 * self._fresh_seconds + self.arguments.failing_seconds)
+        return 3.0 + 4.0 * self.arguments.failing_seconds + 2.0 * self.arguments.collect_seconds
 
     def _collect(self, timeout: float) -> None:
         for job, outcome in self.pool.wait(timeout, (self.fresh.fileno(),)):
@@ -222,6 +222,9 @@ class Searcher:
             entry = (job.level + 1, -job.candidate.score, self.tried, job)
             heapq.heappush(self._late, entry)
         if outcome.reply is None:
+            if job.stage == "whole" and outcome.killed == "time":
+                # The suite took too long for a verdict; what the tries showed still holds.
+                self.found.append(Found(job.candidate, job.seconds, job.tests))
             return
         if job.stage == "fresh":
             self._fresh_seconds = max(self._fresh_seconds, outcome.seconds)

@@ -29,6 +29,9 @@ class Plan:
     def order(self, covering: frozenset[int]) -> list[int]:
         """The failing tests, then the covering passing ones, in the order to run them."""
         first = sorted(self.failing, key=self._key)
+        # Nearly every candidate ends at the first test: the fastest failing one.
+        gate = min(first, key=lambda test: self.seconds.get(test, 0.0), default=None)
+        first.sort(key=lambda test: test != gate)
         return first + sorted((t for t in self.passing if t in covering), key=self._key)
 
     def limits(self, tests: list[int], floor: float) -> list[float]:

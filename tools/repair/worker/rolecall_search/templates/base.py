@@ -39,6 +39,10 @@ class Hints:
     words: frozenset[str] = frozenset()
     hang: bool = False
     missing: frozenset[str] = frozenset()
+    in_flight: tuple[str, ...] = ()
+    """Errors that were being handled when the error of a test was raised."""
+    crashed: frozenset[tuple[str, int, str]] = frozenset()
+    """Files and lines that raised the error of a failing test, and its type."""
 
 
 @dataclass(eq=False)
@@ -80,6 +84,19 @@ class Context:
     def type_of(self, node: ast.AST) -> Types:
         """The type names seen or inferred for an expression; empty when unknown."""
         return infer(node, self.types)
+
+    def crashed(self, node: ast.AST, error: str) -> bool:
+        """Whether a failing test ended with such an error on a line of the node."""
+        return any(
+            path == self.src.path and kind == error
+            and node.lineno <= line <= (node.end_lineno or line)
+            for path, line, kind in self.hints.crashed
+        )  # fmt: skip
+
+    def negated(self, node: ast.AST) -> bool:
+        """Whether the node is the operand of a `not`."""
+        parent = self.parent(node)
+        return isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
 
     def wrapped(self, node: ast.AST) -> str:
         """The text of a node, in parentheses unless it binds tightly anyway."""

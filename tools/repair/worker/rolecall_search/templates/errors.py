@@ -23,11 +23,13 @@ def handler(context: Context, node: ast.AST) -> Iterator[Proposal]:
         return
     text = context.text(node.type)
     inner = text[1:-1].rstrip(",") if isinstance(node.type, ast.Tuple) else text
-    seen = context.hints.errors
+    flight = context.hints.in_flight
+    # When a name of the handler does not exist, the test's own error comes from the handler.
+    seen = frozenset(flight) or context.hints.errors
     for name in dict.fromkeys([*sorted(seen), *COMMON, *_local_errors(context)]):
         if name in text or not _known(context, name):
             continue
-        share = 1.0 if name in seen else 0.2
+        share = 2.0 if name in flight else 1.0 if name in seen else 0.2
         yield context.swap(node.type, f"({inner}, {name})", "catch one more", 0.6 * share)
         yield context.swap(node.type, name, "another exception type", 0.55 * share)
     if isinstance(node.type, ast.Tuple):

@@ -6,7 +6,7 @@ import ast
 from typing import Iterator
 
 from rolecall_search.templates.base import BUILTIN_NAMES, Context, Proposal
-from rolecall_search.typeinfo import compatible
+from rolecall_search.typeinfo import NUMBERS, compatible
 
 FUNCTION_GROUPS = (
     ("any", "all"), ("min", "max"), ("sorted", "list", "reversed", "set", "tuple"),
@@ -164,7 +164,8 @@ def constant(context: Context, node: ast.AST) -> Iterator[Proposal]:
         return
     value = node.value
     if isinstance(value, bool):
-        yield context.swap(node, str(not value), "flip a flag", 0.85)
+        prior = 0.3 if context.negated(node) else 0.85
+        yield context.swap(node, str(not value), "flip a flag", prior)
         yield context.swap(node, "None", "another constant", 0.15)
     elif value is None:
         yield from _instead_of_none(context, node)
@@ -189,16 +190,17 @@ def _instead_of_none(context: Context, node: ast.Constant) -> Iterator[Proposal]
 
 def _near_integers(context: Context, node: ast.Constant, value: int) -> Iterator[Proposal]:
     negated = isinstance(context.parent(node), ast.UnaryOp)
-    near = {value + 1: 0.85, value - 1: 0.85, 0: 0.4, 1: 0.4, -1: 0.3, 2: 0.3, -value: 0.25}
+    near = {value + 1: 0.9, value - 1: 0.9, 0: 0.4, 1: 0.4, -1: 0.3, 2: 0.3, -value: 0.25}
     near.update({k: p for k, p in ((value * 10, 0.12), (value // 10, 0.12), (value * 2, 0.12),
                                    (value + 2, 0.15), (value - 2, 0.12)) if k not in near})  # fmt: skip
     for number in _other_numbers(context, node):
         near.setdefault(number, 0.15)
     near.pop(value, None)
     for number, prior in near.items():
-        if number < 0 and negated:
+        if negated and (number < 0 or (number, value) == (0, 1)):
             continue
-        yield context.swap(node, str(number), "another constant", prior)
+        template = "constant off by one" if abs(number - value) == 1 else "another constant"
+        yield context.swap(node, str(number), template, prior)
 
 
 def _instead_of_integer(context: Context, node: ast.Constant) -> Iterator[Proposal]:
@@ -250,6 +252,15 @@ def container(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def _fill(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    loop = context.parent(node)
+    if isinstance(loop, (ast.For, ast.AsyncFor, ast.comprehension)) and loop.iter is node:
+        # A loop over nothing is surely not meant.
+        for name in (*context.names, *context.globals):
+            types = context.types.names.get(name, frozenset())
+            prior = 1.0 if name in context.names else 0.6
+            if not types & NUMBERS:
+                yield context.swap(node, name, "variable instead of container", prior)
+        return
     yield context.swap(node, "[[]]", "another container", 0.45)
     yield context.swap(node, "{}", "another container", 0.2)
     yield context.swap(node, "set()", "another container", 0.2)

@@ -8,42 +8,19 @@ from typing import Iterator, Optional
 
 from rolecall_search.source import Edit
 from rolecall_search.templates.base import Context, Proposal
+from rolecall_search.templates.operator_tables import (
+    ARITHMETIC,
+    BINARY,
+    COMPARE,
+    RARE_PRIOR,
+    binary_priors,
+    misfits,
+)
 from rolecall_search.typeinfo import NUMBERS, Types, may_be
 
 INT = frozenset({"int", "bool"})
 OPERAND_PLACES = (ast.Call, ast.Return, ast.Assign, ast.Subscript, ast.Slice, ast.AugAssign,
                   ast.Compare, ast.Tuple, ast.keyword)  # fmt: skip
-COMPARE: dict[type, tuple[str, dict[str, float]]] = {
-    ast.Lt: ("<", {"<=": 1.0, ">": 0.7, ">=": 0.6, "!=": 0.25, "==": 0.15}),
-    ast.LtE: ("<=", {"<": 1.0, ">=": 0.7, ">": 0.6, "==": 0.25}),
-    ast.Gt: (">", {">=": 1.0, "<": 0.7, "<=": 0.6, "!=": 0.25, "==": 0.15}),
-    ast.GtE: (">=", {">": 1.0, "<=": 0.7, "<": 0.6, "==": 0.25}),
-    ast.Eq: ("==", {"!=": 0.8, "<=": 0.4, ">=": 0.4, "<": 0.3, ">": 0.3, "in": 0.2, "is": 0.15}),
-    ast.NotEq: ("!=", {"==": 0.8, "<": 0.35, ">": 0.4, "not in": 0.2}),
-    ast.Is: ("is", {"is not": 0.8, "==": 0.4}),
-    ast.IsNot: ("is not", {"is": 0.8, "!=": 0.4}),
-    ast.In: ("in", {"not in": 0.8, "==": 0.2}),
-    ast.NotIn: ("not in", {"in": 0.8, "!=": 0.2}),
-}
-BINARY: dict[type, tuple[str, dict[str, float]]] = {
-    ast.Add: ("+", {"-": 0.8, "*": 0.35, "|": 0.1, "%": 0.15, "//": 0.1, "/": 0.1, "**": 0.1}),
-    ast.Sub: ("-", {"+": 0.8, "*": 0.2, "%": 0.2, "//": 0.15, "/": 0.1}),
-    ast.Mult: ("*", {"/": 0.5, "+": 0.4, "**": 0.35, "//": 0.4, "-": 0.2, "%": 0.15}),
-    ast.Div: ("/", {"//": 0.8, "*": 0.6, "%": 0.2, "-": 0.1, "+": 0.1}),
-    ast.FloorDiv: ("//", {"/": 0.7, "%": 0.5, "*": 0.5, "-": 0.15, "+": 0.1, ">>": 0.1}),
-    ast.Mod: ("%", {"//": 0.6, "*": 0.2, "/": 0.3, "+": 0.15, "-": 0.15}),
-    ast.Pow: ("**", {"*": 0.6, "//": 0.1, "+": 0.15, "-": 0.1, "/": 0.1, "%": 0.1}),
-    ast.LShift: ("<<", {">>": 0.8, "*": 0.1, "|": 0.1, "&": 0.1, "^": 0.1}),
-    ast.RShift: (">>", {"<<": 0.8, "//": 0.1, "|": 0.1, "&": 0.1, "^": 0.1}),
-    ast.BitOr: ("|", {"&": 0.7, "^": 0.5, "+": 0.1, "<<": 0.1, ">>": 0.1, "-": 0.2}),
-    ast.BitAnd: ("&", {"|": 0.7, "^": 0.5, "<<": 0.1, ">>": 0.1, "-": 0.2}),
-    ast.BitXor: ("^", {"&": 0.7, "|": 0.7, "**": 0.3, "<<": 0.1, ">>": 0.1}),
-    ast.MatMult: ("@", {"*": 0.5}),
-}
-RARE_PRIOR = 0.1
-ARITHMETIC = ("+", "-", "*", "/", "//", "%", "**", "<<", ">>", "|", "&", "^")
-BITS = ("<<", ">>", "|", "&", "^", "@")
-
 
 def between(context: Context, left: ast.AST, right: ast.AST, symbol: str) -> Optional[Edit]:
     """The place of an operator between two operands; comments and parentheses are stepped over."""
@@ -63,16 +40,18 @@ def compare(context: Context, node: ast.AST) -> Iterator[Proposal]:
     if not isinstance(node, ast.Compare):
         return
     left: ast.AST = node.left
+    share = 0.4 if context.negated(node) else 1.0
     for operator, right in zip(node.ops, node.comparators):
         symbol, others = COMPARE[type(operator)]
         place = between(context, left, right, symbol)
         if place is not None:
-            for other, prior in others.items():
+            for other, base in others.items():
+                prior = base * share
                 yield Proposal((place._replace(text=other),), "comparison operator", prior)
                 if symbol in ("<", "<=", ">", ">=", "==") and other in ("<", "<=", ">", ">="):
                     sized = isinstance(left, ast.Call) and context.text(left).startswith("len(")
-                    share = 0.8 if sized and symbol == "==" else 0.3
-                    yield from _with_bound(context, place, other, right, prior * share)
+                    near = 0.8 if sized and symbol == "==" else 0.3
+                    yield from _with_bound(context, place, other, right, prior * near)
         left = right
 
 
@@ -117,18 +96,17 @@ def binary(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield from _augmented(context, node)
     if not isinstance(node, ast.BinOp):
         return
-    symbol, others = BINARY[type(node.op)]
+    symbol, _ = BINARY[type(node.op)]
     place = between(context, node.left, node.right, symbol)
-    if isinstance(node.op, ast.Mod) and "str" in context.type_of(node.left):
-        others = {}
+    kinds = context.type_of(node.left), context.type_of(node.right)
+    raised = context.crashed(node, "TypeError")
     if place is not None:
-        rare = 0.3 if "TypeError" in context.hints.errors and symbol in BITS else RARE_PRIOR
-        every = {name: rare for name in ARITHMETIC if name != symbol}
-        for other, prior in {**every, **others}.items():
+        for other, prior in binary_priors(node, *kinds, raised=raised).items():
             yield Proposal((place._replace(text=other),), "arithmetic operator", prior)
     left, right = context.wrapped(node.left), context.wrapped(node.right)
-    yield context.swap(node, left, "drop an operand", 0.4)
-    yield context.swap(node, right, "drop an operand", 0.4)
+    drop = 0.1 if raised or misfits(symbol, *kinds) else 0.4
+    yield context.swap(node, left, "drop an operand", drop)
+    yield context.swap(node, right, "drop an operand", drop)
     commutes = isinstance(node.op, (ast.Mult, ast.BitOr, ast.BitAnd, ast.BitXor))
     if not commutes and not (isinstance(node.op, ast.Add) and context.type_of(node) == {"int"}):
         text = f"{right} {symbol} {left}"
@@ -193,7 +171,7 @@ def boolean(context: Context, node: ast.AST) -> Iterator[Proposal]:
         if place is None:
             return
         edits.append(place._replace(text=other))
-    yield Proposal(tuple(edits), "boolean operator", 0.8)
+    yield Proposal(tuple(edits), "boolean operator", 1.1)
     if len(edits) > 1:
         for edit in edits:
             yield Proposal((edit,), "boolean operator", 0.4)
@@ -227,11 +205,13 @@ def _regroup_boolean(
 def unary(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A sign or a negation less."""
     if isinstance(node, ast.UnaryOp):
-        prior = 0.7 if isinstance(node.op, ast.Not) else 0.5
+        prior = 0.9 if isinstance(node.op, ast.Not) else 0.5
         text = context.wrapped(node.operand)
         yield context.swap(node, text, "drop a sign or negation", prior)
         if isinstance(node.op, ast.USub):
             yield context.swap(node, f"~{text}", "another sign", 0.1)
+            if isinstance(node.operand, ast.Constant) and node.operand.value == 1:
+                yield context.swap(node, "0", "constant off by one", 0.9)
         if isinstance(node.op, ast.Invert):
             yield context.swap(node, f"-{text}", "another sign", 0.4)
     elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp)):
