@@ -1,6 +1,7 @@
 """The record of a run as it happens: every event into `events.jsonl` of the run folder and to whoever listens."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,8 @@ class EventLog:
         self._thread_id = thread_id
         self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
         self._listen = listen
+        if _is_cut_off(path):
+            self._file.write("\n")  # else the first event would be lost together with what a kill left of the last
 
     def __enter__(self) -> Self:
         return self
@@ -42,12 +45,20 @@ class EventLog:
             self._listen(made)
 
 
+def _is_cut_off(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return file.read() not in (b"", b"\n")
+
+
 def read_events(path: Path) -> list[dict[str, Any]]:
     """The events of a run folder, oldest first; a last line that a kill cut off is left out."""
     if not path.exists():
         return []
     events: list[dict[str, Any]] = []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    # Not splitlines: JSON leaves other line ends than this one as they are.
+    lines = path.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n")
     for number, line in enumerate(lines):
         try:
             events.append(json.loads(line))

@@ -8,14 +8,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def fence(text: object, tag: str) -> str:
-    """Wrap text from files, tools or people in tags which the text itself cannot close.
+    """Wrap text from files, tools or people in tags which the text itself can neither close nor forge.
 
     Args:
         text: What to show; shown stripped.
         tag: Name of the tag, letters only.
     """
-    # Models are no parsers: to them a closing tag in capitals or with spaces closes too.
-    inner = re.sub(rf"<(?=\s*/\s*{tag})", r"<\\", str(text).strip(), flags=re.IGNORECASE)
+    # Models are no parsers: to them a closing tag in capitals or with spaces closes too. The task and guidance are
+    # what a model follows, so no file or check may bring one of its own.
+    marks = rf"<(?=\s*/\s*{tag}|\s*/?\s*(?:task|guidance)\b)"
+    inner = re.sub(marks, r"<\\", str(text).strip(), flags=re.IGNORECASE)
     return f"<{tag}>\n{inner}\n</{tag}>"
 
 

@@ -62,11 +62,11 @@ async def test_forgetting_a_thread_takes_its_rows_everywhere_and_no_others(store
 def test_a_line_that_a_kill_cut_off_does_not_hide_the_others(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     with EventLog("t", path) as log:
-        log.emit("status", text="one")
+        log.emit("status", text="one\u2028line")
     with path.open("a") as file:
-        file.write('{"v": 1, "eve\n')
+        file.write('{"v": 1, "eve')
     with EventLog("t", path) as log:
         log.emit("status", text="two")
     events = read_events(path)
-    assert [event.get("text") for event in events if event["event"] == "status"] == ["one", "two"]
+    assert [event.get("text") for event in events if event["event"] == "status"] == ["one\u2028line", "two"]
     assert any("cut off" in event.get("message", "") for event in events)
