@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/rolecall demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 servers: setup
 	$(BIN)/python -m pytest -m servers
