@@ -108,9 +108,7 @@ def _environment(request: RepairRequest, temp: Path) -> dict[str, str]:
     }
 
 
-async def _spawn(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str]
-) -> asyncio.subprocess.Process:
+async def _spawn(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *argv,
         cwd=cwd,

@@ -41,10 +41,7 @@ def exact_edit(path: str, before: str, after: str) -> Edit:
     while first < min(len(old_lines), len(new_lines)) and old_lines[first] == new_lines[first]:
         first += 1
     tail = 0
-    while (
-        tail < min(len(old_lines), len(new_lines)) - first
-        and old_lines[-1 - tail] == new_lines[-1 - tail]
-    ):
+    while tail < min(len(old_lines), len(new_lines)) - first and old_lines[-1 - tail] == new_lines[-1 - tail]:
         tail += 1
     while True:
         old = "".join(old_lines[first : len(old_lines) - tail])

@@ -109,9 +109,7 @@ class Runner:
     temp: str
     wanted: Callable[[str], bool]
 
-    def run(
-        self, order: list[int], *, traced: bool, limit: float, until: float
-    ) -> tuple[list[TestRun], bool]:
+    def run(self, order: list[int], *, traced: bool, limit: float, until: float) -> tuple[list[TestRun], bool]:
         """Run tests in `order`; returns the runs and whether the end was reached.
 
         A child that hangs inside C code is killed, its test counts as hanging, and a new child
@@ -134,7 +132,10 @@ class Runner:
         return done, True
 
     def _work(
-        self, order: list[int], limit: float, traced: bool  # noqa: FBT001
+        self,
+        order: list[int],
+        limit: float,
+        traced: bool,  # noqa: FBT001
     ) -> Callable[[Callable[[Any], None]], None]:
         def work(reply: Callable[[Any], None]) -> None:
             tracer = make_tracer(self.wanted) if traced else None

@@ -165,9 +165,7 @@ def brief(value: Any) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
-def record_calls(
-    run_tests: Callable[[Callable[[], None]], None], wanted: dict[int, FunctionType]
-) -> list[Call]:
+def record_calls(run_tests: Callable[[Callable[[], None]], None], wanted: dict[int, FunctionType]) -> list[Call]:
     """Record calls while `run_tests` runs tests; it calls its argument before each test."""
     recorder = CallRecorder(wanted)
     try:

@@ -160,20 +160,12 @@ def collect(tree: ast.AST, groups: dict[ast.AST, list[ast.AST]]) -> None:
 
 
 def _own_nodes(statement: ast.AST) -> Iterator[ast.AST]:
-    todo = [
-        child
-        for child in ast.iter_child_nodes(statement)
-        if not isinstance(child, (ast.stmt, ast.ExceptHandler))
-    ]
+    todo = [child for child in ast.iter_child_nodes(statement) if not isinstance(child, (ast.stmt, ast.ExceptHandler))]
     while todo:
         node = todo.pop(0)
         if not isinstance(node, (ast.expr_context, ast.operator, ast.cmpop, ast.boolop)):
             yield node
-        todo += [
-            child
-            for child in ast.iter_child_nodes(node)
-            if not isinstance(child, (ast.stmt, ast.ExceptHandler))
-        ]
+        todo += [child for child in ast.iter_child_nodes(node) if not isinstance(child, (ast.stmt, ast.ExceptHandler))]
 
 
 def statement_scores(source: SourceFile, lines: dict[int, float]) -> dict[ast.AST, float]:
@@ -188,9 +180,7 @@ def _score_block(node: ast.AST, lines: dict[int, float], scores: dict[ast.AST, f
     """Score the statements below `node`; returns the best score found there."""
     best = 0.0
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.stmt, ast.ExceptHandler, ast.expr)) and not hasattr(
-            child, "body"
-        ):
+        if not isinstance(child, (ast.stmt, ast.ExceptHandler, ast.expr)) and not hasattr(child, "body"):
             continue
         below = _score_block(child, lines, scores)
         if isinstance(child, (ast.stmt, ast.ExceptHandler)):
@@ -226,9 +216,7 @@ def _score_constants(source: SourceFile, scores: dict[ast.AST, float]) -> None:
                 uses[name] = max(uses.get(name, 0.0), score)
     for statement, own in list(scores.items()):
         targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
-        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and source.unit_at(
-            *source.span(statement)
-        ) is None:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and source.unit_at(*source.span(statement)) is None:
             names = [getattr(target, "id", "") for target in targets]
             best = max((uses.get(name, 0.0) for name in names), default=0.0)
             scores[statement] = max(own, best * HEADER_SHARE)

@@ -38,10 +38,7 @@ class Behaviour:
     def clusters(self) -> list[int]:
         """A number per patch; equal numbers behave alike; 0 means not comparable."""
         numbers: dict[tuple[str, ...], int] = {}
-        return [
-            numbers.setdefault(tuple(found), len(numbers) + 1) if found else 0
-            for found in self.by_patch
-        ]
+        return [numbers.setdefault(tuple(found), len(numbers) + 1) if found else 0 for found in self.by_patch]
 
     def disagreement(self) -> Optional[tuple[str, list[str]]]:
         """A call on which patches differ, with one output per patch; recorded calls first."""
@@ -115,9 +112,7 @@ class Prober:
                 sys.setprofile(None)
                 signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _replay(
-        self, calls: list[Call], candidate: Optional[Candidate]
-    ) -> Callable[[], Optional[list[str]]]:
+    def _replay(self, calls: list[Call], candidate: Optional[Candidate]) -> Callable[[], Optional[list[str]]]:
         live = self.trial.live
 
         def work() -> Optional[list[str]]:

@@ -27,11 +27,7 @@ class Suspicion:
 
     def top(self, count: int) -> list[tuple[str, int, float]]:
         """The most suspicious lines."""
-        flat = [
-            (path, line, score)
-            for path, lines in self.scores.items()
-            for line, score in lines.items()
-        ]
+        flat = [(path, line, score) for path, lines in self.scores.items() for line, score in lines.items()]
         flat.sort(key=lambda entry: (-entry[2], entry[0], entry[1]))
         return flat[:count]
 
@@ -74,9 +70,7 @@ def add_imported(
                 known.setdefault(line, share * best)
 
 
-def rank_import(
-    lines: dict[str, list[int]], errors: dict[str, list[tuple[str, int]]]
-) -> Suspicion:
+def rank_import(lines: dict[str, list[int]], errors: dict[str, list[tuple[str, int]]]) -> Suspicion:
     """Score the lines that ran while an import failed; those on the traceback come first."""
     made = Suspicion()
     for path, found in lines.items():

@@ -174,9 +174,7 @@ class Repair:
                 dropped += 1
         return f"; {dropped} failures outside the program were set aside" if dropped else ""
 
-    def _ranked(
-        self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion
-    ) -> dict[str, Any]:
+    def _ranked(self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion) -> dict[str, Any]:
         """Compare the patches by behaviour, order and label them."""
         found = sorted(searcher.found, key=lambda entry: -entry.candidate.score)[:COMPARED]
         behaviour = Behaviour()
@@ -201,17 +199,11 @@ class Repair:
         share = BASELINE_SHARE * self.request.remaining()
         baseline = measure(runner, share)
         for run in baseline.tests:
-            run.lines = {
-                self.project.real(name): lines
-                for name, lines in run.lines.items()
-                if self.project.real(name)
-            }
+            run.lines = {self.project.real(name): lines for name, lines in run.lines.items() if self.project.real(name)}
             run.frames = [(self.project.real(name), line) for name, line in run.frames]
         return baseline
 
-    def _suspicion(
-        self, baseline: Baseline, errors: dict[str, list[tuple[str, int]]]
-    ) -> Suspicion:
+    def _suspicion(self, baseline: Baseline, errors: dict[str, list[tuple[str, int]]]) -> Suspicion:
         limits = Limits(TRACE_LIMIT_S, TRACE_LIMIT_S)
         self.fresh.ask_trace(None, self.request.test_args, self.request.root, limits)
         outcome = self.fresh.wait_for(limits.wall + 1)
@@ -229,13 +221,8 @@ class Repair:
         units = source.units if source is not None else []
         return any(u.node.body[0].lineno <= line <= (u.node.end_lineno or 0) for u in units)
 
-    def _real_frames(
-        self, errors: dict[str, list[tuple[str, int]]]
-    ) -> dict[str, list[tuple[str, int]]]:
-        return {
-            nodeid: [(self.project.real(name), line) for name, line in found]
-            for nodeid, found in errors.items()
-        }
+    def _real_frames(self, errors: dict[str, list[tuple[str, int]]]) -> dict[str, list[tuple[str, int]]]:
+        return {nodeid: [(self.project.real(name), line) for name, line in found] for nodeid, found in errors.items()}
 
     def _searcher(self, plugin: Host, session: Any, baseline: Baseline) -> Searcher:
         errors = plugin.collect_errors
@@ -258,9 +245,7 @@ class Repair:
             lambda tried, found: self.channel.emit("progress", tried=tried, plausible=found),
         )
 
-    def _arguments(
-        self, session: Any, failing: list[TestRun], passing: list[TestRun], errors: list[str]
-    ) -> Arguments:
+    def _arguments(self, session: Any, failing: list[TestRun], passing: list[TestRun], errors: list[str]) -> Arguments:
         place = ["--rootdir", str(session.config.rootpath)]
         if session.config.inipath is not None:
             place += ["-c", str(session.config.inipath)]
@@ -279,9 +264,7 @@ class Repair:
             collect_seconds=0.0 if errors else self.collected,
         )
 
-    def _types(
-        self, searcher: Searcher, baseline: Baseline, sources: dict[str, SourceFile]
-    ) -> dict[Unit, UnitTypes]:
+    def _types(self, searcher: Searcher, baseline: Baseline, sources: dict[str, SourceFile]) -> dict[Unit, UnitTypes]:
         """Types recorded in the failing tests and a few passing ones that run the same files."""
         if searcher.trial is None:
             return {}
@@ -293,9 +276,7 @@ class Repair:
         plain = record(trial.host, trial.items, tests, self.project.real, self.request.temp)
         return unit_types(plain, sources)
 
-    def _search(
-        self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion, hints: Hints
-    ) -> None:
+    def _search(self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion, hints: Hints) -> None:
         sources: dict[str, SourceFile] = {}
         for path in suspicion.scores:
             source = self.project.source(path)

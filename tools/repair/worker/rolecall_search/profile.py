@@ -138,9 +138,7 @@ def own_methods(kind: type) -> list[str]:
     return list(dict.fromkeys(names))[:METHODS_PER_TYPE]
 
 
-def record(
-    host: Any, items: list[Any], tests: list[int], real: Callable[[str], str], temp: str
-) -> tuple[Any, ...]:
+def record(host: Any, items: list[Any], tests: list[int], real: Callable[[str], str], temp: str) -> tuple[Any, ...]:
     """Run tests in a child with the recorder; returns its plain values, or () when it died."""
 
     def work() -> tuple[Any, ...]:

@@ -113,9 +113,7 @@ def describe(ranked: list[Ranked], behaviour: Behaviour) -> list[dict[str, Any]]
     return [_plain(entry, ranked, len(clusters), behaviour) for entry in ranked[:SHOWN]]
 
 
-def _plain(
-    entry: Ranked, ranked: list[Ranked], clusters: int, behaviour: Behaviour
-) -> dict[str, Any]:
+def _plain(entry: Ranked, ranked: list[Ranked], clusters: int, behaviour: Behaviour) -> dict[str, Any]:
     candidate = entry.found.candidate
     confidence, reason = label(entry, len(ranked) - 1, clusters, behaviour)
     return {

@@ -193,9 +193,7 @@ class Searcher:
         trial, candidate, code = self.trial, job.candidate, job.code
         total = sum(self.plan.seconds.get(test, 0.0) for test in tests)
         wall = 3.0 + 4.0 * floor + 6.0 * total
-        self.pool.start(
-            job, lambda: trial.run(candidate, code, tests, limits), Limits(floor + 1.0, wall)
-        )
+        self.pool.start(job, lambda: trial.run(candidate, code, tests, limits), Limits(floor + 1.0, wall))
 
     def _fresh_limit(self) -> float:
         """Seconds for a fresh run: generous until one has ended by itself."""

@@ -86,9 +86,7 @@ class SourceFile:
         self.future_flags = _future_flags(self.tree)
         self.units = list(self._find_units(self.tree.body, [], []))
 
-    def _find_units(
-        self, body: list[ast.stmt], headers: list[str], names: list[str]
-    ) -> Iterator[Unit]:
+    def _find_units(self, body: list[ast.stmt], headers: list[str], names: list[str]) -> Iterator[Unit]:
         for node in body:
             if isinstance(node, FUNCTION_TYPES):
                 yield self._unit(node, headers, names)
@@ -206,10 +204,7 @@ def find_code(code: CodeType, name: str) -> Optional[CodeType]:
 
 def signature_of(code: CodeType) -> tuple[object, ...]:
     """What a code object does, without where it stands: equal ones need one try only."""
-    consts = tuple(
-        signature_of(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c))
-        for c in code.co_consts
-    )
+    consts = tuple(signature_of(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c)) for c in code.co_consts)
     table = getattr(code, "co_exceptiontable", b"")
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     return (code.co_code, consts, names, table, code.co_flags, code.co_argcount)

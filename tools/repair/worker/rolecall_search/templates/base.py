@@ -103,9 +103,7 @@ class Context:
         text = self.text(node)
         return text if isinstance(node, SIMPLE) else f"({text})"
 
-    def swap(
-        self, node: ast.AST, text: str, template: str, prior: float, *, tight: bool = True
-    ) -> Proposal:
+    def swap(self, node: ast.AST, text: str, template: str, prior: float, *, tight: bool = True) -> Proposal:
         """Replace a node; text that is not `tight` gets parentheses where the place needs them."""
         if not tight and self.needs_parentheses(node):
             text = f"({text})"
@@ -213,9 +211,7 @@ def used_lines(node: ast.AST) -> dict[str, list[int]]:
 def short_strings(node: ast.AST) -> list[str]:
     """The short printable literals below a node."""
     found = [
-        inner.value
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
+        inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
     ]
     short = [text for text in found if text.isprintable() and len(text) < 30]
     return list(dict.fromkeys(short))[:MOST_STRINGS]
@@ -258,9 +254,7 @@ def constant_types(tree: ast.Module) -> dict[str, Types]:
     return found
 
 
-def make_context(
-    src: SourceFile, unit: Optional[Unit], types: UnitTypes, hints: Hints
-) -> Context:
+def make_context(src: SourceFile, unit: Optional[Unit], types: UnitTypes, hints: Hints) -> Context:
     """Gather the names a unit can see."""
     names = list(dict.fromkeys(bound_names(unit.node))) if unit is not None else []
     outer = [name for name in dict.fromkeys(module_names(src.tree)) if name not in names]

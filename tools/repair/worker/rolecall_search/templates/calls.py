@@ -44,9 +44,7 @@ def arguments(context: Context, node: ast.AST) -> Iterator[Proposal]:
     yield from _added(context, node, texts)
 
 
-def _call(
-    context: Context, node: ast.Call, args: list[str], template: str, prior: float
-) -> Proposal:
+def _call(context: Context, node: ast.Call, args: list[str], template: str, prior: float) -> Proposal:
     keywords = [context.text(keyword) for keyword in node.keywords]
     text = f"{context.text(node.func)}({', '.join([*args, *keywords])})"
     return context.swap(node, text, template, prior)
@@ -77,9 +75,7 @@ def _added(context: Context, node: ast.Call, texts: list[str]) -> Iterator[Propo
         if "=" in extra and key not in keywords:
             keyword_texts = [context.text(keyword) for keyword in node.keywords]
             inner = ", ".join([*texts, *keyword_texts, extra])
-            yield context.swap(
-                node, f"{context.text(node.func)}({inner})", "add an option", 0.35
-            )
+            yield context.swap(node, f"{context.text(node.func)}({inner})", "add an option", 0.35)
         elif "=" not in extra and len(texts) < 3:
             yield _call(context, node, [*texts, extra], "add an argument", 0.25)
     yield from _known_parameters(context, node, texts, name)
@@ -92,9 +88,7 @@ def _added(context: Context, node: ast.Call, texts: list[str]) -> Iterator[Propo
         yield _call(context, node, [*texts, "2"], "add a range step", 0.15)
 
 
-def _known_parameters(
-    context: Context, node: ast.Call, texts: list[str], name: str
-) -> Iterator[Proposal]:
+def _known_parameters(context: Context, node: ast.Call, texts: list[str], name: str) -> Iterator[Proposal]:
     """An argument the called function of this file takes and the call leaves out."""
     given = {keyword.arg for keyword in node.keywords}
     function = context.src.functions.get(name)
@@ -113,9 +107,7 @@ def _known_parameters(
         yield _plus(context, node, texts, f"{parameter}=True", 0.1)
 
 
-def _plus(
-    context: Context, node: ast.Call, texts: list[str], extra: str, prior: float
-) -> Proposal:
+def _plus(context: Context, node: ast.Call, texts: list[str], extra: str, prior: float) -> Proposal:
     keywords = [context.text(keyword) for keyword in node.keywords]
     inner = ", ".join([*texts, *keywords, extra])
     text = f"{context.text(node.func)}({inner})"

@@ -54,9 +54,7 @@ def ternary(context: Context, node: ast.AST) -> Iterator[Proposal]:
 def guards(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """`c` becomes `c or g`, `c and g`, `g`, for guards `g` of names in scope."""
     for test in tested(node):
-        text = context.wrapped(test) if isinstance(test, (ast.BoolOp, ast.IfExp)) else (
-            context.text(test)
-        )
+        text = context.wrapped(test) if isinstance(test, (ast.BoolOp, ast.IfExp)) else (context.text(test))
         used = {inner.id for inner in ast.walk(test) if isinstance(inner, ast.Name)}
         for guard, prior in conditions(context, used):
             if guard == text:

@@ -62,9 +62,7 @@ def raised(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 def in_handler(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """What a handler does with the error: raise it again, or nothing."""
-    if isinstance(node, (ast.Pass, ast.Return)) and isinstance(
-        context.parent(node), ast.ExceptHandler
-    ):
+    if isinstance(node, (ast.Pass, ast.Return)) and isinstance(context.parent(node), ast.ExceptHandler):
         yield context.swap(node, "raise", "raise again", 0.4)
         for name in context.hints.wanted_errors:
             if _known(context, name):

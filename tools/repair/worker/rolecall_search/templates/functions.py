@@ -38,9 +38,7 @@ def with_defaults(node: FunctionNode) -> Iterator[tuple[str, ast.expr]]:
             yield arg.arg, keyword_default
 
 
-def _fresh_default(
-    context: Context, node: FunctionNode, name: str, default: ast.expr
-) -> Optional[Proposal]:
+def _fresh_default(context: Context, node: FunctionNode, name: str, default: ast.expr) -> Optional[Proposal]:
     body = [entry for entry in node.body if not isinstance(getattr(entry, "value", None), ast.Constant)]
     if not body or not context.own_line(body[0]):
         return None
@@ -67,11 +65,7 @@ def scope(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A missing `global` or `nonlocal`."""
     if not isinstance(node, FUNCTION_TYPES) or "UnboundLocalError" not in context.hints.errors:
         return
-    stored = {
-        inner.id
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
-    }
+    stored = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)}
     for name in sorted(stored):
         for word in ("nonlocal", "global"):
             if context.own_line(node.body[0]):

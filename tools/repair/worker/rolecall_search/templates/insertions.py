@@ -71,9 +71,7 @@ def donors(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:
     yield from _copies(context, node)
 
 
-def _updates(
-    context: Context, name: str, types: Types, *, typed: bool
-) -> Iterator[tuple[str, float]]:
+def _updates(context: Context, name: str, types: Types, *, typed: bool) -> Iterator[tuple[str, float]]:
     yield from _grown(context, name, types)
     for kind, made in PLAIN_UPDATES.items():
         if kind in types:
@@ -114,9 +112,7 @@ def _own(context: Context) -> Iterator[tuple[str, float]]:
         yield f"self.{method}()", 0.08
 
 
-def _own_with(
-    context: Context, target: str, types: Types, name: str
-) -> Iterator[tuple[str, float]]:
+def _own_with(context: Context, target: str, types: Types, name: str) -> Iterator[tuple[str, float]]:
     right = context.types.names.get(name, UNKNOWN)
     if right and compatible(types, right):
         same = target[5:].strip("_") == name.strip("_")

@@ -24,9 +24,7 @@ FAMILIES = (
     operators, names, calls, subscripts, conditions, statements, insertions, errors, strings,
     functions,
 )  # fmt: skip
-TEMPLATES: tuple[Template, ...] = tuple(
-    template for family in FAMILIES for template in family.FAMILY
-)
+TEMPLATES: tuple[Template, ...] = tuple(template for family in FAMILIES for template in family.FAMILY)
 
 
 def proposals(context: Context, node: ast.AST) -> Iterator[Proposal]:

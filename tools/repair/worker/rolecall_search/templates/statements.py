@@ -329,9 +329,7 @@ def _leaving(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:
         yield f'raise {error}("invalid value")', 0.6
 
 
-def _put_under(
-    context: Context, node: ast.stmt, guard: str, prior: float
-) -> Iterator[Proposal]:
+def _put_under(context: Context, node: ast.stmt, guard: str, prior: float) -> Iterator[Proposal]:
     start, end = context.whole_lines(node)
     indent = context.src.indent(node.lineno)
     lines = context.src.text[start:end].splitlines(keepends=True)

@@ -22,7 +22,7 @@ def literal(context: Context, node: ast.AST) -> Iterator[Proposal]:
         return
     text = context.text(node)
     quote = text[-1:]
-    if quote not in "'\"" or text[:3] in ('"""', "\'\'\'"):
+    if quote not in "'\"" or text[:3] in ('"""', "'''"):
         return
     seen = {text}
     for value, prior in _values(context, node.value):

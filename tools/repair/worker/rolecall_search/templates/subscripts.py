@@ -67,9 +67,7 @@ def bounds(context: Context, node: ast.AST) -> Iterator[Proposal]:
             yield context.swap(node, f"{owner}[{upper}]", "index instead of slice", 0.15)
 
 
-def _slices(
-    context: Context, lower: str, upper: str, step: str
-) -> Iterator[tuple[str, str, str, float]]:
+def _slices(context: Context, lower: str, upper: str, step: str) -> Iterator[tuple[str, str, str, float]]:
     if lower:
         yield "", upper, step, 0.4
         yield lower, "-1", step, 0.15
