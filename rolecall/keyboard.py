@@ -86,7 +86,7 @@ def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[Non
 
     def take_over() -> None:
         if raw and _ours(descriptor):
-            tty.setcbreak(descriptor)
+            tty.setcbreak(descriptor, termios.TCSANOW)  # what was typed meanwhile is not thrown away
 
     before = termios.tcgetattr(descriptor)
     take_over()
