@@ -88,6 +88,9 @@ class Workspace(Protocol):
     async def commit(self, message: str) -> str | None:
         """Commit all changes; `None` when there are none."""
 
+    async def tip(self) -> str | None:
+        """The last commit the thread made; `None` when it made none."""
+
     async def diff(self, *, stat: bool = False) -> str:
         """Everything the thread changed since its base, committed or not, new files included."""
 

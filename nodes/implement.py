@@ -30,6 +30,7 @@ class ImplementInput(TypedDict):
     baseline: QAReport
     attempt: NotRequired[int]
     steps_done: NotRequired[tuple[str, ...]]
+    step_results: NotRequired[tuple[StepResult, ...]]
     qa: NotRequired[QAReport | None]
     assessment: NotRequired[AssessDecision]
     guidance_cursor: NotRequired[int]
@@ -65,7 +66,7 @@ async def _work(
     context = runtime.context
     step = next(item for item in state["plan"].steps if item.id == state["current_step"])
     final = await loop.ainvoke(_entry(step, state), context=context)
-    commit = await context.workspace.commit(subject(step))
+    commit = await context.workspace.commit(subject(step)) or await _unrecorded(state, context)
     files = tuple(readable(name) for name in await context.workspace.changed_files())
     if commit:
         context.events.emit("step_committed", step=step.id, commit=commit, files=list(files))
@@ -83,6 +84,12 @@ async def _work(
     if spoke:
         update |= {"served": {"implement": spoke}, "budget_left": budget_left(context)}
     return update | {key: final[key] for key in ("guidance_cursor", "guidance") if final.get(key)}
+
+
+async def _unrecorded(state: ImplementInput, context: Context) -> str | None:
+    """The commit of this visit when a kill came between it and the checkpoint that was to name it."""
+    tip = await context.workspace.tip()
+    return tip if tip not in {result.commit for result in state.get("step_results", ())} else None
 
 
 def _entry(step: PlanStep, state: ImplementInput) -> dict[str, Any]:

@@ -97,6 +97,11 @@ class GitWorkspace:
             await self._git.run("update-ref", "-m", "rolecall", self._branch_ref, made, head)
             return made
 
+    async def tip(self) -> str | None:
+        """The last commit the thread made; `None` when it made none."""
+        tip = await self._user.run("rev-parse", self._branch_ref)
+        return None if tip == await self.base() else tip
+
     async def diff(self, *, stat: bool = False) -> str:
         """Everything the thread changed since its base, committed or not, new files included."""
         return await self._diff_with("--stat=100") if stat else await self._diff_with()

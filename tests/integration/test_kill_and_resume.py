@@ -44,9 +44,10 @@ def kill_at(process: "subprocess.Popen[str]", event: str, field: str, value: str
         ("node_started", "node", "scope"),
         ("tool_started", "tool", "repair_search"),
         ("tool_finished", "tool", "edit_file"),
+        ("step_committed", "step", "s1"),
         ("node_started", "node", "qa"),
     ],
-    ids=["scope", "search", "edit", "qa"],
+    ids=["scope", "search", "edit", "commit", "qa"],
 )
 async def test_a_killed_run_is_resumed_to_the_same_end(tmp_path: Path, event: str, field: str, value: str) -> None:
     (tmp_path / "config.json").write_text("{}")
@@ -64,7 +65,8 @@ async def test_a_killed_run_is_resumed_to_the_same_end(tmp_path: Path, event: st
     assert fingerprint(repo) == before
     assert git(repo, "log", "--format=%s", f"HEAD..{result['branch']}").splitlines() == ["Make the failing checks pass"]
     state = await state_of(repo, result["thread"])
-    assert [item.step_id for item in state["step_results"]] == ["s1"]
+    tip = git(repo, "rev-parse", result["branch"])
+    assert [(item.step_id, item.commit) for item in state["step_results"]] == [("s1", tip)]
 
 
 async def test_a_run_killed_while_its_worktree_is_made_is_resumed(tmp_path: Path) -> None:
