@@ -24,6 +24,8 @@ CONTROL_LIMIT_S = 12.0
 HANG_LIMIT_S = 3.0
 # Ends of the phases, as shares of what the whole may take.
 PLAIN_SHARE, HANGS_SHARE, FAILING_SHARE = 0.6, 0.7, 0.85
+TRACING_SHARE, SAMPLE_SHARE = 0.4, 0.25
+TRACE_SLOWS = 4.0
 
 
 @dataclass
@@ -183,38 +185,46 @@ def measure(runner: Runner, budget: float) -> Baseline:
     slow = [run.index for run in runs if run.hang]
     for run in _confirm_hangs(runner, slow, begun + HANGS_SHARE * budget):
         _second(known[run.index], run)
-    failing = sorted(baseline.failing(), key=lambda run: (run.hang, run.seconds))
-    until = begun + FAILING_SHARE * budget
-    places = [run.index for run in failing]
-    for run in runner.run(places, traced=True, limit=FIRST_LIMIT_S, until=until)[0]:
-        known[run.index].lines = run.lines
-        _second(known[run.index], run)
-    if baseline.failing():
-        _trace_passing(runner, baseline, begun + budget)
+    if not baseline.failing():
+        return baseline
+    _trace(runner, baseline, begun, budget)
     return baseline
 
 
+def _trace(runner: Runner, baseline: Baseline, begun: float, budget: float) -> None:
+    """Trace in the tests' own order where time allows, else what matters most first."""
+    known = {run.index: run for run in baseline.tests}
+    failing = sorted(baseline.failing(), key=lambda run: (run.hang, run.seconds))
+    passing = sorted(baseline.passing(), key=lambda run: run.seconds)
+    total = sum(run.seconds for run in baseline.tests)
+    if TRACE_SLOWS * total < TRACING_SHARE * budget and not any(run.hang for run in failing):
+        order, until = [run.index for run in baseline.tests], begun + budget
+        for run in runner.run(order, traced=True, limit=CONTROL_LIMIT_S, until=until)[0]:
+            known[run.index].lines = run.lines
+            _second(known[run.index], run)
+        return
+    places = [run.index for run in failing]
+    until = begun + FAILING_SHARE * budget
+    for run in runner.run(places, traced=True, limit=FIRST_LIMIT_S, until=until)[0]:
+        known[run.index].lines = run.lines
+        _second(known[run.index], run)
+    until = min(begun + budget, time.monotonic() + SAMPLE_SHARE * budget)
+    rest = [run.index for run in passing]
+    for run in runner.run(rest, traced=True, limit=CONTROL_LIMIT_S, until=until)[0]:
+        known[run.index].lines = run.lines
+
+
 def _second(first: TestRun, again: TestRun) -> None:
-    """Take what a second run of a failing test says."""
-    if again.outcome != FAILED:
+    """Take what a second run of a test says."""
+    if again.outcome != first.outcome and not (first.outcome == PASSED and again.hang):
         # It passes alone or with more time: neither a failure to mend nor a guard.
         first.outcome = OTHER
-    elif not again.hang:
+    if again.outcome != FAILED or not again.hang:
         first.hang = False
+        first.seconds = min(first.seconds, again.seconds)
+    if again.outcome == FAILED and not again.hang and not first.error:
         first.frames, first.error, first.message = again.frames, again.error, again.message
         first.handled = again.handled
-    if again.outcome != FAILED or not again.hang:
-        first.seconds = min(first.seconds, again.seconds)
-
-
-def _trace_passing(runner: Runner, baseline: Baseline, until: float) -> None:
-    """Trace passing tests, shortest first; one that fails now depends on the order."""
-    order = [run.index for run in sorted(baseline.passing(), key=lambda run: run.seconds)]
-    known = {run.index: run for run in baseline.tests}
-    for run in runner.run(order, traced=True, limit=CONTROL_LIMIT_S, until=until)[0]:
-        known[run.index].lines = run.lines
-        if run.outcome != PASSED:
-            known[run.index].outcome = OTHER
 
 
 def _confirm_hangs(runner: Runner, slow: list[int], until: float) -> list[TestRun]:

@@ -99,7 +99,8 @@ class Host:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
-        """Keep the frames of a failing phase."""
+        """Keep the frames of a failing phase; pytest fills in those of unittest on its way."""
+        yield
         if call.excinfo is not None:
             verdict = self._verdict
             verdict.hang = verdict.hang or isinstance(call.excinfo.value, TimeLimit)
@@ -107,7 +108,6 @@ class Host:
             verdict.error = root_error(call.excinfo.value)
             verdict.message = safe_text(call.excinfo.value)
             verdict.handled = handled_errors(call.excinfo.value)
-        yield
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Collect the phases of the running test, sub-tests included."""
@@ -142,7 +142,8 @@ def judge(reports: list[tuple[str, str, bool]]) -> str:
     if any(outcome == "failed" for _, outcome, _ in reports):
         return FAILED
     calls = [(outcome, xfail) for when, outcome, xfail in reports if when == "call"]
-    if calls and all(outcome == "passed" and not xfail for outcome, xfail in calls):
+    # Sub-tests report before their test does; a skipped one leaves the test as it is.
+    if calls and calls[-1] == ("passed", False):
         return PASSED
     return OTHER
 

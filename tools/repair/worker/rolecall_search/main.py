@@ -234,7 +234,10 @@ class Repair:
         for run in failing:
             if run.hang:
                 seconds[run.index] = 0.0
-        plan = Plan([run.index for run in failing], [run.index for run in passing], seconds)
+        expected = {run.index: (run.outcome, run.error) for run in baseline.tests}
+        plan = Plan(
+            [run.index for run in failing], [run.index for run in passing], seconds, expected
+        )
         return Searcher(
             self.request,
             Pool(self.request.workers, self.request.temp),

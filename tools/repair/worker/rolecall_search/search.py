@@ -6,6 +6,7 @@ Owns the budget and the queues. Ranking of what passes is elsewhere.
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from dataclasses import dataclass, field
 from types import CodeType
@@ -82,6 +83,8 @@ class Searcher:
     found: list[Found] = field(default_factory=list)
     waiting: list[Job] = field(default_factory=list)
     stop_reason: str = ""
+    _checked: set[int] = field(default_factory=set)
+    _again: list[Job] = field(default_factory=list)
     _seen: set[Any] = field(default_factory=set)
     _late: list[tuple[int, float, int, Job]] = field(default_factory=list)
     _fresh_queue: list[Candidate] = field(default_factory=list)
@@ -140,6 +143,10 @@ class Searcher:
                 yield None
 
     def _queued(self) -> Iterator[Job]:
+        while self._again:
+            job = self._again.pop(0)
+            stage = "fresh" if self.trial is None else "fast"
+            yield Job(job.candidate, stage, job.level, code=job.code)
         while self._fresh_queue:
             yield Job(self._fresh_queue.pop(0), "fresh")
 
@@ -233,7 +240,34 @@ class Searcher:
         elif verdict == PLAUSIBLE:
             self._keep(job, outcome)
         elif job.stage == "fast" and detail >= 0:
-            self.plan.killed_by(detail)
+            self._killed(job, detail)
+
+    def _killed(self, job: Job, test: int) -> None:
+        if self._needs_others(test):
+            self._again.append(job)
+        else:
+            self.plan.killed_by(test)
+
+    def _needs_others(self, test: int) -> bool:
+        """Whether a test ends in another way without the tests before it; asked once for each."""
+        if test in self._checked or self.trial is None:
+            return False
+        self._checked.add(test)
+        trial, seconds = self.trial, 2.0 + 4.0 * self.plan.seconds.get(test, 0.0)
+        temp = os.path.join(self.request.temp, "alone")
+        os.makedirs(temp, exist_ok=True)
+        pool = Pool(1, temp)
+        pool.start(None, lambda: trial.alone(test), Limits(seconds, 2.0 * seconds))
+        done: list[Any] = []
+        while not done:
+            done = pool.wait(1.0)
+        reply = done[0][1].reply
+        if reply is None or tuple(reply) == self.plan.expected.get(test):
+            return False
+        self.plan.drop(test)
+        if not self.plan.failing:
+            self.trial = None
+        return True
 
     def _keep(self, job: Job, outcome: Outcome) -> None:
         """A try passed: the whole suite in a fresh process has the last word."""

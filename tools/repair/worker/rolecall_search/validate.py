@@ -24,6 +24,8 @@ class Plan:
     failing: list[int]
     passing: list[int]
     seconds: dict[int, float]
+    expected: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """How each test ends without an edit: its outcome and its error."""
     kills: dict[int, int] = field(default_factory=dict)
 
     def order(self, covering: frozenset[int]) -> list[int]:
@@ -40,6 +42,12 @@ class Plan:
 
     def _key(self, test: int) -> tuple[float, float]:
         return -self.kills.get(test, 0), self.seconds.get(test, 0.0)
+
+    def drop(self, test: int) -> None:
+        """Leave a test to fresh runs."""
+        for tests in (self.failing, self.passing):
+            if test in tests:
+                tests.remove(test)
 
     def killed_by(self, test: int) -> None:
         """Count a test that rejected a candidate."""
@@ -75,6 +83,12 @@ class Trial:
             if self.host.run(item, following).outcome != PASSED:
                 return KILLED, test
         return PLAUSIBLE, -1
+
+    def alone(self, test: int) -> tuple[str, str]:
+        """Run one test on the unedited program with no other before it."""
+        self.items[test].repr_failure = _no_text
+        verdict = self.host.run(self.items[test], None)
+        return verdict.outcome, verdict.error
 
 
 def _no_text(*args: object, **kwargs: object) -> str:

@@ -205,7 +205,7 @@ def _regroup_boolean(
 def unary(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A sign or a negation less."""
     if isinstance(node, ast.UnaryOp):
-        prior = 0.9 if isinstance(node.op, ast.Not) else 0.5
+        prior = 1.05 if isinstance(node.op, ast.Not) else 0.5
         text = context.wrapped(node.operand)
         yield context.swap(node, text, "drop a sign or negation", prior)
         if isinstance(node.op, ast.USub):
