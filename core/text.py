@@ -1,14 +1,11 @@
 """Text out of bytes that nobody promised to be UTF-8: names of files, diffs, arguments. Decides no encoding."""
 
-import re
-
-_LONE = re.compile("[\ud800-\udfff]")
-
 
 def readable(text: str) -> str:
-    """Replace the stand-ins for undecodable bytes, which no checkpoint, no log and no server takes.
+    """Join split pairs of surrogates and replace single ones, which no file, no log and no server takes.
 
     Args:
-        text: As git, the command line or a model gave it.
+        text: As git and the command line give it, with stand-ins for undecodable bytes, or as a model wrote it, with
+            halves of characters.
     """
-    return _LONE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

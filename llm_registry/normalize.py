@@ -14,6 +14,7 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from core.replies import OutputItem, ToolCall, Usage
+from core.text import readable
 
 _TEXT_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 _THINK = re.compile(r"^\s*<think(?:ing)?>(.*?)(?:</think(?:ing)?>|\Z)", re.DOTALL)
@@ -67,8 +68,8 @@ def normalize(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | None 
     if tools and not calls and not broken:
         text, calls, broken = _calls_in_text(text, tools)
     return Answer(
-        text=text,
-        reasoning=reasoning,
+        text=readable(text),
+        reasoning=readable(reasoning),
         calls=calls,
         broken=broken,
         usage=_usage(message),
@@ -160,6 +161,7 @@ def read_call(name: str, arguments: Any, call_id: str, tools: Mapping[str, Mappi
     missing = [key for key in tools.get(name, {}).get("required", ()) if key not in args]
     if missing:
         return BrokenCall(name, shown, f"the arguments of {name} lack {', '.join(missing)}")
+    args = json.loads(readable(json.dumps(args, ensure_ascii=False, default=str)))
     return ToolCall(id=call_id or f"call_{uuid4().hex[:12]}", name=name, args=args)
 
 

@@ -12,6 +12,7 @@ from core.context import Context
 from core.text import readable
 from nodes.calling import budget_left
 from nodes.loop import RoleModel, build_loop, last_words, speaker_of
+from nodes.normalize import normalize
 from nodes.rendering import render
 from nodes.wording import checks_text, plan_text, review_text
 from tools.toolbox import coding_tools
@@ -80,6 +81,7 @@ async def _work(
         tool_calls=sum(isinstance(message, ToolMessage) for message in final["messages"]),
         served_by=spoke.spec if spoke else "",
     )
+    result = await normalize(result, context)
     update: dict[str, Any] = {"step_results": (result,), "snapshot": await context.workspace.snapshot()}
     if spoke:
         update |= {"served": {"implement": spoke}, "budget_left": budget_left(context)}

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from core.text import readable
 from tests.integration.jobs import SLUGIFY, SLUGS, do, openai, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step
+from tests.modelserver.reply import Reply, say
+from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.repositories import git, make_repository
 
@@ -42,3 +45,29 @@ async def test_names_that_are_no_utf_8_stop_nothing(tmp_path: Path) -> None:
     assert os.fsencode("th") + b"\xe9.txt" in subprocess.run(
         ["git", "ls-tree", "-z", "--name-only", outcome.branch], cwd=repo, capture_output=True, check=True
     ).stdout.split(b"\0")  # fmt: skip
+
+
+async def test_half_a_character_and_a_flood_of_words_of_a_model_stop_nothing(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    competent = CompetentScript(files=SLUGIFY)
+
+    def wordy(request: ModelRequest) -> Reply:
+        reply = competent(request)
+        return (
+            say("Done \ud83d " + "and so on " * 5000)
+            if "write_file" in request.tool_names and not reply.tool_calls
+            else reply
+        )
+
+    with ModelServer(wordy) as server:
+        outcome = await do(repo, "Add a function slugify with tests", settings_with(openai(server.v1)))
+    assert (outcome.status, outcome.exit_code) == ("done", 0)
+    (result,) = (await state_of(repo, outcome.thread_id))["step_results"]
+    assert result.text.startswith("Done \N{REPLACEMENT CHARACTER}")
+    assert len(result.text) <= 2100
+
+
+def test_text_is_made_readable() -> None:
+    assert readable("a\ud83d\ude00b\ud83d") == "a\N{GRINNING FACE}b\N{REPLACEMENT CHARACTER}"
+    assert readable(os.fsdecode(b"caf\xe9 \xff\xfe")) == "caf\ufffd \ufffd\ufffd"
+    assert readable("päper \N{GRINNING FACE}") == "päper \N{GRINNING FACE}"
