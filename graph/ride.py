@@ -30,6 +30,8 @@ class Question(BaseModel):
 
 
 Ask = Callable[[Question], Awaitable[str]]
+NOBODY = "Nobody is there to answer. Decide yourself, and say in the end what you decided."
+"""The answer to a question of a run that is to go on unattended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class Ride:
             self.context.events.emit("question", id=question.id, text=question.text)
             if self._ask is not None:
                 answers[item.id] = await self._ask(question)
+            elif self.context.options.approve_all:
+                answers[item.id] = NOBODY
         return answers
 
     async def _natural_end(self) -> Ending:

@@ -11,7 +11,7 @@ from graph.inbox import SqliteInbox
 from graph.ride import Question
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step
-from tests.modelserver.reply import Reply, call, say
+from tests.modelserver.reply import Reply, call, give, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.repositories import git, make_repository
@@ -139,3 +139,21 @@ async def test_a_person_says_no_and_the_command_does_not_run(tmp_path: Path) -> 
     state = await state_of(repo, outcome.thread_id)
     assert state["step_results"][0].text == "The command was not allowed."
     assert git(repo, "ls-tree", "--name-only", outcome.branch, "allowed.txt") == ""
+
+
+async def test_a_question_of_an_attended_run_does_not_hold_up_one_that_is_resumed_unattended(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    competent = CompetentScript(files=SLUGIFY)
+    scope = {"goal": "slugs", "acceptance_criteria": ["there are slugs"], "questions": ["Which separator?"]}
+
+    def unsure(request: ModelRequest) -> Reply:
+        return give(scope) if request.title == "Scope" else competent(request)
+
+    with ModelServer(unsure) as server:
+        settings = settings_with(openai(server.v1))
+        waiting = await do(repo, FEATURE, settings, options=RunOptions(interactive=True))
+        outcome = await go_on(repo, waiting.thread_id, settings)
+    assert (waiting.status, outcome.status, outcome.exit_code) == ("waiting", "done", 0)
+    constraints = (await state_of(repo, outcome.thread_id))["scope"].constraints
+    assert "Which separator?" in constraints[-1]
+    assert "Nobody is there to answer" in constraints[-1]
