@@ -54,7 +54,7 @@ bench-repair: setup
 # Needs pip-tools in the venv; the lock names no index.
 lock:
 	$(BIN)/pip-compile --quiet --all-extras --build-deps-for editable --generate-hashes --allow-unsafe \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header \
 		--output-file requirements.lock pyproject.toml
 
 clean:
