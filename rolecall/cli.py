@@ -5,6 +5,7 @@ Nothing heavy is imported before a command is known; what a command does stands 
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -127,9 +128,17 @@ class Layout(argparse.HelpFormatter):
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line, run the command, return its exit code."""
+    _fill_closed_streams()
     _speak_utf8()
     invocation = Invocation(argv=list(argv), json="--json" in argv, debug="--debug" in argv)
     return guarded(partial(_dispatch, list(argv), invocation), invocation)
+
+
+def _fill_closed_streams() -> None:
+    """A closed stderr would send words for people to stdout, and its number would go to the next file opened."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - lives as long as we
 
 
 def _speak_utf8() -> None:

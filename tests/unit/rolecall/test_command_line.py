@@ -1,11 +1,13 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from rolecall.cli import COMMANDS, Parser
 from tests.golden.golden import Golden
-from tests.unit.rolecall.command_line import rolecall
+from tests.unit.rolecall.command_line import environment, rolecall
 
 
 def test_help_lists_every_command(tmp_path: Path, golden: Golden) -> None:
@@ -65,6 +67,15 @@ def test_a_wrong_call_is_one_sentence_and_exit_2(words: list[str], said: str, hi
 
 def test_an_empty_task_on_stdin_is_refused(tmp_path: Path) -> None:
     assert "the task is empty" in rolecall("run", "-", cwd=tmp_path, stdin="\n").err
+
+
+def test_words_for_people_do_not_go_to_stdout_when_stderr_is_closed(tmp_path: Path) -> None:
+    command = f"exec {sys.executable} -m rolecall run x --repo nowhere --json 2>&-"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert [json.loads(line)["event"] for line in done.stdout.splitlines()] == ["error", "result"]
 
 
 def test_a_failure_as_json_ends_with_a_result(tmp_path: Path) -> None:
