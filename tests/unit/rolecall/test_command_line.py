@@ -72,7 +72,8 @@ def test_an_empty_task_on_stdin_is_refused(tmp_path: Path) -> None:
 def test_words_for_people_do_not_go_to_stdout_when_stderr_is_closed(tmp_path: Path) -> None:
     command = f"exec {sys.executable} -m rolecall run x --repo nowhere --json 2>&-"
     done = subprocess.run(
-        ["/bin/sh", "-c", command], cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True, check=False
+        ["/bin/sh", "-c", command], cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE,
+        text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert [json.loads(line)["event"] for line in done.stdout.splitlines()] == ["error", "result"]
