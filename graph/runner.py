@@ -218,13 +218,15 @@ async def _close(ride: Ride, ending: Ending) -> RunOutcome:
         status: Outcome = "budget" if ending.status == "budget" else "needs_model"
         known = interim((await ride.state()).values, outcome=status, reason=f"{ending.message} {ending.hint}".strip())
         await write_report(known, plain_narrative(known), context)
+    # What lies there of a run that was stopped before says nothing of this one.
+    written = ending.status not in ("paused", "waiting")
     return RunOutcome(
         thread_id=context.thread_id,
         status=ending.status,
         exit_code=EXIT_OF[ending.status],
         branch=context.workspace.branch,
-        report_path=str(report_path) if report_path.exists() else "",
-        diff_path=str(diff_path) if diff_path.exists() else "",
+        report_path=str(report_path) if written and report_path.exists() else "",
+        diff_path=str(diff_path) if written and diff_path.exists() else "",
         usage=dict(context.models.usage()),
         message=ending.message,
         hint=ending.hint,

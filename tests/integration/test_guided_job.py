@@ -1,5 +1,6 @@
 """People steer and answer a run of the whole graph."""
 
+import asyncio
 import sqlite3
 import time
 from pathlib import Path
@@ -157,3 +158,25 @@ async def test_a_question_of_an_attended_run_does_not_hold_up_one_that_is_resume
     constraints = (await state_of(repo, outcome.thread_id))["scope"].constraints
     assert "Which separator?" in constraints[-1]
     assert "Nobody is there to answer" in constraints[-1]
+
+
+async def test_a_pause_during_the_set_up_is_obeyed_and_shows_no_report_of_an_earlier_stop(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    orders: list[asyncio.Task[int]] = []
+
+    class Hasty(Heard):
+        """Asks for a pause before the graph runs."""
+
+        def __call__(self, event: Event) -> None:
+            super().__call__(event)
+            if event.event == "roles":
+                inbox = SqliteInbox(database_of(repo), event.thread)
+                orders.append(asyncio.ensure_future(inbox.put(event.thread, kind="pause", author="user", text="")))
+
+    with ModelServer(CompetentScript(files=SLUGIFY)) as server:
+        stopped = await do(repo, FEATURE, settings_with(openai(server.v1), budget={"max_model_calls": 2}))
+        paused = await go_on(repo, stopped.thread_id, settings_with(openai(server.v1)), heard=Hasty())
+        outcome = await go_on(repo, stopped.thread_id, settings_with(openai(server.v1)))
+    assert (stopped.status, bool(stopped.report_path)) == ("budget", True)
+    assert (paused.status, paused.exit_code, paused.report_path, paused.diff_path) == ("paused", 130, "", "")
+    assert (outcome.status, bool(outcome.report_path)) == ("done", True)
