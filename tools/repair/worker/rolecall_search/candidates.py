@@ -29,6 +29,7 @@ SWAPS = frozenset(
      "drop a sign or negation", "negate a condition", "flip a flag", "constant off by one"}
 )  # fmt: skip
 SWAP_BOOST = 1.5
+NAMED_ENTRY, OTHER_ENTRY = 4.0, 0.5
 
 
 @dataclass(eq=False)
@@ -110,11 +111,13 @@ class Stream:
     def _expand(self, spot: _Spot) -> None:
         context = self._context(spot.source, spot.unit).near(spot.line)
         covering = self._covering(spot)
-        for node in spot.nodes[:MOST_NODES]:
+        nodes = sorted(spot.nodes, key=lambda node: -self._entry_share(spot, node))
+        for node in nodes[:MOST_NODES]:
+            share = self._entry_share(spot, node)
             for proposal in proposals(context, node):
                 if proposal.prior < LEAST_PRIOR:
                     continue
-                score = spot.suspicion**POWER * proposal.prior
+                score = spot.suspicion**POWER * proposal.prior * share
                 if proposal.template in SWAPS:
                     score *= SWAP_BOOST
                 if self._hints.missing and self._removes_missing(spot.source, proposal):
@@ -125,6 +128,18 @@ class Stream:
                     getattr(node, "lineno", spot.line), score, covering, not covering,
                 )  # fmt: skip
                 heapq.heappush(self._heap, (-score, self._count, candidate))
+
+    def _entry_share(self, spot: _Spot, node: ast.AST) -> float:
+        """In a table of a module: more for entries whose key the failing tests name."""
+        at, parents = node, spot.source.parents
+        while spot.unit is None and at in parents and not isinstance(at, ast.stmt):
+            parent = parents[at]
+            if isinstance(parent, ast.Dict) and at in parent.values:
+                key = parent.keys[parent.values.index(at)]
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    return NAMED_ENTRY if key.value in self._hints.literals else OTHER_ENTRY
+            at = parent
+        return 1.0
 
     def _removes_missing(self, source: SourceFile, proposal: Proposal) -> bool:
         """Whether an edit takes away a name that does not exist."""
