@@ -189,6 +189,11 @@ class GitWorkspace:
 
     async def _capture_base(self) -> str:
         await require_no_conflicts(self._user)
+        if await self._user.resolve("refs/heads/rolecall") is not None:
+            raise RepositoryError(
+                "this repository has a branch named rolecall, which leaves no room for branches rolecall/…",
+                hint="give it another name: git branch -m rolecall NAME",
+            )
         head = await self._user.run("rev-parse", "HEAD^{commit}")
         left_out = await self._too_large()
         async with self._scratch_index(self._user) as index:

@@ -325,6 +325,13 @@ async def test_a_repository_without_commits_is_refused(tmp_path) -> None:
     assert "git commit" in error.hint
 
 
+async def test_a_branch_that_takes_the_name_of_ours_is_refused(repo) -> None:
+    git(repo, "branch", "rolecall")
+    before = fingerprint(repo)
+    assert "git branch -m rolecall" in (await refused(repo)).hint
+    assert fingerprint(repo) == before
+
+
 async def test_a_conflict_under_way_is_refused(repo) -> None:
     git(repo, "checkout", "--quiet", "-b", "side")
     write(repo, {"calc.py": "side\n"})
