@@ -8,11 +8,13 @@ STAMP := $(VENV)/.installed
 
 setup: $(STAMP)
 
+# The lock is complete, so nothing is resolved: pip would look at newer releases than those it pins.
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "rolecall needs Python 3.11 or newer; say which with PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check --disable-pip-version-check
 	touch $(STAMP)
 
 demo: setup
@@ -54,7 +56,7 @@ bench-repair: setup
 # Needs pip-tools in the venv; the lock names no index.
 lock:
 	$(BIN)/pip-compile --quiet --all-extras --build-deps-for editable --generate-hashes --allow-unsafe \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-header \
 		--output-file requirements.lock pyproject.toml
 
 clean:
