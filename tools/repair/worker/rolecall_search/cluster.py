@@ -123,11 +123,11 @@ class Prober:
         return work
 
 
-def swapped(live: LiveCode, candidate: Candidate) -> bool:
+def swapped(live: LiveCode, candidate: Candidate, *, placed: bool = False) -> bool:
     """Put a candidate into this process; False when it needs a fresh import."""
     if candidate.unit is None or candidate.fresh:
         return False
-    code = candidate.source.compile_unit(candidate.unit, candidate.edits)
+    code = candidate.source.compile_unit(candidate.unit, candidate.edits, placed=placed)
     try:
         live.swap(candidate.source, candidate.unit, code)
     except CannotSwapError:

@@ -27,8 +27,9 @@ from rolecall_search.profile import record, unit_types
 from rolecall_search.project import Project
 from rolecall_search.protocol import Channel, Request, read_request
 from rolecall_search.rank import describe, rank
+from rolecall_search.reach import lost_lines
 from rolecall_search.report import result, suspicious_lines
-from rolecall_search.search import Arguments, Searcher
+from rolecall_search.search import Arguments, Found, Searcher
 from rolecall_search.source import SourceFile, Unit
 from rolecall_search.templates.base import Hints
 from rolecall_search.typeinfo import UnitTypes
@@ -38,6 +39,7 @@ TRACE_LIMIT_S = 20.0
 BASELINE_SHARE = 0.4
 PROFILED_PASSING = 12
 COMPARED = 14
+TRACED_PATCHES = 5
 PR_SET_PDEATHSIG = 1
 
 
@@ -186,7 +188,8 @@ class Repair:
             tests = [run.index for run in runs + sorted(near, key=lambda run: run.seconds)]
             prober = Prober(searcher.trial, self.request.temp)
             behaviour = prober.compare(found, tests, seconds)
-        ranked, places = rank(found, baseline, suspicion, behaviour)
+        lost = self._lost(searcher, found, baseline)
+        ranked, places = rank(found, baseline, suspicion, behaviour, lost)
         patches = describe(ranked, behaviour)
         differing = behaviour.disagreement()
         if differing is None:
@@ -194,6 +197,19 @@ class Repair:
         call, outputs = differing
         outputs = [outputs[place] for place in places][: len(patches)]
         return {"patches": patches, "disagreement": {"call": call, "outputs": outputs}}
+
+    def _lost(self, searcher: Searcher, found: list[Found], baseline: Baseline) -> dict[int, int]:
+        """Lines that no test reaches any more, for the first patches, as far as time allows."""
+        lost = {}
+        for at, entry in enumerate(found[:TRACED_PATCHES]):
+            seconds = min(3.0, self.request.remaining() - 0.5)
+            if searcher.trial is None or seconds < 1.0:
+                break
+            near = [run for run in baseline.tests if run.index in entry.candidate.covering]
+            lost[at] = lost_lines(
+                searcher.trial, entry.candidate, near, self.request.temp, seconds
+            )
+        return lost
 
     def _baseline(self, runner: Runner) -> Baseline:
         share = BASELINE_SHARE * self.request.remaining()

@@ -41,16 +41,26 @@ class Ranked:
     cluster: int
     changes: int
     tests: int
+    lost: int = 0
+    """Lines that tests ran before and no test runs now."""
 
 
 def rank(
-    found: list[Found], baseline: Baseline, suspicion: Suspicion, behaviour: Behaviour
+    found: list[Found],
+    baseline: Baseline,
+    suspicion: Suspicion,
+    behaviour: Behaviour,
+    lost: dict[int, int],
 ) -> tuple[list[Ranked], list[int]]:
-    """Order the patches; returns them with their places in `found`."""
+    """Order the patches; returns them with their places in `found`.
+
+    `lost` tells by place in `found` how many lines no test reaches any more.
+    """
     clusters = behaviour.clusters() or [0] * len(found)
     crash = any(run.hang or run.error not in ASSERTIONS for run in baseline.failing())
     fastest = min((entry.seconds for entry in found), default=0.0)
     swapped = {line_of(entry) for entry in found if entry.candidate.template in SWAPS}
+    inside = any(entry.candidate.unit is not None for entry in found)
     made = []
     for at, entry in enumerate(found):
         score = entry.candidate.score * BLUNT.get(entry.candidate.template, 1.0)
@@ -68,8 +78,12 @@ def rank(
             score *= 0.6
         if not entry.whole:
             score *= 0.8
+        if lost.get(at):
+            score *= 0.5
+        if entry.candidate.unit is None and inside:
+            score *= 0.6
         tests = len(tests_on(entry, suspicion))
-        made.append((Ranked(entry, score, clusters[at], changes, tests), at))
+        made.append((Ranked(entry, score, clusters[at], changes, tests, lost.get(at, 0)), at))
     made.sort(key=lambda pair: -pair[0].score)
     return [pair[0] for pair in made], [pair[1] for pair in made]
 
@@ -136,6 +150,8 @@ def label(entry: Ranked, others: int, clusters: int, behaviour: Behaviour) -> tu
         doubts.append(f"{others} other patches also pass, in {clusters} groups of behaviour")
     if entry.tests < ENOUGH_TESTS:
         doubts.append(f"only {entry.tests} tests run the edited line")
+    if entry.lost:
+        doubts.append(f"{entry.lost} lines that tests ran before are not reached any more")
     if not behaviour.calls:
         doubts.append("no call of the edited function could be repeated to compare behaviour")
     if not entry.found.whole:

@@ -155,10 +155,16 @@ class SourceFile:
         """The text of the file with the edits made."""
         return splice(self.text, edits, 0, len(self.text))
 
-    def compile_unit(self, unit: Unit, edits: tuple[Edit, ...]) -> CodeType:
-        """Compile one unit with the edits made; raises `SyntaxError` or `ValueError`."""
+    def compile_unit(
+        self, unit: Unit, edits: tuple[Edit, ...], *, placed: bool = False
+    ) -> CodeType:
+        """Compile one unit with the edits made; raises `SyntaxError` or `ValueError`.
+
+        With `placed` the code has the line numbers of the file.
+        """
         segment = splice(self.text, edits, unit.start, unit.end)
-        source = "".join(unit.headers) + segment + "\n"
+        above = unit.node.lineno - 1 - len(unit.headers) if placed else 0
+        source = "\n" * above + "".join(unit.headers) + segment + "\n"
         module = compile(source, self.path, "exec", self.future_flags, dont_inherit=True)
         found = find_code(module, unit.node.name)
         if found is None:
