@@ -207,7 +207,8 @@ def unary(context: Context, node: ast.AST) -> Iterator[Proposal]:
     if isinstance(node, ast.UnaryOp):
         prior = 1.05 if isinstance(node.op, ast.Not) else 0.5
         text = context.wrapped(node.operand)
-        yield context.swap(node, text, "drop a sign or negation", prior)
+        bare, tight = context.text(node.operand), text == context.text(node.operand)
+        yield context.swap(node, bare, "drop a sign or negation", prior, tight=tight)
         if isinstance(node.op, ast.USub):
             yield context.swap(node, f"~{text}", "another sign", 0.1)
             if isinstance(node.operand, ast.Constant) and node.operand.value == 1:

@@ -1,0 +1,43 @@
+"""What the search concludes from lines, tests and reports."""
+
+from rolecall_search.baseline import TestRun as Run
+from rolecall_search.hints import crash_places
+from rolecall_search.hosting import OTHER, PASSED, judge
+from rolecall_search.reach import moved
+from rolecall_search.validate import Plan
+
+
+def test_lines_below_an_inserted_line_move() -> None:
+    place = moved("a\nb\nc\n", "a\nnew\nb\nc\n")
+    assert [place(line) for line in (1, 2, 3)] == [1, 3, 4]
+
+
+def test_a_changed_line_has_no_place() -> None:
+    place = moved("a\nb\nc\n", "a\nB\nc\n")
+    assert [place(line) for line in (1, 2, 3)] == [1, 0, 3]
+
+
+def test_the_fastest_failing_test_is_the_gate() -> None:
+    plan = Plan([1, 2, 3], [4, 5], {1: 0.5, 2: 0.1, 3: 0.2, 4: 0.3, 5: 0.1})
+    for _ in range(3):
+        plan.killed_by(1)
+    assert plan.order(frozenset({4})) == [2, 1, 3, 4]
+
+
+def test_a_dropped_test_is_not_run_again() -> None:
+    plan = Plan([1, 2], [3], {1: 0.1, 2: 0.2, 3: 0.1})
+    plan.drop(1)
+    plan.drop(3)
+    assert plan.order(frozenset({3})) == [2]
+
+
+def test_a_skipped_sub_test_leaves_its_test_passed() -> None:
+    reports = [("setup", "passed", False), ("call", "skipped", False), ("call", "passed", False)]
+    assert judge(reports) == PASSED
+    assert judge(reports[:2]) == OTHER
+
+
+def test_a_crash_is_placed_at_the_innermost_line_of_the_program() -> None:
+    run = Run(0, "t", "failed", 0.0, frames=[("", 3), ("/p/a.py", 7), ("", 9)], error="TypeError")
+    made = crash_places([run], {"tests/t.py": "KeyError"}, {"tests/t.py": [("/p/b.py", 2)]})
+    assert made == {("/p/a.py", 7, "TypeError"), ("/p/b.py", 2, "KeyError")}
