@@ -31,7 +31,7 @@ from tools.repair.result import (
 
 Spawn = Callable[[Sequence[str], Path, Mapping[str, str]], Awaitable[asyncio.subprocess.Process]]
 START_SCRIPT = Path(__file__).with_name("worker") / "start_search.py"
-GRACE_S = 8.0
+GRACE_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Prober:
     def compare(self, found: list[Found], tests: list[int], seconds: float) -> Behaviour:
         """Run the recorded and changed calls on the original and on every patch."""
         pool = Pool(1, self.temp)
-        pool.start(None, lambda: self._probe(found, tests), Limits(seconds, 2 * seconds))
+        pool.start(None, lambda: self._probe(found, tests), Limits(seconds, seconds))
         done: list[Any] = []
         while not done:
             done = pool.wait(1.0)

@@ -40,6 +40,7 @@ BASELINE_SHARE = 0.4
 PROFILED_PASSING = 12
 COMPARED = 14
 TRACED_PATCHES = 5
+UNLOADABLE = frozenset({"SyntaxError", "IndentationError", "TabError", "ModuleNotFoundError"})
 PR_SET_PDEATHSIG = 1
 
 
@@ -128,18 +129,16 @@ class Repair:
         baseline = self._baseline(runner)
         aside = self._set_aside(plugin, baseline)
         errors = plugin.collect_errors
-        if not items and not errors:
-            return result("unusable_tests", "pytest collected no test")
         failing, passing = baseline.failing(), baseline.passing()
         known: dict[str, Any] = {
             "failing": [run.nodeid for run in failing] + sorted(errors),
             "passing": len(passing),
         }
         self.channel.emit("baseline", failing=len(known["failing"]), passing=len(passing))
-        if not failing and not errors:
-            if not baseline.complete:
-                return result("unusable_tests", "the tests did not end in time", **known)
-            return result("nothing_fails", "no test fails", **known)
+        refused = self._refused(plugin, baseline)
+        if refused is not None:
+            status, why = refused
+            return result(status, why, **known)
         suspicion = self._suspicion(baseline, errors)
         if not any(suspicion.scores.values()):
             return result("unusable_tests", no_program(known["failing"]), **known)
@@ -150,10 +149,36 @@ class Repair:
         self._search(searcher, baseline, suspicion, hints)
         reason = searcher.stop_reason + aside
         known.update(suspicious=lines, tried=searcher.tried)
+        if not searcher.tried:
+            return result("unusable_tests", f"no candidate could be run: {reason}", **known)
         if not searcher.found:
             return result("none", reason, **known)
         known.update(self._ranked(searcher, baseline, suspicion))
         return result("plausible", reason, **known)
+
+    def _refused(self, plugin: Host, baseline: Baseline) -> Optional[tuple[str, str]]:
+        """The status and its reason when there is nothing to search for."""
+        errors = plugin.collect_errors
+        if not baseline.tests and not errors:
+            return "unusable_tests", "pytest collected no test"
+        if baseline.failing():
+            return None
+        if errors:
+            hopeless = self._hopeless(plugin)
+            return ("unusable_tests", hopeless) if hopeless else None
+        if not baseline.complete:
+            return "unusable_tests", "the tests did not end in time"
+        return "nothing_fails", "no test fails"
+
+    def _hopeless(self, plugin: Host) -> str:
+        """Why no edit of the program can make the test files load; empty when one may."""
+        frames = self._real_frames(plugin.collect_errors)
+        within = any(name for found in frames.values() for name, _ in found)
+        kinds = {plugin.collect_types.get(nodeid, "") for nodeid in frames}
+        if within or not kinds <= UNLOADABLE:
+            return ""
+        files = ", ".join(sorted(frames)[:3])
+        return f"pytest could not load {files}: {', '.join(sorted(kinds))} outside the program"
 
     def _set_aside(self, plugin: Host, baseline: Baseline) -> str:
         """Drop failures that no edit of the program can mend, when others are left.
@@ -220,7 +245,8 @@ class Repair:
         return baseline
 
     def _suspicion(self, baseline: Baseline, errors: dict[str, list[tuple[str, int]]]) -> Suspicion:
-        limits = Limits(TRACE_LIMIT_S, TRACE_LIMIT_S)
+        seconds = min(TRACE_LIMIT_S, max(1.0, 0.25 * self.request.remaining()))
+        limits = Limits(seconds, seconds)
         self.fresh.ask_trace(None, self.request.test_args, self.request.root, limits)
         outcome = self.fresh.wait_for(limits.wall + 1)
         ran = outcome.reply if outcome is not None and outcome.reply else {}
@@ -292,7 +318,8 @@ class Repair:
         near.sort(key=lambda run: run.seconds)
         tests += [run.index for run in near[:PROFILED_PASSING]]
         trial = searcher.trial
-        plain = record(trial.host, trial.items, tests, self.project.real, self.request.temp)
+        limit = 0.3 * self.request.remaining()
+        plain = record(trial.host, trial.items, tests, self.project.real, self.request.temp, limit)
         return unit_types(plain, sources)
 
     def _search(self, searcher: Searcher, baseline: Baseline, suspicion: Suspicion, hints: Hints) -> None:

@@ -138,8 +138,18 @@ def own_methods(kind: type) -> list[str]:
     return list(dict.fromkeys(names))[:METHODS_PER_TYPE]
 
 
-def record(host: Any, items: list[Any], tests: list[int], real: Callable[[str], str], temp: str) -> tuple[Any, ...]:
-    """Run tests in a child with the recorder; returns its plain values, or () when it died."""
+def record(
+    host: Any,
+    items: list[Any],
+    tests: list[int],
+    real: Callable[[str], str],
+    temp: str,
+    limit: float,
+) -> tuple[Any, ...]:
+    """Run tests in a child with the recorder; returns its plain values, or () when it died.
+
+    It gets at most `limit` seconds.
+    """
 
     def work() -> tuple[Any, ...]:
         recorder = Recorder(real)
@@ -157,9 +167,9 @@ def record(host: Any, items: list[Any], tests: list[int], real: Callable[[str], 
                 signal.setitimer(signal.ITIMER_REAL, 0)
         return recorder.plain()
 
-    seconds = 2.0 + TEST_LIMIT_S * min(len(tests), 8)
+    seconds = min(2.0 + TEST_LIMIT_S * min(len(tests), 8), max(0.5, limit))
     pool = Pool(1, temp)
-    pool.start(None, work, Limits(seconds, 2 * seconds))
+    pool.start(None, work, Limits(seconds, min(2 * seconds, max(0.5, limit))))
     done: list[Any] = []
     while not done:
         done = pool.wait(1.0)
