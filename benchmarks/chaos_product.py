@@ -19,7 +19,7 @@ from core.settings import Settings
 from graph.build import build_graph
 from graph.checkpoints import database_of, open_checkpoints
 from graph.inbox import SqliteInbox
-from graph.runner import RunRequest, resume, run
+from graph.runner import ResumeRequest, RunRequest, resume, run
 from graph.supervisor.supervise import supervise
 from graph.threads import ThreadStore
 from tests.integration.jobs import SLUGIFY, SLUGS, openai, settings_with, state_of
@@ -83,7 +83,8 @@ async def _run(plan: ProductPlan, ready: Any) -> int:
     options = RunOptions(approve_all=True)
     known = plan.thread in {row.thread_id for row in await ThreadStore(plan.database).list()}
     if known:
-        outcome = await resume(plan.repo, plan.thread, settings=settings(plan.url), options=options, listen=listen)
+        onward = ResumeRequest(repo=plan.repo, thread=plan.thread, settings=settings(plan.url), options=options)
+        outcome = await resume(onward, listen=listen)
     else:
         request = RunRequest(
             task="Add a function slugify with tests",

@@ -53,7 +53,7 @@ async def steered_stream(  # noqa: PLR0913 - all by name but the first three
     stop: asyncio.Event,
     since: int | None = None,
 ) -> AsyncGenerator[Any, None]:
-    """Stream the parts of a run (`tasks`, `messages`, `custom`, `updates`; subgraphs included; format v2).
+    """Stream the parts of a run (`tasks` and `updates`, subgraphs included, format v2).
 
     Args:
         graph: Compiled with a checkpointer.
@@ -125,7 +125,7 @@ class _Ride:
                 inp,
                 self._config,
                 context=self._context,
-                stream_mode=["tasks", "messages", "custom", "updates"],
+                stream_mode=["tasks", "updates"],
                 subgraphs=True,
                 version="v2",
                 durability="sync",
@@ -188,7 +188,7 @@ class _Ride:
             return None
         order = orders[-1]
         words = f": {order.text}" if order.text else ""
-        return _Halt(f"paused by {order.author}{words}", float(order.payload.get("deadline_s", DEADLINE_S)))
+        return _Halt(f"paused by {order.author}{words}", _seconds(order.payload.get("deadline_s")))
 
     async def _bring_to_halt(self, halt: _Halt) -> None:
         self._control.request_drain(halt.reason)
@@ -215,3 +215,8 @@ class _Ride:
 
 
 _END = object()
+
+
+def _seconds(value: Any) -> float:
+    """A deadline as some program wrote it; what is none gives the usual one, since a pause must never fail."""
+    return float(value) if isinstance(value, int | float) and value >= 0 else DEADLINE_S

@@ -61,6 +61,22 @@ class RunRequest(BaseModel):
     """More of what was asked for, kept with the thread so that resuming it means the same."""
 
 
+class ResumeRequest(BaseModel):
+    """A thread that is to go on."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    repo: Path
+    """Top level of the user's checkout."""
+    thread: str
+    """The whole id."""
+    settings: Settings
+    """As they are now; limits may be higher than when the thread began."""
+    options: RunOptions = RunOptions()
+    remembered: dict[str, Any] = Field(default_factory=dict)
+    """What was asked for anew and holds for later runs too; kept once the thread is ours."""
+
+
 class RunOutcome(BaseModel):
     """How a run ended."""
 
@@ -102,32 +118,28 @@ async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) ->
     return await _drive(spec, {"task": request.task}, listen=listen, ask=ask, kept=kept)
 
 
-async def resume(
-    repo: Path, thread: str, *, settings: Settings, options: RunOptions, listen: Listen, ask: Ask | None = None
-) -> RunOutcome:
+async def resume(request: ResumeRequest, *, listen: Listen, ask: Ask | None = None) -> RunOutcome:
     """Go on with a thread where its last checkpoint stands.
 
     Args:
-        repo: Top level of the user's checkout.
-        thread: The whole id.
-        settings: As they are now; limits may be higher than when the thread began.
-        options: Of this run.
+        request: Which thread, and what holds from now on.
         listen: Told of every event.
         ask: Answers questions.
 
     Raises:
         ThreadError: The thread is unknown or finished.
-        LockedError: Another process drives the thread.
+        LockedError: Another process drives the thread; nothing of it was changed.
     """
-    row = await ThreadStore(database_of(repo)).find(thread)
+    row = await ThreadStore(database_of(request.repo)).find(request.thread)
     if row.finished:
         raise ThreadError(
             f"thread {row.short} is finished ({row.status}); there is nothing to resume",
             hint=f"see `rolecall log {row.short}`, or start a new run",
         )
-    checks, models = tuple(row.options.get("checks", ())), dict(row.options.get("models", {}))
-    spec = ThreadSpec(row.thread_id, repo, settings, options, checks, models)
-    return await _drive(spec, {"task": row.task}, listen=listen, ask=ask, kept=row.options)
+    kept = {**row.options, **request.remembered}
+    checks, models = tuple(kept.get("checks", ())), dict(kept.get("models", {}))
+    spec = ThreadSpec(row.thread_id, request.repo, request.settings, request.options, checks, models)
+    return await _drive(spec, {"task": row.task}, listen=listen, ask=ask, kept=kept)
 
 
 async def _drive(
@@ -163,6 +175,7 @@ async def _opened(spec: ThreadSpec, listen: Listen, store: ThreadStore, row: Thr
                 await (await GitWorkspace.open(spec.repo, spec.thread_id)).remove()
                 await store.forget(spec.thread_id)
             raise
+        await store.set_options(spec.thread_id, row.options)
         await store.set_status(spec.thread_id, "running")
         yield context
 

@@ -1,6 +1,6 @@
 """Shortens over-long fields of an artifact before it enters state: by the summarizer, failing that by a plain cut."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
@@ -17,7 +17,8 @@ FIELD_LIMIT = 2000
 
 
 async def normalize(artifact: A, context: Context) -> A:
-    """Return the artifact with every text field at most `FIELD_LIMIT` characters long; lists are left alone."""
+    """Return the artifact with every text at most `FIELD_LIMIT` characters long; texts deeper within it are cut."""
+    artifact = artifact.model_copy(update={name: _cut(value) for name, value in artifact if not isinstance(value, str)})
     long = {
         name: value
         for name, value in artifact
@@ -27,6 +28,17 @@ async def normalize(artifact: A, context: Context) -> A:
         return artifact
     short = {name: await _shorten(value, context) for name, value in long.items()}
     return artifact.model_copy(update=short)
+
+
+def _cut(value: Any) -> Any:
+    # Any: the values of any field of any artifact.
+    if isinstance(value, str):
+        return clip(value, FIELD_LIMIT)
+    if isinstance(value, tuple):
+        return tuple(_cut(item) for item in value)
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: _cut(inner) for name, inner in value})
+    return value
 
 
 async def _shorten(text: str, context: Context) -> str:

@@ -9,7 +9,7 @@ from core.context import Context
 from graph.control import Graph
 from graph.supervisor.supervise import supervise
 
-LEAVE_S = 5.0
+LEAVE_S = 1.0
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 _SECTION = re.compile(r"<(?P<tag>[a-z]+)>\n(?P<body>.*?)\n</(?P=tag)>", re.DOTALL)
 _ENDING = re.compile(r"^(?:exit code (?P<code>-?\d+) after|stopped: not finished)", re.MULTILINE)
@@ -39,9 +39,14 @@ class CheckReading:
 
 
 def sections(messages: Sequence[BaseMessage]) -> dict[str, str]:
-    """The fenced sections of all messages; a later one replaces an earlier one of the same name."""
+    """The fenced sections of prompts; a later one replaces an earlier one of the same name.
+
+    Only what the graph itself says counts: tool output and guidance may hold anything.
+    """
     found: dict[str, str] = {}
     for message in messages:
+        if not isinstance(message, SystemMessage | HumanMessage) or message.name is not None:
+            continue
         found |= {match["tag"]: match["body"] for match in _SECTION.finditer(message.text)}
     return found
 

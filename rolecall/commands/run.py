@@ -10,7 +10,7 @@ from core.errors import UsageError
 from core.text import readable
 from rolecall.asked import Asked
 from rolecall.invocation import Invocation
-from rolecall.place import folder_of, last_thread, settings_for, store_of, thread_named, top_of
+from rolecall.place import folder_of, last_thread, settings_for, thread_named, top_of
 
 
 def run(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -105,18 +105,17 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
 
     models = {**row.options.get("models", {}), **dict(options.model)}
     with_overrides(loaded.settings, models)
-    await store_of(top, invocation).set_options(row.thread_id, {**row.options, **asked.kept(), "models": models})
     manner = manner_of(options, loaded.settings)
     invocation.approves = options.yes
+    request = runner.ResumeRequest(
+        repo=top,
+        thread=row.thread_id,
+        settings=loaded.settings,
+        options=RunOptions(interactive=manner.attended, approve_all=options.yes),
+        remembered={**asked.kept(), "models": models},
+    )
 
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
-        return await runner.resume(
-            top,
-            row.thread_id,
-            settings=loaded.settings,
-            options=RunOptions(interactive=manner.attended, approve_all=options.yes),
-            listen=listen,
-            ask=ask,
-        )
+        return await runner.resume(request, listen=listen, ask=ask)
 
     return await Session(invocation, manner, tell=teller(top)).live(job)

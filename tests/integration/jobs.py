@@ -14,7 +14,7 @@ from core.settings import Settings
 from core.state import RunState
 from graph.checkpoints import database_of
 from graph.ride import Ask
-from graph.runner import RunOutcome, RunRequest, open_graph, resume, run
+from graph.runner import ResumeRequest, RunOutcome, RunRequest, open_graph, resume, run
 from tests.repositories import make_repository
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "inventory"
@@ -90,7 +90,8 @@ async def do(
 async def go_on(repo: Path, thread: str, settings: Settings | None = None, **more: Any) -> RunOutcome:
     options = more.pop("options", RunOptions(approve_all=True))
     listen = more.pop("heard", None) or Heard()
-    return await resume(repo, thread, settings=settings or settings_with(), options=options, listen=listen, **more)
+    request = ResumeRequest(repo=repo, thread=thread, settings=settings or settings_with(), options=options)
+    return await resume(request, listen=listen, **more)
 
 
 async def state_of(repo: Path, thread: str) -> RunState:

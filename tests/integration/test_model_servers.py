@@ -135,13 +135,9 @@ async def test_a_run_whose_server_was_killed_goes_on_when_it_is_back(repo, tmp_p
         stopped = await running
         assert (stopped.status, stopped.exit_code) == ("needs_model", 4), stopped.message
         await asyncio.to_thread(server.start)
-        outcome = await runner.resume(
-            repo,
-            stopped.thread_id,
-            settings=chosen,
-            options=RunOptions(interactive=False, approve_all=True),
-            listen=lambda _: None,
-        )
+        options = RunOptions(interactive=False, approve_all=True)
+        request = runner.ResumeRequest(repo=repo, thread=stopped.thread_id, settings=chosen, options=options)
+        outcome = await runner.resume(request, listen=lambda _: None)
         state = await asyncio.to_thread(server.state)
     assert_done(repo, outcome)
     asked_again = [request["title"] for request in state["requests"]]

@@ -1,7 +1,8 @@
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
+from core.artifacts import Milestone, Plan, PlanStep
 from nodes.loop import answered
-from nodes.normalize import clip
+from nodes.normalize import FIELD_LIMIT, clip, normalize
 from nodes.rendering import fence, render
 
 
@@ -39,3 +40,13 @@ def test_a_first_attempt_speaks_of_no_setback() -> None:
     step = {"id": "s1", "title": "Do", "details": "", "check": "", "expected_files": ()}
     assert "attempt" not in render("implement/user", step=step, attempt=1, setback="")
     assert "attempt 2" in render("implement/user", step=step, attempt=2, setback="red")
+
+
+async def test_texts_within_an_artifact_are_cut_and_the_rest_is_as_it_was() -> None:
+    step = PlanStep(id="s1", title="Do", details="x" * 10_000)
+    plan = Plan(milestones=(Milestone(title="m", steps=(step,)),))
+    # No text of the artifact itself is too long, so no model is asked and no collaborator is needed.
+    short = await normalize(plan, context=None)  # type: ignore[arg-type]
+    assert len(short.steps[0].details) <= FIELD_LIMIT
+    assert short.steps[0].title == "Do"
+    assert short.steps[0].details.startswith("xxx")
