@@ -1,9 +1,16 @@
 """What the search concludes from lines, tests and reports."""
 
+import doctest
+from pathlib import Path
+
+import pytest
 from rolecall_search.baseline import TestRun as Run
+from rolecall_search.candidates import Candidate
 from rolecall_search.hints import crash_places
-from rolecall_search.hosting import OTHER, PASSED, judge
+from rolecall_search.hosting import OTHER, PASSED, judge, root_error
+from rolecall_search.rank import orphans
 from rolecall_search.reach import moved
+from rolecall_search.source import Edit, SourceFile
 from rolecall_search.validate import Plan
 
 
@@ -41,3 +48,23 @@ def test_a_crash_is_placed_at_the_innermost_line_of_the_program() -> None:
     run = Run(0, "t", "failed", 0.0, frames=[("", 3), ("/p/a.py", 7), ("", 9)], error="TypeError")
     made = crash_places([run], {"tests/t.py": "KeyError"}, {"tests/t.py": [("/p/b.py", 2)]})
     assert made == {("/p/a.py", 7, "TypeError"), ("/p/b.py", 2, "KeyError")}
+
+
+def test_a_patch_that_leaves_a_value_unread_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text("def run(key):\n    value = load(key)\n    put(key, value)\n", encoding="utf-8")
+    source = SourceFile.load(str(path), "program.py")
+    at = source.text.rindex("value")
+
+    def made(text: str) -> Candidate:
+        return Candidate(source, source.units[0], (Edit(at, at + 5, text),), "another variable", 3, 1.0)
+
+    assert orphans(made("key"))
+    assert not orphans(made("value or 0"))
+
+
+def test_the_error_of_a_doctest_is_the_one_its_example_raised() -> None:
+    test = doctest.DocTestParser().get_doctest(">>> missing\n1\n", {}, "page", "page.rst", 0)
+    with pytest.raises(doctest.UnexpectedException) as caught:
+        doctest.DebugRunner().run(test)
+    assert root_error(caught.value) == "NameError"

@@ -203,9 +203,12 @@ def _trace(runner: Runner, baseline: Baseline, begun: float, budget: float) -> N
             known[run.index].lines = run.lines
             _second(known[run.index], run)
         return
-    places = [run.index for run in failing]
     until = begun + FAILING_SHARE * budget
-    for run in runner.run(places, traced=True, limit=FIRST_LIMIT_S, until=until)[0]:
+    ended = [run.index for run in failing if not run.hang]
+    endless = [run.index for run in failing if run.hang]
+    again = runner.run(ended, traced=True, limit=FIRST_LIMIT_S, until=until)[0]
+    again += runner.run(endless, traced=True, limit=SHORT_LIMIT_S, until=until)[0]
+    for run in again:
         known[run.index].lines = run.lines
         _second(known[run.index], run)
     until = min(begun + budget, time.monotonic() + SAMPLE_SHARE * budget)

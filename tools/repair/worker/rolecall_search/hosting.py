@@ -182,6 +182,12 @@ def root_error(error: BaseException) -> str:
         if type(cause).__name__ != "CollectError" or cause.__cause__ is None:
             break
         cause = cause.__cause__
+    # A doctest keeps the error of its example, or a list of failures that do.
+    failures = getattr(cause, "failures", None)
+    holder = failures[0] if isinstance(failures, list) and failures else cause
+    held = getattr(holder, "exc_info", None)
+    if isinstance(held, tuple) and len(held) == 3 and isinstance(held[1], BaseException):
+        cause = held[1]
     return type(cause).__name__
 
 

@@ -230,7 +230,9 @@ class Repair:
             seconds = min(3.0, self.request.remaining() - 0.5)
             if searcher.trial is None or seconds < 1.0:
                 break
-            near = [run for run in baseline.tests if run.index in entry.candidate.covering]
+            planned = {*searcher.plan.failing, *searcher.plan.passing}
+            covering = entry.candidate.covering & planned
+            near = [run for run in baseline.tests if run.index in covering]
             lost[at] = lost_lines(
                 searcher.trial, entry.candidate, near, self.request.temp, seconds
             )
@@ -277,9 +279,13 @@ class Repair:
             if run.hang:
                 seconds[run.index] = 0.0
         expected = {run.index: (run.outcome, run.error) for run in baseline.tests}
-        plan = Plan(
-            [run.index for run in failing], [run.index for run in passing], seconds, expected
-        )
+        # Doctests may share names with those before them: fresh runs, in order, judge them.
+        shared = {
+            at for at, item in enumerate(session.items) if type(item).__name__ == "DoctestItem"
+        }
+        mended = [run.index for run in failing if run.index not in shared]
+        kept = [run.index for run in passing if run.index not in shared]
+        plan = Plan(mended or [run.index for run in failing], kept, seconds, expected)
         return Searcher(
             self.request,
             Pool(self.request.workers, self.request.temp),
