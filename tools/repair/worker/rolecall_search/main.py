@@ -233,9 +233,7 @@ class Repair:
             planned = {*searcher.plan.failing, *searcher.plan.passing}
             covering = entry.candidate.covering & planned
             near = [run for run in baseline.tests if run.index in covering]
-            lost[at] = lost_lines(
-                searcher.trial, entry.candidate, near, self.request.temp, seconds
-            )
+            lost[at] = lost_lines(searcher.trial, entry.candidate, near, self.request.temp, seconds)
         return lost
 
     def _baseline(self, runner: Runner) -> Baseline:
@@ -280,9 +278,7 @@ class Repair:
                 seconds[run.index] = 0.0
         expected = {run.index: (run.outcome, run.error) for run in baseline.tests}
         # Doctests may share names with those before them: fresh runs, in order, judge them.
-        shared = {
-            at for at, item in enumerate(session.items) if type(item).__name__ == "DoctestItem"
-        }
+        shared = {at for at, item in enumerate(session.items) if type(item).__name__ == "DoctestItem"}
         mended = [run.index for run in failing if run.index not in shared]
         kept = [run.index for run in passing if run.index not in shared]
         plan = Plan(mended or [run.index for run in failing], kept, seconds, expected)

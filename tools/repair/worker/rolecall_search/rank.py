@@ -20,6 +20,7 @@ from rolecall_search.templates.base import bound_names
 SHOWN = 12
 ENOUGH_TESTS = 5
 SLOWER = 4.0
+FEW_LINES = 3
 ASSERTIONS = frozenset({"AssertionError", "Failed", ""})
 BLUNT = {
     "delete a statement": 0.5, "fixed condition": 0.45, "drop a condition, keep its body": 0.6,
@@ -81,7 +82,7 @@ def rank(
             score *= 0.6
         if not entry.whole:
             score *= 0.8
-        if lost.get(at):
+        if lost.get(at, 0) > FEW_LINES:
             score *= 0.5
         if orphans(entry.candidate):
             score *= 0.5
@@ -105,20 +106,13 @@ def orphans(candidate: Candidate) -> bool:
         return False
     source = candidate.source
     head = "".join(unit.headers)
-    old, new = (
-        ast.parse(head + splice(source.text, edits, unit.start, unit.end))
-        for edits in ((), candidate.edits)
-    )
+    old, new = (ast.parse(head + splice(source.text, edits, unit.start, unit.end)) for edits in ((), candidate.edits))
     return bool((read_names(old) - read_names(new)) & set(bound_names(new)))
 
 
 def read_names(tree: ast.AST) -> set[str]:
     """The names that are read somewhere below a node."""
-    return {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
 def _small(entry: Found) -> float:

@@ -58,9 +58,7 @@ def moved(before: str, after: str) -> Callable[[int], int]:
     return place
 
 
-def _run(
-    trial: Trial, candidate: Candidate, tests: list[int], temp: str, seconds: float
-) -> Optional[set[int]]:
+def _run(trial: Trial, candidate: Candidate, tests: list[int], temp: str, seconds: float) -> Optional[set[int]]:
     path = candidate.source.path
 
     def work() -> Optional[list[int]]:

@@ -155,9 +155,7 @@ class SourceFile:
         """The text of the file with the edits made."""
         return splice(self.text, edits, 0, len(self.text))
 
-    def compile_unit(
-        self, unit: Unit, edits: tuple[Edit, ...], *, placed: bool = False
-    ) -> CodeType:
+    def compile_unit(self, unit: Unit, edits: tuple[Edit, ...], *, placed: bool = False) -> CodeType:
         """Compile one unit with the edits made; raises `SyntaxError` or `ValueError`.
 
         With `placed` the code has the line numbers of the file.

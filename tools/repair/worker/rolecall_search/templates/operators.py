@@ -22,6 +22,7 @@ INT = frozenset({"int", "bool"})
 OPERAND_PLACES = (ast.Call, ast.Return, ast.Assign, ast.Subscript, ast.Slice, ast.AugAssign,
                   ast.Compare, ast.Tuple, ast.keyword)  # fmt: skip
 
+
 def between(context: Context, left: ast.AST, right: ast.AST, symbol: str) -> Optional[Edit]:
     """The place of an operator between two operands; comments and parentheses are stepped over."""
     start = context.src.span(left)[1]
@@ -78,16 +79,12 @@ def compare_all(context: Context, node: ast.AST) -> Iterator[Proposal]:
             yield Proposal(made, "comparison operators", 0.5)
 
 
-def _with_bound(
-    context: Context, place: Edit, other: str, right: ast.AST, prior: float
-) -> Iterator[Proposal]:
+def _with_bound(context: Context, place: Edit, other: str, right: ast.AST, prior: float) -> Iterator[Proposal]:
     if isinstance(right, ast.Constant) and type(right.value) is int:
         start, end = context.src.span(right)
         for step in (1, -1):
             edit = Edit(start, end, str(right.value + step))
-            yield Proposal(
-                (place._replace(text=other), edit), "comparison operator and bound", prior
-            )
+            yield Proposal((place._replace(text=other), edit), "comparison operator and bound", prior)
 
 
 def binary(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -182,9 +179,7 @@ def boolean(context: Context, node: ast.AST) -> Iterator[Proposal]:
     yield from _regroup_boolean(context, node, symbol, other)
 
 
-def _regroup_boolean(
-    context: Context, node: ast.BoolOp, symbol: str, other: str
-) -> Iterator[Proposal]:
+def _regroup_boolean(context: Context, node: ast.BoolOp, symbol: str, other: str) -> Iterator[Proposal]:
     for at, value in enumerate(node.values):
         if not isinstance(value, ast.BoolOp):
             continue
@@ -261,9 +256,7 @@ def add_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
                 yield context.swap(node, made, "add a string", 0.07, tight=False)
 
 
-def _sums(
-    context: Context, text: str, types: Types, name: str
-) -> Iterator[tuple[str, float]]:
+def _sums(context: Context, text: str, types: Types, name: str) -> Iterator[tuple[str, float]]:
     other = context.types.names.get(name, frozenset())
     if types & NUMBERS and other & NUMBERS:
         for symbol, prior in (("-", 0.25), ("+", 0.25), ("//", 0.14), ("*", 0.12), ("%", 0.1)):
