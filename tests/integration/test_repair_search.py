@@ -138,9 +138,7 @@ async def passes(root: Path, result: RepairResult) -> bool:
     ],
     ids=["boundary", "endless loop", "mutable default in unittest", "error on import"],
 )
-async def test_fault_is_mended_and_the_tree_is_left_alone(
-    tmp_path: Path, text: str, tests: str, line: str
-) -> None:
+async def test_fault_is_mended_and_the_tree_is_left_alone(tmp_path: Path, text: str, tests: str, line: str) -> None:
     root = program(tmp_path, text, tests)
     result = await repair(root)
     assert result.status == "plausible", result
@@ -212,9 +210,7 @@ async def test_weak_tests_show_a_call_that_tells_patches_apart(tmp_path: Path) -
     assert {patch.confidence for patch in result.patches} == {"low"}
 
 
-async def test_cancelled_search_leaves_no_process_and_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cancelled_search_leaves_no_process_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary = tmp_path / "tmp"
     root = tmp_path / "root"
     temporary.mkdir()
