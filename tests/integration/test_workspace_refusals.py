@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.repositories import fingerprint, git, make_repository, write
+from core.errors import RepositoryError
+from tests.repositories import fingerprint, git, make_repository, thread, write
+from tools.workspace import GitWorkspace
 
 FILES = {"calc.py": "def add(a, b):\n    return a - b\n"}
 
@@ -16,7 +18,7 @@ def repo(tmp_path: Path) -> Path:
 
 async def refused(folder: Path) -> RepositoryError:
     with pytest.raises(RepositoryError) as caught:
-        await opened(folder)
+        await (await GitWorkspace.open(folder, thread())).prepare()
     return caught.value
 
 
