@@ -145,7 +145,8 @@ def about(options: argparse.Namespace) -> list[str]:
             "*Restored*: the patched program equals the original. *Correct*: it differs from it, passes all tests, "
             "and a reader found it right (`benchmarks/repair/verdicts.json` has the reason). *Wrong*: it passes all "
             "tests and a reader found it wrong. Only the first patch offered counts; *right one at* says where the "
-            "first right one stands in the list."
+            "first right one stands in the list. The engine's weights were set while this corpus was being run, so "
+            "expect less on bugs that nobody tuned for."
         ),
     ]
 
