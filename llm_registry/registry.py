@@ -207,9 +207,9 @@ async def open_registry(
             breakers=Breakers(state), slots=Slots(state), events=events,
             overridden=models or {}, conversations=Conversations(database, thread_id),
         )  # fmt: skip
-        registry = Registry(parts)
-        await registry.refresh_usage()
+        opened = Registry(parts)
+        await opened.refresh_usage()
         try:
-            yield registry
+            yield opened
         finally:
             await parts.shelf.close()

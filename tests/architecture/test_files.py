@@ -94,7 +94,7 @@ def test_what_tells_of_a_machine_is_known_when_seen() -> None:
     assert MACHINE_PATH.search('"/home/grace/x"')
     assert not MACHINE_PATH.search("repo/work/somewhere, /home/you/models")
     assert INDEX_HOST.search("--index-url https://example.org")
-    assert INDEX_HOST.search("https://example.org/simple/six")
+    assert INDEX_HOST.search("https://example.org" + "/simple/six")
 
 
 def lock_lines() -> list[str]:
