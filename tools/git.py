@@ -67,22 +67,24 @@ class Git:
             RepositoryError: git is not installed, or the folder is gone.
         """
         settings = [part for setting in _QUIET for part in ("-c", setting)]
+        starting = asyncio.ensure_future(asyncio.create_subprocess_exec(
+            "git", *settings, *args, cwd=self.folder, env=_environment(index, env),
+            stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        ))  # fmt: skip
         try:
-            process = await asyncio.create_subprocess_exec(
-                "git", *settings, *args, cwd=self.folder, env=_environment(index, env),
-                stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
-            )  # fmt: skip
+            # Cancelled while it starts, asyncio would kill it.
+            process = await asyncio.shield(starting)
         except FileNotFoundError as error:
             raise _not_started(self.folder) from error
+        except asyncio.CancelledError:
+            await _asked_to_end(await starting)
+            raise
         sent = None if stdin is None else stdin.encode("utf-8", "surrogateescape")
         try:
             out, err = await process.communicate(sent)
         except asyncio.CancelledError:
-            # Killed, git would leave its lock files behind; asked to end, it removes them.
-            if process.returncode is None:
-                process.terminate()
-            await asyncio.shield(process.wait())
+            await _asked_to_end(process)
             raise
         return GitOutput(process.returncode or 0, _text(out), _text(err))
 
@@ -134,6 +136,13 @@ class Git:
         """Run a git command with `-z` output and split it."""
         out = await self.run(*args, index=index)
         return [name for name in out.split("\0") if name]
+
+
+async def _asked_to_end(process: asyncio.subprocess.Process) -> None:
+    """End git: killed, it would leave its lock files behind; asked to end, it removes them."""
+    if process.returncode is None:
+        process.terminate()
+    await asyncio.shield(process.wait())
 
 
 def _environment(index: Path | None, more: Mapping[str, str] | None) -> dict[str, str]:
