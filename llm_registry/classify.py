@@ -21,13 +21,15 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
     (Kind.OUT_OF_MEMORY, r"out of memory|more system memory|failed to allocate"),
     (Kind.OVERLOADED, r"overloaded|server busy|maximum pending requests|temporarily unavailable"),
     (Kind.OVERLOADED, r"loading model|llama runner to start"),
+    # What LiteLLM without a database says to a key that is not its own.
+    (Kind.AUTH, r"no connected db|no_db_connection"),
 )  # fmt: skip
 _UNSUPPORTED = re.compile(
     r"(?i)response_format|json_schema|structured output|guided|grammar|\bformat\b.*(support|invalid)|invalid format"
     r"|tools? param|does not support tools|tool_choice|--jinja|\btools?\b.*not support|previous_response_id"
 )
 _MODEL_MISSING = re.compile(
-    r"(?i)model.{0,80}(not found|does not exist|not exist|unknown|no such)|(unknown|no such) model"
+    r"(?i)model.{0,80}(not found|does not exist|not exist|unknown|no such)|(unknown|no such|invalid) model( name)?\b"
 )
 
 

@@ -14,6 +14,7 @@ ServerKind = Literal[
     "ollama",
     "vllm",
     "lmstudio",
+    "litellm",
     "text-generation-webui",
     "openrouter",
     "embedded",
@@ -24,8 +25,8 @@ ServerKind = Literal[
 """Empty: nothing answered, so it is not known."""
 
 Bodies = Mapping[str, Any]
-"""Parsed JSON by question: `models`, `props`, `slots`, `tags`, `ps`, `lmstudio`, `lmstudio1`, `webui`, `key`, and
-`show:<model>`."""
+"""Parsed JSON by question: `models`, `props`, `slots`, `tags`, `ps`, `lmstudio`, `lmstudio1`, `webui`, `litellm`,
+`key`, and `show:<model>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,16 @@ class EndpointFacts:
 def server_kind(bodies: Bodies) -> ServerKind:
     """Recognise the server by the answers only it gives."""
     owners = {str(row.get("owned_by", "")) for row in _rows(bodies.get("models"), "data")}
-    if "tags" in bodies or "ps" in bodies:
-        return "ollama"
-    if "model_name" in _object(bodies.get("webui")):
-        return "text-generation-webui"
-    if _is_lmstudio(bodies):
-        return "lmstudio"
-    if "llamacpp" in owners or "default_generation_settings" in _object(bodies.get("props")):
-        return "llama.cpp"
-    if "vllm" in owners:
-        return "vllm"
-    return "generic"
+    llama_cpp = "llamacpp" in owners or "default_generation_settings" in _object(bodies.get("props"))
+    signs: Mapping[ServerKind, bool] = {
+        "ollama": "tags" in bodies or "ps" in bodies,
+        "text-generation-webui": "model_name" in _object(bodies.get("webui")),
+        "lmstudio": _is_lmstudio(bodies),
+        "litellm": any("litellm_params" in row for row in _rows(bodies.get("litellm"), "data")),
+        "llama.cpp": llama_cpp,
+        "vllm": "vllm" in owners,
+    }
+    return next((kind for kind, shown in signs.items() if shown), "generic")
 
 
 def _is_lmstudio(bodies: Bodies) -> bool:
@@ -129,6 +129,7 @@ def windows(bodies: Bodies) -> dict[str, int]:
         if _listed(name, tuple(found)) is None:
             _put(found, name, _num_ctx(show))
     _add_slots(found, bodies)
+    _add_deployments(found, bodies)
     webui = _object(bodies.get("webui"))
     _put(found, webui.get("model_name"), webui.get("truncation_length"), webui.get("n_ctx"))
     return found
@@ -164,6 +165,10 @@ def tools(bodies: Bodies) -> dict[str, bool]:
             found[str(row.get("id"))] = "tools" in row["supported_parameters"]
         if isinstance(caps.get("supports_tools"), bool) and not is_router(bodies):
             found[str(row.get("id"))] = caps["supports_tools"]
+    for row in _rows(bodies.get("litellm"), "data"):
+        # A null is no answer, and a "no" only means that LiteLLM's list does not know the model.
+        if _object(row.get("model_info")).get("supports_function_calling") is True:
+            found[str(row.get("model_name"))] = True
     return found
 
 
@@ -187,6 +192,14 @@ def _add_slots(found: dict[str, int], bodies: Bodies) -> None:
         for row in _rows(bodies.get("models"), "data"):
             found.pop(str(row.get("id")), None)
             _put(found, row.get("id"), min(sizes))
+
+
+def _add_deployments(found: dict[str, int], bodies: Bodies) -> None:
+    """LiteLLM picks one of the deployments that share a name, so the smallest of their windows counts."""
+    for row in _rows(bodies.get("litellm"), "data"):
+        name, size = row.get("model_name"), _object(row.get("model_info")).get("max_input_tokens")
+        if isinstance(name, str) and isinstance(size, int) and _is_count(size):
+            found[name] = min(size, found.get(name, size))
 
 
 def _num_ctx(show: Mapping[str, Any]) -> int | None:

@@ -15,7 +15,9 @@ import httpx
 from core.settings import ModelSpec
 from llm_registry import facts
 from llm_registry.addresses import endpoint_url
+from llm_registry.classify import by_words
 from llm_registry.facts import EndpointFacts
+from llm_registry.failures import Kind
 from llm_registry.redact import redact
 
 CONNECT_S = 0.8
@@ -118,6 +120,7 @@ class Look:
             yield "lmstudio", f"{root}/api/v0/models", None
             yield "lmstudio1", f"{root}/api/v1/models", None
             yield "webui", f"{root}/v1/internal/model/info", None
+            yield "litellm", f"{root}/model/info", None
 
     def _shows(self, root: str) -> Iterable[tuple[str, str, Mapping[str, str]]]:
         for model in self.models:
@@ -186,12 +189,16 @@ class Look:
         left = facts.credit_left(self.bodies)
         if self.status in {401, 403}:
             return f"the key was refused (HTTP {self.status})"
+        if by_words(self.said) is Kind.AUTH:
+            return f"the key was refused (HTTP {self.status}{self.said})"
         if left is not None and left <= 0:
             return "the key has no credit left"
         if self.status == 200:
             return self._emptiness()
         if self.status is not None and self.status >= 500:
-            return f"the server is in trouble (HTTP {self.status}{self.said})"
+            # LiteLLM without a database answers so to whoever sends no key.
+            advice = "" if self.spec.api_key else "; or it wants an api_key"
+            return f"the server is in trouble (HTTP {self.status}{self.said}){advice}"
         base = endpoint_url(self.spec)
         advice = "is the path right?" if base.endswith("/v1") else f"did you mean {base}/v1?"
         return f"no list of models at this address (HTTP {self.status}{self.said}); {advice}"

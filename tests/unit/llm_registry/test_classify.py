@@ -52,6 +52,8 @@ def test_the_wait_may_be_a_date() -> None:
         (status(429, {"message": "insufficient_quota: check your billing"}), Kind.QUOTA),
         (status(400, {"message": "Unknown model 'x'"}), Kind.UNKNOWN_MODEL),
         (status(404, {"message": "model 'x' not found"}), Kind.UNKNOWN_MODEL),
+        (status(400, {"message": "Invalid model name passed in model=x."}), Kind.UNKNOWN_MODEL),
+        (status(400, {"message": "No connected db.", "type": "no_db_connection"}), Kind.AUTH),
         (status(404), Kind.NO_ENDPOINT),
         (status(405), Kind.NO_ENDPOINT),
         (status(400, {"message": "json_schema is not supported"}), Kind.UNSUPPORTED),

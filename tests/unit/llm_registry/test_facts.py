@@ -64,10 +64,40 @@ async def test_an_openrouter_key_is_checked(status: int, left: float | None, err
 
 
 async def test_a_refusal_is_shown_in_the_servers_words() -> None:
-    answers = {"/v1/models": {"error": {"message": "No connected db.", "code": "400"}}}
+    answers = {"/v1/models": {"error": {"message": "The moon is in the wrong phase.", "code": "400"}}}
     async with paths(answers, {"/v1/models": 400}) as url:
         found = await probe_endpoint(ModelSpec(provider="openai_compatible", model="m", base_url=f"{url}/v1"))
-    assert "HTTP 400: No connected db." in found.error
+    assert "HTTP 400: The moon is in the wrong phase." in found.error
+
+
+async def test_litellm_tells_of_the_deployments_behind_it() -> None:
+    def row(name: str, window: int | None, tools: bool | None) -> dict[str, object]:
+        info = {"max_input_tokens": window, "supports_function_calling": tools}
+        return {"model_name": name, "litellm_params": {"model": f"openai/{name}"}, "model_info": info}
+
+    rows = [row("a", 32768, True), row("a", 8192, None), row("b", None, False)]
+    answers = {"/v1/models": {"data": [{"id": "a", "owned_by": "openai"}, {"id": "b"}]}, "/model/info": {"data": rows}}
+    async with paths(answers) as url:
+        found = await probe_endpoint(ModelSpec(provider="openai_compatible", model="a", base_url=f"{url}/v1"))
+    assert (found.server, found.window("a"), found.window("b")) == ("litellm", 8192, None)
+    assert (found.calls_tools("a"), found.calls_tools("b")) == (True, None)
+
+
+async def test_litellm_without_a_database_means_the_key() -> None:
+    answers = {"/v1/models": {"error": {"message": "No connected db.", "type": "no_db_connection", "code": "400"}}}
+    async with paths(answers, {"/v1/models": 400}) as url:
+        spec = ModelSpec(provider="openai_compatible", model="a", base_url=f"{url}/v1", api_key="sk-wrong")
+        found = await probe_endpoint(spec)
+    assert "key was refused (HTTP 400: No connected db.)" in found.error
+
+
+@pytest.mark.parametrize("key", ["", "sk-sent"])
+async def test_a_server_in_trouble_may_want_the_key_it_was_not_given(key: str) -> None:
+    async with paths({"/v1/models": "Internal Server Error"}, {"/v1/models": 500}) as url:
+        spec = ModelSpec(provider="openai_compatible", model="a", base_url=f"{url}/v1", api_key=key)
+        found = await probe_endpoint(spec)
+    assert "in trouble (HTTP 500)" in found.error
+    assert ("wants an api_key" in found.error) is (key == "")
 
 
 def test_llama_cpp_says_whether_the_template_knows_tools() -> None:
