@@ -18,6 +18,8 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+HEAD = FEED = 64
+NORM_EPSILON = 1e-6
 CALL = '{{"name": "get_weather", "arguments": {{"city": "{city}"}}}}'
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     # The pieces are the tokens: what a stream shows one by one. No piece may occur twice.
@@ -81,6 +83,18 @@ class Vocabulary:
     texts: list[str] = field(default_factory=byte_letters)
     kinds: list[int] = field(default_factory=lambda: [gguf.TokenType.NORMAL] * 256)
     follows: dict[int, int] = field(default_factory=dict)
+    end: int = -1
+    """The number of the token that ends an answer."""
+
+    @property
+    def width(self) -> int:
+        """Numbers in an embedding: one for each token, rounded up."""
+        return -(-len(self.texts) // 64) * 64
+
+    @property
+    def merge(self) -> str:
+        """The one merge; engines want at least one, and bytes 0 and 1 never meet."""
+        return f"{self.texts[0]} {self.texts[1]}"
 
     def add(self, text: str, kind: int) -> int:
         """Append a token; texts are unique, since the engine finds tokens by them."""
@@ -95,33 +109,52 @@ class Vocabulary:
         return "".join(self.texts[byte] for byte in text.encode())
 
 
-def _vocabulary() -> tuple[Vocabulary, int]:
+def vocabulary() -> Vocabulary:
+    """All tokens: the bytes, the marks of the template, the pieces of the answers."""
     words = Vocabulary()
-    # The engine wants at least one merge; bytes 0 and 1 never meet.
     words.add(words.texts[0] + words.texts[1], gguf.TokenType.NORMAL)
     words.add("<|im_start|>", gguf.TokenType.CONTROL)
-    end = words.add("<|im_end|>", gguf.TokenType.CONTROL)
+    words.end = words.add("<|im_end|>", gguf.TokenType.CONTROL)
     for name, pieces in ANSWERS.items():
         last = words.add(f"<|{name}|>", gguf.TokenType.CONTROL)
         for piece in pieces:
             token = words.add(words.spell(piece), gguf.TokenType.NORMAL)
             words.follows[last] = token
             last = token
-        words.follows[last] = end
-    return words, end
+        words.follows[last] = words.end
+    return words
 
 
-def _table(words: Vocabulary, end: int, width: int) -> npt.NDArray[np.float32]:
+def _table(words: Vocabulary) -> npt.NDArray[np.float32]:
     """Row: the next token; column: the one before."""
-    table = np.full((len(words.texts), width), -60, np.float32)
+    table = np.full((len(words.texts), words.width), -60, np.float32)
     table[33:127, :] = 0
     for rank, letter in enumerate(PREFERENCE):
         table[ord(letter), :] = 20 - rank
     table[ord("\\"), :] = -30
-    table[end, :] = 25
+    table[words.end, :] = 25
     for before, after in words.follows.items():
         table[after, before] = 60
     return table
+
+
+def weights(words: Vocabulary) -> dict[str, npt.NDArray[np.float32]]:
+    """Tensors of a Llama with one layer, by their names in a GGUF file; matrices are (out, in)."""
+    width = words.width
+    ones = np.ones(width, np.float32)
+    layer = {
+        "attn_q": (HEAD, width), "attn_k": (HEAD, width), "attn_v": (HEAD, width), "attn_output": (width, HEAD),
+        "ffn_gate": (FEED, width), "ffn_up": (FEED, width), "ffn_down": (width, FEED),
+    }  # fmt: skip
+    return {
+        "token_embd.weight": np.eye(len(words.texts), width, dtype=np.float32),
+        # The norm before the output turns a one-hot vector into sqrt(width) at its place; this takes it back to 1.
+        "output_norm.weight": ones / np.float32(np.sqrt(width)),
+        "output.weight": _table(words),
+        "blk.0.attn_norm.weight": ones,
+        "blk.0.ffn_norm.weight": ones,
+        **{f"blk.0.{name}.weight": np.zeros(shape, np.float32) for name, shape in layer.items()},
+    }
 
 
 def write_tiny_model(path: Path, *, context: int = 32768) -> Path:
@@ -131,46 +164,32 @@ def write_tiny_model(path: Path, *, context: int = 32768) -> Path:
         path: Where to.
         context: Tokens the model claims to be made for.
     """
-    words, end = _vocabulary()
-    width = -(-len(words.texts) // 64) * 64
-    head = feed = 64
+    words = vocabulary()
     file = gguf.GGUFWriter(path, "llama")
     file.add_name("tiny")
     file.add_context_length(context)
-    file.add_embedding_length(width)
+    file.add_embedding_length(words.width)
     file.add_block_count(1)
-    file.add_feed_forward_length(feed)
+    file.add_feed_forward_length(FEED)
     file.add_head_count(1)
     file.add_head_count_kv(1)
-    file.add_key_length(head)
-    file.add_value_length(head)
-    file.add_rope_dimension_count(head)
-    file.add_layer_norm_rms_eps(1e-6)
+    file.add_key_length(HEAD)
+    file.add_value_length(HEAD)
+    file.add_rope_dimension_count(HEAD)
+    file.add_layer_norm_rms_eps(NORM_EPSILON)
     file.add_vocab_size(len(words.texts))
     file.add_tokenizer_model("gpt2")
     file.add_tokenizer_pre("gpt-2")
     file.add_token_list(words.texts)
     file.add_token_types(words.kinds)
-    file.add_token_merges([f"{words.texts[0]} {words.texts[1]}"])
-    file.add_bos_token_id(end)
-    file.add_eos_token_id(end)
-    file.add_pad_token_id(end)
+    file.add_token_merges([words.merge])
+    file.add_bos_token_id(words.end)
+    file.add_eos_token_id(words.end)
+    file.add_pad_token_id(words.end)
     file.add_add_bos_token(False)
     file.add_chat_template(TEMPLATE)
-    shapes = {
-        "attn_q.weight": (head, width), "attn_k.weight": (head, width), "attn_v.weight": (head, width),
-        "attn_output.weight": (width, head), "ffn_gate.weight": (feed, width), "ffn_up.weight": (feed, width),
-        "ffn_down.weight": (width, feed),
-    }  # fmt: skip
-    ones = np.ones(width, np.float32)
-    file.add_tensor("token_embd.weight", np.eye(len(words.texts), width, dtype=np.float32))
-    # The norm before the output turns a one-hot vector into sqrt(width) at its place; this takes it back to 1.
-    file.add_tensor("output_norm.weight", ones / np.float32(np.sqrt(width)))
-    file.add_tensor("output.weight", _table(words, end, width))
-    for name in ("attn_norm.weight", "ffn_norm.weight"):
-        file.add_tensor(f"blk.0.{name}", ones)
-    for name, shape in shapes.items():
-        file.add_tensor(f"blk.0.{name}", np.zeros(shape, np.float32))
+    for name, tensor in weights(words).items():
+        file.add_tensor(name, tensor)
     file.write_header_to_file()
     file.write_kv_data_to_file()
     file.write_tensors_to_file()
