@@ -12,6 +12,7 @@ from llm_registry.failures import CallFailure, Kind
 from llm_registry.redact import redact
 
 _LONGEST = 300
+_MESSAGES = ("error", "message", "detail", "msg")
 _CODE = re.compile(r"^Error code: \d{3}(?: - )?|\s*\(status code: -?\d+\)$")
 
 _WORDS: tuple[tuple[Kind, str], ...] = (
@@ -30,6 +31,7 @@ _UNSUPPORTED = re.compile(
 )
 _MODEL_MISSING = re.compile(
     r"(?i)model.{0,80}(not found|does not exist|not exist|unknown|no such)|(unknown|no such|invalid) model( name)?\b"
+    r"|server is pinned to"
 )
 
 
@@ -72,6 +74,17 @@ def _words(error: BaseException) -> str:
     body = getattr(error, "body", None)
     detail = json.dumps(body, default=str) if isinstance(body, Mapping) else str(body or "")
     return f"{error} {detail}".strip()
+
+
+def words_of(body: object) -> str:
+    """The message in the body of a refusal, as OpenAI, Ollama, FastAPI and others word it; empty when it has none."""
+    if isinstance(body, str):
+        return body
+    if isinstance(body, list):
+        return "; ".join(words for each in body if (words := words_of(each)))
+    if not isinstance(body, Mapping):
+        return ""
+    return next((words for name in _MESSAGES if (words := words_of(body.get(name)))), "")
 
 
 def by_words(text: str) -> Kind | None:
@@ -145,8 +158,8 @@ def _until(text: str) -> float | None:
 
 
 def _presentable(error: BaseException, text: str, status: int | None) -> str:
-    body = getattr(error, "body", None)
-    detail = body if isinstance(body, str) and body not in str(error) else ""
+    said = words_of(getattr(error, "body", None))
+    detail = said if said not in str(error) else ""
     first = " ".join(f"{error} {detail}".split()) or text or type(error).__name__
     shown = redact(_CODE.sub("", first).strip())
     if status and str(status) not in shown:

@@ -15,7 +15,7 @@ import httpx
 from core.settings import ModelSpec
 from llm_registry import facts
 from llm_registry.addresses import endpoint_url
-from llm_registry.classify import by_words
+from llm_registry.classify import by_words, words_of
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import Kind
 from llm_registry.redact import redact
@@ -225,9 +225,8 @@ def _said(reply: httpx.Response) -> str:
         body = reply.json()
     except (ValueError, UnicodeDecodeError):
         return ""
-    found = body.get("error") or body.get("detail") or body.get("message") if isinstance(body, dict) else None
-    words = found.get("message") if isinstance(found, dict) else found
-    return f": {redact(words)[:120]}" if isinstance(words, str) and words else ""
+    words = words_of(body)
+    return f": {redact(words)[:120]}" if words else ""
 
 
 def _owned_by(bodies: Mapping[str, Any]) -> str:

@@ -53,6 +53,7 @@ def test_the_wait_may_be_a_date() -> None:
         (status(400, {"message": "Unknown model 'x'"}), Kind.UNKNOWN_MODEL),
         (status(404, {"message": "model 'x' not found"}), Kind.UNKNOWN_MODEL),
         (status(400, {"message": "Invalid model name passed in model=x."}), Kind.UNKNOWN_MODEL),
+        (status(400, {"detail": "Server is pinned to 'a'; requested 'b'."}), Kind.UNKNOWN_MODEL),
         (status(400, {"message": "No connected db.", "type": "no_db_connection"}), Kind.AUTH),
         (status(404), Kind.NO_ENDPOINT),
         (status(405), Kind.NO_ENDPOINT),
@@ -96,3 +97,17 @@ def test_the_text_is_short_and_without_keys() -> None:
     assert "aaaa" not in failure.message
     assert failure.message.startswith("HTTP 401: bad key")
     assert len(failure.message) < 350
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"detail": "Server is pinned to 'a'."}, "Server is pinned to 'a'."),
+        ({"detail": [{"loc": ["body", "model"], "msg": "Field required"}]}, "Field required"),
+        ({"error": {"message": "too many", "code": 400}}, "too many"),
+        ({"error": "model 'x' is gone"}, "model 'x' is gone"),
+        ("plain words", "plain words"),
+    ],
+)
+def test_the_words_of_a_refusal_are_shown_however_they_are_wrapped(body: object, words: str) -> None:
+    assert words in classify(status(400, body)).message
