@@ -115,7 +115,9 @@ def windows(bodies: Bodies) -> dict[str, int]:
     found: dict[str, int] = {}
     for row in _rows(bodies.get("models"), "data"):
         meta = _object(row.get("meta"))
-        _put(found, row.get("id"), row.get("max_model_len"), row.get("context_length"), meta.get("n_ctx"))
+        _put(
+            found, row.get("id"), row.get("max_model_len"), row.get("context_length"), meta.get("n_ctx"), _planned(row)
+        )
     for row in _rows(bodies.get("lmstudio"), "data"):
         _put(found, row.get("id"), row.get("loaded_context_length"))
     for row in _rows(bodies.get("lmstudio1"), "models"):
@@ -192,6 +194,19 @@ def _add_slots(found: dict[str, int], bodies: Bodies) -> None:
         for row in _rows(bodies.get("models"), "data"):
             found.pop(str(row.get("id")), None)
             _put(found, row.get("id"), min(sizes))
+
+
+def _planned(row: Mapping[str, Any]) -> int | None:
+    """The window a llama.cpp router will give a model it has not loaded yet, from the arguments it will start it with."""
+    given = _object(row.get("status")).get("args")
+    words = [str(word) for word in given] if isinstance(given, list) else []
+    values = dict(zip(words, words[1:], strict=False))
+    size, slots = values.get("--ctx-size", ""), values.get("--parallel", "")
+    if not size.isdigit() or int(size) == 0:
+        return None
+    # Slots share one pool when their number is left to the server, or when it is told so.
+    shared = "--kv-unified" in words or not slots.isdigit() or int(slots) == 0
+    return int(size) if shared else int(size) // int(slots)
 
 
 def _add_deployments(found: dict[str, int], bodies: Bodies) -> None:

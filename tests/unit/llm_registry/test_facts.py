@@ -122,3 +122,18 @@ def test_a_router_gives_no_window_for_all_models() -> None:
 def test_a_lone_window_is_everyones_only_where_any_name_is_served() -> None:
     assert EndpointFacts(reachable=True, windows={"a": 1}, any_model=True).window("b") == 1
     assert EndpointFacts(reachable=True, windows={"a": 1}).window("b") is None
+
+
+@pytest.mark.parametrize(
+    ("args", "window"),
+    [
+        (["--ctx-size", "8192", "--parallel", "2"], 4096),
+        (["--ctx-size", "8192", "--parallel", "2", "--kv-unified"], 8192),
+        (["--ctx-size", "8192"], 8192),
+        (["--ctx-size", "0", "--parallel", "2"], None),
+        (["--jinja"], None),
+    ],
+)
+def test_a_router_tells_the_window_of_a_model_it_has_not_loaded(args: list[str], window: int | None) -> None:
+    row = {"id": "m", "owned_by": "llamacpp", "status": {"value": "unloaded", "args": ["llama-server", *args]}}
+    assert facts.windows({"models": {"data": [row]}}).get("m") == window
