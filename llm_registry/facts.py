@@ -5,6 +5,7 @@ Owns the reading only: no request is made here, and a body of an unexpected shap
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
@@ -115,9 +116,8 @@ def windows(bodies: Bodies) -> dict[str, int]:
     found: dict[str, int] = {}
     for row in _rows(bodies.get("models"), "data"):
         meta = _object(row.get("meta"))
-        _put(
-            found, row.get("id"), row.get("max_model_len"), row.get("context_length"), meta.get("n_ctx"), _planned(row)
-        )
+        told = (row.get("max_model_len"), row.get("context_length"), meta.get("n_ctx"))
+        _put(found, row.get("id"), *told, _planned(row))
     for row in _rows(bodies.get("lmstudio"), "data"):
         _put(found, row.get("id"), row.get("loaded_context_length"))
     for row in _rows(bodies.get("lmstudio1"), "models"):
@@ -197,10 +197,10 @@ def _add_slots(found: dict[str, int], bodies: Bodies) -> None:
 
 
 def _planned(row: Mapping[str, Any]) -> int | None:
-    """The window a llama.cpp router will give a model it has not loaded yet, from the arguments it will start it with."""
+    """The window a llama.cpp router will give a model that it has yet to load, by the arguments for its start."""
     given = _object(row.get("status")).get("args")
     words = [str(word) for word in given] if isinstance(given, list) else []
-    values = dict(zip(words, words[1:], strict=False))
+    values = dict(pairwise(words))
     size, slots = values.get("--ctx-size", ""), values.get("--parallel", "")
     if not size.isdigit() or int(size) == 0:
         return None
