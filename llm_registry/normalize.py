@@ -158,11 +158,26 @@ def read_call(name: str, arguments: Any, call_id: str, tools: Mapping[str, Mappi
                 return BrokenCall(name, shown, f"the arguments of {name} are no valid JSON: {error}")
     if not isinstance(args, dict):
         return BrokenCall(name, shown, f"the arguments of {name} must be a JSON object, not {type(args).__name__}")
-    missing = [key for key in tools.get(name, {}).get("required", ()) if key not in args]
+    schema = tools.get(name, {})
+    missing = [key for key in schema.get("required", ()) if key not in args]
     if missing:
         return BrokenCall(name, shown, f"the arguments of {name} lack {', '.join(missing)}")
+    fields = schema.get("properties") or {}
+    args = {key: _unquoted(value, fields.get(key)) for key, value in args.items()}
     args = json.loads(readable(json.dumps(args, ensure_ascii=False, default=str)))
     return ToolCall(id=call_id or f"call_{uuid4().hex[:12]}", name=name, args=args)
+
+
+def _unquoted(value: Any, schema: Any) -> Any:
+    """A list or object that was written as a string, where the schema wants no string; anything else as it is."""
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    if not isinstance(value, str) or kind not in {"array", "object"}:
+        return value
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return value
+    return read if isinstance(read, list if kind == "array" else dict) else value
 
 
 def _calls_in_text(

@@ -46,6 +46,11 @@ async def _plain(chunks: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
         choices = plain.get("choices") or [{}]
         for call in (choices[0].get("delta") or {}).get("tool_calls") or []:
             function = call.get("function") or {}
-            if isinstance(function.get("arguments"), dict | list):
-                function["arguments"] = json.dumps(function["arguments"])
+            if not isinstance(function.get("arguments"), str | None):
+                function["arguments"] = as_text(function["arguments"])
         yield plain
+
+
+def as_text(arguments: Any) -> str:
+    """Arguments of a tool call as the text that the protocols have in their place; none of them are no text."""
+    return "" if arguments is None else json.dumps(arguments)

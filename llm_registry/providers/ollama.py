@@ -4,10 +4,10 @@ from typing import Any
 
 import httpx
 import ollama
-from langchain_ollama import ChatOllama
 
 from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
+from llm_registry.providers.ollama_stream import PlainChatOllama, read_plainly, refuse
 from llm_registry.providers.openai_compatible import build as build_openai
 from llm_registry.proxies import is_local
 
@@ -39,7 +39,9 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
             "timeout": httpx.Timeout(None, connect=spec.timeouts.connect),
             "trust_env": not is_local(base_url),
             "headers": headers,
+            "event_hooks": {"response": [refuse]},
         },
     }
-    model = ChatOllama(**{key: value for key, value in parameters.items() if value is not None})
+    model = PlainChatOllama(**{key: value for key, value in parameters.items() if value is not None})
+    read_plainly(model)
     return Built(model=model, errors=ERRORS, close=model._async_client.close)  # noqa: SLF001 - it has no other door

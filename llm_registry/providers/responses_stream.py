@@ -11,9 +11,12 @@ from openai.types.responses import ResponseReasoningSummaryTextDeltaEvent
 
 from llm_registry.classify import by_words
 from llm_registry.failures import CallFailure, Kind
+from llm_registry.providers.chat_stream import as_text
 
 _REASONING_DELTA = "response.reasoning_text.delta"
+_ARGUMENTS_DELTA = "response.function_call_arguments.delta"
 _ENDS_BADLY = frozenset({"error", "response.failed"})
+_ENDS_WELL = frozenset({"response.completed", "response.incomplete"})
 _SUB_INDEXES = ("content_index", "summary_index")
 
 
@@ -70,7 +73,21 @@ async def mended(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
             for part in _SUB_INDEXES:
                 if part in type(event).model_fields and getattr(event, part, None) is None:
                     setattr(event, part, 0)
+        _word_arguments(event, item)
         yield _as_summary(event) if event.type == _REASONING_DELTA else event
+
+
+def _word_arguments(event: Any, item: Any) -> None:
+    """Make text of arguments that are none, and keep the last event from being read as a second answer.
+
+    That one repeats the output, and LangChain rejects all of it for one call whose arguments are no object.
+    """
+    if event.type in _ENDS_WELL and getattr(event.response, "output", None):
+        event.response.output = []
+    if event.type == _ARGUMENTS_DELTA and not isinstance(event.delta, str):
+        event.delta = as_text(event.delta)
+    if getattr(item, "type", "") == "function_call" and not isinstance(item.arguments, str):
+        item.arguments = as_text(item.arguments)
 
 
 def _failure(event: Any) -> CallFailure:

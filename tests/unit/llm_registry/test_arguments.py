@@ -1,0 +1,119 @@
+"""Arguments of tool calls as weak models and odd servers send them, in all three protocols."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.tools import tool
+
+from tests.modelserver.info import Shape
+from tests.modelserver.reply import Call, Reply, call, http_error, say
+from tests.modelserver.request import ModelRequest
+from tests.modelserver.server import ModelServer
+from tests.unit.llm_registry.rig import HELLO, SITE, chat_spec, registry
+
+PROTOCOLS = ("chat", "responses", "ollama")
+
+
+@tool
+def write_file(path: str, content: str) -> str:
+    """Write a file."""
+    return path + content
+
+
+@tool
+def edit(path: str, edits: list[dict[str, str]]) -> str:
+    """Edit a file."""
+    return f"{path}{edits}"
+
+
+def serve(protocol: str, script: Any) -> ModelServer:
+    return ModelServer(script, shape=Shape.OLLAMA if protocol == "ollama" else Shape.OPENAI)
+
+
+def spec(protocol: str, server: ModelServer, **more: Any) -> dict[str, Any]:
+    if protocol == "ollama":
+        return {"provider": "ollama", "model": "scripted", "base_url": server.url, **more}
+    return chat_spec(server, api=protocol, **more)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_text_that_is_json_stays_a_text(protocol: str, tmp_path: Path) -> None:
+    wanted = {"path": "package.json", "content": '{"name": "x", "functionName": "write_file"}'}
+    with serve(protocol, lambda _: call("write_file", **wanted)) as server:
+        async with registry({"primary": spec(protocol, server)}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE, tools=[write_file])
+    assert reply.tool_calls[0].args == wanted
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_list_written_as_a_text_is_read_where_the_schema_wants_a_list(protocol: str, tmp_path: Path) -> None:
+    with serve(protocol, lambda _: call("edit", path="[1]", edits='[{"old": "1"}]')) as server:
+        async with registry({"primary": spec(protocol, server)}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE, tools=[edit])
+    assert reply.tool_calls[0].args == {"path": "[1]", "edits": [{"old": "1"}]}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ('{"path": "a", "con', "no valid JSON"),
+        ("[1]", "must be a JSON object, not list"),
+        ([1], "must be a JSON object, not list"),
+        (42, "must be a JSON object, not int"),
+        (True, "must be a JSON object, not bool"),
+        (None, "lack path, content"),
+    ],
+)
+async def test_arguments_of_the_wrong_kind_are_explained_to_the_model(
+    protocol: str, sent: object, told: str, tmp_path: Path
+) -> None:
+    def answer(request: ModelRequest) -> Reply:
+        good = call("write_file", path="a", content="b")
+        return good if request.index else Reply(tool_calls=(Call("write_file", raw=sent),))
+
+    with serve(protocol, answer) as server:
+        async with registry({"primary": spec(protocol, server)}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE, tools=[write_file])
+        assert reply.tool_calls[0].args == {"path": "a", "content": "b"}
+        assert told in server.requests[1].last.text
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("sent", [{"path": "a", "content": "b"}, '{"path": "a", "content": "b"}'])
+async def test_an_object_and_its_text_are_the_same_call(protocol: str, sent: object, tmp_path: Path) -> None:
+    with serve(protocol, lambda _: Reply(tool_calls=(Call("write_file", raw=sent),))) as server:
+        async with registry({"primary": spec(protocol, server)}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE, tools=[write_file])
+        assert reply.tool_calls[0].args == {"path": "a", "content": "b"}
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("protocol", ["chat", "ollama"])
+async def test_thinking_that_was_not_asked_for_is_kept_and_counts_as_a_sign_of_life(
+    protocol: str, tmp_path: Path
+) -> None:
+    thoughts = "six times seven is what was asked "
+    quick = {"connect": 1, "first_token": 0.5, "idle": 0.5}
+    with serve(protocol, lambda _: say("42", reasoning=thoughts * 2, pace=0.15)) as server:
+        async with registry({"primary": spec(protocol, server, timeouts=quick)}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE)
+    assert (reply.text, reply.reasoning.strip()) == ("42", (thoughts * 2).strip())
+    assert reply.seconds > 0.5
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_server_says_when_to_come_back_in_every_protocol(protocol: str, tmp_path: Path) -> None:
+    came: list[float] = []
+
+    def answer(_: ModelRequest) -> Reply:
+        came.append(time.monotonic())
+        return say("now") if len(came) > 1 else http_error(429, Retry_After="2")
+
+    with serve(protocol, answer) as server:
+        async with registry({"primary": spec(protocol, server)}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE)
+    assert reply.text == "now"
+    assert came[1] - came[0] >= 2.0
