@@ -8,7 +8,7 @@ from llm_registry.facts import EndpointFacts
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
 from llm_registry.providers.catalog import Api, Built, build
-from llm_registry.redact import redact
+from llm_registry.redact import redact, without_query
 from llm_registry.traits import Traits
 from llm_registry.window import Window, num_ctx_for, window_of
 
@@ -117,4 +117,4 @@ class ModelShelf:
 
 def spec_address(spec: ModelSpec) -> str:
     """Where a spec is served, for messages."""
-    return redact(endpoint_url(spec)) or spec.provider
+    return without_query(redact(endpoint_url(spec))) or spec.provider

@@ -20,7 +20,11 @@ _PATTERNS = (
         rf"\1{MASK}",
     ),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://)[^/\s@:]*:[^/\s@]+@"), rf"\1{MASK}@"),
+    # A name alone before the host of a web address is a token, as some gateways want it.
+    (re.compile(r"(?i)\b(https?://)[^/\s@:?#]+@"), rf"\1{MASK}@"),
 )
+_QUERY = re.compile(r"(?i)(\bhttps?://[^\s?\"'<>]*\?)(?=[\w%])[^\s\"'<>)]+")
+"""Of an address, what follows its question mark; the mark that ends a sentence is followed by nothing."""
 NOT_SECRET = frozenset(
     {"not-needed", "not_needed", "none", "ollama", "lm-studio", "sk-no-key-required", "dummy", "EMPTY"}
 )
@@ -36,8 +40,13 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return text
 
 
+def without_query(text: str) -> str:
+    """Mask the query strings of addresses, which is where some gateways want their keys."""
+    return _QUERY.sub(rf"\1{MASK}", text)
+
+
 def pasteable(text: str, secrets: Iterable[str] = ()) -> str:
-    """Like `redact`, and the home folder becomes `~`: safe to put into a public report."""
+    """Like `redact`, without query strings, and the home folder becomes `~`: safe to put into a public report."""
     home = str(Path.home())
-    masked = redact(text, secrets)
+    masked = without_query(redact(text, secrets))
     return re.sub(rf"{re.escape(home)}(?=/|$|[\s'\":,)])", "~", masked) if len(home) > 1 else masked

@@ -79,8 +79,8 @@ async def _settings(options: argparse.Namespace) -> "Loaded":
 
 
 def masked(value: Any, key: str = "") -> Any:
-    """The settings without their secrets: keys, header values that carry one, passwords in addresses."""
-    from llm_registry.redact import MASK, NOT_SECRET, redact
+    """The settings without their secrets: keys, headers that carry one, passwords and query strings of addresses."""
+    from llm_registry.redact import MASK, NOT_SECRET, redact, without_query
 
     if isinstance(value, dict):
         return {name: masked(inner, name) for name, inner in value.items()}
@@ -88,4 +88,4 @@ def masked(value: Any, key: str = "") -> Any:
         return [masked(inner, key) for inner in value]
     if not isinstance(value, str) or not value or value in NOT_SECRET:
         return value
-    return MASK if key.lower().replace("-", "_").endswith(_SECRET_KEYS) else redact(value)
+    return MASK if key.lower().replace("-", "_").endswith(_SECRET_KEYS) else without_query(redact(value))

@@ -15,6 +15,7 @@ from llm_registry.redact import pasteable, redact
         '{"api_key": "0123456789abcdef"}',
         "api-key=0123456789abcdef&x=1",
         "http://ada:0123456789abcdef@nas:11434/v1",
+        "http://0123456789abcdef@nas:11434/v1",
         "password: 0123456789abcdef",
         "token ghp_0123456789abcdef",
     ],
@@ -44,6 +45,19 @@ def test_ordinary_words_stay(text: str) -> None:
 
 def test_a_configured_key_is_masked_whatever_it_looks_like() -> None:
     assert redact("I said swordfish!", ["swordfish"]) == "I said ***!"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("refused by http://nas/v1?k=0123456789 (HTTP 401)", "refused by http://nas/v1?*** (HTTP 401)"),
+        ('"base_url": "https://nas/v1?0123456789"', '"base_url": "https://nas/v1?***"'),
+        ("did you mean http://nas:8080/v1?", "did you mean http://nas:8080/v1?"),
+        ("(is it http://nas:8080/v1?)", "(is it http://nas:8080/v1?)"),
+    ],
+)
+def test_query_strings_are_not_pasted(text: str, shown: str) -> None:
+    assert pasteable(text) == shown
 
 
 def test_the_home_folder_becomes_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
