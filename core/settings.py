@@ -14,6 +14,7 @@ from pydantic import (
     PositiveInt,
     field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 
 class ModelRole(StrEnum):
@@ -91,6 +92,15 @@ class ModelSpec(Section):
     @classmethod
     def _cut_call_path(cls, url: str) -> str:
         return base_url_of(url)
+
+    @field_validator("options")
+    @classmethod
+    def _know_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        read = {name: _number_of(name, value) for name, value in options.items()}
+        for name, value in read.items():
+            if value is not None and (wanted := _wrong_option(name, value)) is not None:
+                raise PydanticCustomError("option", "{name} must be {wanted}", {"name": name, "wanted": wanted})
+        return read
 
 
 class ToolRole(Section):
@@ -256,6 +266,31 @@ class Settings(Section):
         if tool in self.tools:
             return self.tools[tool].role
         return ModelRole.RESEARCH.value if tool == "deep_research" else ModelRole.PRIMARY.value
+
+
+_COUNTS = frozenset({"num_ctx", "threads", "slots"})
+_SECONDS = frozenset({"idle_s", "start_s"})
+
+
+def _number_of(name: str, value: Any) -> Any:
+    """Numbers arrive as texts from environment variables."""
+    if isinstance(value, str) and value.isdecimal() and name in _COUNTS | _SECONDS:
+        return int(value)
+    return value
+
+
+def _wrong_option(name: str, value: Any) -> str | None:
+    """What an option that we read ourselves should be; `None` when it is that, or the provider's own."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name in _COUNTS and not (isinstance(value, int) and number and value > 0):
+        return "a whole number above 0"
+    if name in _SECONDS and not (number and 0 < value < float("inf")):
+        return "a number of seconds above 0"
+    if name in {"headers", "extra_body"} and not isinstance(value, dict):
+        return "an object"
+    if name == "path" and not (isinstance(value, str) and value):
+        return "the path of a file"
+    return None
 
 
 def base_url_of(url: str) -> str:

@@ -136,6 +136,9 @@ def _explain(error: ValidationError, where: tuple[str, ...], sources: Sources, m
     problem = error.errors(include_url=False, include_input=False)[0]
     path = tuple(str(part) for part in problem["loc"])
     key = ".".join((*where, *path))
+    if key not in sources and key.rpartition(".")[0] in sources:
+        # The last part names a branch of a union, which nobody wrote.
+        key = key.rpartition(".")[0]
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, path[:-1])
         return ConfigError(f"{key}: unknown key{did_you_mean(path[-1], known)}{_from(key, sources)}",

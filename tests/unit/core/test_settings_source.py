@@ -118,6 +118,16 @@ def test_a_repository_configures_only_when_trusted(write: Any, tmp_path: Path) -
         ({"llm": {"coder": "primary", "primary": "coder"}}, ["circle", "coder -> primary -> coder"]),
         ({"llm": {"coder": 7}}, ["llm.coder", "int"]),
         ({"llm": []}, ["llm", "list"]),
+        (
+            {"llm": {"coder": {**OLLAMA, "context_length": "16k"}}},
+            ["llm.coder.context_length: Input should be a valid integer", "config.json"],
+        ),
+        ({"llm": {"coder": {**OLLAMA, "options": {"num_ctx": "16k"}}}}, ["llm.coder.options: num_ctx", "whole number"]),
+        ({"llm": {"coder": {**OLLAMA, "options": {"threads": -3}}}}, ["llm.coder.options: threads", "above 0"]),
+        ({"llm": {"coder": {**OLLAMA, "options": {"slots": True}}}}, ["llm.coder.options: slots", "above 0"]),
+        ({"llm": {"coder": {**OLLAMA, "options": {"idle_s": "soon"}}}}, ["llm.coder.options: idle_s", "seconds"]),
+        ({"llm": {"coder": {**OLLAMA, "options": {"headers": "X: 1"}}}}, ["llm.coder.options: headers", "object"]),
+        ({"llm": {"coder": {**OLLAMA, "options": {"path": 7}}}}, ["llm.coder.options: path", "file"]),
         ({"tools": {"ask": {"role": "resaerch"}}}, ["tools.ask.role", "`research`"]),
         ([1], ["list"]),
         ('{"a": 1,\n  b}', ["line 2, column 3"]),
@@ -129,6 +139,13 @@ def test_what_is_wrong_is_named(write: Any, content: Any, words: list[str]) -> N
         load_settings(write(content))
     assert caught.value.exit_code is Exit.CONFIG
     assert [word for word in words if word not in caught.value.message] == []
+
+
+def test_options_of_the_environment_are_numbers(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLECALL_LLM__CODER__OPTIONS__NUM_CTX", "4096")
+    loaded = load_settings(write({"llm": {"coder": {**OLLAMA, "options": {"num_ctx": 2048}}}}))
+    coder = loaded.settings.llm.__pydantic_extra__["coder"]
+    assert coder.options == {"num_ctx": 4096}
 
 
 def test_yaml_errors_name_the_line(write: Any) -> None:
