@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -18,6 +18,7 @@ from llm_registry.addresses import endpoint_url
 from llm_registry.classify import by_words, words_of
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import Kind
+from llm_registry.proxies import is_local
 from llm_registry.redact import redact
 
 CONNECT_S = 0.8
@@ -35,6 +36,8 @@ class Look:
     status: int | None = None
     said: str = ""
     """The server's own words, when the deciding question was refused."""
+    elsewhere: str = ""
+    """Where the deciding question was sent on to."""
     responses_api: bool | None = None
     _started: float = field(default_factory=time.monotonic)
 
@@ -61,9 +64,14 @@ class Look:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("it must begin with http:// or https://")
         parts.port  # noqa: B018 - raises ValueError when out of range, where connecting would raise something wilder
-        timeout = httpx.Timeout(self.deadline_s, connect=min(CONNECT_S, self.spec.timeouts.connect))
+        timeout = httpx.Timeout(self.deadline_s, connect=self._connect_s())
+        # Calls go through the proxy of the environment where there is one, and so must the look.
+        trust = not is_local(base)
         # Building a TLS context takes longer than the whole look at a local server.
-        return httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False, verify=parts.scheme == "https")
+        return httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=trust, verify=parts.scheme == "https")
+
+    def _connect_s(self) -> float:
+        return min(max(CONNECT_S, 0.8 * self.deadline_s), self.spec.timeouts.connect)
 
     async def _first(self, client: httpx.AsyncClient, base: str) -> EndpointFacts | None:
         """Ask the question that decides whether anyone is there; facts only when no further one makes sense."""
@@ -76,10 +84,10 @@ class Look:
                 reachable=False, connected=True, error=f"connected, but no answer in {self.deadline_s:g} s"
             )
         except httpx.ConnectTimeout:
-            return EndpointFacts(reachable=False, error=f"no connection in {CONNECT_S:g} s")
+            return EndpointFacts(reachable=False, error=f"no connection in {self._connect_s():g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            refused = isinstance(error, httpx.ConnectError)
-            return EndpointFacts(reachable=False, connected=not refused, error=_words(error))
+            # Whatever it is that answers so at once, it is no busy model server.
+            return EndpointFacts(reachable=False, error=_words(error))
         return None
 
     def _first_question(self, base: str) -> tuple[str, str]:
@@ -147,6 +155,7 @@ class Look:
         reply = await (client.get(url) if body is None else client.post(url, json=body))
         if self.status is None or (name == "key" and reply.status_code == 401):
             self.status, self.said = reply.status_code, _said(reply)
+            self.elsewhere = urljoin(url, reply.headers.get("location", "")) if reply.has_redirect_location else ""
         if reply.status_code != 200:
             return
         try:
@@ -199,8 +208,11 @@ class Look:
             # LiteLLM without a database answers so to whoever sends no key.
             advice = "" if self.spec.api_key else "; or it wants an api_key"
             return f"the server is in trouble (HTTP {self.status}{self.said}){advice}"
+        if self.elsewhere:
+            target = self.elsewhere.removesuffix("/api/tags").removesuffix("/models")
+            return f"the address sends its callers on (HTTP {self.status}); did you mean {target}?"
         base = endpoint_url(self.spec)
-        advice = "is the path right?" if base.endswith("/v1") else f"did you mean {base}/v1?"
+        advice = "is the path right?" if urlsplit(base).path else f"did you mean {base}/v1?"
         return f"no list of models at this address (HTTP {self.status}{self.said}); {advice}"
 
     def _emptiness(self) -> str:
@@ -243,6 +255,10 @@ def _root(base: str) -> str:
 def _words(error: Exception) -> str:
     if isinstance(error, httpx.ConnectError):
         text = str(error).lower()
+        if "certificate_verify_failed" in text:
+            return f"its certificate is not trusted: {text.partition('verify failed: ')[2].partition(' (_ssl')[0]}"
+        if "[ssl" in text:
+            return "the port answers, but not in TLS; is it http:// and not https://?"
         names = ("name or service", "nodename", "name resolution", "getaddrinfo", "no address")
         return "the host name is unknown" if any(part in text for part in names) else "nothing listens there"
     if isinstance(error, httpx.RemoteProtocolError):
