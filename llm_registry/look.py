@@ -208,6 +208,9 @@ class Look:
             # LiteLLM without a database answers so to whoever sends no key.
             advice = "" if self.spec.api_key else "; or it wants an api_key"
             return f"the server is in trouble (HTTP {self.status}{self.said}){advice}"
+        return self._misplaced()
+
+    def _misplaced(self) -> str:
         if self.elsewhere:
             target = self.elsewhere.removesuffix("/api/tags").removesuffix("/models")
             return f"the address sends its callers on (HTTP {self.status}); did you mean {target}?"
