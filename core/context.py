@@ -24,13 +24,27 @@ class Models(Protocol):
         """Look at all endpoints at once and say who serves each role."""
 
     async def chat(
-        self, role: str, messages: Sequence[BaseMessage], *, site: CallSite, tools: Sequence[Any] = ()
+        self,
+        role: str,
+        messages: Sequence[BaseMessage],
+        *,
+        site: CallSite,
+        tools: Sequence[Any] = (),
+        previous: str | None = None,
     ) -> ModelReply:
         """Ask the chain of a role.
+
+        Args:
+            role: Who is asked.
+            messages: The conversation, or what is new in it when `previous` is given.
+            site: Where in the graph.
+            tools: What may be called.
+            previous: The `response_id` of the reply to continue, "" to begin what may be continued, `None` for neither.
 
         Raises:
             ModelError: No spec of the chain could serve; its text lists what happened to each.
             BudgetError: A limit of the thread is used up.
+            UsageError: The reply to continue was not kept.
         """
 
     async def ask(

@@ -91,7 +91,8 @@ def _check_names(settings: Settings, sources: Sources) -> None:
                 raise ConfigError(
                     f"{key}: {target!r} is no role and no named model{did_you_mean(target, known)}{_from(key, sources)}"
                 )
-    _check_cycles(entries)
+    if circle := circle_in(llm):
+        raise ConfigError(f"llm.{circle[0]}: the aliases go in a circle: {' -> '.join(circle)}")
 
 
 def _references(llm: LLMSettings) -> Iterator[str]:
@@ -99,13 +100,18 @@ def _references(llm: LLMSettings) -> Iterator[str]:
         yield from [entry] if isinstance(entry, str) else entry.fallback
 
 
-def _check_cycles(entries: Mapping[str, ModelSpec | str]) -> None:
+def circle_in(llm: LLMSettings) -> tuple[str, ...]:
+    """Roles that are only names of one another, in order; nothing when each comes to an end."""
+    entries = llm.__pydantic_extra__ or {}
+    # A role without an entry of its own follows `primary`.
+    follows = {role: "primary" for role in ROLES if "primary" in entries and role not in {*entries, *llm.models}}
     for start in entries:
         path = [start]
-        while isinstance(target := entries.get(path[-1]), str):
+        while isinstance(target := entries.get(path[-1], follows.get(path[-1])), str):
             if target in path:
-                raise ConfigError(f"llm.{start}: the aliases go in a circle: {' -> '.join([*path, target])}")
+                return (*path[path.index(target) :], target)
             path.append(target)
+    return ()
 
 
 def _resolve(value: Any, key: str, sources: Sources, *, disabled: bool = False) -> Any:

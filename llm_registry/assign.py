@@ -54,13 +54,15 @@ async def _tell_breakers(links: Iterable[Link], facts: Mapping[str, EndpointFact
 
 
 def _serve(chain: Chain, facts: Mapping[str, EndpointFacts]) -> Served:
-    passed = list(chain.notes)
+    passed = list(chain.opening)
     for link in chain.links:
         obstacle = obstacle_of(link, facts[link.name])
         if obstacle is None:
             return Served(role=chain.role, spec=link.name, reason="; ".join(passed) or "first choice")
         passed.append(f"{link.name}: {obstacle}")
-    return Served(role=chain.role, spec="", reason="; ".join(passed) or "nothing is configured")
+    return Served(
+        role=chain.role, spec="", reason="; ".join(dict.fromkeys([*passed, *chain.notes])) or "nothing is configured"
+    )
 
 
 def obstacle_of(link: Link, facts: EndpointFacts) -> str | None:

@@ -20,6 +20,8 @@ FIRST_COOL_S = 5.0
 LONGEST_COOL_S = 120.0
 TRIAL_S = 330.0
 """A trial that never reports back (its process died) is over after this."""
+_SPREAD = (0.75, 1.25)
+"""Cool-downs are jittered by this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,9 @@ class Breakers:
             now = time.time()
             if row is None or row["until"] == 0:
                 return Gate("closed")
-            if now < row["until"]:
-                return Gate("open", row["reason"], row["until"] - now)
-            if now < row["trial_until"]:
+            if (left := _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1])) > 0:
+                return Gate("open", row["reason"], left)
+            if _left(row["trial_until"], now, TRIAL_S) > 0:
                 return Gate("open", f"{row['reason']}; another call tries it", 1.0)
             await db.execute("UPDATE breakers SET trial_until = ? WHERE endpoint = ?", (now + TRIAL_S, endpoint))
             return Gate("half_open", row["reason"])
@@ -66,7 +68,7 @@ class Breakers:
             row = await cursor.fetchone()
         if row is None or row["until"] == 0:
             return Gate("closed")
-        left = row["until"] - time.time()
+        left = _left(row["until"], time.time(), LONGEST_COOL_S * _SPREAD[1])
         return Gate("open", row["reason"], left) if left > 0 else Gate("half_open", row["reason"])
 
     async def succeeded(self, endpoint: str) -> None:
@@ -83,14 +85,14 @@ class Breakers:
             cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
             row = await cursor.fetchone()
             now = time.time()
-            if row and now < row["until"]:
+            if row and _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1]) > 0:
                 # Calls that were under way when it opened; only a trial may prolong it.
                 return
             failures = (row["failures"] if row else 0) + (2 if failure.kind in _HANGS else 1)
             was_open = bool(row and row["until"] > 0)
             opens = failure.kind in ENDPOINT_DOWN or failures >= SICK_LIMIT or was_open
             cool = min((row["cool_s"] if row else 0) * 2 or FIRST_COOL_S, LONGEST_COOL_S) if opens else 0.0
-            until = now + cool * self._jitter.uniform(0.75, 1.25) if opens else 0.0
+            until = now + cool * self._jitter.uniform(*_SPREAD) if opens else 0.0
             await db.execute(
                 "INSERT OR REPLACE INTO breakers VALUES(?, ?, ?, ?, 0, ?)",
                 (endpoint, failures, cool, until, str(failure)[:200]),
@@ -105,3 +107,9 @@ class Breakers:
         # Not as wished, but an answer: that is no sign of absence.
         async with self._state.transaction() as db:
             await db.execute("DELETE FROM breakers WHERE endpoint = ? AND trial_until > 0", (endpoint,))
+
+
+def _left(moment: float, now: float, longest: float) -> float:
+    """Seconds until a moment; none when it lies further away than anybody set it: then the clock was set back."""
+    left = moment - now
+    return left if 0 < left <= longest else 0.0

@@ -43,7 +43,10 @@ class Walk:
     """Of the prompt."""
     notes: list[str] = field(default_factory=list)
     """What happened to each spec, for the reason and for the error."""
-    last: Link | None = None
+    last: str = ""
+    """Name of the spec that was passed over last."""
+    disabled: str = ""
+    """The same, as far as it is disabled: the user's own choice."""
     too_long_for: int | None = None
     """A window, in tokens, that is known to be too small."""
 
@@ -78,18 +81,19 @@ class ChainWalker:
         Raises:
             ModelError: None did; the text lists what happened to each.
         """
-        state = Walk(ask, ask.size, list(chain.notes))
+        off = "".join(chain.skipped[-1:])
+        state = Walk(ask, ask.size, list(chain.opening), last=off, disabled=off)
         for link in chain.links:
             last = all(other.embedded for other in chain.links[chain.links.index(link) + 1 :])
             if (obstacle := self._obstacle(link, state, last=last)) is not None:
                 state.notes.append(f"{link.name}: {obstacle}")
-                state.last = link
+                state.last = link.name
                 continue
             try:
                 return await self._serve(link, state, asking, last=last)
             except CallFailure as failure:
                 self._learn(link, failure, state)
-        raise exhausted(chain, state.notes)
+        raise exhausted(chain, list(dict.fromkeys([*state.notes, *chain.notes])))
 
     def revive(self) -> None:
         """Forget which specs refused for good: a new look found their servers."""
@@ -127,14 +131,14 @@ class ChainWalker:
         gate = await self._contacts.enter(link)
         self._announce(link, state)
         try:
-            return await self._persist(link, Try(state.reason, 1, gate.state), asking, last=last)
+            return await self._persist(link, state, Try(state.reason, 1, gate.state), asking, last=last)
         except BaseException:
             if gate.state == "half_open":
                 # Cancelled or out of budget, the trial told nothing; others need not wait for it to run out.
                 await asyncio.shield(self._breakers.end_trial(link.endpoint))
             raise
 
-    async def _persist(self, link: Link, attempt: Try, asking: Asking[T], *, last: bool) -> T:
+    async def _persist(self, link: Link, state: Walk, attempt: Try, asking: Asking[T], *, last: bool) -> T:
         while True:
             try:
                 answer = await asking(link, attempt)
@@ -142,7 +146,7 @@ class ChainWalker:
                 await self._breakers.failed(link.endpoint, failure)
                 if failure.kind in ENDPOINT_DOWN:
                     self._contacts.forget(link.endpoint)
-                mended = await self._shelf.give_up_responses(link, failure)
+                mended = await self._shelf.change_protocol(link, failure, structured=state.ask.structured)
                 pause = 0.0 if mended else _pause(failure, attempt.number, last=last)
                 if pause is None:
                     raise
@@ -150,20 +154,21 @@ class ChainWalker:
                 attempt = replace(attempt, number=attempt.number + 1)
             else:
                 await self._breakers.succeeded(link.endpoint)
+                self._shelf.understood(link)
                 return answer
 
     def _announce(self, link: Link, state: Walk) -> None:
-        before, state.last = state.last, link
+        before, state.last = state.last, link.name
         role = state.ask.role
-        if before is None:
+        if not before or (before == state.disabled and not link.paid):
             self._told.pop(role, None)
             return
-        change = (before.name, link.name)
+        change = (before, link.name)
         # A fallback that lasts is told once; one that costs money each time.
         if self._told.get(role) != change or link.paid:
             self._told[role] = change
             self._events.emit(
-                "model_fallback", role=role, **{"from": before.name}, to=link.name, reason=state.notes[-1],
+                "model_fallback", role=role, **{"from": before}, to=link.name, reason=state.notes[-1],
                 paid=link.paid,
             )  # fmt: skip
 
@@ -171,7 +176,7 @@ class ChainWalker:
         note = str(failure)
         if failure.kind in ENDPOINT_DOWN and not failure.blocked:
             note = f"{failure.kind.value.replace('_', ' ')} at {spec_address(link.spec)}: {failure.message}"
-        state.last = link
+        state.last = link.name
         state.notes.append(f"{link.name}: {note}")
         if failure.kind in SPEC_DEAD:
             self._dead[link.name] = note

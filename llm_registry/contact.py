@@ -40,14 +40,14 @@ class Contacts:
                 wait = f"not asked again for {max(gate.wait_s, 1):.0f} s"
                 raise CallFailure(Kind.OVERLOADED, f"{gate.reason} ({wait})", blocked=True)
             if gate.state == "half_open" or link.endpoint not in self._met:
-                await self._knock(link)
+                await self._knock(link, gate)
             return gate
 
     def forget(self, endpoint: str) -> None:
         """Knock again before the next call."""
         self._met.discard(endpoint)
 
-    async def _knock(self, link: Link) -> None:
+    async def _knock(self, link: Link, gate: Gate) -> None:
         url = urlsplit(endpoint_url(link.spec))
         # A server behind a proxy of the environment is reached through that, which only its client knows how to do.
         if url.hostname and is_local(url.geturl()):
@@ -55,6 +55,11 @@ class Contacts:
                 await _connect(url.hostname, url.port or (443 if url.scheme == "https" else 80), link)
             except CallFailure as failure:
                 await self._breakers.failed(link.endpoint, failure)
+                raise
+            except BaseException:
+                if gate.state == "half_open":
+                    # Cancelled before it learnt anything: the next one may try.
+                    await asyncio.shield(self._breakers.end_trial(link.endpoint))
                 raise
         self._met.add(link.endpoint)
 

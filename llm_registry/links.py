@@ -11,6 +11,8 @@ from core.errors import ConfigError
 from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
 from core.suggest import did_you_mean
 from llm_registry.addresses import endpoint_url, model_name
+from llm_registry.proxies import is_local
+from llm_registry.redact import NOT_SECRET
 
 EMBEDDED_SPEC = ModelSpec(provider=EMBEDDED, model="")
 PAID_PROVIDERS = frozenset({"openrouter"})
@@ -38,11 +40,12 @@ class Link:
 
     @property
     def paid(self) -> bool:
-        """Whether a call costs money as far as the settings tell."""
+        """Whether a call costs money as far as the settings tell: a key for a server on the internet is a bill."""
         cost = self.spec.cost
         if cost is not None:
             return cost.input > 0 or cost.output > 0
-        return self.spec.provider in PAID_PROVIDERS
+        keyed = bool(self.spec.api_key) and self.spec.api_key not in NOT_SECRET
+        return self.spec.provider in PAID_PROVIDERS or (keyed and not is_local(endpoint_url(self.spec)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,13 @@ class Chain:
     role: str
     links: tuple[Link, ...]
     notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Names of the disabled specs that stand before the first of `links`: why that one is asked first."""
+
+    @property
+    def opening(self) -> tuple[str, ...]:
+        """What is to be said of the choice before anybody was asked."""
+        return tuple(f"{name} is disabled" for name in self.skipped)
 
 
 def spec_secrets(spec: ModelSpec) -> tuple[str, ...]:
@@ -90,15 +100,16 @@ def resolve_chain(llm: LLMSettings, role: str) -> Chain:
         raise ConfigError(
             f"unknown role {role!r}{did_you_mean(role, {*ROLES, *entries})}", hint="name one that `llm` configures"
         )
-    notes: list[str] = []
+    off: dict[str, bool] = {}
     links: dict[str, Link] = {}
     for link in _walk(llm, role, set()):
         if link.spec.enabled:
             links.setdefault(link.name, link)
         else:
-            notes.append(f"{link.name} is disabled")
+            off.setdefault(link.name, not links)
     ordered = sorted(links.values(), key=lambda link: link.embedded)
-    return Chain(role, tuple(ordered), tuple(dict.fromkeys(notes)))
+    notes = tuple(f"{name} is disabled" for name in off)
+    return Chain(role, tuple(ordered), notes, tuple(name for name, first in off.items() if first))
 
 
 def _walk(llm: LLMSettings, name: str, seen: set[str]) -> Iterator[Link]:

@@ -14,8 +14,10 @@ from llm_registry.window import Window, num_ctx_for, window_of
 
 _API = "api"
 _STREAM = "stream"
+_CHAT = "chat"
 _CHAT_ONLY = frozenset({"ollama", "gguf", "embedded", "scripted"})
-_NOT_RESPONSES = frozenset({Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST, Kind.BAD_OUTPUT})
+_NOT_RESPONSES = frozenset({Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST})
+"""Refusals that speak against the protocol; an answer that cannot be used does so only when it is the second."""
 
 
 class ModelShelf:
@@ -31,6 +33,7 @@ class ModelShelf:
         self._built: dict[tuple[str, Api], Built] = {}
         self._limits: dict[str, int] = {}
         self._silent: set[str] = set()
+        self._doubted: set[str] = set()
         self.facts: dict[str, EndpointFacts] = {}
         """What the endpoints said, by name of spec."""
         for link in links:
@@ -53,7 +56,9 @@ class ModelShelf:
         spec = link.spec
         if spec.api != "auto":
             return "responses" if spec.api == "responses" else "chat"
-        if structured or spec.provider in _CHAT_ONLY:
+        if spec.provider in _CHAT_ONLY:
+            return "chat"
+        if structured and await self._traits.get(spec, _CHAT) != "no":
             return "chat"
         known = await self._traits.get(spec, _API)
         if known is None:
@@ -64,18 +69,42 @@ class ModelShelf:
             await self._traits.put(spec, _API, known)
         return "responses" if known == "responses" else "chat"
 
-    async def give_up_responses(self, link: Link, failure: CallFailure) -> bool:
-        """Fall back to chat completions for good when `/v1/responses` turned out to be unusable.
+    async def change_protocol(self, link: Link, failure: CallFailure, *, structured: bool) -> bool:
+        """Give up a protocol for good that turned out to be unusable with this server.
+
+        Args:
+            link: The spec.
+            failure: What its server answered.
+            structured: Whether an object was asked for, which goes over chat completions.
 
         Returns:
             Whether the call may be made again in the other protocol.
         """
-        if failure.kind not in _NOT_RESPONSES or await self.api(link, structured=False) != "responses":
+        if link.spec.api != "auto":
             return False
-        if link.spec.api == "responses":
+        if structured:
+            lacks_chat = failure.kind is Kind.NO_ENDPOINT and await self._traits.get(link.spec, _API) == "responses"
+            if not lacks_chat or await self._traits.get(link.spec, _CHAT) == "no":
+                return False
+            await self._traits.put(link.spec, _CHAT, "no")
+            return True
+        if await self.api(link, structured=False) != "responses" or not self._speaks_against_responses(link, failure):
+            return False
+        if await self._traits.get(link.spec, _CHAT) == "no":
             return False
         await self._traits.put(link.spec, _API, "chat")
         return True
+
+    def understood(self, link: Link) -> None:
+        """An answer could be used."""
+        self._doubted.discard(link.name)
+
+    def _speaks_against_responses(self, link: Link, failure: CallFailure) -> bool:
+        if failure.kind is not Kind.BAD_OUTPUT:
+            return failure.kind in _NOT_RESPONSES
+        again = failure.final or link.name in self._doubted
+        self._doubted.add(link.name)
+        return again
 
     async def streams(self, link: Link) -> bool:
         """Whether the server is known to stream, or not known not to."""

@@ -1,14 +1,70 @@
-"""Reads `--model ROLE=SPEC`: another role, a named model, or `provider:model[@url]`. Asks no server."""
+"""Reads `--model ROLE=SPEC`: another role, a named model, or `provider:model[@url]`.
 
-from collections.abc import Mapping
+Asks no server, unless a name is unknown: then the configured ones are asked what they have.
+"""
+
+from collections.abc import Mapping, Sequence
 
 from core.errors import UsageError
 from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
-from core.suggest import did_you_mean
+from core.settings_check import circle_in
+from core.suggest import did_you_mean, near_matches
 from llm_registry.facts import EndpointFacts
 from llm_registry.links import Chain, role_names
 from llm_registry.models import spec_address
+from llm_registry.probe import probe_endpoints
 from llm_registry.providers.catalog import provider_names
+
+
+class UnknownModelError(UsageError):
+    """A name that is no role, no named model and no `provider:model`.
+
+    Args:
+        role: For whom it was given.
+        wanted: The name.
+        near: Known names like it, as a piece of the message.
+    """
+
+    def __init__(self, role: str, wanted: str, near: str) -> None:
+        super().__init__(
+            f"--model {role}={wanted}: unknown model{near}",
+            hint="give a named model, a role, `embedded`, or PROVIDER:MODEL[@URL]",
+        )
+        self.role, self.wanted, self.near = role, wanted, near
+
+
+async def checked_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
+    """`with_overrides` for a person at the command line: an error lists what the configured servers offer.
+
+    Raises:
+        UsageError: As there.
+    """
+    try:
+        return with_overrides(settings, models)
+    except UnknownModelError as error:
+        offered = await _offered(settings.llm)
+        if not offered:
+            raise
+        near = error.near or _meant(error.wanted, offered)
+        raise UsageError(
+            f"--model {error.role}={error.wanted}: unknown model{near}",
+            hint=f"{error.hint}; the configured servers offer {', '.join(offered[:20])}",
+        ) from error
+
+
+async def _offered(llm: LLMSettings) -> list[str]:
+    """Models of the configured servers, as `--model` takes them."""
+    entries = [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
+    specs = [spec for spec in entries if isinstance(spec, ModelSpec) and spec.enabled]
+    found = zip(specs, await probe_endpoints(specs), strict=True)
+    return list(dict.fromkeys(f"{spec.provider}:{model}" for spec, facts in found for model in facts.models))
+
+
+def _meant(wanted: str, offered: Sequence[str]) -> str:
+    """Offered models like a name that was given without its provider."""
+    by_model = {name.partition(":")[2]: name for name in offered}
+    near = near_matches(wanted, by_model)
+    return f"; did you mean {' or '.join(f'`{by_model[name]}`' for name in near)}?" if near else ""
 
 
 def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
@@ -31,6 +87,11 @@ def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
                              hint=f"the roles are {', '.join(known)}")  # fmt: skip
         entries[role] = _read(settings.llm, role, wanted)
     llm = LLMSettings(models=settings.llm.models, **entries)
+    if circle := circle_in(llm):
+        given = " ".join(f"--model {role}={wanted}" for role, wanted in models.items())
+        raise UsageError(
+            f"{given}: the roles only name one another: {' -> '.join(circle)}", hint="give one of them a model"
+        )
     return settings.model_copy(update={"llm": llm})
 
 
@@ -64,10 +125,7 @@ def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:
     provider, colon, rest = wanted.partition(":")
     if not colon or provider not in provider_names():
         names = {*llm.models, *entries, EMBEDDED, *(f"{name}:" for name in provider_names())}
-        raise UsageError(
-            f"--model {role}={wanted}: unknown model{did_you_mean(wanted if not colon else provider, names)}",
-            hint="give a named model, a role, `embedded`, or PROVIDER:MODEL[@URL]",
-        )
+        raise UnknownModelError(role, wanted, did_you_mean(wanted if not colon else provider, names))
     model, _, url = rest.partition("@")
     if not url and (like := _configured(llm, provider)) is not None:
         return like.model_copy(update={"model": model, "fallback": _fallback(llm, role)})

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,7 +102,7 @@ class Registry:
             ModelError: No spec of the chain gave a valid object.
             BudgetError: A limit of the thread is used up.
         """
-        question = self._question(role, messages, site, (), {})
+        question = replace(self._question(role, messages, site, (), {}), structured=True)
 
         async def asking(link: Link, attempt: Try) -> Done:
             return await self._parts.structured.ask(link, question, artifact, attempt)

@@ -7,9 +7,10 @@ import asyncio
 import os
 import platform
 import re
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import aiosqlite
@@ -18,6 +19,7 @@ from platformdirs import user_state_path
 from core.database import connect, create_tables
 
 STATE_DIR_VARIABLE = "ROLECALL_STATE_DIR"
+_UNREADABLE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
 class SharedState:
@@ -50,11 +52,35 @@ async def open_shared_state(folder: Path | None = None) -> AsyncIterator[SharedS
             cannot be written) the temporary folder.
     """
     place = await asyncio.to_thread(state_folder, folder)
-    async with connect(place / f"endpoints-{_machine()}.db") as connection:
+    async with AsyncExitStack() as stack:
+        yield SharedState(await _opened(stack, place / f"endpoints-{_machine()}.db"))
+
+
+async def _opened(stack: AsyncExitStack, path: Path) -> aiosqlite.Connection:
+    try:
+        return await _connected(stack, path)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode not in _UNREADABLE:
+            raise
+    # What it held is learnt again within minutes, so a file that a power cut spoilt must stop nobody.
+    await asyncio.to_thread(_set_aside, path)
+    return await _connected(stack, path)
+
+
+async def _connected(stack: AsyncExitStack, path: Path) -> aiosqlite.Connection:
+    async with AsyncExitStack() as attempt:
+        connection = await attempt.enter_async_context(connect(path))
         # Losing the last second of this file to a power cut costs nothing.
         await connection.execute("PRAGMA synchronous=NORMAL")
         await create_tables(connection, _TABLES)
-        yield SharedState(connection)
+        stack.push_async_callback(attempt.pop_all().aclose)
+    return connection
+
+
+def _set_aside(path: Path) -> None:
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(name).replace(path.with_name(f"{name}.spoilt"))
 
 
 def state_folder(folder: Path | None = None) -> Path:

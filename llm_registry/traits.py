@@ -4,6 +4,7 @@ Owns the table `spec_traits` in the repository's database.
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from core.database import connect, create_tables
 from core.settings import ModelSpec
@@ -49,4 +50,6 @@ class Traits:
 
 
 def _key(spec: ModelSpec) -> str:
-    return f"{spec.provider}|{spec.base_url}|{spec.model}"
+    # Of an address only what tells servers apart: names and keys in it are nobody's business.
+    url = urlsplit(spec.base_url)
+    return f"{spec.provider}|{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}|{spec.model}"

@@ -20,13 +20,13 @@ _MAIN = Path(__file__).with_name("__main__.py")
 
 async def start(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
     """Start the run, wait until it is under way, print its thread; or pass on why it could not begin."""
-    from llm_registry.overrides import with_overrides
+    from llm_registry.overrides import checked_overrides
     from tools.git import Git
     from tools.repository import exclude_rolecall, find_top
 
     top = await find_top(folder_of(options))
     loaded = await settings_for(options, top)
-    with_overrides(loaded.settings, dict(options.model))  # a mistake must show here, not in a log
+    await checked_overrides(loaded.settings, dict(options.model))  # a mistake must show here, not in a log
     await exclude_rolecall(Git(top))
     thread = str(uuid4())
     run_dir = top / FOLDER / "runs" / thread

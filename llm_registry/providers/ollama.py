@@ -8,7 +8,7 @@ import ollama
 from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.ollama_stream import PlainChatOllama, read_plainly, refuse
-from llm_registry.providers.openai_compatible import build as build_openai
+from llm_registry.providers.openai_compatible import make_client, opened
 from llm_registry.proxies import is_local
 
 BASE_URL = "http://127.0.0.1:11434"
@@ -22,7 +22,7 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
     """Build the client of one spec; an address ending in `/v1` means the OpenAI protocol."""
     base_url = spec.base_url or BASE_URL
     if base_url.endswith("/v1"):
-        return await build_openai(spec, api=api, num_ctx=num_ctx)
+        return opened(make_client(spec, api=api, extra_body=_effort(spec)))
     headers = {str(key): str(value) for key, value in spec.options.get("headers", {}).items()}
     if spec.api_key and spec.api_key != "not-needed":
         headers.setdefault("Authorization", f"Bearer {spec.api_key}")
@@ -45,3 +45,10 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
     model = PlainChatOllama(**{key: value for key, value in parameters.items() if value is not None})
     read_plainly(model)
     return Built(model=model, errors=ERRORS, close=model._async_client.close)  # noqa: SLF001 - it has no other door
+
+
+def _effort(spec: ModelSpec) -> dict[str, Any]:
+    """Thinking in the words of Ollama's `/v1`, which knows an effort only."""
+    if spec.thinking == "auto":
+        return {}
+    return {"reasoning_effort": "medium" if spec.thinking else "none"}

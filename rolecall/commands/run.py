@@ -69,10 +69,11 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     loaded = await settings_for(options, top, asked=asked)
     from core.context import RunOptions
     from graph import runner
-    from llm_registry.overrides import with_overrides
+    from llm_registry.overrides import checked_overrides
     from rolecall.session import Ask, Listen, Session, manner_of, teller
 
-    with_overrides(loaded.settings, dict(options.model))  # before a worktree is made for a run that cannot begin
+    # Before a worktree is made for a run that cannot begin.
+    await checked_overrides(loaded.settings, dict(options.model))
     manner = manner_of(options, loaded.settings)
     invocation.approves = options.yes
     request = runner.RunRequest(
@@ -100,11 +101,11 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     loaded = await settings_for(options, top, asked=asked)
     from core.context import RunOptions
     from graph import runner
-    from llm_registry.overrides import with_overrides
+    from llm_registry.overrides import checked_overrides
     from rolecall.session import Ask, Listen, Session, manner_of, teller
 
     models = {**row.options.get("models", {}), **dict(options.model)}
-    with_overrides(loaded.settings, models)
+    await checked_overrides(loaded.settings, models)
     manner = manner_of(options, loaded.settings)
     invocation.approves = options.yes
     request = runner.ResumeRequest(

@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from llm_registry import breaker
 from llm_registry.breaker import Breakers
 from llm_registry.failures import CallFailure, Kind
-from llm_registry.shared_state import open_shared_state
+from llm_registry.shared_state import SharedState, open_shared_state
 from tests.modelserver.faults import Fault
 from tests.modelserver.reply import fail, say
 from tests.modelserver.server import ModelServer
@@ -106,7 +108,7 @@ async def test_other_processes_see_it(breakers: Breakers, tmp_path: Path) -> Non
     await breakers.failed("here", CallFailure(Kind.DNS, "no such name"))
     script = (
         "import asyncio, sys\nfrom pathlib import Path\nfrom llm_registry.breaker import Breakers\n"
-        "from llm_registry.shared_state import open_shared_state\n"
+        "from llm_registry.shared_state import SharedState, open_shared_state\n"
         "async def main():\n"
         "    async with open_shared_state(Path(sys.argv[1])) as state:\n"
         "        gate = await Breakers(state).look('here')\n        print(gate.state, gate.reason)\n"
@@ -135,3 +137,50 @@ async def test_a_cancelled_call_does_not_keep_the_trial(tmp_path: Path, monkeypa
             with pytest.raises(asyncio.CancelledError):
                 await call
             assert (await models.chat("primary", HELLO, site=SITE)).text == "back"
+
+
+async def test_a_trial_cancelled_before_it_reached_the_server_is_given_on(tmp_path: Path) -> None:
+    with socket.socket() as listener, socket.socket() as filler:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        filler.connect(listener.getsockname())
+        endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
+        with socket.socket() as other:
+            other.setblocking(False)
+            other.connect_ex(listener.getsockname())
+            async with (
+                open_shared_state(tmp_path) as state,
+                registry({"primary": chat_spec(f"http://{endpoint}/v1")}, tmp_path) as models,
+            ):
+                await set_until(state, endpoint, time.time() - 1)
+                call = asyncio.create_task(models.chat("primary", HELLO, site=SITE))
+                await asyncio.sleep(0.4)
+                call.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+                assert (await Breakers(state).enter(endpoint)).state == "half_open"
+
+
+async def test_a_clock_that_was_set_back_keeps_nobody_out(tmp_path: Path) -> None:
+    async with open_shared_state(tmp_path) as state:
+        breakers = Breakers(state)
+        await set_until(state, "here", time.time() + 1e8)
+        assert (await breakers.look("here")).state == "half_open"
+        assert (await breakers.enter("here")).state == "half_open"
+        await breakers.failed("here", failure(Kind.REFUSED))
+        assert 0 < (await breakers.enter("here")).wait_s <= breaker.LONGEST_COOL_S * 1.25
+
+
+async def set_until(state: SharedState, endpoint: str, until: float) -> None:
+    async with state.transaction() as db:
+        await db.execute("INSERT INTO breakers VALUES(?, 1, 5, ?, 0, 'refused: it was')", (endpoint, until))
+
+
+async def test_a_spoilt_file_of_shared_state_is_set_aside(tmp_path: Path) -> None:
+    async with open_shared_state(tmp_path) as state:
+        await Breakers(state).failed("here", failure(Kind.REFUSED))
+    (spoilt,) = tmp_path.glob("*.db")
+    spoilt.write_bytes(b"what a power cut left " * 400)
+    async with open_shared_state(tmp_path) as state:
+        assert (await Breakers(state).enter("here")).state == "closed"
+    assert spoilt.with_name(f"{spoilt.name}.spoilt").read_bytes().startswith(b"what a power cut")

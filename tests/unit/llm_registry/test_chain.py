@@ -164,6 +164,27 @@ async def test_a_paid_model_is_announced_when_a_prompt_is_too_long_for_the_free_
     assert [(told["to"], told["paid"]) for told in ear.of("model_fallback")] == [("cloud", True)]
 
 
+async def test_a_paid_model_is_announced_where_the_free_one_is_disabled(good: ModelServer, tmp_path: Path) -> None:
+    for cost, told in (({"input": 3, "output": 15}, [("primary:scripted", "spare", True)]), (None, [])):
+        folder = tmp_path / str(bool(cost))
+        folder.mkdir()
+        llm = {
+            "primary": chat_spec(good, enabled=False, fallback=["spare"]),
+            "models": {"spare": chat_spec(good, cost=cost)},
+        }
+        ear = Ear()
+        async with registry(llm, folder, ear=ear) as models:
+            assert (await models.chat("primary", HELLO, site=SITE)).reason == "primary:scripted is disabled"
+        assert [(event["from"], event["to"], event["paid"]) for event in ear.of("model_fallback")] == told
+
+
+async def test_a_disabled_spec_behind_the_first_is_no_reason_for_it(good: ModelServer, tmp_path: Path) -> None:
+    llm = {"primary": chat_spec(good, fallback=["off"]), "models": {"off": chat_spec(good, enabled=False)}}
+    async with registry(llm, tmp_path) as models:
+        assert (await models.assign())["primary"].reason == "first choice"
+        assert (await models.chat("primary", HELLO, site=SITE)).reason == "first choice"
+
+
 async def test_a_paid_model_outside_the_chain_is_never_asked(good: ModelServer, tmp_path: Path) -> None:
     dead = f"http://127.0.0.1:{closed_port()}/v1"
     llm = {"primary": chat_spec(dead), "research": chat_spec(good, cost={"input": 3, "output": 15})}
@@ -230,6 +251,16 @@ async def test_a_password_in_an_address_is_not_shown(tmp_path: Path) -> None:
         with pytest.raises(ModelError) as caught:
             await models.chat("primary", HELLO, site=SITE)
     assert "hunter2" not in f"{caught.value.message} {ear.heard}"
+
+
+async def test_a_password_in_an_address_is_not_written_down(good: ModelServer, tmp_path: Path) -> None:
+    url = good.v1.replace("http://", "http://me:hunter2hunter2@")
+    async with registry({"primary": chat_spec(url, api="auto")}, tmp_path) as models:
+        await models.assign()
+        await models.chat("primary", HELLO, site=SITE)
+    files = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert files
+    assert [path.name for path in files if b"hunter2" in path.read_bytes()] == []
 
 
 async def test_a_server_that_asks_for_a_long_rest_gets_it(good: ModelServer, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Chains out of settings."""
 
+from typing import Any
+
 import pytest
 
 from core.errors import ConfigError
-from core.settings import LLMSettings, ModelSpec, Settings
-from llm_registry.links import endpoint_of, resolve_chain, role_names
+from core.settings import Cost, LLMSettings, ModelSpec, Settings
+from llm_registry.links import Link, endpoint_of, resolve_chain, role_names
 
 
 def spec(**more: object) -> dict[str, object]:
@@ -71,3 +73,20 @@ def test_specs_on_one_server_share_its_endpoint(one: ModelSpec, other: ModelSpec
 def test_different_servers_are_different_endpoints() -> None:
     urls = ["http://h:1/v1", "http://h:2/v1", "http://i:1/v1", "https://h/v1"]
     assert len({endpoint_of(ModelSpec(provider="openai_compatible", base_url=url)) for url in urls}) == 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "paid"),
+    [
+        ({"base_url": "https://api.example.com/v1", "api_key": "sk-abcdef123456"}, True),
+        (
+            {"base_url": "https://api.example.com/v1", "api_key": "sk-abcdef123456", "cost": Cost(input=0, output=0)},
+            False,
+        ),
+        ({"base_url": "https://api.example.com/v1", "api_key": "not-needed"}, False),
+        ({"base_url": "http://192.168.1.9:8000/v1", "api_key": "sk-abcdef123456"}, False),
+        ({"base_url": "http://nas.lan/v1", "api_key": "sk-abcdef123456"}, False),
+    ],
+)
+def test_a_key_for_a_server_on_the_internet_is_a_bill(spec: dict[str, Any], paid: object) -> None:
+    assert Link("x", "x", ModelSpec(provider="openai_compatible", model="m", **spec)).paid is paid
