@@ -173,6 +173,8 @@ class RoleUsage(Artifact):
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+    estimated_tokens: int = 0
+    """Our estimate of what the servers did not report; in none of the figures above."""
     seconds: float = 0.0
     cost_usd: float | None = None
     """The known part; `None` when no call had a price."""

@@ -28,10 +28,12 @@ CREATE TABLE IF NOT EXISTS calls(
     spec TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, started REAL NOT NULL,
     input_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, counted_tokens INTEGER,
     first_token_s REAL, total_s REAL NOT NULL, retries INTEGER NOT NULL, breaker TEXT NOT NULL,
-    outcome TEXT NOT NULL, detail TEXT NOT NULL, cost_usd REAL);
+    outcome TEXT NOT NULL, detail TEXT NOT NULL, cost_usd REAL, estimated_tokens INTEGER, estimated_cost_usd REAL);
 CREATE INDEX IF NOT EXISTS calls_by_thread ON calls(thread, role);
 CREATE INDEX IF NOT EXISTS calls_by_role ON calls(role, spec);
 """
+_ADDED = {"estimated_tokens": "INTEGER", "estimated_cost_usd": "REAL"}
+"""Columns that older files lack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,20 +64,26 @@ class CallRow:
     detail: str = ""
     """The error in words, redacted and shortened when stored."""
     cost_usd: float | None = None
+    estimated_tokens: int | None = None
+    """Our estimate of the tokens that the server did not report; `None` when it reported all."""
+    estimated_cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadTotals:
-    """What a thread has spent so far, over all roles and runs: the known part, and how much is unknown."""
+    """What a thread has spent so far, over all roles and runs, estimates included."""
 
     calls: int = 0
     tokens: int = 0
+    estimated_tokens: int = 0
+    """How many of them the servers did not report."""
     unmetered_calls: int = 0
-    """Answered calls whose tokens the server did not report."""
+    """Calls whose tokens the server did not report, or not all of them."""
     cost_usd: float = 0.0
     unpriced_calls: int = 0
     """Answered calls whose price is unknown."""
-    seconds: float = 0.0
+    usual_answer: int = 0
+    """Mean length of an answer in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,8 @@ class CallStore:
         """What each role used in a thread; sums hold the known part, `None` where nothing is known."""
         rows = await self._select(
             "SELECT role, count(*) calls, sum(input_tokens) input_tokens, sum(output_tokens) output_tokens,"
-            " sum(reasoning_tokens) reasoning_tokens, sum(total_s) seconds, sum(cost_usd) cost_usd,"
+            " sum(reasoning_tokens) reasoning_tokens, coalesce(sum(estimated_tokens), 0) estimated_tokens,"
+            " sum(total_s) seconds, sum(cost_usd) cost_usd,"
             " sum(outcome = 'ok' AND cost_usd IS NULL) unpriced_calls"
             " FROM calls WHERE thread = ? GROUP BY role ORDER BY min(id)",
             thread,
@@ -155,11 +164,12 @@ class CallStore:
     async def totals(self, thread: str) -> ThreadTotals:
         """What the whole thread has spent, for comparing with its limits."""
         rows = await self._select(
-            "SELECT count(*) calls, coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) tokens,"
-            " coalesce(sum(outcome = 'ok' AND input_tokens IS NULL AND output_tokens IS NULL), 0) unmetered_calls,"
-            " coalesce(sum(cost_usd), 0.0) cost_usd,"
-            " coalesce(sum(outcome = 'ok' AND cost_usd IS NULL), 0) unpriced_calls,"
-            " coalesce(sum(total_s), 0.0) seconds FROM calls WHERE thread = ?",
+            "SELECT count(*) calls, coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
+            " + coalesce(estimated_tokens, 0)), 0) tokens,"
+            " coalesce(sum(estimated_tokens), 0) estimated_tokens, count(estimated_tokens) unmetered_calls,"
+            " coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0.0) cost_usd,"
+            " coalesce(sum(outcome = 'ok' AND coalesce(cost_usd, estimated_cost_usd) IS NULL), 0) unpriced_calls,"
+            " cast(coalesce(avg(output_tokens), 0) AS INTEGER) usual_answer FROM calls WHERE thread = ?",
             thread,
         )
         return ThreadTotals(**dict(rows[0]))
@@ -186,7 +196,21 @@ class CallStore:
     async def _prepare(self, db: aiosqlite.Connection) -> None:
         if not self._ready:
             await create_tables(db, _SCHEMA)
+            await _add_columns(db)
             self._ready = True
+
+
+async def _add_columns(db: aiosqlite.Connection) -> None:
+    cursor = await db.execute("SELECT name FROM pragma_table_info('calls')")
+    if not _ADDED.keys() - {row["name"] for row in await cursor.fetchall()}:
+        return
+    await db.execute("BEGIN IMMEDIATE")
+    cursor = await db.execute("SELECT name FROM pragma_table_info('calls')")
+    there = {row["name"] for row in await cursor.fetchall()}
+    for name, kind in _ADDED.items():
+        if name not in there:
+            await db.execute(f"ALTER TABLE calls ADD COLUMN {name} {kind}")
+    await db.commit()
 
 
 def cost_of(cost: Cost | None, input_tokens: int | None, output_tokens: int | None) -> float | None:

@@ -5,14 +5,14 @@ Owns nothing about which spec is called nor what happens after a failure; that i
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.errors import NeedsModelError
 from core.events import EventSink
 from core.replies import ModelReply
 from llm_registry.addresses import model_name
-from llm_registry.budget import Budget
+from llm_registry.budget import USUAL_ANSWER, Budget, Share
 from llm_registry.calls import OK, CallRow, CallStore, cost_of
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.hearing import hear
@@ -20,12 +20,21 @@ from llm_registry.links import Link, spec_secrets
 from llm_registry.models import ModelShelf
 from llm_registry.normalize import Answer, normalize
 from llm_registry.question import Ask, Done, Try
+from llm_registry.reckoning import Spent, spent_on, spent_unheard
 from llm_registry.redact import redact
 from llm_registry.slots import Slots
 from llm_registry.stream import Heard
 from llm_registry.window import bears_cuts, judge, shorten, was_cut
 
-Failure = CallFailure | NeedsModelError | asyncio.CancelledError
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A call that gave no usable answer."""
+
+    kind: str
+    detail: str
+    seconds: float
+    spent: Spent = field(default_factory=Spent)
 
 
 class Client:
@@ -61,26 +70,34 @@ class Client:
             self._events.emit("model_waiting", role=ask.role, spec=link.name, seconds=round(seconds, 1))
 
         limit = self._shelf.limit(link)
-        async with self._slots.place(link.endpoint, limit, waiting=waiting):
+        place = self._slots.place(link.endpoint, limit, waiting=waiting)
+        async with place, self._budget.admit(_share(link, ask)):
             self._events.emit("model_started", node=ask.site.node, role=ask.role, spec=link.name)
-            began = time.monotonic()
-            try:
-                heard = await hear(self._shelf, link, ask)
-                answer = normalize(heard.message, ask.tool_schemas)
-                _demand_whole(answer)
-                self._demand_read(link, ask, answer)
-            except (CallFailure, NeedsModelError) as failure:
-                if isinstance(failure, CallFailure):
-                    # Servers repeat the key they refuse, and this text ends up in errors and reports.
-                    failure.message = redact(failure.message, spec_secrets(link.spec))
-                await self._book_failure(link, ask, attempt, failure, time.monotonic() - began)
-                raise
-            except asyncio.CancelledError as stopped:
-                seconds = time.monotonic() - began
-                await asyncio.shield(self._book_failure(link, ask, attempt, stopped, seconds))
-                raise
-        if answer.finish_reason == "length":
+            done = await self._make(link, ask, attempt)
+        if done.answer.finish_reason == "length":
             self._warn(link, ask, "an answer was cut off by the token limit: raise max_output_tokens or the window")
+        return done
+
+    async def _make(self, link: Link, ask: Ask, attempt: Try) -> Done:
+        began = time.monotonic()
+        answer: Answer | None = None
+        try:
+            heard = await hear(self._shelf, link, ask)
+            answer = normalize(heard.message, ask.tool_schemas)
+            _demand_whole(answer)
+            self._demand_read(link, ask, answer)
+        except (CallFailure, NeedsModelError) as failure:
+            if isinstance(failure, CallFailure):
+                # Servers repeat the key they refuse, and this text ends up in errors and reports.
+                failure.message = redact(failure.message, spec_secrets(link.spec))
+            kind, detail = _said(failure)
+            spent = spent_on(link, ask, answer) if answer else spent_unheard(link, ask, kind)
+            await self._book_failure(link, ask, attempt, Failed(kind, detail, time.monotonic() - began, spent))
+            raise
+        except asyncio.CancelledError:
+            failed = Failed("cancelled", "", time.monotonic() - began)
+            await asyncio.shield(self._book_failure(link, ask, attempt, failed))
+            raise
         return await self._book(link, ask, attempt, heard, answer)
 
     def _fitted(self, link: Link, ask: Ask) -> Ask:
@@ -109,20 +126,17 @@ class Client:
             self._events.emit("model_warning", role=ask.role, spec=link.name, message=message)
 
     async def _book(self, link: Link, ask: Ask, attempt: Try, heard: Heard, answer: Answer) -> Done:
-        usage = answer.usage
-        cost = 0.0 if link.embedded else cost_of(link.spec.cost, usage.input_tokens, usage.output_tokens)
+        usage, spent = answer.usage, spent_on(link, ask, answer)
         reply = ModelReply(
             items=answer.items, usage=usage, response_id=answer.response_id, finish_reason=answer.finish_reason,
             role=ask.role, spec=link.name, reason=attempt.reason, seconds=heard.seconds,
-            first_token_s=heard.first_token_s, cost_usd=cost, attempts=attempt.number,
+            first_token_s=heard.first_token_s, cost_usd=spent.cost_usd, attempts=attempt.number,
         )  # fmt: skip
         problem = ask.judge(answer)
         outcome = Kind.BAD_OUTPUT.value if problem else OK
         row = CallRow(
-            **_common(link, ask, attempt), outcome=outcome, detail=problem,
+            **_common(link, ask, attempt), **_figures(spent), outcome=outcome, detail=problem,
             total_s=heard.seconds, first_token_s=heard.first_token_s,
-            input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
-            reasoning_tokens=usage.reasoning_tokens, cost_usd=cost,
         )  # fmt: skip
         await self._store.record(row)
         self._events.emit(
@@ -131,20 +145,38 @@ class Client:
         )  # fmt: skip
         return Done(answer, reply, problem)
 
-    async def _book_failure(self, link: Link, ask: Ask, attempt: Try, failure: Failure, seconds: float) -> None:
-        kind, detail = _said(failure)
-        row = CallRow(**_common(link, ask, attempt), outcome=kind, total_s=seconds, detail=detail)
+    async def _book_failure(self, link: Link, ask: Ask, attempt: Try, failed: Failed) -> None:
+        usage = failed.spent.usage
+        row = CallRow(
+            **_common(link, ask, attempt), **_figures(failed.spent), outcome=failed.kind, total_s=failed.seconds,
+            detail=failed.detail,
+        )  # fmt: skip
         await self._store.record(row)
         self._events.emit(
-            "model_finished", node=ask.site.node, role=ask.role, spec=link.name, input_tokens=None,
-            output_tokens=None, seconds=round(seconds, 3), outcome=kind,
+            "model_finished", node=ask.site.node, role=ask.role, spec=link.name, input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens, seconds=round(failed.seconds, 3), outcome=failed.kind,
         )  # fmt: skip
 
 
-def _said(failure: Failure) -> tuple[str, str]:
-    if isinstance(failure, CallFailure):
-        return failure.kind.value, failure.message
-    return (failure.code, failure.message) if isinstance(failure, NeedsModelError) else ("cancelled", "")
+def _said(failure: CallFailure | NeedsModelError) -> tuple[str, str]:
+    kind = failure.kind.value if isinstance(failure, CallFailure) else failure.code
+    return kind, failure.message
+
+
+def _share(link: Link, ask: Ask) -> Share:
+    if link.embedded:
+        return Share()
+    answer = link.spec.max_output_tokens or USUAL_ANSWER
+    return Share(ask.size.tokens, cost_of(link.spec.cost, ask.size.tokens, answer) or 0.0)
+
+
+def _figures(spent: Spent) -> dict[str, Any]:
+    usage = spent.usage
+    return {
+        "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens, "cost_usd": spent.cost_usd,
+        "estimated_tokens": spent.estimated_tokens, "estimated_cost_usd": spent.estimated_cost_usd,
+    }  # fmt: skip
 
 
 def _common(link: Link, ask: Ask, attempt: Try) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from llm_registry.providers.catalog import require
 from llm_registry.slots import Slots
 from llm_registry.structured import StructuredClient
 from llm_registry.traits import Traits
+from llm_registry.wall_clock import WallClock
 
 
 class Parts:
@@ -34,12 +35,13 @@ class Parts:
         events: Told what happens.
         overridden: Role to spec, as given for this run.
         conversations: Answers that may be continued.
+        clock: Of the thread.
     """
 
     def __init__(  # noqa: PLR0913 - the one place where everything meets
         self, settings: Settings, thread: str, *, store: CallStore, prompts: PromptStore, traits: Traits,
         breakers: Breakers, slots: Slots, events: EventSink, overridden: Mapping[str, str],
-        conversations: Conversations,
+        conversations: Conversations, clock: WallClock,
     ) -> None:  # fmt: skip
         self.thread = thread
         self.store = store
@@ -56,7 +58,9 @@ class Parts:
             require(link.spec, link.origin)
         self.shelf = ModelShelf(links, traits)
         self.walker = ChainWalker(self.shelf, breakers, events)
-        client = Client(self.shelf, store, slots, Budget(settings.budget, store, thread, events), events)
+        self.clock = clock
+        budget = Budget(settings.budget, store, thread, clock, events)
+        client = Client(self.shelf, store, slots, budget, events)
         self.plain = PlainClient(client)
         self.structured = StructuredClient(client, traits)
 

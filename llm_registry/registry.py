@@ -30,6 +30,7 @@ from llm_registry.shared_state import open_shared_state
 from llm_registry.slots import Slots
 from llm_registry.telemetry import span_export
 from llm_registry.traits import Traits
+from llm_registry.wall_clock import WallClock
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -207,6 +208,7 @@ async def open_registry(
             prompts=PromptStore(database, effective.telemetry, secrets=secrets), traits=Traits(database),
             breakers=Breakers(state), slots=Slots(state), events=events,
             overridden=models or {}, conversations=Conversations(database, thread_id),
+            clock=WallClock(database, thread_id),
         )  # fmt: skip
         opened = Registry(parts)
         await opened.refresh_usage()
@@ -214,3 +216,4 @@ async def open_registry(
             yield opened
         finally:
             await parts.shelf.close()
+            await parts.clock.close()

@@ -76,10 +76,10 @@ def bookkeeping(node: str, reply: ModelReply, context: Context) -> dict[str, Any
 
 
 def budget_left(context: Context) -> BudgetLeft:
-    """Limits minus use; never below zero. Tokens a server did not report count as none."""
+    """Limits minus use; never below zero. Tokens a server did not report count as they were estimated."""
     limits = context.settings.budget
     used = context.models.usage().values()
-    tokens = sum((row.input_tokens or 0) + (row.output_tokens or 0) for row in used)
+    tokens = sum((row.input_tokens or 0) + (row.output_tokens or 0) + row.estimated_tokens for row in used)
     cost = sum(row.cost_usd or 0.0 for row in used)
     calls = sum(row.calls for row in used)
     return BudgetLeft(

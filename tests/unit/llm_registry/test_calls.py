@@ -48,12 +48,14 @@ async def test_usage_sums_per_role_and_names_the_specs_that_answered(database: P
 
 async def test_unknown_stays_unknown_and_is_counted(database: Path) -> None:
     store = CallStore(database)
-    await store.record(row(input_tokens=None, output_tokens=None))
+    await store.record(row(input_tokens=None, output_tokens=None, estimated_tokens=40))
     usage = (await store.usage("t1"))["primary"]
     assert (usage.input_tokens, usage.output_tokens, usage.cost_usd) == (None, None, None)
     assert usage.unpriced_calls == 1
     totals = await store.totals("t1")
-    assert (totals.tokens, totals.unmetered_calls, totals.unpriced_calls) == (0, 1, 1)
+    assert usage.estimated_tokens == 40
+    assert (totals.tokens, totals.estimated_tokens) == (40, 40)
+    assert (totals.unmetered_calls, totals.unpriced_calls) == (1, 1)
     async with connect(database) as db:
         stored = await (await db.execute("SELECT input_tokens, cost_usd FROM calls")).fetchone()
     assert stored is not None
@@ -93,3 +95,15 @@ def test_a_price_needs_tokens_and_rates() -> None:
     assert cost_of(Cost(input=0, output=0), 10, 10) == 0
     assert cost_of(None, 10, 10) is None
     assert cost_of(Cost(input=3, output=15), 10, None) is None
+
+
+async def test_a_book_of_an_older_release_is_continued(database: Path) -> None:
+    await CallStore(database).record(row())
+    async with connect(database) as db:
+        for column in ("estimated_tokens", "estimated_cost_usd"):
+            await db.execute(f"ALTER TABLE calls DROP COLUMN {column}")
+        await db.commit()
+    stores = [CallStore(database) for _ in range(4)]
+    await asyncio.gather(*(store.record(row(estimated_tokens=7)) for store in stores))
+    totals = await stores[0].totals("t1")
+    assert (totals.calls, totals.tokens, totals.estimated_tokens) == (5, 5 * 131 + 4 * 7, 28)

@@ -1,0 +1,63 @@
+"""How long a thread has been worked on, over all its runs: wall time, with checks and tools in it, pauses not.
+
+Owns the table `run_spans`: one row per run, stretched while it lives, so that a killed run loses only what came after
+its last model call.
+"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from core.database import connect, create_tables
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS run_spans(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, thread TEXT NOT NULL, began REAL NOT NULL, ended REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS run_spans_by_thread ON run_spans(thread);
+"""
+
+
+class WallClock:
+    """The time of one thread; this run begins when it is made.
+
+    Args:
+        database: The file; its folder must exist.
+        thread: Whose time it is.
+    """
+
+    def __init__(self, database: Path, thread: str) -> None:
+        self._database = database
+        self._thread = thread
+        self._began = time.time()
+        self._row: int | None = None
+
+    async def seconds(self) -> float:
+        """Note that this run still lives; returns the wall time of the thread, moments of two runs counted once."""
+        async with connect(self._database) as db:
+            if self._row is None:
+                await create_tables(db, _SCHEMA)
+                cursor = await db.execute(
+                    "INSERT INTO run_spans(thread, began, ended) VALUES(?, ?, ?)",
+                    (self._thread, self._began, time.time()),
+                )
+                self._row = cursor.lastrowid
+            else:
+                await db.execute("UPDATE run_spans SET ended = ? WHERE id = ?", (time.time(), self._row))
+            await db.commit()
+            cursor = await db.execute("SELECT began, ended FROM run_spans WHERE thread = ?", (self._thread,))
+            return united((row["began"], row["ended"]) for row in await cursor.fetchall())
+
+    async def close(self) -> None:
+        """Note the end of this run, if it called any model."""
+        if self._row is not None:
+            await self.seconds()
+
+
+def united(spans: Iterable[tuple[float, float]]) -> float:
+    """Length of what the spans cover together."""
+    covered, upto = 0.0, float("-inf")
+    for began, ended in sorted(spans):
+        # A clock that was set back makes a span of less than nothing.
+        covered += max(0.0, ended - max(began, upto))
+        upto = max(upto, ended)
+    return covered
