@@ -1,41 +1,29 @@
 """Turns what is wrong with a spec into the line of the configuration that mends it.
 
-Owns the wording and finding the line; nothing is changed and no server is asked here.
+Owns the wording; nothing is changed and no server is asked here.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import yaml
-
-from core.settings import ModelSpec, Settings
+from core.settings import EMBEDDED, ModelSpec, Settings
 from core.suggest import near_matches
 from llm_registry.addresses import DEFAULT_URLS, endpoint_url
+from llm_registry.config_lines import ConfigFile
 from llm_registry.facts import EndpointFacts
 from llm_registry.links import Chain, Link
+from llm_registry.nearby import Found
+from llm_registry.providers.catalog import provider_names
+from llm_registry.round_trips import RoundTrips
 from llm_registry.window import sets_window, window_of
 
 SMALL_WINDOW = 8192
 """Tokens below which a coding loop forgets what it read."""
 _LARGE_ROLES = frozenset({"primary", "coder", "reasoning"})
 _KEY_VARIABLES = {"openrouter": "OPENROUTER_API_KEY"}
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A model server that answers on this machine, whether configured or not."""
-
-    url: str
-    facts: EndpointFacts
-
-    def as_spec(self, model: str = "") -> dict[str, str]:
-        """The spec that would use it."""
-        name = model or next(iter(self.facts.models), "")
-        if self.facts.server == "ollama":
-            return {"provider": "ollama", "model": name, "base_url": self.url}
-        return {"provider": "openai_compatible", "model": name, "base_url": self.url}
+_SOMEWHERE = {"ollama": "http://HOST:11434", "openai_compatible": "http://HOST:PORT/v1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +32,13 @@ class Advice:
 
     problem: str
     place: str
-    """File and line, or the dotted key when there is no file."""
+    """File and line, or the dotted key when there is no file; empty when no line is to be changed."""
     line: str
     """What to write there, as it stands in a JSON file."""
     otherwise: str = ""
-    """What else would help."""
+    """What else would help, or what alone does when there is no line."""
+    urgent: bool = True
+    """A role is served worse than configured, if this spec is its first choice."""
 
 
 class Adviser:
@@ -57,133 +47,213 @@ class Adviser:
     Args:
         settings: As loaded.
         config: The file they came from, if any.
-        found: Servers that answer.
+        found: Servers that answer at the usual places of this machine.
+        nearby: By name of spec, the server that answers close to a wrong address.
     """
 
-    def __init__(self, settings: Settings, config: Path | None, found: Sequence[Found]) -> None:
-        self._named = frozenset(settings.llm.models)
-        self._config = config
-        self._text = config.read_text(encoding="utf-8") if config is not None and config.is_file() else ""
+    def __init__(
+        self, settings: Settings, config: Path | None, found: Sequence[Found], nearby: Mapping[str, Found]
+    ) -> None:
+        self._llm = settings.llm
+        text = config.read_text(encoding="utf-8") if config is not None and config.is_file() else ""
+        self._file = ConfigFile(config if text else None, text)
         self._found = found
+        self._nearby = nearby
 
     def for_spec(self, link: Link, facts: EndpointFacts, roles: Iterable[str]) -> tuple[Advice, ...]:
         """What to change about one spec; empty when it can serve."""
         if link.embedded or link.spec.provider == "scripted":
             return ()
-        if not facts.reachable:
-            return (self._absent(link, facts),)
+        broken = self._unusable(link, facts)
+        return broken or tuple(self._narrow(link, facts, frozenset(roles)))
+
+    def _unusable(self, link: Link, facts: EndpointFacts) -> tuple[Advice, ...]:
+        """What keeps a spec from serving."""
+        if link.spec.provider not in provider_names():
+            near = near_matches(link.spec.provider, provider_names()) or ("openai_compatible",)
+            return (self._advise(link, f"{link.name}: {facts.error}", ("provider",), near[0]),)
+        if link.spec.provider == "gguf" and facts.error:
+            return (self._no_file(link, facts),)
+        if facts.connected and not facts.reachable:
+            return (Advice(f"{link.name}: {facts.error}; it is busy, or it hangs", "", "",
+                           "look again when it is idle, or restart the server; --live waits longer",
+                           urgent=False),)  # fmt: skip
+        if facts.misplaced or not facts.reachable:
+            return tuple(self._absent(link, facts))
+        return self._unwilling(link, facts)
+
+    def _unwilling(self, link: Link, facts: EndpointFacts) -> tuple[Advice, ...]:
+        """What keeps a server that is there from serving."""
         if facts.error:
             return (self._refused(link, facts),)
-        if facts.offers(link.spec.model) is False:
-            return (self._no_model(link, facts),)
-        return tuple(self._narrow(link, facts, frozenset(roles)))
+        return (self._no_model(link, facts),) if facts.offers(link.spec.model) is False else ()
+
+    def for_trips(self, link: Link, trips: RoundTrips, roles: Iterable[str], able: Sequence[str]) -> Iterable[Advice]:
+        """What to change about a spec that was tried out.
+
+        Args:
+            link: The spec.
+            trips: How it did.
+            roles: Whom it serves.
+            able: Roles and named models whose specs called the tool.
+        """
+        if trips.error:
+            place, line = ("", "") if link.spec.fallback else self._fallback(link)
+            yield Advice(f"{link.name}: {trips.error}", place, line, "look at the log of its server, or restart it")
+            return
+        if not trips.tool_call.ok and "coder" in roles:
+            hint = "for llama.cpp start the server with --jinja; for vLLM with --enable-auto-tool-choice"
+            problem = f"{link.name} cannot call tools, which `coder` needs: {trips.tool_call.detail}"
+            other = next((name for name in able if name not in {link.origin, "coder"}), None)
+            place, line = self._file.edit(("llm", "coder"), other) if other else ("", "")
+            yield Advice(problem, place, line, hint if other else f"take a model that does; {hint}")
+        if not trips.json.ok and link.spec.api == "responses":
+            yield self._advise(
+                link, f"{link.name} ignores the format asked for in /v1/responses: {trips.json.detail}",
+                ("api",), "auto", "then objects are asked for in chat completions",
+            )  # fmt: skip
+        elif not trips.json.ok:
+            place, line = self._fallback(link)
+            yield Advice(f"{link.name} gives no valid JSON object: {trips.json.detail}", place, line,
+                         "a larger model, or a server with json_schema", urgent=False)  # fmt: skip
 
     def for_role(self, chain: Chain) -> tuple[Advice, ...]:
         """What to change about a role that nothing but the engine without weights serves."""
         if any(not link.embedded for link in chain.links):
             return ()
+        entry = (self._llm.__pydantic_extra__ or {}).get(chain.role)
+        if isinstance(entry, ModelSpec) and not entry.enabled:
+            problem = f"the model configured for {chain.role!r} is disabled"
+            return (Advice(problem, *self._file.edit(("llm", chain.role, "enabled"), value=True)),)
         spec = next((one.as_spec() for one in self._found if one.facts.models), None)
-        example = spec or {"provider": "ollama", "model": "NAME", "base_url": DEFAULT_URLS["ollama"]}
+        example: dict[str, Any] = {
+            **(spec or {"provider": "ollama", "model": "NAME", "base_url": DEFAULT_URLS["ollama"]}),
+            "fallback": [EMBEDDED],
+        }
         seen = "a server that answers here" if spec else "no model server was found on this machine; start one"
         return (
             Advice(
                 f"no model is configured for {chain.role!r}; only the engine without weights serves it",
-                self._place(("llm", chain.role)), f'"{chain.role}": {json.dumps(example)}', seen,
+                *self._file.edit(("llm", chain.role), example), seen,
             ),
         )  # fmt: skip
 
-    def _absent(self, link: Link, facts: EndpointFacts) -> Advice:
-        spec = link.spec
-        if spec.provider == "gguf":
-            line = '"options": {"path": "/path/to/a/file.gguf"}'
-            return Advice(f"{link.name}: {facts.error}", self._key(link, "options"), line)
-        url = endpoint_url(spec)
-        other = self._elsewhere(spec)
-        problem = f"{link.name}: {facts.error} at {url or 'its address'}"
-        if other is not None:
-            what = f"{other.facts.server} answers there"
-            return Advice(problem, self._key(link, "base_url"), f'"base_url": "{other.url}"', what)
-        return Advice(problem, self._key(link, "base_url"), f'"base_url": "{url or "http://HOST:PORT/v1"}"',
-                      "start the server there, or name where it runs")  # fmt: skip
+    def _absent(self, link: Link, facts: EndpointFacts) -> Iterable[Advice]:
+        """The address is wrong, or nobody is there."""
+        spec, url = link.spec, endpoint_url(link.spec)
+        problem = f"{link.name}: {facts.error}{'' if facts.misplaced or not url else f' at {url}'}"
+        near, stay = self._nearby.get(link.name), _stay(url, facts)
+        other = near or self._elsewhere(spec)
+        if other is None:
+            example = _SOMEWHERE.get(spec.provider, _SOMEWHERE["openai_compatible"])
+            yield self._advise(link, problem, ("base_url",), example, stay)
+            return
+        wanted = {"provider": other.provider, "base_url": other.url}
+        if other.facts.offers(spec.model) is False:
+            like = near_matches(spec.model, other.facts.models)
+            wanted["model"] = like[0] if like else other.first_model()
+        now = {"provider": spec.provider, "base_url": spec.base_url, "model": spec.model}
+        if (spec.provider == "ollama") == (other.provider == "ollama"):
+            del wanted["provider"]
+        server = other.facts.server if other.facts.server != "generic" else "a server"
+        what = f"{server} answers there{'' if near or not url else f'; or {stay}'}"
+        for key in [key for key, value in wanted.items() if value != now[key]]:
+            yield self._advise(link, problem, (key,), wanted[key], what)
+            problem = f"{link.name}: and with it"
+
+    def _no_file(self, link: Link, facts: EndpointFacts) -> Advice:
+        problem = f"{link.name}: {facts.error}"
+        if "not installed" in facts.error:
+            return Advice(problem, "", "")
+        given = str(link.spec.options.get("path") or link.spec.model)
+        path = Path(given).expanduser()
+        folder = path if path.is_dir() else path.parent
+        there = sorted(str(one) for one in folder.glob("*.gguf") if one != path) if folder.is_dir() else []
+        near = near_matches(str(path), there) or there
+        key = ("options", "path") if link.spec.options.get("path") else ("model",)
+        what = f"{folder} holds {', '.join(Path(one).name for one in there[:5])}" if there else "nothing is downloaded"
+        return self._advise(link, problem, key, near[0] if near else "/path/to/a/file.gguf", what)
 
     def _refused(self, link: Link, facts: EndpointFacts) -> Advice:
         if "key was refused" in facts.error:
             variable = _KEY_VARIABLES.get(link.spec.provider, "MY_API_KEY")
-            return Advice(f"{link.name}: {facts.error}", self._key(link, "api_key"), f'"api_key": "${{{variable}}}"',
-                          f"export {variable}=… with a valid key")  # fmt: skip
+            return self._advise(link, f"{link.name}: {facts.error}", ("api_key",), f"${{{variable}}}",
+                                f"export {variable}=… with a valid key")  # fmt: skip
         if "credit" in facts.error:
-            return Advice(f"{link.name}: {facts.error}", self._key(link, "enabled"), '"enabled": false',
-                          "raise the limit of the key")  # fmt: skip
-        better = facts.error.partition("did you mean ")[2].rstrip("?")
-        url = better or endpoint_url(link.spec)
-        return Advice(f"{link.name}: {facts.error}", self._key(link, "base_url"), f'"base_url": "{url}"')
+            return self._advise(link, f"{link.name}: {facts.error}", ("enabled",), value=False,
+                                otherwise="raise the limit of the key")  # fmt: skip
+        return Advice(f"{link.name}: {facts.error}", "", "", "look at the log of the server, and ask again")
 
     def _no_model(self, link: Link, facts: EndpointFacts) -> Advice:
-        near = near_matches(link.spec.model, facts.models) or facts.models[:3]
+        wanted = link.spec.model
+        near = near_matches(wanted, facts.models) or (Found(endpoint_url(link.spec), facts).first_model(),)
         otherwise = f"it offers {', '.join(facts.models[:8])}"
-        if facts.server == "ollama":
-            otherwise = f"`ollama pull {link.spec.model}`, or one it has: {', '.join(facts.models[:8])}"
-        return Advice(
-            f"{link.name}: the server has no model {link.spec.model!r}", self._key(link, "model"),
-            f'"model": "{near[0]}"', otherwise,
-        )  # fmt: skip
+        if facts.server == "ollama" and wanted:
+            otherwise = f"`ollama pull {wanted}`, or one it has: {', '.join(facts.models[:8])}"
+        problem = f"{link.name}: the server has no model {wanted!r}" if wanted else f"{link.name}: no model is named"
+        return self._advise(link, problem, ("model",), near[0], otherwise)
 
     def _narrow(self, link: Link, facts: EndpointFacts, roles: frozenset[str]) -> Iterable[Advice]:
         window = window_of(link.spec, facts)
         if window.warning:
-            yield Advice(
-                f"{link.name}: {window.warning}", self._key(link, "context_length"), '"context_length": "auto"'
-            )
+            yield self._advise(link, f"{link.name}: {window.warning}", ("context_length",), "auto", urgent=False)
         if "coder" in roles and facts.calls_tools(link.spec.model) is False:
-            yield Advice(f"{link.name}: the model cannot call tools, which `coder` needs", self._key(link, "model"),
-                         '"model": "ONE THAT CALLS TOOLS"', _tool_models(facts))  # fmt: skip
+            able = next((name for name, can in facts.tools.items() if can), "")
+            problem = f"{link.name}: the model cannot call tools, which `coder` needs"
+            if able:
+                yield self._advise(link, problem, ("model",), able, "or another one that does")
+            else:
+                yield Advice(problem, "", "", "take a model that does; start llama.cpp's server with --jinja")
         if window.tokens is None:
-            yield Advice(f"{link.name}: the server does not say how many tokens it loaded",
-                         self._key(link, "context_length"), f'"context_length": {SMALL_WINDOW}',
-                         "write what you gave the server when it loaded the model")  # fmt: skip
+            yield self._advise(
+                link, f"{link.name}: the server does not say how many tokens it loaded", ("context_length",),
+                SMALL_WINDOW, "write what you gave the server when it loaded the model", urgent=False,
+            )  # fmt: skip
         large = sorted(roles & _LARGE_ROLES)
-        if window.tokens is None or window.tokens >= SMALL_WINDOW or not large:
-            return
-        problem = f"{link.name}: a window of {window.tokens} tokens is small for {', '.join(large)}"
+        if window.tokens is not None and window.tokens < SMALL_WINDOW and large:
+            yield self._small(link, facts, f"a window of {window.tokens} tokens is small for {', '.join(large)}")
+
+    def _small(self, link: Link, facts: EndpointFacts, problem: str) -> Advice:
+        """What widens a window: the line that narrows it, or else the server."""
+        window, said = window_of(link.spec, facts), f"{link.name}: {problem}"
         wanted = min(2 * SMALL_WINDOW, window.limit or 2 * SMALL_WINDOW)
-        by_us = sets_window(link.spec) or link.spec.provider == "gguf"
-        otherwise = "" if by_us else f"load the model with {wanted} tokens in the server; it decides, not this line"
-        yield Advice(problem, self._key(link, "context_length"), f'"context_length": {wanted}', otherwise)
+        if window.tokens is not None and wanted <= window.tokens:
+            return Advice(said, "", "", "the model was made for no more; take one with a larger window", urgent=False)
+        if sets_window(link.spec) or link.spec.provider == "gguf":
+            key = ("options", "num_ctx") if link.spec.options.get("num_ctx") else ("context_length",)
+            return self._advise(link, said, key, wanted, urgent=False)
+        loaded = facts.window(link.spec.model)
+        if window.source == "configured" and loaded is not None:
+            return self._advise(link, said, ("context_length",), "auto", f"the server loaded {loaded}", urgent=False)
+        return Advice(said, "", "", f"load the model with {wanted} tokens in the server", urgent=False)
 
     def _elsewhere(self, spec: ModelSpec) -> Found | None:
-        """A server that answers and has the model, or else speaks the same protocol."""
+        """A server that answers: one that has the model, or else speaks the same protocol, or else any."""
         able = [one for one in self._found if one.facts.models and one.url != endpoint_url(spec)]
-        alike = [one for one in able if (one.facts.server == "ollama") == (spec.provider == "ollama")]
-        having = [one for one in alike if one.facts.offers(spec.model)]
-        return next(iter([*having, *alike]), None)
+        having = [one for one in able if one.facts.offers(spec.model)]
+        alike = [one for one in able if (one.provider == "ollama") == (spec.provider == "ollama")]
+        return next(iter([*having, *alike, *able]), None)
 
-    def _key(self, link: Link, key: str) -> str:
-        named = link.origin in self._named
-        return self._place(("llm", *(("models",) if named else ()), link.origin, key))
+    def _fallback(self, link: Link) -> tuple[str, str]:
+        """The line that lets the engine without weights stand in; nothing when it does so already."""
+        if EMBEDDED in link.spec.fallback:
+            return "", ""
+        edit = self._file.edit(self._path(link, ("fallback",)), [*link.spec.fallback, EMBEDDED])
+        return edit.place, edit.line
 
-    def _place(self, path: tuple[str, ...]) -> str:
-        dotted = ".".join(path)
-        line = line_of(self._text, path) if self._text else None
-        return f"{self._config}:{line} ({dotted})" if line is not None else dotted
+    def _advise(
+        self, link: Link, problem: str, key: tuple[str, ...], value: Any, otherwise: str = "", *, urgent: bool = True
+    ) -> Advice:
+        edit = self._file.edit(self._path(link, key), value)
+        return Advice(problem, edit.place, edit.line, otherwise, urgent)
+
+    def _path(self, link: Link, key: tuple[str, ...]) -> tuple[str, ...]:
+        named = ("models",) if link.origin in self._llm.models else ()
+        return ("llm", *named, link.origin, *key)
 
 
-def _tool_models(facts: EndpointFacts) -> str:
-    able = [name for name, can in facts.tools.items() if can]
-    return f"the server has {', '.join(able[:5])}" if able else "for llama.cpp start the server with --jinja"
-
-
-def line_of(text: str, path: Sequence[str]) -> int | None:
-    """Line of a key in a JSON or YAML text, counted from 1; of its nearest parent when the key is not there."""
-    try:
-        # Tabs are blanks in JSON, but not in YAML, which else holds all of JSON.
-        node = yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
-        return None
-    line: int | None = None
-    for key in path:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        match = next((pair for pair in pairs if pair[0].value == key), None)
-        if match is None:
-            return line
-        line, node = match[0].start_mark.line + 1, match[1]
-    return line
+def _stay(url: str, facts: EndpointFacts) -> str:
+    """What helps when the address is the right one."""
+    if "certificate" in facts.error:
+        return f"give the server at {url} a certificate that this machine trusts"
+    return f"start the server at {url}" if url else "name where your server runs"

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict
 
 from core.settings import ModelSpec, Settings
 from llm_registry.addresses import endpoint_url
-from llm_registry.advice import Adviser, Found
+from llm_registry.advice import Adviser
 from llm_registry.assign import obstacle_of
 from llm_registry.facts import EndpointFacts
-from llm_registry.links import Chain, Link, resolve_chain, role_names
+from llm_registry.links import Chain, Link, resolve_chain, role_names, spec_secrets
+from llm_registry.nearby import Found, find_nearby
 from llm_registry.overrides import with_overrides
 from llm_registry.probe import DEADLINE_S, probe_endpoints
 from llm_registry.redact import pasteable
@@ -31,6 +32,8 @@ USUAL_PLACES = (
     ("openai_compatible", "http://127.0.0.1:8000/v1"),
 )
 """Where Ollama, llama.cpp, LM Studio, text-generation-webui and vLLM listen when nobody says otherwise."""
+PATIENCE_S = 2.5
+"""Of a look at a configured endpoint: who asks for a diagnosis can wait longer than a run that starts."""
 
 
 class _Finding(BaseModel):
@@ -133,14 +136,15 @@ async def examine(
     chains = {role: resolve_chain(effective.llm, role) for role in role_names(effective)}
     links = {link.name: link for chain in chains.values() for link in chain.links}
     looks, found = await asyncio.gather(
-        probe_endpoints([link.spec for link in links.values()]), _find_servers(DEADLINE_S)
+        probe_endpoints([link.spec for link in links.values()], deadline_s=PATIENCE_S), _find_servers(DEADLINE_S)
     )
     facts = dict(zip(links, looks, strict=True))
+    nearby = await _look_nearby(links, facts)
     trips = await _try_out(links, facts) if live else {}
-    adviser = await asyncio.to_thread(Adviser, effective, config, found)
+    adviser = await asyncio.to_thread(Adviser, effective, config, found, nearby)
     diagnosis = Diagnosis(
         config=str(config or ""),
-        roles=tuple(_role(chain, facts) for chain in chains.values()),
+        roles=tuple(_role(chain, facts, trips) for chain in chains.values()),
         specs=tuple(_spec(link, facts[link.name], trips.get(link.name)) for link in links.values()),
         remedies=tuple(_remedies(adviser, chains, facts, trips)),
         servers_found=tuple(f"{one.facts.server} at {one.url}: {', '.join(one.facts.models[:8])}" for one in found),
@@ -153,6 +157,12 @@ async def _find_servers(deadline_s: float) -> list[Found]:
     specs = [ModelSpec(provider=provider, base_url=url, api="chat") for provider, url in USUAL_PLACES]
     looks = await probe_endpoints(specs, deadline_s=deadline_s)
     return [Found(endpoint_url(spec), facts) for spec, facts in zip(specs, looks, strict=True) if facts.models]
+
+
+async def _look_nearby(links: Mapping[str, Link], facts: Mapping[str, EndpointFacts]) -> dict[str, Found]:
+    asked = [link for link in links.values() if endpoint_url(link.spec)]
+    found = await asyncio.gather(*(find_nearby(link.spec, facts[link.name], deadline_s=DEADLINE_S) for link in asked))
+    return {link.name: one for link, one in zip(asked, found, strict=True) if one is not None}
 
 
 async def _try_out(links: Mapping[str, Link], facts: Mapping[str, EndpointFacts]) -> dict[str, RoundTrips]:
@@ -169,14 +179,19 @@ async def _try_out(links: Mapping[str, Link], facts: Mapping[str, EndpointFacts]
     return dict(pair for pairs in done for pair in pairs)
 
 
-def _role(chain: Chain, facts: Mapping[str, EndpointFacts]) -> RoleHealth:
-    able = [link.name for link in chain.links if obstacle_of(link, facts[link.name]) is None]
+def _obstacle(link: Link, facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips]) -> str | None:
+    tried = trips.get(link.name)
+    return obstacle_of(link, facts[link.name]) or (tried.error if tried is not None and tried.error else None)
+
+
+def _role(chain: Chain, facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips]) -> RoleHealth:
+    obstacles = {link.name: _obstacle(link, facts, trips) for link in chain.links}
+    able = [name for name, obstacle in obstacles.items() if obstacle is None]
     passed = list(chain.notes)
-    for link in chain.links:
-        obstacle = obstacle_of(link, facts[link.name])
+    for name, obstacle in obstacles.items():
         if obstacle is None:
             break
-        passed.append(f"{link.name}: {obstacle}")
+        passed.append(f"{name}: {obstacle}")
     return RoleHealth(
         role=chain.role, serves=able[0] if able else "", reason="; ".join(passed) or "first choice",
         falls_to=tuple(able[1:]), chain=tuple(link.name for link in chain.links), notes=chain.notes,
@@ -185,7 +200,7 @@ def _role(chain: Chain, facts: Mapping[str, EndpointFacts]) -> RoleHealth:
 
 def _spec(link: Link, facts: EndpointFacts, trips: RoundTrips | None) -> SpecHealth:
     window = window_of(link.spec, facts)
-    obstacle = obstacle_of(link, facts)
+    obstacle = obstacle_of(link, facts) or (trips.error if trips is not None and trips.error else None)
     return SpecHealth(
         name=link.name, provider=link.spec.provider, model=link.spec.model, address=endpoint_url(link.spec),
         ok=obstacle is None, error=obstacle or facts.error, server=facts.server,
@@ -209,43 +224,23 @@ def _remedies(
         for link in chain.links:
             links[link.name] = link
             users.setdefault(link.name, []).append(chain.role)
+    able = [links[name].origin for name, trip in trips.items() if trip.tool_call.ok]
     for name, link in links.items():
-        for advice in adviser.for_spec(link, facts[name], users[name]):
-            away = obstacle_of(link, facts[name]) is not None
-            mute = "coder" in users[name] and facts[name].calls_tools(link.spec.model) is False
-            yield Remedy(**asdict(advice), urgent=(away or mute) and name in firsts)
+        advices = list(adviser.for_spec(link, facts[name], users[name]))
         if (trip := trips.get(name)) is not None:
-            yield from _shortcomings(link, trip, users[name])
+            advices += adviser.for_trips(link, trip, users[name], able)
+        for advice in advices:
+            yield Remedy(**{**asdict(advice), "urgent": advice.urgent and name in firsts})
     bare = [chain for chain in chains.values() if all(link.embedded for link in chain.links)]
     wanted = [chain for chain in bare if chain.role == "primary"] or bare[:1]
     for chain in wanted:
         for advice in adviser.for_role(chain):
-            yield Remedy(**asdict(advice), urgent=True)
-
-
-def _shortcomings(link: Link, trips: RoundTrips, roles: Sequence[str]) -> Iterable[Remedy]:
-    place = f"llm.{link.origin}"
-    if not trips.tool_call.ok and "coder" in roles:
-        yield Remedy(
-            problem=f"{link.name} cannot call tools, which `coder` needs: {trips.tool_call.detail}", place="llm.coder",
-            line='"coder": "NAME OF A ROLE WHOSE MODEL CALLS TOOLS"', urgent=True,
-            otherwise="for llama.cpp start the server with --jinja; for vLLM with --enable-auto-tool-choice",
-        )  # fmt: skip
-    if not trips.json.ok and link.spec.api == "responses":
-        yield Remedy(
-            problem=f"{link.name} ignores the format asked for in /v1/responses: {trips.json.detail}", urgent=True,
-            place=f"{place}.api", line='"api": "auto"', otherwise="then objects are asked for in chat completions",
-        )  # fmt: skip
-    elif not trips.json.ok:
-        yield Remedy(
-            problem=f"{link.name} gives no valid JSON object: {trips.json.detail}", place=place,
-            line='"fallback": ["embedded"]', urgent=False, otherwise="a larger model, or a server with json_schema",
-        )  # fmt: skip
+            yield Remedy(**asdict(advice))
 
 
 def _cleaned(diagnosis: Diagnosis, settings: Settings) -> Diagnosis:
     entries = [*(settings.llm.__pydantic_extra__ or {}).values(), *settings.llm.models.values()]
-    secrets = [entry.api_key for entry in entries if isinstance(entry, ModelSpec) and entry.api_key]
+    secrets = [secret for entry in entries if isinstance(entry, ModelSpec) for secret in spec_secrets(entry)]
 
     def clean(value: Any) -> Any:  # the values of a JSON tree
         if isinstance(value, str):

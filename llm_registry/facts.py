@@ -50,6 +50,8 @@ class EndpointFacts:
     """Whether `/v1/responses` exists; `None` when it was not asked or the answer said nothing."""
     connected: bool = False
     """The port took the connection, even if no answer came in time: busy or hanging rather than absent."""
+    misplaced: bool = False
+    """Something answered, but no model server, or not at this path."""
     any_model: bool = False
     """The server runs one model whatever name is asked for."""
     seconds: float = 0.0

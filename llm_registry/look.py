@@ -190,9 +190,15 @@ class Look:
             limits=facts.limits(self.bodies),
             tools=facts.tools(self.bodies),
             responses_api=self.responses_api,
+            misplaced=self._is_misplaced(),
             any_model=single,
             seconds=self._spent(),
         )
+
+    def _is_misplaced(self) -> bool:
+        known = bool(facts.model_names(self.bodies)) or "tags" in self.bodies
+        refused = self.status in {401, 402, 403, 429} or by_words(self.said) is Kind.AUTH
+        return not known and not refused and self.status is not None and self.status < 500
 
     def _complaint(self) -> str:
         left = facts.credit_left(self.bodies)

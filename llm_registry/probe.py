@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.settings import EMBEDDED, ModelSpec
+from core.suggest import did_you_mean
 from llm_registry import facts
 from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts
-from llm_registry.gguf.server import options_of
+from llm_registry.gguf.server import is_gguf, options_of
 from llm_registry.look import Look
+from llm_registry.providers.catalog import provider_names
 
 DEADLINE_S = 0.9
 """Of a whole look, so that a start with nothing but dead endpoints stays under a second."""
@@ -52,6 +54,9 @@ async def _look(group: Sequence[ModelSpec], deadline_s: float) -> EndpointFacts:
         return EndpointFacts(reachable=True, connected=True, server=server, any_model=True)
     if spec.provider == "gguf":
         return await asyncio.to_thread(_gguf_facts, spec)
+    if spec.provider not in provider_names():
+        near = did_you_mean(spec.provider, provider_names())
+        return EndpointFacts(reachable=False, error=f"unknown provider {spec.provider!r}{near}")
     if not endpoint_url(spec):
         return EndpointFacts(reachable=False, error="no base_url is configured")
     return await Look(spec, tuple(dict.fromkeys(one.model for one in group)), deadline_s).run()
@@ -68,6 +73,8 @@ def _gguf_facts(spec: ModelSpec) -> EndpointFacts:
         error = "the extra `gguf` is not installed: pip install 'rolecall[gguf]'"
     elif not path.is_file() or not os.access(path, os.R_OK):
         error = f"no readable file at {path}"
+    elif not is_gguf(path):
+        error = f"{path} is no GGUF file"
     return EndpointFacts(
         reachable=not error,
         error=error,

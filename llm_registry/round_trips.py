@@ -3,6 +3,8 @@
 Owns the questions and what counts as an answer. Costs a few hundred tokens per spec.
 """
 
+import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -43,6 +45,8 @@ class RoundTrips:
     tokens_per_s: float | None = None
     """Tokens written per second after the first one."""
     first_token_s: float | None = None
+    error: str = ""
+    """Why it could not be asked at all."""
 
 
 class Capital(BaseModel):
@@ -65,10 +69,13 @@ async def try_out(spec: ModelSpec) -> RoundTrips:
     alone = spec.model_copy(update={"fallback": (), "temperature": spec.temperature or 0.0, **limits})
     settings = Settings(llm=LLMSettings(**{_ROLE: alone}))
     async with scratch_registry(settings, "doctor") as registry:
+        speed, reply = await _measure(registry)
+        if reply is None:
+            # It was not reached, and each further task would wait as long as this one.
+            return RoundTrips(speed, speed, speed, error=speed.detail)
         tool_call = await _trip(_call_tool, registry)
         given = await _trip(_give_object, registry)
-        speed, reply = await _measure(registry)
-    return RoundTrips(tool_call, given, speed, tokens_per_s(reply), reply.first_token_s if reply else None)
+    return RoundTrips(tool_call, given, speed, tokens_per_s(reply), reply.first_token_s)
 
 
 def tokens_per_s(reply: ModelReply | None) -> float | None:
@@ -80,10 +87,16 @@ def tokens_per_s(reply: ModelReply | None) -> float | None:
 
 
 async def _trip(task: Callable[[Registry], Awaitable[Trip]], registry: Registry) -> Trip:
+    began = time.monotonic()
     try:
         return await task(registry)
     except ModelError as error:
-        return Trip(ok=False, detail=error.message)
+        return Trip(ok=False, detail=_reason(error), seconds=time.monotonic() - began)
+
+
+def _reason(error: ModelError) -> str:
+    """What happened to the only spec of the chain, without the words around it."""
+    return re.sub(rf"^no model can serve the role '{_ROLE}': {_ROLE}(:\S+)?: ", "", error.message)
 
 
 async def _call_tool(registry: Registry) -> Trip:
@@ -119,8 +132,9 @@ async def _give_object(registry: Registry) -> Trip:
 
 async def _measure(registry: Registry) -> tuple[Trip, ModelReply | None]:
     prompt = [HumanMessage("Count from one to sixty in words, separated by commas. Write nothing else.")]
+    began = time.monotonic()
     try:
         reply = await registry.chat(_ROLE, prompt, site=_SITE)
     except ModelError as error:
-        return Trip(ok=False, detail=error.message), None
+        return Trip(ok=False, detail=_reason(error), seconds=time.monotonic() - began), None
     return Trip(ok=True, detail=f"{reply.usage.output_tokens} tokens", seconds=reply.seconds), reply

@@ -121,16 +121,25 @@ def _require_extra() -> None:
         )
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether a file begins as GGUF files do.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(4) == b"GGUF"
+
+
 def _require_file(path: Path) -> None:
     try:
-        with path.open("rb") as file:
-            magic = file.read(4)
+        known = is_gguf(path)
     except OSError as error:
         raise ModelError(
             f"cannot read the GGUF file {path}: {error.strerror}",
             hint="put the path of a file you have into `options.path`; nothing is downloaded",
         ) from error
-    if magic != b"GGUF":
+    if not known:
         raise ModelError(f"{path} is no GGUF file", hint="point `options.path` at a .gguf file")
 
 

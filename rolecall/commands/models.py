@@ -139,10 +139,12 @@ def told(diagnosis: "Diagnosis") -> Iterator[str]:
     """The findings in lines: roles, models, servers, and what to change."""
     yield f"config     {diagnosis.config or 'none: every role is served by the embedded engine'}"
     yield ""
+    shown: set[str] = set()
     for role in diagnosis.roles:
         falls = f", then {', '.join(role.falls_to)}" if role.falls_to else ""
         yield f"{'ok' if role.serves else 'NO':<3} {role.role:<11} {role.serves or 'nobody can serve it'}{falls}"
-        if _why(role.reason):
+        if _why(role.reason) and role.reason not in shown:
+            shown.add(role.reason)
             yield f"{'':<15} {_why(role.reason)}"
     yield ""
     for spec in diagnosis.specs:
@@ -151,9 +153,10 @@ def told(diagnosis: "Diagnosis") -> Iterator[str]:
     for remedy in diagnosis.remedies:
         yield ""
         yield f"{'change' if remedy.urgent else 'consider':<10} {remedy.problem}"
-        yield f"{'':<10} {remedy.place}: {remedy.line}"
+        if remedy.line:
+            yield f"{'':<10} {remedy.place}: {remedy.line}"
         if remedy.otherwise:
-            yield f"{'':<10} or: {remedy.otherwise}"
+            yield f"{'':<10} {'or: ' if remedy.line else ''}{remedy.otherwise}"
     if not diagnosis.live:
         yield ""
         yield "The models themselves were not asked; --live lets each call a tool, write JSON and show its speed."

@@ -54,7 +54,8 @@ def test_the_doctor_names_the_line_of_a_server_that_is_away(tmp_path: Path) -> N
 
     assert done.code == 4
     assert "NO  primary " in done.out
-    assert f'models.json:6 (llm.primary.base_url): "base_url": "{url}"' in done.out
+    assert 'models.json:6 (llm.primary.base_url): "base_url": "http://' in done.out
+    assert f"start the server at {url}" in done.out
     assert "swordfish" not in done.out + done.err
     assert done.err.splitlines()[-1].endswith("config path")
     served = call("doctor", config_with(tmp_path, url, fallback=["embedded"]), "--json", cwd=tmp_path)

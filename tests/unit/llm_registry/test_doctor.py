@@ -1,21 +1,24 @@
 """The doctor, examining scripted servers over HTTP."""
 
+import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core.settings import ModelSpec, Settings
+from core.settings import ModelSpec, Settings, Timeouts
 from core.settings_source import load_settings
-from llm_registry import doctor
-from llm_registry.advice import line_of
+from llm_registry import doctor, round_trips
+from llm_registry.config_lines import line_of
 from llm_registry.doctor import Diagnosis, examine
+from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import Reply, call, give, say
 from tests.modelserver.request import ModelRequest
-from tests.modelserver.server import ModelServer, closed_port
-from tests.unit.llm_registry.raw import paths
+from tests.modelserver.server import ModelServer, closed_port, faulty
+from tests.unit.llm_registry.raw import paths, raw_server
 
 
 @pytest.fixture(autouse=True)
@@ -90,13 +93,83 @@ async def test_a_server_that_is_found_is_proposed(
     assert found.roles[0].serves == ""
 
 
+def applied(config: Path, found: Diagnosis) -> None:
+    """Do to the file what the remedies say, literally."""
+    lines = config.read_text(encoding="utf-8").splitlines()
+    added = 0
+    for remedy in sorted(found.remedies, key=lambda one: int(re.findall(r":(\d+)", one.place)[0])):
+        place = re.search(r":(\d+)(?:-(\d+))?(, below it|, in it)? \(", remedy.place)
+        assert place, remedy
+        first, last = int(place[1]) - 1 + added, int(place[2] or place[1]) + added
+        if place[3] == ", in it":
+            lines[first] = lines[first].replace("{}", f"{{{remedy.line}}}")
+        elif place[3]:
+            lines.insert(last, remedy.line)
+            added += 1
+        else:
+            lines[first:last] = [remedy.line]
+            added -= last - first - 1
+    config.write_text("\n".join(lines), encoding="utf-8")
+
+
+def misplace(server: str, ollama: str) -> dict[str, dict[str, object]]:
+    port, host = closed_port(), server.removeprefix("http://")
+    return {
+        "forgotten v1": spec(server),
+        "path of a call": spec(f"{server}/chat/completions"),
+        "path of the list": spec(f"{server}/v1/models"),
+        "another version": spec(f"{server}/v2"),
+        "no scheme": spec(f"{host}/v1"),
+        "wrong scheme": spec(f"https://{host}/v1"),
+        "another protocol": spec(server, provider="ollama"),
+        "another protocol behind v1": spec(f"{server}/v1", provider="ollama"),
+        "path of Ollama": spec(f"{ollama}/api/chat", provider="ollama"),
+        "near model": spec(f"{server}/v1", model="scriptd"),
+        "far model": spec(f"{server}/v1", model="gpt"),
+        "no model": {"provider": "ollama", "base_url": ollama},
+        "nothing there": spec(f"http://127.0.0.1:{port}/v1"),
+        "nothing there, other model": spec(f"http://127.0.0.1:{port}/v1", model="gpt"),
+        "no address": {"provider": "openai_compatible", "model": "scripted"},
+        "unknown provider": spec(ollama, provider="olama"),
+        "disabled": spec(f"{server}/v1", enabled=False),
+        "nothing": {},
+        "narrow window": {"provider": "ollama", "model": "scripted", "base_url": ollama, "context_length": 2048},
+        "narrow option": spec(ollama, provider="ollama", options={"num_ctx": 2048}),
+        "too much": spec(f"{server}/v1", context_length=400_000),
+        "too little": spec(f"{server}/v1", context_length=2048),
+    }
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["last key", "first key"])
+@pytest.mark.parametrize("wrong", sorted(misplace("http://a", "http://b")))
+async def test_the_proposed_lines_mend_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str, *, last: bool
+) -> None:
+    names = ("text-embed", "scripted", "other")
+    with (
+        ModelServer(able, shape=Shape.VLLM, models=names) as server,
+        ModelServer(able, shape=Shape.OLLAMA, models=names, strict_models=True) as ollama,
+    ):
+        monkeypatch.setattr(doctor, "USUAL_PLACES", (("openai_compatible", server.v1),))
+        given = misplace(server.url, ollama.url)[wrong]
+        ordered = given if last else dict(reversed(given.items()))
+        ill = await diagnose(tmp_path, {"primary": ordered} if given else {})
+        assert ill.remedies
+        applied(tmp_path / "config.json", ill)
+        config = tmp_path / "config.json"
+        well = await examine(load_settings(config).settings, config=config)
+    assert well.remedies == ()
+    assert well.roles[0].serves.startswith("primary:")
+    assert well.healthy
+
+
 async def test_a_wrong_model_names_what_is_near(tmp_path: Path, server: ModelServer) -> None:
     llm = {"primary": spec(server.v1, model="script"), "summarizer": spec(server.v1)}
     with ModelServer(able, shape=Shape.VLLM, models=("scripted", "other")) as strict:
         llm["primary"] = spec(strict.v1, model="scriptd")
         found = await diagnose(tmp_path, llm)
     (remedy,) = [one for one in found.remedies if one.urgent]
-    assert remedy.line == '"model": "scripted"'
+    assert remedy.line == '"model": "scripted",'
     assert "scripted, other" in remedy.otherwise
     assert not found.healthy
 
@@ -149,18 +222,90 @@ async def test_live_tasks_show_what_a_model_can_not_do(tmp_path: Path) -> None:
     assert "parrot" in first.tool_call.detail
     assert first.json_object is not None
     assert not first.json_object.ok
-    assert {remedy.place.split(".")[1] for remedy in found.remedies} >= {"coder", "primary"}
+    tools, objects = found.remedies
+    # No other model is known to call tools, so there is no name to write.
+    assert ("cannot call tools" in tools.problem, tools.line, tools.urgent) == (True, "", True)
+    assert objects.line == '"fallback": ["embedded"],'
+
+
+async def test_another_role_whose_model_calls_tools_is_proposed(tmp_path: Path, server: ModelServer) -> None:
+    with ModelServer(lambda _: say("I am only a parrot.")) as parrot:
+        llm = {"primary": spec(parrot.v1), "router": spec(server.v1), "coder": "primary"}
+        found = await diagnose(tmp_path, llm, live=True)
+    lines = {remedy.line for remedy in found.remedies}
+    assert '"coder": "router"' in lines
+    assert json.loads("{" + next(line for line in lines if line.startswith('"coder"')) + "}") == {"coder": "router"}
+
+
+async def test_a_model_that_hangs_is_no_model_without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(round_trips, "_PATIENCE", Timeouts(connect=1, first_token=0.5, idle=0.5))
+    with faulty(Fault.HANG_BEFORE_HEADERS) as server:
+        asleep = {"primary": spec(server.v1, fallback=["rest"]), "models": {"rest": {"provider": "embedded"}}}
+        found = await diagnose(tmp_path, asleep, live=True)
+        asked = len(server.requests)
+    (remedy,) = found.remedies
+    assert "no first token within 0.5 s" in remedy.problem
+    assert "tools" not in remedy.problem
+    assert asked == 1
+    assert not found.specs[0].ok
+    assert found.roles[0].serves == "embedded"
+    assert not found.healthy
+
+
+async def test_a_busy_server_is_left_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PATIENCE_S", 0.3)
+    release = asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+
+    async with raw_server(hang) as url:
+        found = await diagnose(tmp_path, {"primary": spec(url)})
+        release.set()
+    (remedy,) = found.remedies
+    assert (remedy.line, remedy.urgent) == ("", False)
+    assert "busy" in remedy.problem
+
+
+async def test_a_file_that_is_no_model_names_the_ones_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    for name, content in (("qwen-0.5b.gguf", b"GGUF"), ("notes.gguf", b"dear diary")):
+        (folder / name).write_bytes(content)
+    llm = {"primary": {"provider": "gguf", "options": {"path": str(folder / "notes.gguf"), "threads": 2}}}
+    ill = await diagnose(tmp_path, llm)
+    assert "is no GGUF file" in ill.remedies[0].problem
+    applied(tmp_path / "config.json", ill)
+    config = tmp_path / "config.json"
+    settings = load_settings(config).settings
+    assert settings.llm.__pydantic_extra__["primary"].options == {"path": str(folder / "qwen-0.5b.gguf"), "threads": 2}
+    assert (await examine(settings, config=config)).roles[0].serves == "primary:qwen-0.5b"
+
+
+async def test_headers_a_server_repeats_are_not_shown(tmp_path: Path) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        said = re.findall(r"(?i)x-gate: (.*)\r", head)[0]
+        body = json.dumps({"error": {"message": f"the gate does not know {said}"}}).encode()
+        writer.write(b"HTTP/1.1 404 x\r\nConnection: close\r\n\r\n" + body)
+
+    async with raw_server(handle) as url:
+        found = await diagnose(tmp_path, {"primary": spec(url, options={"headers": {"X-Gate": "opensesame"}})})
+    text = found.model_dump_json()
+    assert "the gate does not know ***" in text
+    assert "opensesame" not in text
 
 
 async def test_nothing_private_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home" / "ada"))
     port = closed_port()
     found = await diagnose(tmp_path / "", {
-        "primary": spec(f"http://ada:passw0rd@127.0.0.1:{port}/v1", api_key="sk-abcdef123456"),
+        "primary": spec(f"http://ada:passw0rd@127.0.0.1:{port}/v1?k=q9w8e7", api_key="sk-abcdef123456"),
+        "router": spec(f"http://t0ken@127.0.0.1:{port}/v1"),
         "coder": {"provider": "gguf", "options": {"path": "~/models/secret.gguf"}},
     })  # fmt: skip
     text = found.model_dump_json()
-    for private in ("passw0rd", "sk-abcdef123456", "home/ada"):
+    for private in ("passw0rd", "sk-abcdef123456", "home/ada", "q9w8e7", "t0ken"):
         assert private not in text
     assert "~/models/secret.gguf" in text
 

@@ -1,0 +1,95 @@
+"""Finds where a value stands in a configuration file, and words the line that would take its place.
+
+Owns places and lines; nothing is changed here.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+
+class Edit(NamedTuple):
+    """A place and what to write there."""
+
+    place: str
+    """File and line, or the dotted key when there is no file."""
+    line: str
+    """As it stands in a JSON file, its comma included where the line it replaces has one."""
+
+
+class ConfigFile:
+    """The text of a configuration file.
+
+    Args:
+        path: `None` when the settings come from elsewhere.
+        text: What it holds.
+    """
+
+    def __init__(self, path: Path | None, text: str) -> None:
+        self._path = path
+        self._text = text
+        self._root = _compose(text)
+
+    def edit(self, path: Sequence[str], value: Any) -> Edit:
+        """Where to write a value, and the line to write.
+
+        Args:
+            path: The parts of the dotted key.
+            value: The JSON value it should have.
+        """
+        dotted, written = ".".join(path), f"{json.dumps(path[-1])}: {json.dumps(value, ensure_ascii=False)}"
+        found, rest = _walk(self._root, path)
+        if self._path is None or found is None:
+            return Edit(dotted, written)
+        key, held = found
+        first, last = key.start_mark.line, held.end_mark.line
+        if rest:
+            if last == first:
+                return Edit(f"{self._path}:{first + 1}, in it ({dotted})", written)
+            comma = "," if self._is_json() and held.value else ""
+            return Edit(f"{self._path}:{first + 1}, below it ({dotted})", written + comma)
+        # The end of a block in YAML is where the next thing begins.
+        block = held.end_mark.column == 0 and last > first
+        lines = f"{first + 1}" if last == first or block else f"{first + 1}-{last + 1}"
+        return Edit(f"{self._path}:{lines} ({dotted})", written + self._comma(key, held))
+
+    def _is_json(self) -> bool:
+        return self._path is not None and self._path.suffix == ".json"
+
+    def _comma(self, key: yaml.Node, held: yaml.Node) -> str:
+        """The comma after a pair that has its lines for itself."""
+        if not self._is_json():
+            return ""
+        begins = self._text.rfind("\n", 0, key.start_mark.index) + 1
+        alone = not self._text[begins : key.start_mark.index].strip()
+        after = self._text[held.end_mark.index :].partition("\n")[0].strip()
+        return "," if alone and after == "," else ""
+
+
+def line_of(text: str, path: Sequence[str]) -> int | None:
+    """Line of a key in a JSON or YAML text, counted from 1; of its nearest parent when the key is not there."""
+    found, _ = _walk(_compose(text), path)
+    return found[0].start_mark.line + 1 if found else None
+
+
+def _compose(text: str) -> yaml.Node | None:
+    try:
+        # Tabs are blanks in JSON, but not in YAML, which else holds all of JSON.
+        return yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return None
+
+
+def _walk(node: yaml.Node | None, path: Sequence[str]) -> tuple[tuple[yaml.Node, yaml.Node] | None, Sequence[str]]:
+    """The pair of a key, or of its nearest parent with the parts that are not there."""
+    found: tuple[yaml.Node, yaml.Node] | None = None
+    for at, key in enumerate(path):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        match = next((pair for pair in pairs if pair[0].value == key), None)
+        if match is None:
+            return found, path[at:]
+        found, node = match, match[1]
+    return found, ()
