@@ -52,7 +52,8 @@ _EXPECTED: dict[Fault, tuple[Course, Kind | None]] = {
     Fault.INVENTED_TOOL: (Course.MENDED, Kind.BAD_OUTPUT),
     Fault.ARGUMENTS_42: (Course.MENDED, Kind.BAD_OUTPUT),
     Fault.ARGUMENTS_BROKEN: (Course.MENDED, Kind.BAD_OUTPUT),
-    Fault.ARGUMENTS_WRONG_KIND: (Course.MENDED, Kind.BAD_OUTPUT),
+    # An object where a string belongs, or a string where an object does: understood.
+    Fault.ARGUMENTS_WRONG_KIND: (Course.HARMLESS, None),
     Fault.ARGUMENTS_MISSING: (Course.MENDED, Kind.BAD_OUTPUT),
     Fault.TOOL_CALL_AS_TEXT: (Course.HARMLESS, None),
     Fault.NO_RESPONSE_FORMAT: (Course.LADDER, Kind.UNSUPPORTED),
@@ -83,8 +84,6 @@ _OTHERWISE: dict[tuple[Fault, Protocol], tuple[Course, Kind | None]] = {
     (Fault.PROXY_ERROR, Protocol.OLLAMA): (Course.MENDED, Kind.BAD_OUTPUT),
     # The same emptiness: no choice and no reason, or an answer without words.
     (Fault.EMPTY_CHOICES, Protocol.CHAT): (Course.MENDED, Kind.CUT),
-    # An object where the string of chat completions belongs is understood.
-    (Fault.ARGUMENTS_WRONG_KIND, Protocol.CHAT): (Course.HARMLESS, None),
     # Its window is set by us, call by call: the prompt is known not to fit and never sent.
     (Fault.SILENT_TRUNCATION, Protocol.OLLAMA): (Course.NEXT, None),
 }

@@ -232,7 +232,10 @@ def _used_now(usage: Mapping[str, RoleUsage] | None, limits: BudgetSettings | No
         return 0.0
     rows = usage.values()
     pairs = (
-        (sum((row.input_tokens or 0) + (row.output_tokens or 0) for row in rows), limits.max_tokens),
+        (
+            sum((row.input_tokens or 0) + (row.output_tokens or 0) + row.estimated_tokens for row in rows),
+            limits.max_tokens,
+        ),
         (sum(row.cost_usd or 0.0 for row in rows), limits.max_cost_usd),
         (sum(row.calls for row in rows), limits.max_model_calls),
     )
