@@ -128,10 +128,12 @@ def measured(figures: "Iterable[Figures]") -> Iterator[str]:
             parts.append(f"median {one.total_s:.2f} s")
         if one.tokens_per_s is not None:
             parts.append(f"{one.tokens_per_s:.0f} tokens/s")
-        if one.input_tokens is not None or one.output_tokens is not None:
-            parts.append(f"{tokens(one.input_tokens or 0)} in, {tokens(one.output_tokens or 0)} out")
+        counts = ((one.input_tokens, "in"), (one.output_tokens, "out"))
+        if counted := [f"{tokens(count)} {way}" for count, way in counts if count is not None]:
+            parts.append(", ".join(counted))
         if one.cost_usd:
-            parts.append(f"{one.cost_usd:.4f} USD")
+            unknown = f" and {one.unpriced_calls} calls of unknown price" if one.unpriced_calls else ""
+            parts.append(f"{one.cost_usd:.4f} USD{unknown}")
         yield f"{one.role:<11} {one.spec:<32} {'  '.join(parts)}"
 
 

@@ -1,13 +1,16 @@
 """`rolecall models`, `models bench` and `doctor`, as processes, against scripted servers."""
 
+import asyncio
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from llm_registry.calls import CallRow, CallStore
 from tests.modelserver.reply import Reply, give, say
 from tests.modelserver.request import ModelRequest
-from tests.modelserver.server import ModelServer
+from tests.modelserver.server import ModelServer, closed_port
 from tests.unit.rolecall.command_line import rolecall
 
 
@@ -60,3 +63,43 @@ def test_the_doctor_exits_4_when_nobody_can_serve(place: Path) -> None:
     assert done.code == 4
     assert "nothing listens there" in done.out
     assert "llm.primary.base_url" in done.out
+
+
+def test_what_is_unknown_is_not_shown_as_nothing(place: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=place, check=True)
+    (place / ".rolecall").mkdir()
+    store = CallStore(place / ".rolecall" / "rolecall.db")
+    common = {"role": "coder", "spec": "mixed", "provider": "ollama", "outcome": "ok", "total_s": 1.0}
+    for row in (CallRow(**common, output_tokens=7, cost_usd=0.25), CallRow(**common, output_tokens=5)):
+        asyncio.run(store.record(row))
+    done = rolecall("models", cwd=place)
+    (line,) = [line for line in done.out.splitlines() if " mixed " in line]
+    assert "12 out" in line
+    assert " in," not in line
+    assert "0.2500 USD and 1 calls of unknown price" in line
+
+
+def test_a_configuration_no_run_would_take_is_not_valid(place: Path) -> None:
+    config = place / "config.json"
+    spec = {"provider": "olama", "model": "phi3:mini", "base_url": "http://127.0.0.1:1"}
+    config.write_text(json.dumps({"llm": {"models": {"small": spec}}}), encoding="utf-8")
+    done = rolecall("config", "validate", "--config", str(config), cwd=place)
+    assert done.code == 3
+    assert "llm.small: unknown provider 'olama'; did you mean `ollama`" in done.err
+    config.write_text(json.dumps({"llm": {"models": {"small": {**spec, "enabled": False}}}}), encoding="utf-8")
+    assert rolecall("config", "validate", "--config", str(config), cwd=place).code == 0
+
+
+def test_bench_goes_on_past_a_model_that_is_away(place: Path) -> None:
+    with ModelServer(brief) as server:
+        config = configure(place, server)
+        dead = f"openai_compatible:gone@http://127.0.0.1:{closed_port()}/v1"
+        words = ("models", "bench", "--role", "summarizer", "--config", config)
+        done = rolecall(*words, "--model", dead, "--model", "primary", cwd=place)
+        unknown = rolecall(*words, "--model", "primry", cwd=place)
+    assert done.code == 0, done.err
+    assert "0 of 2 good" in done.out
+    assert "2 of 2 good" in done.out
+    assert "nothing listens" in done.out
+    assert unknown.code == 2
+    assert "did you mean `primary`?" in unknown.err
