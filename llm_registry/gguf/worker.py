@@ -6,6 +6,7 @@ ours. Whoever finds it reads `<key>.json` (pid and options, by the starter) and 
 
 import argparse
 import fcntl
+import json
 import os
 import secrets
 import signal
@@ -19,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 _ORPHAN_S = 10.0
-"""A server that no state file names after this long was started by someone who died at once."""
+"""How old a server is before it looks whether its address still stands in the folder."""
+_CLAIM_S = 5.0
+"""A server that no state file names this long after loading was started by someone who died at once."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -37,6 +40,8 @@ def main(arguments: Sequence[str]) -> None:
         signal.signal(number, lambda *_: stop.set())
     server = _serve(options)
     url = f"{server.listening_address}/{options.secret}"
+    if not _claimed(options):
+        os._exit(0)
     _announce(options, url)
     _Watch(options, url).wait(stop)
     # llama.cpp's threads need no farewell, and its destructors may wait for a running answer.
@@ -80,6 +85,24 @@ def _serve(options: argparse.Namespace) -> Any:  # the type exists only where th
     params.use_jinja = params.endpoint_metrics = params.endpoint_slots = params.offline = True
     params.ui = params.warmup = params.fit_params = False
     return xllamacpp.Server(params)
+
+
+def _claimed(options: argparse.Namespace) -> bool:
+    """Whether the starter wrote down that this process is the server.
+
+    A starter that was killed right after the fork did not, and the next one has started a server of its own, whose
+    address must not be overwritten.
+    """
+    deadline = time.monotonic() + _CLAIM_S
+    while time.monotonic() < deadline:
+        try:
+            owner = json.loads((options.home / f"{options.key}.json").read_text(encoding="utf-8"))["pid"]
+        except (OSError, ValueError, KeyError, TypeError):
+            owner = None
+        if owner is not None:
+            return bool(owner == os.getpid())
+        time.sleep(0.05)
+    return False
 
 
 def _announce(options: argparse.Namespace, url: str) -> None:
