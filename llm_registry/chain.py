@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from core.errors import ModelError, NeedsModelError
 from core.events import EventSink
-from llm_registry.breaker import Breakers
-from llm_registry.contact import Contacts
+from llm_registry.breaker import Breakers, Gate
+from llm_registry.contact import Blocked, Contacts
 from llm_registry.failures import ENDPOINT_DOWN, RETRIES, SPEC_DEAD, CallFailure, Kind
 from llm_registry.links import Chain, Link
 from llm_registry.models import ModelShelf, spec_address
@@ -30,7 +30,11 @@ LAST_WAIT_S = 60.0
 """The same where no other model follows."""
 _BUSY = frozenset({Kind.RATE_LIMITED, Kind.OVERLOADED})
 _BUSY_RETRIES = 5
-"""A busy server after which no other model follows: it may be loading, and the alternative is to stop."""
+"""The least for a busy server after which no other model follows: it may be loading a model, and the alternative is to
+stop. It is asked again as long as its first token may take."""
+_GATE_POLL_S = 1.0
+_TELL_AT = 2
+"""Refusals in a row after which the wait is told."""
 _LONGEST_PAUSE_S = 8.0
 
 
@@ -128,7 +132,7 @@ class ChainWalker:
                     raise
                 # What the user must mend is what came before the engine of last resort.
                 raise NeedsModelError(f"{error.message} Before it: {state.reason}", hint=error.hint) from error
-        gate = await self._contacts.enter(link)
+        gate = await self._gate(link, state, last=last)
         self._announce(link, state)
         try:
             return await self._persist(link, state, Try(state.reason, 1, gate.state), asking, last=last)
@@ -138,7 +142,29 @@ class ChainWalker:
                 await asyncio.shield(self._breakers.end_trial(link.endpoint))
             raise
 
+    async def _gate(self, link: Link, state: Walk, *, last: bool) -> Gate:
+        """Leave to call; a busy server after which no other model follows is waited for."""
+        deadline, told = time.monotonic() + link.spec.timeouts.first_token, False
+        while True:
+            try:
+                return await self._contacts.enter(link)
+            except Blocked as blocked:
+                if not (last and blocked.busy) or time.monotonic() > deadline:
+                    raise
+                if not told:
+                    self._tell_busy(link, state, blocked)
+                told = True
+            await asyncio.sleep(_GATE_POLL_S * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
+
+    def _tell_busy(self, link: Link, state: Walk, failure: CallFailure) -> None:
+        limit = link.spec.timeouts.first_token
+        self._events.emit(
+            "model_warning", role=state.ask.role, spec=link.name,
+            message=f"its server is busy and no other model follows; asked again for up to {limit:g} s: {failure}",
+        )  # fmt: skip
+
     async def _persist(self, link: Link, state: Walk, attempt: Try, asking: Asking[T], *, last: bool) -> T:
+        began = time.monotonic()
         while True:
             try:
                 answer = await asking(link, attempt)
@@ -147,9 +173,12 @@ class ChainWalker:
                 if failure.kind in ENDPOINT_DOWN:
                     self._contacts.forget(link.endpoint)
                 mended = await self._shelf.change_protocol(link, failure, structured=state.ask.structured)
-                pause = 0.0 if mended else _pause(failure, attempt.number, last=last)
+                patient = last and time.monotonic() - began < link.spec.timeouts.first_token
+                pause = 0.0 if mended else _pause(failure, attempt.number, last=last, patient=patient)
                 if pause is None:
                     raise
+                if last and failure.kind in _BUSY and attempt.number == _TELL_AT:
+                    self._tell_busy(link, state, failure)
                 await asyncio.sleep(pause)
                 attempt = replace(attempt, number=attempt.number + 1)
             else:
@@ -198,11 +227,11 @@ def exhausted(chain: Chain, notes: list[str]) -> ModelError:
     )
 
 
-def _pause(failure: CallFailure, tries: int, *, last: bool) -> float | None:
+def _pause(failure: CallFailure, tries: int, *, last: bool, patient: bool) -> float | None:
     """Seconds until the same spec is asked again, `None` when it is not."""
     busy = failure.kind in _BUSY
     retries = _BUSY_RETRIES if busy and last else RETRIES.get(failure.kind, 0)
-    if failure.blocked or failure.final or tries > retries:
+    if failure.blocked or failure.final or (tries > retries and not (busy and patient)):
         return None
     if failure.retry_after_s is not None:
         return failure.retry_after_s if failure.retry_after_s <= (LAST_WAIT_S if last else LONGEST_WAIT_S) else None

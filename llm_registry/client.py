@@ -24,7 +24,7 @@ from llm_registry.reckoning import Spent, spent_on, spent_unheard
 from llm_registry.redact import redact
 from llm_registry.slots import Slots
 from llm_registry.stream import Heard
-from llm_registry.window import bears_cuts, judge, shorten, was_cut
+from llm_registry.window import bears_cuts, characters, judge, shorten, was_cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,16 @@ class Client:
         """
         await self._budget.check()
         ask = self._fitted(link, ask)
+        try:
+            return await self._placed(link, ask, attempt)
+        except CallFailure as failure:
+            shorter = self._shortened(link, ask) if failure.kind is Kind.CONTEXT else ask
+            if shorter is ask:
+                raise
+        self._warn(link, ask, "the prompt was cut: the server said that it does not fit")
+        return await self._placed(link, shorter, attempt)
 
+    async def _placed(self, link: Link, ask: Ask, attempt: Try) -> Done:
         def waiting(seconds: float) -> None:
             self._events.emit("model_waiting", role=ask.role, spec=link.name, seconds=round(seconds, 1))
 
@@ -106,6 +115,14 @@ class Client:
             return ask
         self._warn(link, ask, f"the prompt was cut to fit the window of {window.tokens} tokens")
         return replace(ask, messages=tuple(shorten(ask.messages, window.tokens)))
+
+    def _shortened(self, link: Link, ask: Ask) -> Ask:
+        """The prompt for a server that refused it as too long, where the work of the role survives a cut."""
+        if link.embedded or not bears_cuts(ask.role):
+            return ask
+        tokens = min(self._shelf.window(link).tokens or ask.size.tokens, ask.size.tokens)
+        messages = tuple(shorten(ask.messages, tokens))
+        return replace(ask, messages=messages) if characters(messages) < characters(ask.messages) else ask
 
     def _demand_read(self, link: Link, ask: Ask, answer: Answer) -> None:
         """Catch a server that dropped part of the prompt without a word."""

@@ -16,6 +16,20 @@ from llm_registry.links import Link
 from llm_registry.proxies import is_local
 
 
+class Blocked(CallFailure):
+    """The breaker of an endpoint is open.
+
+    Args:
+        gate: What it said.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        said = f"{gate.reason} (not asked again for {max(gate.wait_s, 1):.0f} s)"
+        super().__init__(Kind.OVERLOADED, said, blocked=True)
+        self.busy = gate.reason.startswith(Kind.OVERLOADED.value)
+        """Its server answers, but has no time: waiting helps."""
+
+
 class Contacts:
     """Knocks at endpoints.
 
@@ -37,8 +51,7 @@ class Contacts:
         async with self._locks.setdefault(link.endpoint, asyncio.Lock()):
             gate = await self._breakers.enter(link.endpoint)
             if gate.state == "open":
-                wait = f"not asked again for {max(gate.wait_s, 1):.0f} s"
-                raise CallFailure(Kind.OVERLOADED, f"{gate.reason} ({wait})", blocked=True)
+                raise Blocked(gate)
             if gate.state == "half_open" or link.endpoint not in self._met:
                 await self._knock(link, gate)
             return gate

@@ -12,6 +12,7 @@ from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
 from llm_registry.question import Ask, Done, Try
 
+_SHOWN = 1500
 CORRECTIONS = 2
 """How often a model may mend its tool calls."""
 
@@ -44,10 +45,13 @@ class PlainClient:
 
 
 def _correction(done: Done) -> list[BaseMessage]:
+    if not done.answer.broken:
+        called = ", ".join(f"{call.name}({call.args})" for call in done.answer.calls)
+        return [AIMessage(called[:_SHOWN]), HumanMessage(f"That was not run: {done.problem}.")]
     problems = "\n".join(f"- {broken.error}" for broken in done.answer.broken)
     said = [done.answer.text, *(f"{broken.name}({broken.arguments})" for broken in done.answer.broken)]
     return [
-        AIMessage("\n".join(part for part in said if part)[:1500]),
+        AIMessage("\n".join(part for part in said if part)[:_SHOWN]),
         HumanMessage(
             f"None of these tool calls was run:\n{problems}\n"
             "Make the calls again through the tool interface, with arguments that are one valid JSON object each."

@@ -19,6 +19,13 @@ def broken_calls(answer: Answer) -> str:
     return "; ".join(broken.error for broken in answer.broken)
 
 
+def uncalled_for(answer: Answer) -> str:
+    """What is wrong with an answer where no tool was offered, "" when nothing is."""
+    if answer.calls and not answer.text.strip():
+        return f"there is no tool to call, {answer.calls[0].name} neither: the answer is wanted in words"
+    return broken_calls(answer)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ask:
     """What a role is asked."""

@@ -24,7 +24,7 @@ from llm_registry.links import Link
 from llm_registry.overrides import check_offered, with_overrides
 from llm_registry.parts import Parts, secrets_of
 from llm_registry.prompts import Prompt, PromptStore
-from llm_registry.question import Ask, Done, Try
+from llm_registry.question import Ask, Done, Try, uncalled_for
 from llm_registry.role_model import RoleChatModel, as_message
 from llm_registry.shared_state import open_shared_state
 from llm_registry.slots import Slots
@@ -146,6 +146,8 @@ class Registry:
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
     ) -> ModelReply:
         question = self._question(role, messages, site, tools, options)
+        if not tools:
+            question = replace(question, judge=uncalled_for)
 
         async def asking(link: Link, attempt: Try) -> Done:
             return await self._parts.plain.ask(link, question, attempt)

@@ -1,11 +1,12 @@
 """Structured answers that weak models survive: ways to ask, one after another, each with the errors fed back.
 
-Owns the ladder json_schema, json_mode, function_calling and the reading of objects out of prose. Which way worked is
+Owns the ladder json_schema, json_mode, function_calling and the choice among the objects found. Which way worked is
 remembered per spec.
 """
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from llm_registry.client import Client
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
 from llm_registry.normalize import Answer
+from llm_registry.objects import mended_objects_in, objects_in, slip_in
 from llm_registry.question import Ask, Done, Try
 from llm_registry.traits import Traits
 
@@ -114,12 +116,15 @@ def read_object(answer: Answer, artifact: type[BaseModel]) -> BaseModel:
     Raises:
         ValueError: There is none; the text says what is wrong, in words for the model.
     """
-    problem = "the answer holds no JSON object"
-    for candidate in (*(call.args for call in answer.calls), *objects_in(answer.text), *objects_in(answer.reasoning)):
+    problem = slip_in(answer.text) or "the answer holds no JSON object"
+    for candidate in _candidates(answer):
         try:
             return artifact.model_validate(candidate)
         except ValidationError as error:
             problem = _explain(error)
+        if (inner := _wrapped(candidate)) is not None:
+            with suppress(ValidationError):
+                return artifact.model_validate(inner)
     if answer.broken:
         problem = answer.broken[0].error
     if answer.finish_reason == "length":
@@ -127,17 +132,18 @@ def read_object(answer: Answer, artifact: type[BaseModel]) -> BaseModel:
     raise ValueError(problem)
 
 
-def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """JSON objects in a text, the outermost ones, in order: bare, fenced or between words."""
-    decoder, start = json.JSONDecoder(strict=False), text.find("{")
-    while start >= 0:
-        try:
-            value, end = decoder.raw_decode(text, start)
-        except ValueError:
-            end = start + 1
-        else:
-            yield value
-        start = text.find("{", end)
+def _candidates(answer: Answer) -> Iterator[dict[str, Any]]:
+    yield from (call.args for call in answer.calls)
+    yield from objects_in(answer.text)
+    yield from objects_in(answer.reasoning)
+    if answer.finish_reason != "length":
+        yield from mended_objects_in(answer.text)
+
+
+def _wrapped(candidate: dict[str, Any]) -> Any:
+    """What is in an object that holds nothing but another one: models like to put a name around what they give."""
+    values = list(candidate.values())
+    return values[0] if len(values) == 1 and isinstance(values[0], dict) else None
 
 
 def _explain(error: ValidationError) -> str:

@@ -12,7 +12,8 @@ import pytest
 from core.errors import ConfigError, Exit, ModelError, NeedsModelError
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
-from tests.modelserver.reply import fail, http_error, say
+from tests.modelserver.reply import Reply, call, fail, http_error, say
+from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer, closed_port
 from tests.unit.llm_registry.rig import HELLO, SITE, Ear, chat_spec, registry
 
@@ -272,3 +273,70 @@ async def test_a_server_that_asks_for_a_long_rest_gets_it(good: ModelServer, tmp
         assert [reply.spec for reply in replies] == ["spare", "spare"]
         assert "asked not to be called for another" in replies[1].reason
         assert len(busy.requests) == 1
+
+
+@pytest.mark.parametrize(("role", "ends"), [("router", "short"), ("summarizer", "short"), ("primary", None)])
+async def test_a_prompt_that_a_server_refuses_as_too_long_is_cut_where_the_role_bears_it(
+    role: str, ends: str | None, tmp_path: Path
+) -> None:
+    def answer(request: ModelRequest) -> Reply:
+        return fail(Fault.CONTEXT_LLAMA_CPP) if len(request.prompt) > 5000 else say("short")
+
+    long = [HELLO[0].model_copy(update={"content": f"first {'a b ' * 1500} last"})]
+    ear = Ear()
+    with ModelServer(answer) as server:
+        async with registry({"primary": chat_spec(server)}, tmp_path, ear=ear) as models:
+            if ends is None:
+                with pytest.raises(ModelError, match="context"):
+                    await models.chat(role, long, site=SITE)
+                assert len(server.requests) == 1
+                return
+            assert (await models.chat(role, long, site=SITE)).text == ends
+        assert len(server.requests) == 2
+        assert server.requests[1].prompt.startswith("first")
+        assert server.requests[1].prompt.endswith("last")
+    (warning,) = ear.of("model_warning")
+    assert "the prompt was cut" in warning["message"]
+
+
+async def test_a_busy_server_after_which_no_other_follows_is_waited_for_by_all_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_registry.chain._LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr("llm_registry.chain._GATE_POLL_S", 0.1)
+    script = lambda request: fail(Fault.LOADING) if request.index < 12 else say("loaded")  # noqa: E731
+    ears = (Ear(), Ear())
+    with ModelServer(script) as server:
+        llm = {"primary": chat_spec(server, timeouts={"connect": 1, "first_token": 30, "idle": 5})}
+        async with registry(llm, tmp_path, ear=ears[0]) as one, registry(llm, tmp_path, ear=ears[1]) as other:
+            first = asyncio.create_task(one.chat("primary", HELLO, site=SITE))
+            while len(server.requests) < 6:  # by now the breaker is open
+                await asyncio.sleep(0.05)
+            second = await other.chat("primary", HELLO, site=SITE)
+            assert ((await first).text, second.text) == ("loaded", "loaded")
+    for ear in ears:
+        (told,) = ear.of("model_warning")
+        assert "busy and no other model follows" in told["message"]
+
+
+async def test_patience_with_a_busy_server_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llm_registry.chain._LONGEST_PAUSE_S", 0.1)
+    with ModelServer(lambda _: fail(Fault.OVERLOADED)) as server:
+        llm = {"primary": chat_spec(server, timeouts={"connect": 1, "first_token": 1.5, "idle": 5})}
+        async with registry(llm, tmp_path) as models:
+            with pytest.raises(ModelError, match="overloaded"):
+                await models.chat("primary", HELLO, site=SITE)
+        assert len(server.requests) > 6
+
+
+@pytest.mark.parametrize("mends", [True, False])
+async def test_a_call_of_a_tool_that_was_never_offered_is_no_answer(mends: object, tmp_path: Path) -> None:
+    invented = call("search", query="x")
+    with ModelServer(lambda request: say("in words") if mends and request.index else invented) as server:
+        async with registry({"primary": chat_spec(server)}, tmp_path) as models:
+            if mends:
+                assert (await models.chat("primary", HELLO, site=SITE)).text == "in words"
+                assert "there is no tool to call" in server.requests[1].last.text
+            else:
+                with pytest.raises(ModelError, match="there is no tool to call"):
+                    await models.chat("primary", HELLO, site=SITE)

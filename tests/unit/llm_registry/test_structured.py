@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.errors import ModelError
 from llm_registry.calls import CallStore
-from llm_registry.structured import objects_in
+from llm_registry.objects import mended_objects_in, objects_in, slip_in
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import Reply, fail, give, say
@@ -118,3 +118,50 @@ async def test_many_at_once_do_not_mix_up_their_objects(tmp_path: Path) -> None:
             words = [HELLO[0].model_copy(update={"content": "x" * size}) for size in range(1, 9)]
             found = await asyncio.gather(*(models.ask("primary", [word], Fruit, site=SITE) for word in words))
     assert [fruit.count for fruit, _ in found] == list(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"name": "apple", "count": 3,}',
+        '```json\n{"name": "apple",\n "count": 3,\n}\n```',
+        "{'name': 'apple', 'count': 3}",
+        '"{\\"name\\": \\"apple\\", \\"count\\": 3}"',
+        '{"Fruit": {"name": "apple", "count": 3}}',
+        '[{"name": "apple", "count": 3}]',
+    ],
+)
+async def test_small_slips_are_read_over(said: str, tmp_path: Path) -> None:
+    with ModelServer(lambda _: say(said)) as server:
+        async with registry({"primary": chat_spec(server)}, tmp_path) as models:
+            fruit, _ = await models.ask("primary", HELLO, Fruit, site=SITE)
+        assert fruit == Fruit(**APPLE)
+        assert len(server.requests) == 1
+
+
+async def test_a_slip_that_cannot_be_read_over_is_told_with_its_place(tmp_path: Path) -> None:
+    with ModelServer([say('{"name": "apple" "count": 3}'), give(APPLE)]) as server:
+        async with registry({"primary": chat_spec(server)}, tmp_path) as models:
+            await models.ask("primary", HELLO, Fruit, site=SITE)
+        assert "Expecting ',' delimiter" in server.requests[1].last.text
+
+
+@pytest.mark.parametrize(
+    ("text", "objects"),
+    [
+        ('{"a": "x,}", "b": [1, 2,],}', [{"a": "x,}", "b": [1, 2]}]),
+        ("{'a': None, 'b': True}", [{"a": None, "b": True}]),
+        (r"{'a': '\d'}", [{"a": r"\d"}]),
+        ('{"a": {"b": 1}, "c": "cut o', []),
+        ("{'a': __import__('os').getcwd()}", []),
+        ("{" * 5000, []),
+        ("{'a': " * 500 + "1" + "}" * 500, None),
+    ],
+)
+def test_only_slips_are_mended(text: str, objects: list[Any] | None) -> None:
+    found = list(mended_objects_in(text))
+    assert found == objects or objects is None
+
+
+def test_what_is_right_has_no_slip() -> None:
+    assert [slip_in(text) for text in ("", "words", '{"a": 1} and {more}')] == ["", "", ""]

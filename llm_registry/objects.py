@@ -1,0 +1,82 @@
+"""Finds JSON objects in what models say: bare, fenced, between words, and with the slips that weak models make.
+
+Owns the reading; whether an object is the wanted one is decided by whoever asked. An object that was cut off is not
+completed: half an answer must not pass for a whole one.
+"""
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_TRAILING_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
+_MOST_LITERAL = 20_000
+"""Characters of a Python literal that are read; its parser is slow and recursive."""
+
+
+def objects_in(text: str) -> Iterator[dict[str, Any]]:
+    """JSON objects in a text, the outermost ones, in order: bare, fenced or between words."""
+    decoder, start = json.JSONDecoder(strict=False), text.find("{")
+    while start >= 0:
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except ValueError:
+            end = start + 1
+        else:
+            yield value
+        start = text.find("{", end)
+
+
+def mended_objects_in(text: str) -> Iterator[dict[str, Any]]:
+    """Objects that are none for a small slip: a comma too many, Python's quotes, an object written as a string."""
+    inner = _unquoted(text.strip())
+    if inner is not None:
+        yield from objects_in(inner)
+    span = text[text.find("{") : text.rfind("}") + 1]
+    if not span:
+        return
+    whole = _TRAILING_COMMA.sub(lambda found: found.group(1) or "", span)
+    for read in (_as_json, _as_python):
+        value = read(whole)
+        if isinstance(value, dict):
+            yield value
+            return
+
+
+def slip_in(text: str) -> str:
+    """Why the first object of a text cannot be read, in words for the model; "" when there is none or it can."""
+    start = text.find("{")
+    if start < 0:
+        return ""
+    try:
+        json.JSONDecoder(strict=False).raw_decode(text, start)
+    except ValueError as error:
+        return f"the JSON object is not valid: {error}"
+    return ""
+
+
+def _unquoted(text: str) -> str | None:
+    value = _as_json(text) if text.startswith('"') else None
+    return value if isinstance(value, str) else None
+
+
+def _as_json(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _as_python(text: str) -> Any:
+    if len(text) > _MOST_LITERAL:
+        return None
+    try:
+        with warnings.catch_warnings():
+            # Python warns of escapes that mean nothing to it.
+            warnings.simplefilter("ignore", SyntaxWarning)
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        return None
