@@ -36,6 +36,10 @@ class TolerantChatOpenAI(ChatOpenAI):
         if not self.use_responses_api and (form := payload.pop("response_format", None)) is not None:
             # Seen by the client, it would parse the answer itself and raise at the first one that is cut off.
             payload["extra_body"] = {**(payload.get("extra_body") or {}), "response_format": form}
+        for message in payload.get("messages", ()):
+            # A call of tools without words has `null` here, which llama-cpp-python refuses.
+            if message.get("content", "") is None:
+                message["content"] = ""
         return payload
 
     def _convert_chunk_to_generation_chunk(

@@ -59,6 +59,12 @@ def test_the_wait_may_be_a_date() -> None:
         (status(405), Kind.NO_ENDPOINT),
         (status(400, {"message": "json_schema is not supported"}), Kind.UNSUPPORTED),
         (status(422, {"message": "field required"}), Kind.BAD_REQUEST),
+        (status(500, {"message": "tools param requires --jinja flag"}), Kind.UNSUPPORTED),
+        (
+            status(500, {"message": "1 validation error: response_format, type: Input should be 'text'"}),
+            Kind.UNSUPPORTED,
+        ),
+        (status(500, {"message": "the slot is gone"}), Kind.SERVER_ERROR),
         (status(529), Kind.OVERLOADED),
         (status(500, {"message": "CUDA out of memory"}), Kind.OUT_OF_MEMORY),
         (ollama.ResponseError("model requires more system memory", 500), Kind.OUT_OF_MEMORY),

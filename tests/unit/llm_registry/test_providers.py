@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
@@ -40,6 +41,19 @@ async def test_chat_completions(tmp_path: Path) -> None:
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
     assert header(request, "x-own") == "yes"
     assert header(request, "authorization") == "Bearer some-long-key"
+
+
+async def test_a_call_of_tools_without_words_is_sent_with_empty_words(tmp_path: Path) -> None:
+    history = [
+        HumanMessage("hi"),
+        AIMessage("", tool_calls=[{"id": "c1", "name": "look", "args": {}}]),
+        ToolMessage("seen", tool_call_id="c1"),
+    ]
+    with ModelServer(lambda _: say("hi")) as running:
+        spec = {"provider": "openai_compatible", "model": "m", "base_url": running.v1, "api": "chat"}
+        async with registry({"primary": spec}, tmp_path) as models:
+            await models.chat("primary", history, site=SITE)
+        assert [message["content"] for message in running.requests[-1].body["messages"]] == ["hi", "", "seen"]
 
 
 async def test_responses(tmp_path: Path) -> None:
