@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 import pytest
+from langchain_core.tools import tool
+from pydantic import BaseModel
 
 from core.settings import ModelSpec, Settings
 from llm_registry.gguf.folder import kill
@@ -17,6 +19,21 @@ from llm_registry.registry import Registry, open_registry
 from tests.servers.tiny_model import write_tiny_model
 
 Open = Callable[..., AbstractAsyncContextManager[Registry]]
+MakeSpec = Callable[..., ModelSpec]
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Say how warm it is in a city."""
+    return f"18 degrees in {city}"
+
+
+class Person(BaseModel):
+    """An object to ask for."""
+
+    name: str
+    age: int
+    tags: list[str]
 
 
 class Heard:
@@ -63,7 +80,7 @@ def _runs(pid: int) -> bool:
 
 
 @pytest.fixture
-def spec(tiny_model: Path) -> Callable[..., ModelSpec]:
+def spec(tiny_model: Path) -> MakeSpec:
     def make(**more: Any) -> ModelSpec:
         options = {"path": str(tiny_model), "threads": 1, "idle_s": 120, **more.pop("options", {})}
         return ModelSpec(**{"provider": "gguf", "temperature": 0, "context_length": 4096, "options": options, **more})
@@ -91,6 +108,6 @@ def opened(tmp_path: Path, heard: Heard, server_folder: Path) -> Open:
 
 
 @pytest.fixture
-async def address(spec: Callable[..., ModelSpec]) -> str:
+async def address(spec: MakeSpec) -> str:
     """The shared server's base URL, for clients that speak to it as to any other server."""
     return await ensure_server(spec())

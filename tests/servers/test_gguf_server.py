@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -19,10 +18,9 @@ from core.replies import CallSite
 from core.settings import ModelSpec
 from llm_registry.gguf.folder import alive
 from llm_registry.gguf.server import ensure_server, options_of, running_servers, stop_server
-from tests.servers.conftest import Open
+from tests.servers.conftest import MakeSpec, Open
 
 pytestmark = pytest.mark.servers
-MakeSpec = Callable[..., ModelSpec]
 ASK = """
 import asyncio, sys
 from core.settings import ModelSpec

@@ -3,36 +3,20 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.tools import tool
-from pydantic import BaseModel
 
 from core.replies import CallSite
 from core.settings import LLMSettings, ModelSpec, Settings
 from llm_registry.doctor import examine
 from llm_registry.gguf.server import ensure_server, running_servers
 from llm_registry.probe import probe_endpoint
-from tests.servers.conftest import Heard, Open
+from tests.servers.conftest import Heard, MakeSpec, Open, Person, get_weather
 
 pytestmark = pytest.mark.servers
 SITE = CallSite(node="plan")
-MakeSpec = Callable[..., ModelSpec]
-
-
-@tool
-def get_weather(city: str) -> str:
-    """Say how warm it is in a city."""
-    return f"18 degrees in {city}"
-
-
-class Person(BaseModel):
-    name: str
-    age: int
-    tags: list[str]
 
 
 @pytest.fixture(params=["gguf", "chat", "responses"])

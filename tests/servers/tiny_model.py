@@ -20,19 +20,21 @@ import numpy.typing as npt
 
 HEAD = FEED = 64
 NORM_EPSILON = 1e-6
-CALL = '{{"name": "get_weather", "arguments": {{"city": "{city}"}}}}'
 ANSWERS: Mapping[str, tuple[str, ...]] = {
-    # The pieces are the tokens: what a stream shows one by one. No piece may occur twice.
+    # The pieces are the tokens: what a stream shows one by one. No piece may occur twice, nor be longer than 32 bytes,
+    # or llama-cpp-python loses it.
     "plain": ("Hello", " from", " the", " tiny", " model."),
     # The opening stands alone: from there on the server's grammar rules, and another tool's name can take over.
-    "tool": ("<tool_call>", "\n" + CALL.format(city="Oslo"), "\n</tool_call>"),
+    "tool": ("<tool_call>", '\n{"name": "get_weather", ', '"arguments": {"city": "Oslo"}}', "\n</tool_call>"),
     "after": ("It", " is", " 18", " degrees."),
     "two": (
         "<tool_call>\n",
-        CALL.format(city="Rome"),
+        '{"name": "get_weather", ',
+        '"arguments": {"city": "Rome"}}',
         "\n</tool_call>\n",
         "<tool_call>\n\n",
-        CALL.format(city="Lima"),
+        '{"name": "get_weather",',
+        ' "arguments": {"city": "Lima"}}',
         "\n\n</tool_call>",
     ),
     "think": ("<think>\n", "Let me", " think", ".\n", "</think>\n\n", "Done", " thinking!"),
