@@ -76,7 +76,7 @@ def _as_python(text: str) -> Any:
     try:
         with warnings.catch_warnings():
             # Python warns of escapes that mean nothing to it.
-            warnings.simplefilter("ignore", SyntaxWarning)
+            warnings.simplefilter("ignore")
             return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         return None
