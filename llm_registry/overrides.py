@@ -9,11 +9,15 @@ from core.errors import UsageError
 from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
 from core.settings_check import circle_in
 from core.suggest import did_you_mean, near_matches
+from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts
 from llm_registry.links import Chain, role_names
 from llm_registry.models import spec_address
 from llm_registry.probe import probe_endpoints
 from llm_registry.providers.catalog import provider_names
+
+_OF_THE_SERVER = frozenset({"headers", "keep_alive", "threads", "slots", "idle_s", "start_s"})
+"""Options that suit any model of a server."""
 
 
 class UnknownModelError(UsageError):
@@ -126,16 +130,29 @@ def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:
     if not colon or provider not in provider_names():
         names = {*llm.models, *entries, EMBEDDED, *(f"{name}:" for name in provider_names())}
         raise UnknownModelError(role, wanted, did_you_mean(wanted if not colon else provider, names))
-    model, _, url = rest.partition("@")
-    if not url and (like := _configured(llm, provider)) is not None:
-        return like.model_copy(update={"model": model, "fallback": _fallback(llm, role)})
-    return ModelSpec(provider=provider, model=model, base_url=url, fallback=_fallback(llm, role))
+    # A file may have any name, and is served here.
+    model, _, url = (rest, "", "") if provider == "gguf" else rest.partition("@")
+    given = ModelSpec(provider=provider, model=model, base_url=url, fallback=_fallback(llm, role))
+    like = _configured(llm, given, entries.get(role))
+    return given if like is None else _beside(like, given)
 
 
-def _configured(llm: LLMSettings, provider: str) -> ModelSpec | None:
-    """A configured spec of the same provider: its address and key serve the new model too."""
-    specs = [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
-    return next((spec for spec in specs if isinstance(spec, ModelSpec) and spec.provider == provider), None)
+def _configured(llm: LLMSettings, given: ModelSpec, own: ModelSpec | str | None) -> ModelSpec | None:
+    """A configured spec of this provider and address; enabled ones, those of this model and the role's own first."""
+    entries = [own, *(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
+    alike = [one for one in entries if isinstance(one, ModelSpec) and one.provider == given.provider]
+    if given.base_url:
+        alike = [one for one in alike if endpoint_url(one) == endpoint_url(given)]
+    return min(alike, key=lambda one: (not one.enabled, one.model != given.model), default=None)
+
+
+def _beside(like: ModelSpec, given: ModelSpec) -> ModelSpec:
+    """Another model on a configured server: what belongs to the server is kept, what was said of the old model not."""
+    if like.model == given.model and given.provider != "gguf":
+        return like.model_copy(update={"fallback": given.fallback, "enabled": True})
+    kept = ("base_url", "api_key", "timeouts", "max_concurrency", "api")
+    options = {name: value for name, value in like.options.items() if name in _OF_THE_SERVER}
+    return given.model_copy(update={name: getattr(like, name) for name in kept} | {"options": options})
 
 
 def _fallback(llm: LLMSettings, role: str) -> tuple[str, ...]:
