@@ -200,7 +200,10 @@ def _role(chain: Chain, facts: Mapping[str, EndpointFacts], trips: Mapping[str, 
 
 def _spec(link: Link, facts: EndpointFacts, trips: RoundTrips | None) -> SpecHealth:
     window = window_of(link.spec, facts)
-    obstacle = obstacle_of(link, facts) or (trips.error if trips is not None and trips.error else None)
+    obstacle = obstacle_of(link, facts)
+    if trips is not None and trips.error:
+        # Said once, not again for each task.
+        obstacle, trips = obstacle or trips.error, None
     return SpecHealth(
         name=link.name, provider=link.spec.provider, model=link.spec.model, address=endpoint_url(link.spec),
         ok=obstacle is None, error=obstacle or facts.error, server=facts.server,

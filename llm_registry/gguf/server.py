@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -25,6 +26,8 @@ DEFAULT_CTX = 8192
 DEFAULT_IDLE_S = 600.0
 DEFAULT_START_S = 120.0
 _POLL_S = 0.05
+_CLOCK = re.compile(r"^[\d.]+ [A-Z] (?:\S+ +\w+: )?")
+"""How the engine begins a line of its log: time, level, who says it."""
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -203,6 +206,7 @@ def _failure(options: ServerOptions, home: Path, key: str) -> ModelError:
     except OSError:
         lines = []
     told = [line for line in lines if " E " in line or "error" in line.lower()][-3:] or lines[-3:]
+    told = [_CLOCK.sub("", line) for line in told]
     return ModelError(
         f"the server of {options.path.name} ended while loading: {'; '.join(told) or 'it said nothing'}",
         hint=f"the whole log is {home / f'{key}.log'}",
