@@ -100,14 +100,13 @@ def _by_status(status: int, text: str) -> Kind:
         return fixed[status]
     if status in {404, 405, 501}:
         return Kind.UNKNOWN_MODEL if _MODEL_MISSING.search(text) else Kind.NO_ENDPOINT
-    if status == 500 and _UNSUPPORTED.search(text):
-        # Older llama.cpp refuses tools so, and llama-cpp-python formats.
-        return Kind.UNSUPPORTED
-    if status >= 500:
+    if status > 500:
         return Kind.OVERLOADED if status in {503, 529} else Kind.SERVER_ERROR
     if _MODEL_MISSING.search(text):
         return Kind.UNKNOWN_MODEL
-    return Kind.UNSUPPORTED if _UNSUPPORTED.search(text) else Kind.BAD_REQUEST
+    # Older llama.cpp refuses tools with 500, llama-cpp-python formats.
+    other = Kind.SERVER_ERROR if status == 500 else Kind.BAD_REQUEST
+    return Kind.UNSUPPORTED if _UNSUPPORTED.search(text) else other
 
 
 _TYPES: tuple[tuple[Kind, tuple[str, ...]], ...] = (
