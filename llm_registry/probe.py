@@ -14,6 +14,7 @@ from core.suggest import did_you_mean
 from llm_registry import facts
 from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts
+from llm_registry.gguf.header import trained_context
 from llm_registry.gguf.server import is_gguf, options_of
 from llm_registry.look import Look
 from llm_registry.providers.catalog import provider_names
@@ -75,12 +76,15 @@ def _gguf_facts(spec: ModelSpec) -> EndpointFacts:
         error = f"no readable file at {path}"
     elif not is_gguf(path):
         error = f"{path} is no GGUF file"
+    asked, trained = options_of(spec).ctx, None if error else trained_context(path)
     return EndpointFacts(
         reachable=not error,
         error=error,
         server="llama.cpp",
         models=(path.stem,),
-        windows={path.stem: options_of(spec).ctx},
+        # The server gives no request more than the model was made for.
+        windows={path.stem: min(asked, trained or asked)},
+        limits={path.stem: trained} if trained else {},
         any_model=True,
         responses_api=True,
     )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -17,6 +18,8 @@ from llm_registry import doctor
 from llm_registry.doctor import examine
 from llm_registry.gguf import worker
 from llm_registry.gguf.server import ensure_server, options_of, running_servers, stop_server
+from llm_registry.probe import probe_endpoint
+from llm_registry.window import window_of
 
 pytestmark = pytest.mark.servers
 
@@ -98,3 +101,15 @@ async def test_the_doctor_tries_a_file_and_says_why_it_does_not_load(
     assert "tools" not in remedy.problem
     assert good.ok
     await stop_server(lone)
+
+
+async def test_a_file_has_the_window_its_model_was_made_for(lone: ModelSpec) -> None:
+    """Asked for more than that, the server gives no more, and what rolecall expects is what it gives."""
+    greedy = lone.model_copy(update={"context_length": 200_000})
+    expected = window_of(greedy, await probe_endpoint(greedy))
+    url = await ensure_server(greedy)
+    async with httpx.AsyncClient() as client:
+        told = (await client.get(f"{url.removesuffix('/v1')}/props")).json()
+    assert expected.tokens == told["default_generation_settings"]["n_ctx"] < 200_000
+    assert "200000" in expected.warning
+    await stop_server(greedy)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from core.errors import ModelError
 from core.settings import ModelSpec
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.gguf.folder import RunningServer, alive, find, kill, locked, runtime_dir
+from llm_registry.gguf.header import trained_context
 from llm_registry.gguf.server import ensure_server, options_of, running_servers
 from llm_registry.providers.gguf import build
 
@@ -120,3 +122,47 @@ async def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
 
 async def test_nothing_runs_in_a_new_folder() -> None:
     assert await running_servers() == []
+
+
+def head(*pairs: bytes, count: int | None = None) -> bytes:
+    """The beginning of a GGUF file."""
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs) if count is None else count) + b"".join(pairs)
+
+
+def pair(key: str, kind: int, value: bytes) -> bytes:
+    return struct.pack("<Q", len(key)) + key.encode() + struct.pack("<I", kind) + value
+
+
+def text(words: str) -> bytes:
+    return struct.pack("<Q", len(words)) + words.encode()
+
+
+ARCHITECTURE = pair("general.architecture", 8, text("llama"))
+TAGS = pair("general.tags", 9, struct.pack("<IQ", 8, 2) + text("small") + text("chat"))
+NUMBERS = pair("general.odd", 9, struct.pack("<IQ", 5, 3) + struct.pack("<iii", 1, 2, 3))
+LENGTH = pair("llama.context_length", 4, struct.pack("<I", 2048))
+
+
+@pytest.mark.parametrize(
+    ("content", "tokens"),
+    [
+        (head(ARCHITECTURE, TAGS, NUMBERS, LENGTH), 2048),
+        (head(LENGTH), 2048),
+        (head(ARCHITECTURE), None),
+        (head(ARCHITECTURE, pair("tokenizer.ggml.model", 8, text("gpt2")), LENGTH), None),
+        (head(pair("a", 77, b"")), None),
+        (head(ARCHITECTURE, count=2**60), None),
+        (head(ARCHITECTURE, LENGTH)[:-2], None),
+        (head(struct.pack("<Q", 2**62)), None),
+        (head(pair("a", 9, struct.pack("<IQ", 9, 1) * 5000)), None),
+        (b"GGUF", None),
+        (b"", None),
+        (b"notes", None),
+    ],
+)
+def test_the_head_of_a_file_tells_what_its_model_was_made_for(
+    content: bytes, tokens: int | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(content)
+    assert trained_context(path) == tokens
