@@ -13,6 +13,7 @@ from core.settings import EMBEDDED, ModelSpec
 from core.suggest import did_you_mean
 from llm_registry import facts
 from llm_registry.addresses import endpoint_url
+from llm_registry.extras import install_command
 from llm_registry.facts import EndpointFacts
 from llm_registry.gguf.header import trained_context
 from llm_registry.gguf.server import is_gguf, options_of
@@ -71,7 +72,7 @@ def _gguf_facts(spec: ModelSpec) -> EndpointFacts:
     path = _gguf_path(spec)
     error = ""
     if importlib.util.find_spec("xllamacpp") is None:
-        error = "the extra `gguf` is not installed: pip install 'rolecall[gguf]'"
+        error = f"the extra `gguf` is not installed: {install_command('gguf')}"
     elif not path.is_file() or not os.access(path, os.R_OK):
         error = f"no readable file at {path}"
     elif not is_gguf(path):

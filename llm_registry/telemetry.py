@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ConfigError
 from core.settings import TelemetrySettings
 from llm_registry.calls import OK, CallRow
+from llm_registry.extras import install_command
 from llm_registry.redact import redact
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _exporter(settings: TelemetrySettings) -> "SpanExporter":
     except ImportError as error:
         raise ConfigError(
             "telemetry.otel is on, but the OpenTelemetry exporter is not installed",
-            hint="pip install 'rolecall[otel]', or set telemetry.otel to false",
+            hint=f"{install_command('otel')}, or set telemetry.otel to false",
         ) from error
     base = settings.otlp_endpoint.rstrip("/").removesuffix("/v1/traces")
     exporter: SpanExporter = OTLPSpanExporter(

@@ -20,6 +20,7 @@ import psutil
 
 from core.errors import ModelError
 from core.settings import ModelSpec
+from llm_registry.extras import install_command
 from llm_registry.gguf.folder import RunningServer, alive, find, forget, kill, locked, runtime_dir, url_of
 
 DEFAULT_CTX = 8192
@@ -120,7 +121,7 @@ def _require_extra() -> None:
     if importlib.util.find_spec("xllamacpp") is None:
         raise ModelError(
             "provider `gguf` needs llama.cpp's server, which is not installed",
-            hint="pip install 'rolecall[gguf]'",
+            hint=install_command("gguf"),
         )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -246,6 +247,17 @@ async def test_a_gguf_file_is_looked_for_on_the_disk(tmp_path: Path) -> None:
     assert str(path) in missing.error
     assert present.reachable
     assert present.models == ("small",)
+
+
+async def test_a_missing_extra_names_the_command_for_this_very_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "small.gguf"
+    path.write_bytes(b"GGUF")
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    facts = await probe_endpoint(ModelSpec(provider="gguf", model=str(path)))
+    assert not facts.reachable
+    assert facts.error.endswith(f"{sys.executable} -m pip install 'rolecall[gguf]'")
 
 
 async def test_the_engine_without_weights_is_always_there() -> None:
