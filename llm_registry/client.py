@@ -93,7 +93,7 @@ class Client:
         try:
             heard = await hear(self._shelf, link, ask)
             answer = normalize(heard.message, ask.tool_schemas)
-            _demand_whole(answer)
+            _demand_whole(answer, ask)
             self._demand_read(link, ask, answer)
         except (CallFailure, NeedsModelError) as failure:
             if isinstance(failure, CallFailure):
@@ -204,10 +204,12 @@ def _common(link: Link, ask: Ask, attempt: Try) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _demand_whole(answer: Answer) -> None:
+def _demand_whole(answer: Answer, ask: Ask) -> None:
     if not answer.finish_reason:
         raise CallFailure(Kind.CUT, "the answer stopped without a finish reason")
-    if not (answer.text.strip() or answer.calls or answer.broken):
+    # Servers that part thinking from words may take an object for thinking.
+    thought_object = ask.structured and "{" in answer.reasoning and not ask.judge(answer)
+    if not (answer.text.strip() or answer.calls or answer.broken or thought_object):
         said = "nothing but reasoning" if answer.reasoning else "nothing"
         cut = ", cut off by the token limit" if answer.finish_reason == "length" else ""
         raise CallFailure(Kind.BAD_OUTPUT, f"the model answered {said}{cut}")

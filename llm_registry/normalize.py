@@ -123,7 +123,9 @@ def _calls(
     good: list[ToolCall] = []
     broken: list[BrokenCall] = []
     for name, arguments, call_id in _raw_calls(message):
-        read = read_call(name, arguments, call_id, tools)
+        # Some servers number the calls of each answer alike: results could not be told apart.
+        taken = call_id in {call.id for call in good}
+        read = read_call(name, arguments, "" if taken else call_id, tools)
         if isinstance(read, ToolCall):
             good.append(read)
         else:

@@ -40,9 +40,13 @@ def build_answer(*, max_calls: int) -> Node:
     )
 
     async def answer(state: AnswerInput, runtime: Runtime[Context]) -> dict[str, Any]:
+        context = runtime.context
         if state["routing"].routing_decision == "HANDLE":
-            return await _at_once(state, runtime.context)
-        return await _with_tools(loop, state, runtime.context)
+            try:
+                return await _at_once(state, context)
+            except ModelError as error:
+                context.events.emit("warning", message=f"the question is handed on, no router answers: {error.message}")
+        return await _with_tools(loop, state, context)
 
     return answer
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError
+from core.settings import Settings
 from graph.checkpoints import database_of
 from graph.threads import ThreadStore
 from tests.integration.jobs import (
@@ -21,9 +22,10 @@ from tests.integration.jobs import (
     state_of,
 )
 from tests.modelserver.competent import CompetentScript, Step
+from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.process import ModelServerProcess
-from tests.modelserver.reply import Reply, call, say
+from tests.modelserver.reply import Reply, call, fail, give, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.repositories import fingerprint, git, make_repository, write
@@ -230,3 +232,20 @@ async def test_a_thread_that_cannot_begin_leaves_nothing_behind(
     assert await ThreadStore(database_of(repo)).list() == []
     assert git(repo, "for-each-ref", "refs/heads/rolecall", "refs/rolecall") == ""
     assert len(git(repo, "worktree", "list").splitlines()) == 1
+
+
+async def test_a_question_that_the_router_took_and_cannot_answer_is_handed_on(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    decided = give({"routing_decision": "HANDLE", "target_model": "REASONING", "confidence": 0.9})
+
+    def small(request: ModelRequest) -> Reply:
+        return decided if request.title == "RoutingDecision" else fail(Fault.EMPTY_CONTENT)
+
+    heard = Heard()
+    with ModelServer(small) as weak, ModelServer(CompetentScript(answer="It shouts.")) as strong:
+        llm = {"primary": openai(strong.v1), "router": openai(weak.v1)}
+        settings = Settings.model_validate({"llm": llm, "sandbox": {"mode": "host"}})
+        outcome = await do(repo, "What does shout do?", settings, heard=heard)
+    assert (outcome.status, outcome.exit_code) == ("answered", 0)
+    assert "It shouts." in await read(outcome.report_path)
+    assert any("handed on" in warning["message"] for warning in heard.named("warning"))

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.tools import tool
 
 from tests.modelserver.info import Shape
-from tests.modelserver.reply import Call, Reply, call, http_error, say
+from tests.modelserver.reply import Call, Reply, call, call_all, http_error, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.unit.llm_registry.rig import HELLO, SITE, chat_spec, registry
@@ -117,3 +117,13 @@ async def test_a_server_says_when_to_come_back_in_every_protocol(protocol: str, 
             reply = await models.chat("primary", HELLO, site=SITE)
     assert reply.text == "now"
     assert came[1] - came[0] >= 2.0
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_calls_that_a_server_names_alike_are_told_apart(protocol: str, tmp_path: Path) -> None:
+    same = call_all(*(Call("write_file", {"path": path, "content": ""}, id="call_0") for path in "abc"))
+    with serve(protocol, lambda _: same) as server:
+        async with registry({"primary": spec(protocol, server)}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE, tools=[write_file])
+    assert [made.args["path"] for made in reply.tool_calls] == ["a", "b", "c"]
+    assert len({made.id for made in reply.tool_calls}) == 3

@@ -165,3 +165,17 @@ def test_only_slips_are_mended(text: str, objects: list[Any] | None) -> None:
 
 def test_what_is_right_has_no_slip() -> None:
     assert [slip_in(text) for text in ("", "words", '{"a": 1} and {more}')] == ["", "", ""]
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses", "ollama"])
+async def test_an_object_that_a_server_takes_for_thinking_is_found(protocol: str, tmp_path: Path) -> None:
+    with ModelServer(
+        lambda _: say("", reasoning='{"name": "apple", "count": 3}'),
+        shape=Shape.OLLAMA if protocol == "ollama" else Shape.OPENAI,
+    ) as server:
+        spec = chat_spec(server, api=protocol) if protocol != "ollama" else {
+            "provider": "ollama", "model": "scripted", "base_url": server.url}  # fmt: skip
+        async with registry({"primary": spec}, tmp_path) as models:
+            fruit, _ = await models.ask("primary", HELLO, Fruit, site=SITE)
+        assert fruit == Fruit(**APPLE)
+        assert len(server.requests) == 1
