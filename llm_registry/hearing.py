@@ -31,7 +31,11 @@ async def hear(shelf: ModelShelf, link: Link, ask: Ask) -> Heard:
             return await _whole(link, ask, model, options)
         return await _stream(shelf, link, ask, built, model, options)
     except built.errors as error:
-        raise classify(error) from error
+        failure = classify(error)
+        if failure.kind is Kind.REFUSED and built.current is not None:
+            # A server we start ourselves ended after it was found: the next try starts another.
+            failure = CallFailure(Kind.RESET, failure.message)
+        raise failure from error
 
 
 async def _stream(shelf: ModelShelf, link: Link, ask: Ask, built: Built, model: Any, options: dict[str, Any]) -> Heard:

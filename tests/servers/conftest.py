@@ -1,6 +1,7 @@
-"""A real llama.cpp server for the tests: a model made on the spot, a private folder, nothing left running."""
+"""Real model servers for the tests: a model made on the spot, a private folder, nothing left running."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -16,10 +17,13 @@ from core.settings import ModelSpec, Settings
 from llm_registry.gguf.folder import kill
 from llm_registry.gguf.server import ensure_server, running_servers
 from llm_registry.registry import Registry, open_registry
+from tests.servers.kinds import CONTEXT, Kind, Models, RealServer, running
+from tests.servers.tiny_checkpoint import write_tiny_checkpoint
 from tests.servers.tiny_model import write_tiny_model
 
 Open = Callable[..., AbstractAsyncContextManager[Registry]]
 MakeSpec = Callable[..., ModelSpec]
+Start = Callable[[Kind], RealServer]
 
 
 @tool
@@ -111,3 +115,26 @@ def opened(tmp_path: Path, heard: Heard, server_folder: Path) -> Open:
 async def address(spec: MakeSpec) -> str:
     """The shared server's base URL, for clients that speak to it as to any other server."""
     return await ensure_server(spec())
+
+
+@pytest.fixture(scope="session")
+def models(tiny_model: Path, server_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """The tiny model in all its forms, and a llama.cpp server of its own for proxies to stand before."""
+    options = {"path": str(tiny_model), "threads": 1, "idle_s": 600}
+    upstream = ModelSpec(provider="gguf", context_length=CONTEXT, max_concurrency=2, options=options)
+    folder = write_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"), context=CONTEXT)
+    return Models(tiny_model, folder, asyncio.run(ensure_server(upstream)))
+
+
+@pytest.fixture(scope="session")
+def start(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts a server when the first test asks for its kind, and ends all after the last test."""
+    started: dict[str, RealServer] = {}
+    with contextlib.ExitStack() as stack:
+
+        def once(kind: Kind) -> RealServer:
+            if kind.name not in started:
+                started[kind.name] = stack.enter_context(running(kind, models, tmp_path_factory.mktemp(kind.name)))
+            return started[kind.name]
+
+        yield once

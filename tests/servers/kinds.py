@@ -146,12 +146,14 @@ def _at(port: int) -> list[str]:
     return ["--host", "127.0.0.1", "--port", str(port)]
 
 
+LITELLM = Kind(
+    name="litellm", command=_litellm, health="/health/liveliness", seen_as="litellm", window=CONTEXT,
+    forces_objects=("chat", "responses"), marker="servers", environment={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+)  # fmt: skip
+ROUTER = Kind(name="router", command=_router, health="/health", seen_as="llama.cpp", window=CONTEXT)
 KINDS = (
-    Kind(
-        name="litellm", command=_litellm, health="/health/liveliness", seen_as="litellm", window=CONTEXT,
-        forces_objects=("chat", "responses"), marker="servers", environment={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
-    ),
-    Kind(name="router", command=_router, health="/health", seen_as="llama.cpp", window=CONTEXT),
+    LITELLM,
+    ROUTER,
     Kind(
         name="vllm", command=_vllm, health="/health", seen_as="vllm", window=CONTEXT,
         forces_objects=("chat", "responses"), start_s=180.0,

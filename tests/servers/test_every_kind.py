@@ -6,7 +6,6 @@ Where a server is known to fall short, the next spec of the chain must serve: a 
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,16 +13,13 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from core.replies import CallSite
-from core.settings import LLMSettings, ModelSpec, Settings
+from core.settings import LLMSettings, Settings
 from llm_registry.doctor import examine
-from llm_registry.gguf.server import ensure_server
 from llm_registry.probe import probe_endpoint
-from tests.servers.conftest import Heard, MakeSpec, Open, Person, get_weather
-from tests.servers.kinds import CONTEXT, KINDS, Kind, Models, RealServer, running
-from tests.servers.tiny_checkpoint import write_tiny_checkpoint
+from tests.servers.conftest import Heard, MakeSpec, Open, Person, Start, get_weather
+from tests.servers.kinds import KINDS, Kind, RealServer
 
 SITE = CallSite(node="plan")
-Start = Callable[[Kind], RealServer]
 
 
 def doors(*, each_api: bool = True) -> list[Any]:
@@ -35,30 +31,8 @@ def doors(*, each_api: bool = True) -> list[Any]:
     ]
 
 
-@pytest.fixture(scope="session")
-def start(tiny_model: Any, server_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts a server when the first test asks for its kind, and ends all after the last test."""
-    started: dict[str, RealServer] = {}
-    with contextlib.ExitStack() as stack:
-
-        def once(kind: Kind) -> RealServer:
-            if kind.name not in started:
-                upstream = asyncio.run(ensure_server(upstream_spec(tiny_model)))
-                folder = write_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"), context=CONTEXT)
-                models = Models(tiny_model, folder, upstream)
-                started[kind.name] = stack.enter_context(running(kind, models, tmp_path_factory.mktemp(kind.name)))
-            return started[kind.name]
-
-        yield once
-
-
-def upstream_spec(tiny_model: Any) -> ModelSpec:
-    options = {"path": str(tiny_model), "threads": 1, "idle_s": 600}
-    return ModelSpec(provider="gguf", context_length=CONTEXT, max_concurrency=2, options=options)
-
-
 @pytest.fixture
-def server(request: pytest.FixtureRequest, start: Start, kind: Kind) -> RealServer:
+def server(start: Start, kind: Kind) -> RealServer:
     return start(kind)
 
 
