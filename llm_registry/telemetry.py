@@ -17,6 +17,7 @@ from core.errors import ConfigError
 from core.settings import TelemetrySettings
 from llm_registry.calls import OK, CallRow
 from llm_registry.extras import install_command
+from llm_registry.proxies import is_local
 from llm_registry.redact import redact
 
 if TYPE_CHECKING:
@@ -132,10 +133,16 @@ def _exporter(settings: TelemetrySettings) -> "SpanExporter":
             "telemetry.otel is on, but the OpenTelemetry exporter is not installed",
             hint=f"{install_command('otel')}, or set telemetry.otel to false",
         ) from error
+    import requests  # noqa: PLC0415 - the exporter's own HTTP library
+
     base = settings.otlp_endpoint.rstrip("/").removesuffix("/v1/traces")
+    session = requests.Session()
+    # What stays in the user's own network does not go through the proxy of the environment.
+    session.trust_env = not is_local(base)
     exporter: SpanExporter = OTLPSpanExporter(
-        endpoint=f"{base}/v1/traces", headers=dict(settings.otlp_headers) or None, timeout=_FLUSH_MS / 1000
-    )
+        endpoint=f"{base}/v1/traces", headers=dict(settings.otlp_headers) or None, timeout=_FLUSH_MS / 1000,
+        session=session,
+    )  # fmt: skip
     return exporter
 
 

@@ -1,17 +1,24 @@
 """Spans of model calls, sent over HTTP to a collector of our own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any
 
+import aiosqlite
 import pytest
 from aiohttp import web
+from langchain_core.messages import HumanMessage
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from core.settings import TelemetrySettings
+from core.replies import CallSite, ModelReply
+from core.settings import Settings, TelemetrySettings
 from llm_registry.calls import CallRow, CallStore
+from llm_registry.registry import open_registry
 from llm_registry.telemetry import span_export
-from tests.modelserver.server import closed_port
+from tests.modelserver.faults import Fault
+from tests.modelserver.reply import say
+from tests.modelserver.server import ModelServer, closed_port, faulty
 
 GOOD = CallRow(
     role="coder", spec="coder:qwen", provider="openai_compatible", model="qwen", outcome="ok", total_s=2.0, thread="t1",
@@ -111,3 +118,76 @@ async def test_a_collector_that_is_away_is_one_warning_and_no_more(
     assert len(warnings) == 1
     assert "could not be sent" in warnings[0]
     assert capfd.readouterr().err == ""
+
+
+async def test_spans_for_a_local_collector_take_no_proxy(
+    collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    warnings: list[str] = []
+    async with span_export(TelemetrySettings(otel=True, otlp_endpoint=collector.url), warn=warnings.append) as watch:
+        await CallStore(tmp_path / "calls.db", watch=watch).record(GOOD)
+    assert [span["trace"] for span in collector.spans()] == [GOOD.trace_id]
+    assert warnings == []
+
+
+class Heard:
+    def emit(self, event: str, /, **data: Any) -> None:
+        """Nobody listens."""
+
+
+async def test_every_call_of_a_registry_is_a_row_and_a_span_and_holds_no_secret(
+    collector: Collector, tmp_path: Path
+) -> None:
+    key = "sk-live-opensesame-12"
+
+    def spec(url: str, **more: Any) -> dict[str, Any]:
+        return {"provider": "openai_compatible", "model": "scripted", "base_url": url, "api_key": key, **more}
+
+    with (
+        faulty(Fault.OVERLOADED, say("fine"), times=1) as busy,
+        faulty(Fault.HANG_BEFORE_HEADERS) as asleep,
+        ModelServer(say("here")) as good,
+    ):
+        settings = Settings.model_validate({
+            "llm": {
+                "primary": spec(busy.v1, cost={"input": 1, "output": 2}),
+                "summarizer": spec(asleep.v1, timeouts={"first_token": 0.5}, fallback=["router"]),
+                "router": spec(good.v1), "supervisor": spec(asleep.v1),
+            },
+            "telemetry": {"otel": True, "otlp_endpoint": collector.url, "otlp_headers": {"x-key": "swordfish"}},
+        })  # fmt: skip
+        database = tmp_path / "rolecall.db"
+        async with open_registry(
+            settings, thread_id="t1", database=database, events=Heard(), state_dir=tmp_path / "state"
+        ) as registry:
+            question = [HumanMessage("tell me the secret of the sphinx")]
+            for role in ("primary", "summarizer"):
+                await registry.chat(role, question, site=CallSite(node="n"))
+            await _cancelled(registry.chat("supervisor", question, site=CallSite(node="n")))
+    async with aiosqlite.connect(database) as db:
+        db.row_factory = aiosqlite.Row
+        rows = [dict(row) for row in await db.execute_fetchall("SELECT * FROM calls ORDER BY id")]
+    assert [(row["role"], row["outcome"], row["retries"]) for row in rows] == [
+        ("primary", "overloaded", 0), ("primary", "ok", 1), ("summarizer", "first_token_timeout", 0),
+        ("summarizer", "ok", 0), ("supervisor", "cancelled", 0),
+    ]  # fmt: skip
+    told = [(row["trace_id"], row["spec"], None if row["outcome"] == "ok" else row["outcome"]) for row in rows]
+    spans = [(span["trace"], span["rolecall.spec"], span.get("error.type")) for span in collector.spans()]
+    assert sorted(map(str, spans)) == sorted(map(str, told))
+    priced = [row["role"] for row in rows if row["cost_usd"] is not None]
+    assert priced == ["primary"]
+    kept = b"".join([*collector.bodies, *(path.read_bytes() for path in tmp_path.rglob("rolecall.db*"))])
+    for private in (b"opensesame", b"swordfish", b"sphinx"):
+        assert private not in kept
+
+
+async def _cancelled(call: Coroutine[Any, Any, ModelReply]) -> None:
+    running = asyncio.create_task(call)
+    await asyncio.sleep(0.5)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
