@@ -45,6 +45,7 @@ class Budget:
         self._told: set[str] = set()
         self._flying: list[Share] = []
         self._landed = asyncio.Event()
+        self._left_s: float | None = None
 
     async def check(self) -> ThreadTotals:
         """Refuse a call when a limit is used up.
@@ -61,16 +62,15 @@ class Budget:
             raise _used_up(f"${spent.cost_usd:.4f} of ${limits.max_cost_usd:g}", "--max-cost", "max_cost_usd")
         if limits.max_model_calls is not None and spent.calls >= limits.max_model_calls:
             raise _used_up(f"{spent.calls} of {limits.max_model_calls} model calls", "", "max_model_calls")
-        minutes = await self._clock.seconds() / 60
-        if limits.max_minutes is not None and minutes >= limits.max_minutes:
-            raise _used_up(f"{minutes:.1f} of {limits.max_minutes:g} minutes", "--max-minutes", "max_minutes")
+        self._demand_time(await self._clock.seconds())
         return spent
 
     @asynccontextmanager
     async def admit(self, share: Share) -> AsyncIterator[None]:
         """Hold a share of what is left for the time of a call; waits while calls in flight may use the rest up.
 
-        So calls made at the same time do not each find the same rest and overshoot the limit together.
+        So calls made at the same time do not each find the same rest and overshoot the limit together. A call that
+        still runs when the time is over is ended.
 
         Args:
             share: What the prompt takes; the answer is reckoned as long as those before it.
@@ -87,13 +87,27 @@ class Budget:
                     break
                 await landed.wait()
         mine = replace(share, tokens=share.tokens + (spent.usual_answer or USUAL_ANSWER)) if share.tokens else share
+        end = asyncio.timeout(self._left_s)
         self._flying.append(mine)
         try:
-            yield
+            async with end:
+                yield
+        except TimeoutError:
+            if end.expired():
+                self._demand_time((self._limits.max_minutes or 0) * 60)
+            raise
         finally:
             self._flying.remove(mine)
             self._landed.set()
             self._landed = asyncio.Event()
+
+    def _demand_time(self, seconds: float) -> None:
+        limit = self._limits.max_minutes
+        if limit is None:
+            return
+        self._left_s = limit * 60 - seconds
+        if self._left_s <= 0:
+            raise _used_up(f"{seconds / 60:.1f} of {limit:g} minutes", "--max-minutes", "max_minutes")
 
     def _fits(self, spent: ThreadTotals) -> bool:
         """Whether something would be left if the calls in flight ended as reckoned."""

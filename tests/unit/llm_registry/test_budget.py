@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,6 +121,17 @@ async def test_minutes_of_earlier_runs_count_with_all_that_was_done_in_them(
             now[0] += 61
             with pytest.raises(BudgetError, match=r"5\.0 of 5 minutes"):
                 await models.chat("primary", HELLO, site=SITE)
+
+
+async def test_a_call_does_not_outlast_the_minutes(tmp_path: Path) -> None:
+    with ModelServer(lambda _: fail(Fault.HANG_AFTER_FIRST_TOKEN)) as server:
+        async with registry({"primary": chat_spec(server)}, tmp_path, max_minutes=1 / 60) as models:
+            began = time.monotonic()
+            with pytest.raises(BudgetError, match="minutes spent"):
+                await models.chat("primary", HELLO, site=SITE)
+            assert time.monotonic() - began < 3
+            assert models.usage()["primary"].calls == 1
+        assert len(server.requests) == 1
 
 
 async def test_the_end_of_a_run_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
