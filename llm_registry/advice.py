@@ -182,7 +182,9 @@ class Adviser:
         if "credit" in facts.error:
             return self._advise(link, f"{link.name}: {facts.error}", ("enabled",), value=False,
                                 otherwise="raise the limit of the key")  # fmt: skip
-        return Advice(f"{link.name}: {facts.error}", "", "", "look at the log of the server, and ask again")
+        tell = "; --live tells whether it serves all the same" if facts.uncertain else ", and ask again"
+        return Advice(f"{link.name}: {facts.error}", "", "", f"look at the log of the server{tell}",
+                      urgent=not facts.uncertain)  # fmt: skip
 
     def _no_model(self, link: Link, facts: EndpointFacts) -> Advice:
         wanted = link.spec.model

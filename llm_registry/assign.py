@@ -72,7 +72,7 @@ def obstacle_of(link: Link, facts: EndpointFacts) -> str | None:
             # Busy is not away: a model that reads a long prompt lets a quick question wait.
             return None
         return f"{facts.error or 'does not answer'} ({spec_address(link.spec)})"
-    if facts.error:
+    if facts.error and not facts.uncertain:
         return facts.error
     if facts.offers(link.spec.model) is False:
         near = near_matches(link.spec.model, facts.models)

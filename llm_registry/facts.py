@@ -48,6 +48,8 @@ class EndpointFacts:
     """Whether a model can call tools, by model; only where the server says so."""
     responses_api: bool | None = None
     """Whether `/v1/responses` exists; `None` when it was not asked or the answer said nothing."""
+    uncertain: bool = False
+    """Only a call can tell whether the error matters: `transformers serve` fails to list its models, and serves."""
     connected: bool = False
     """The port took the connection, even if no answer came in time: busy or hanging rather than absent."""
     misplaced: bool = False

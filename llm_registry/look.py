@@ -184,6 +184,7 @@ class Look:
             reachable=True,
             connected=True,
             error=self._complaint(),
+            uncertain=self.status == 500,
             server=kind,
             models=facts.model_names(self.bodies),
             windows=facts.windows(self.bodies),

@@ -23,6 +23,7 @@ from tests.modelserver.info import Shape
 from tests.modelserver.reply import Call, Reply, call, call_all, fail, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer, closed_port
+from tests.unit.llm_registry.raw import paths
 from tests.unit.llm_registry.rig import HELLO, SITE, Ear, chat_spec, registry, settings_of
 
 
@@ -304,6 +305,14 @@ async def test_an_unreachable_endpoint_is_not_waited_for_twice_by_another_run(tm
         async with registry(llm, tmp_path) as models:
             with pytest.raises(ModelError, match=words):
                 await models.chat("primary", HELLO, site=SITE)
+
+
+async def test_a_server_that_fails_to_list_its_models_may_serve_all_the_same(tmp_path: Path) -> None:
+    for status, serves in ((500, "primary:m"), (502, "embedded")):
+        async with paths({}, {"/v1/models": status}) as url:
+            spec = {"provider": "openai_compatible", "model": "m", "base_url": f"{url}/v1", "fallback": ["embedded"]}
+            async with registry({"primary": spec}, tmp_path) as models:
+                assert (await models.assign())["primary"].spec == serves
 
 
 async def test_an_unknown_price_is_told_where_a_cost_limit_is_set(tmp_path: Path) -> None:
