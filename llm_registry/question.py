@@ -1,7 +1,7 @@
 """What a role is asked, which try it is, and what came of it: the values that pass between chain and client."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from core.replies import CallSite, ModelReply
+from core.text import readable
 from llm_registry.normalize import Answer
 from llm_registry.window import Estimate, characters, estimate
 
@@ -24,6 +25,20 @@ def uncalled_for(answer: Answer) -> str:
     if answer.calls and not answer.text.strip():
         return f"there is no tool to call, {answer.calls[0].name} neither: the answer is wanted in words"
     return broken_calls(answer)
+
+
+def sendable(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
+    """The messages without half characters, as names of files and arguments of programs may hold them: no protocol
+    can carry those, and a whole chain would fail for one of them.
+    """
+    return tuple(_whole(message) for message in messages)
+
+
+def _whole(message: BaseMessage) -> BaseMessage:
+    text = message.content
+    if not isinstance(text, str) or (whole := readable(text)) == text:
+        return message
+    return message.model_copy(update={"content": whole})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from llm_registry.links import Link
 from llm_registry.overrides import check_offered, with_overrides
 from llm_registry.parts import Parts, secrets_of
 from llm_registry.prompts import Prompt, PromptStore
-from llm_registry.question import Ask, Done, Try, uncalled_for
+from llm_registry.question import Ask, Done, Try, sendable, uncalled_for
 from llm_registry.role_model import RoleChatModel, as_message
 from llm_registry.shared_state import open_shared_state
 from llm_registry.slots import Slots
@@ -166,7 +166,7 @@ class Registry:
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
     ) -> Ask:
         placed = site if site.thread else site.model_copy(update={"thread": self._parts.thread})
-        return Ask(role=role, site=placed, messages=tuple(messages), tools=tuple(tools), options=options)
+        return Ask(role=role, site=placed, messages=sendable(messages), tools=tuple(tools), options=options)
 
     async def _account(self, question: Ask, reply: ModelReply, artifact: str = "") -> None:
         self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)

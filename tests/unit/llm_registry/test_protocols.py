@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
 from core.errors import ModelError
@@ -98,3 +99,14 @@ async def test_thinking_reaches_each_provider_in_its_own_words(
     assert plain.get("chat_template_kwargs") == (None if sent is None else {"enable_thinking": sent})
     assert routed.get("reasoning") == (None if sent is None else {"enabled": sent})
     assert ollama.get("think") == sent
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses", "ollama"])
+async def test_half_characters_of_a_file_name_stop_no_prompt(protocol: str, tmp_path: Path) -> None:
+    with ModelServer(lambda _: say("words"), shape=Shape.OLLAMA) as server:
+        spec = chat_spec(server, api=protocol) if protocol != "ollama" else {
+            "provider": "ollama", "model": "scripted", "base_url": server.url}  # fmt: skip
+        async with registry({"primary": spec}, tmp_path) as models:
+            asked = [HumanMessage("caf\udce9.py \ud83d\ude00")]
+            assert (await models.chat("primary", asked, site=SITE)).text == "words"
+        assert server.requests[0].prompt == "caf\ufffd.py \U0001f600"
