@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test servers lint format types layers schema faults chaos bench-repair lock clean
+.PHONY: setup demo test servers more-servers lint format types layers schema faults chaos bench-repair lock clean
 
 setup: $(STAMP)
 
@@ -24,7 +24,13 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 servers: setup
+	$(BIN)/python -m tests.servers.install litellm
 	$(BIN)/python -m pytest -m servers
+
+# Compiles for minutes and fills 5 GB; needs cmake, a C++ compiler, and a CPU build of PyTorch where pip finds it.
+more-servers: setup
+	$(BIN)/python -m tests.servers.install router vllm transformers llama_cpp_python
+	$(BIN)/python -m pytest -m more_servers
 
 lint: setup
 	$(BIN)/ruff check .
@@ -53,11 +59,12 @@ chaos: setup
 bench-repair: setup
 	$(BIN)/python -m benchmarks.repair.run
 
-# Needs pip-tools in the venv; the lock names no index.
+# Needs pip-tools in the venv; the locks name no index.
+COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 lock:
-	$(BIN)/pip-compile --quiet --all-extras --build-deps-for editable --generate-hashes --allow-unsafe \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-header \
-		--output-file requirements.lock pyproject.toml
+	$(COMPILE) --all-extras --build-deps-for editable --output-file requirements.lock pyproject.toml
+	$(COMPILE) --output-file tests/servers/litellm.lock tests/servers/litellm.in
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .servers build dist .mypy_cache .ruff_cache .import_linter_cache

@@ -97,15 +97,19 @@ def test_what_tells_of_a_machine_is_known_when_seen() -> None:
     assert INDEX_HOST.search("https://example.org" + "/simple/six")
 
 
-def lock_lines() -> list[str]:
-    lines = text_of("requirements.lock").replace("\\\n", " ").splitlines()
+LOCKS = ("requirements.lock", "tests/servers/litellm.lock")
+
+
+def lock_lines(lock: str) -> list[str]:
+    lines = text_of(lock).replace("\\\n", " ").splitlines()
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
-def test_the_lock_is_hashed_and_names_no_place() -> None:
-    assert "://" not in text_of("requirements.lock")
-    assert len(lock_lines()) > 50
-    assert not [line for line in lock_lines() if not re.match(r"[\w.-]+==\S+.* --hash=sha256:[0-9a-f]{64}", line)]
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_is_hashed_and_names_no_place(lock: str) -> None:
+    assert "://" not in text_of(lock)
+    assert len(lock_lines(lock)) > 50
+    assert not [line for line in lock_lines(lock) if not re.match(r"[\w.-]+==\S+.* --hash=sha256:[0-9a-f]{64}", line)]
 
 
 def test_the_lock_pins_whatever_the_project_asks_for() -> None:
@@ -114,4 +118,4 @@ def test_the_lock_pins_whatever_the_project_asks_for() -> None:
     for extra in table["project"]["optional-dependencies"].values():
         asked += extra
     names = {re.split(r"[\[<>=!~ ]", wish, maxsplit=1)[0].lower().replace("_", "-") for wish in asked}
-    assert names - {line.split("==")[0] for line in lock_lines()} == set()
+    assert names - {line.split("==")[0] for line in lock_lines("requirements.lock")} == set()

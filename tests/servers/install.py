@@ -51,16 +51,21 @@ def llama_cpp_python(home: Path) -> None:
 
 def router(home: Path) -> None:
     """llama.cpp's `llama-server`, compiled from the sources that come with llama-cpp-python; needs cmake and C++."""
-    wanted = home / "wanted.txt"
-    wanted.write_text(f"llama-cpp-python=={LLAMA_CPP_PYTHON} --hash={_SDIST_HASH}\n", encoding="utf-8")
-    pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation")
-    _run(*pip, "--require-hashes", "--requirement", wanted, "--dest", home)
+    pinned = home / "pinned.txt"
+    pinned.write_text(f"llama-cpp-python=={LLAMA_CPP_PYTHON} --hash={_SDIST_HASH}\n", encoding="utf-8")
+    pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:")
+    _run(*pip, "--require-hashes", "--requirement", pinned, "--dest", home)
     with tarfile.open(next(home.glob("*.tar.gz"))) as archive:
         archive.extractall(home, filter="data")
     source = next(home.glob("llama_cpp_python-*/vendor/llama.cpp"))
     built = home / "build"
-    options = (*_LEAN, "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_BUILD_SERVER=ON")
-    _run("cmake", "-S", source, "-B", built, *options)
+    wanted = (
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DBUILD_SHARED_LIBS=OFF",
+        "-DLLAMA_BUILD_TOOLS=ON",
+        "-DLLAMA_BUILD_SERVER=ON",
+    )
+    _run("cmake", "-S", source, "-B", built, *_LEAN, *(f"-D{option}" for option in wanted))
     _run("cmake", "--build", built, "--target", "llama-server", f"-j{os.cpu_count()}")
     (home / "bin").mkdir()
     shutil.copy(built / "bin" / "llama-server", home / "bin" / "llama-server")
