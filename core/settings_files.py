@@ -32,8 +32,12 @@ def find_config(config: Path | None) -> Path | None:
         return _existing(config, "--config")
     if named is not None:
         return _existing(Path(named), f"${CONFIG_VARIABLE}") if named else None
-    own = user_config_path("rolecall", appauthor=False)
-    return _first(own, _NAMES) or _checkout_config()
+    return _first(new_config().parent, _NAMES) or _checkout_config()
+
+
+def new_config() -> Path:
+    """Where a user who has no configuration file makes one."""
+    return user_config_path("rolecall", appauthor=False) / _NAMES[0]
 
 
 def find_project_config(repo: Path) -> Path | None:

@@ -97,7 +97,19 @@ def _from_environment() -> dict[str, Any]:
         given = EnvSettingsSource(_sections())()
     except ValueError as error:
         raise ConfigError(f"environment: {error}", hint="objects and lists are given as JSON") from error
-    return {key: _parsed(value) for key, value in given.items()}
+    return _with_parts({key: _parsed(value) for key, value in given.items()})
+
+
+def _with_parts(given: dict[str, Any]) -> dict[str, Any]:
+    """Lay variables for a part of a role over the one that gives the whole role, which else would hide them."""
+    beginning = f"{ENV_PREFIX}LLM{_SEPARATOR}"
+    named = [name for name in os.environ if name.startswith(beginning)]
+    for variable in sorted(named, key=lambda name: name.count(_SEPARATOR)):
+        inner: Any = _parsed(os.environ[variable])
+        for part in reversed(variable.removeprefix(ENV_PREFIX).lower().split(_SEPARATOR)):
+            inner = {part: inner}
+        given = merge(given, inner)
+    return given
 
 
 def _parsed(value: Any) -> Any:

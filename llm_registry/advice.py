@@ -46,17 +46,16 @@ class Adviser:
 
     Args:
         settings: As loaded.
-        config: The file they came from, if any.
+        file: The file they came from.
         found: Servers that answer at the usual places of this machine.
         nearby: By name of spec, the server that answers close to a wrong address.
     """
 
     def __init__(
-        self, settings: Settings, config: Path | None, found: Sequence[Found], nearby: Mapping[str, Found]
+        self, settings: Settings, file: ConfigFile, found: Sequence[Found], nearby: Mapping[str, Found]
     ) -> None:
         self._llm = settings.llm
-        text = config.read_text(encoding="utf-8") if config is not None and config.is_file() else ""
-        self._file = ConfigFile(config if text else None, text)
+        self._file = file
         self._found = found
         self._nearby = nearby
 

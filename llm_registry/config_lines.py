@@ -4,7 +4,9 @@ Owns places and lines; nothing is changed here.
 """
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,18 +22,33 @@ class Edit(NamedTuple):
     """As it stands in a JSON file, its comma included where the line it replaces has one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where settings came from."""
+
+    path: Path | None = None
+    """The user's file."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Dotted key to the file, `environment` or `command line`."""
+    new: Path | None = None
+    """Where a file would be made by a user who has none."""
+
+
+NOWHERE = Origin()
+
+
 class ConfigFile:
-    """The text of a configuration file.
+    """The text of the configuration file. Making one reads the file.
 
     Args:
-        path: `None` when the settings come from elsewhere.
-        text: What it holds.
+        origin: Where the settings came from.
     """
 
-    def __init__(self, path: Path | None, text: str) -> None:
-        self._path = path
-        self._text = text
-        self._root = _compose(text)
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._path = origin.path
+        self._text = _read(origin.path)
+        self._root = _compose(self._text)
 
     def edit(self, path: Sequence[str], value: Any) -> Edit:
         """Where to write a value, and the line to write.
@@ -40,6 +57,28 @@ class ConfigFile:
             path: The parts of the dotted key.
             value: The JSON value it should have.
         """
+        source = self._source(path)
+        if source == "environment":
+            return _export(path, value)
+        if source not in {"", "command line", str(self._path)}:
+            return ConfigFile(Origin(Path(source))).edit(path, value)
+        if self._path is None and self._origin.new is not None and not source:
+            nested = value
+            for part in reversed(path):
+                nested = {part: nested}
+            place = f"{self._origin.new}, a new file ({'.'.join(path)})"
+            return Edit(place, json.dumps(nested, ensure_ascii=False))
+        return self._in_file(path, value)
+
+    def _source(self, path: Sequence[str]) -> str:
+        """Who gave the value, or else the others of its spec."""
+        sources, dotted = self._origin.sources, ".".join(path)
+        spec = ".".join(path[: 3 if list(path[1:2]) == ["models"] else 2])
+        given = (sources[key] for key in sources if key == dotted or key.startswith(f"{dotted}."))
+        near = (sources[key] for key in sources if key.startswith(f"{spec}."))
+        return next(given, next(near, ""))
+
+    def _in_file(self, path: Sequence[str], value: Any) -> Edit:
         dotted, written = ".".join(path), f"{json.dumps(path[-1])}: {json.dumps(value, ensure_ascii=False)}"
         found, rest = _walk(self._root, path)
         if self._path is None or found is None:
@@ -67,6 +106,17 @@ class ConfigFile:
         alone = not self._text[begins : key.start_mark.index].strip()
         after = self._text[held.end_mark.index :].partition("\n")[0].strip()
         return "," if alone and after == "," else ""
+
+
+def _read(path: Path | None) -> str:
+    return path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
+
+
+def _export(path: Sequence[str], value: Any) -> Edit:
+    """The same for a value that an environment variable gives, which a file could not change."""
+    name = "ROLECALL_" + "__".join(part.upper() for part in path)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return Edit(f"the environment ({'.'.join(path)})", f"export {name}={shlex.quote(text)}")
 
 
 def line_of(text: str, path: Sequence[str]) -> int | None:

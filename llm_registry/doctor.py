@@ -6,7 +6,6 @@ Every text is safe to paste into a public report: no key, no home folder, no pas
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +14,7 @@ from core.settings import ModelSpec, Settings
 from llm_registry.addresses import endpoint_url
 from llm_registry.advice import Adviser
 from llm_registry.assign import obstacle_of
+from llm_registry.config_lines import NOWHERE, ConfigFile, Origin
 from llm_registry.facts import EndpointFacts
 from llm_registry.links import Chain, Link, resolve_chain, role_names, spec_secrets
 from llm_registry.nearby import Found, find_nearby
@@ -118,13 +118,13 @@ class Diagnosis(_Finding):
 
 
 async def examine(
-    settings: Settings, *, config: Path | None = None, models: Mapping[str, str] | None = None, live: bool = False
+    settings: Settings, *, origin: Origin = NOWHERE, models: Mapping[str, str] | None = None, live: bool = False
 ) -> Diagnosis:
     """Examine all roles.
 
     Args:
         settings: As loaded.
-        config: The file they came from, so that lines can be named.
+        origin: Where they came from, so that lines can be named.
         models: Role to spec, as given by `--model`.
         live: Let every model that can serve do three small tasks; costs a few hundred tokens each.
 
@@ -141,9 +141,10 @@ async def examine(
     facts = dict(zip(links, looks, strict=True))
     nearby = await _look_nearby(links, facts)
     trips = await _try_out(links, facts) if live else {}
-    adviser = await asyncio.to_thread(Adviser, effective, config, found, nearby)
+    file = await asyncio.to_thread(ConfigFile, origin)
+    adviser = Adviser(effective, file, found, nearby)
     diagnosis = Diagnosis(
-        config=str(config or ""),
+        config=str(origin.path or ""),
         roles=tuple(_role(chain, facts, trips) for chain in chains.values()),
         specs=tuple(_spec(link, facts[link.name], trips.get(link.name)) for link in links.values()),
         remedies=tuple(_remedies(adviser, chains, facts, trips)),

@@ -36,10 +36,10 @@ def _path(options: argparse.Namespace) -> int:
     elif loaded.path:
         print(loaded.path)
     else:
-        from platformdirs import user_config_path
+        from core.settings_files import new_config
 
-        place = user_config_path("rolecall", appauthor=False) / "config.json"
-        print(f"no configuration file: every role is served by the embedded engine; make {place}", file=sys.stderr)
+        words = f"no configuration file: every role is served by the embedded engine; make {new_config()}"
+        print(words, file=sys.stderr)
     return 0
 
 

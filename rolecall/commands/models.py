@@ -69,10 +69,12 @@ async def _bench(options: argparse.Namespace) -> int:
 
 
 async def _examine(options: argparse.Namespace, *, live: bool) -> "Diagnosis":
+    from core.settings_files import new_config
+    from llm_registry.config_lines import Origin
     from llm_registry.doctor import examine
 
     loaded = await settings_for(options, await _top(options))
-    return await examine(loaded.settings, config=loaded.path, live=live)
+    return await examine(loaded.settings, origin=Origin(loaded.path, loaded.sources, new_config()), live=live)
 
 
 async def _top(options: argparse.Namespace) -> Path | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from core.replies import CallSite
 from core.settings import Settings
 from llm_registry.bench import bench
+from llm_registry.config_lines import Origin
 from llm_registry.doctor import examine
 from llm_registry.registry import open_registry
 from tests.modelserver.reply import Reply, give, say
@@ -61,7 +62,7 @@ async def test_no_call_blocks_the_loop(tmp_path: Path, detector: Any, monkeypatc
             await registry.assign()
             said = await registry.chat("summarizer", [HumanMessage("hi")], site=CallSite())
             colour, _ = await registry.ask("primary", [HumanMessage("Which?")], Colour, site=CallSite())
-        diagnosis = await examine(settings, config=config, live=True)
+        diagnosis = await examine(settings, origin=Origin(config), live=True)
         compared = await bench(settings, "primary", [], database=database)
     assert (said.text, colour.name) == ("18 degrees", "red")
     assert diagnosis.roles[0].serves

@@ -141,6 +141,14 @@ def test_what_is_wrong_is_named(write: Any, content: Any, words: list[str]) -> N
     assert [word for word in words if word not in caught.value.message] == []
 
 
+def test_a_part_of_a_role_lies_over_the_whole_role(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLECALL_LLM__CODER", '{"provider": "ollama", "model": "a", "options": {"num_ctx": 1024}}')
+    monkeypatch.setenv("ROLECALL_LLM__CODER__MODEL", "b")
+    monkeypatch.setenv("ROLECALL_LLM__CODER__OPTIONS__NUM_CTX", "4096")
+    coder = load_settings(write({"llm": {"primary": OLLAMA}})).settings.llm.__pydantic_extra__["coder"]
+    assert (coder.provider, coder.model, coder.options) == ("ollama", "b", {"num_ctx": 4096})
+
+
 def test_options_of_the_environment_are_numbers(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLECALL_LLM__CODER__OPTIONS__NUM_CTX", "4096")
     loaded = load_settings(write({"llm": {"coder": {**OLLAMA, "options": {"num_ctx": 2048}}}}))

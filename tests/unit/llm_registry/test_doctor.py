@@ -11,7 +11,7 @@ import pytest
 from core.settings import ModelSpec, Settings, Timeouts
 from core.settings_source import load_settings
 from llm_registry import doctor, round_trips
-from llm_registry.config_lines import line_of
+from llm_registry.config_lines import Origin, line_of
 from llm_registry.doctor import Diagnosis, examine
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
@@ -50,7 +50,7 @@ def spec(url: str, **more: object) -> dict[str, object]:
 async def diagnose(tmp_path: Path, llm: dict[str, object], *, live: bool = False) -> Diagnosis:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"llm": llm}, indent=1), encoding="utf-8")
-    return await examine(load_settings(config).settings, config=config, live=live)
+    return await examine(load_settings(config).settings, origin=Origin(config), live=live)
 
 
 async def test_a_good_setup_is_healthy(tmp_path: Path, server: ModelServer) -> None:
@@ -157,10 +157,41 @@ async def test_the_proposed_lines_mend_it(
         assert ill.remedies
         applied(tmp_path / "config.json", ill)
         config = tmp_path / "config.json"
-        well = await examine(load_settings(config).settings, config=config)
+        well = await examine(load_settings(config).settings, origin=Origin(config))
     assert well.remedies == ()
     assert well.roles[0].serves.startswith("primary:")
     assert well.healthy
+
+
+async def test_without_a_file_a_whole_one_is_proposed(
+    tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "USUAL_PLACES", (("openai_compatible", server.v1),))
+    new = tmp_path / "config.json"
+    (remedy,) = (await examine(Settings(), origin=Origin(new=new))).remedies
+    assert remedy.place == f"{new}, a new file (llm.primary)"
+    new.write_text(remedy.line, encoding="utf-8")
+    assert (await examine(load_settings(new).settings, origin=Origin(new))).remedies == ()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_the_environment_gave_is_mended_there(
+    tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch, *, whole: bool
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"llm": {"primary": {} if whole else spec(server.v1)}}), encoding="utf-8")
+    wrong = spec(server.url)
+    given = ("PRIMARY", json.dumps(wrong)) if whole else ("PRIMARY__BASE_URL", server.url)
+    if whole:
+        config.write_text("{}", encoding="utf-8")
+    monkeypatch.setenv(f"ROLECALL_LLM__{given[0]}", given[1])
+    ill = load_settings(config)
+    (remedy,) = (await examine(ill.settings, origin=Origin(config, ill.sources))).remedies
+    assert remedy.place == "the environment (llm.primary.base_url)"
+    name, _, value = remedy.line.removeprefix("export ").partition("=")
+    monkeypatch.setenv(name, value)
+    well = load_settings(config)
+    assert (await examine(well.settings, origin=Origin(config, well.sources))).remedies == ()
 
 
 async def test_a_wrong_model_names_what_is_near(tmp_path: Path, server: ModelServer) -> None:
@@ -279,7 +310,7 @@ async def test_a_file_that_is_no_model_names_the_ones_beside_it(tmp_path: Path) 
     config = tmp_path / "config.json"
     settings = load_settings(config).settings
     assert settings.llm.__pydantic_extra__["primary"].options == {"path": str(folder / "qwen-0.5b.gguf"), "threads": 2}
-    assert (await examine(settings, config=config)).roles[0].serves == "primary:qwen-0.5b"
+    assert (await examine(settings, origin=Origin(config))).roles[0].serves == "primary:qwen-0.5b"
 
 
 async def test_headers_a_server_repeats_are_not_shown(tmp_path: Path) -> None:
