@@ -69,6 +69,9 @@ class Models(Protocol):
     def usage(self) -> Mapping[str, RoleUsage]:
         """What each role used in this thread so far, over all its runs."""
 
+    def seconds(self) -> float:
+        """How long runs have worked on this thread, as of the last model call."""
+
     def window(self, role: str) -> int | None:
         """Context window in tokens of the spec that serves the role; `None` when unknown."""
 

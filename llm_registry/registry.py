@@ -136,6 +136,10 @@ class Registry:
         """What each role used in this thread so far, over all its runs."""
         return dict(self._usage)
 
+    def seconds(self) -> float:
+        """How long runs have worked on this thread, as of the last model call."""
+        return self._parts.clock.last_s
+
     def window(self, role: str) -> int | None:
         """Context window in tokens of the spec that serves the role; `None` when unknown."""
         spec = self.served(role).spec

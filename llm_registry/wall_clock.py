@@ -30,6 +30,8 @@ class WallClock:
         self._thread = thread
         self._began = time.time()
         self._row: int | None = None
+        self.last_s = 0.0
+        """What `seconds` said last."""
 
     async def seconds(self) -> float:
         """Note that this run still lives; returns the wall time of the thread, moments of two runs counted once."""
@@ -45,7 +47,8 @@ class WallClock:
                 await db.execute("UPDATE run_spans SET ended = ? WHERE id = ?", (time.time(), self._row))
             await db.commit()
             cursor = await db.execute("SELECT began, ended FROM run_spans WHERE thread = ?", (self._thread,))
-            return united((row["began"], row["ended"]) for row in await cursor.fetchall())
+            self.last_s = united((row["began"], row["ended"]) for row in await cursor.fetchall())
+            return self.last_s
 
     async def close(self) -> None:
         """Note the end of this run, if it called any model."""

@@ -84,6 +84,7 @@ def budget_left(context: Context) -> BudgetLeft:
     calls = sum(row.calls for row in used)
     return BudgetLeft(
         tokens=None if limits.max_tokens is None else max(0, limits.max_tokens - tokens),
+        seconds=None if limits.max_minutes is None else max(0.0, limits.max_minutes * 60 - context.models.seconds()),
         cost_usd=None if limits.max_cost_usd is None else max(0.0, limits.max_cost_usd - cost),
         model_calls=None if limits.max_model_calls is None else max(0, limits.max_model_calls - calls),
     )

@@ -249,3 +249,11 @@ async def test_a_question_that_the_router_took_and_cannot_answer_is_handed_on(tm
     assert (outcome.status, outcome.exit_code) == ("answered", 0)
     assert "It shouts." in await read(outcome.report_path)
     assert any("handed on" in warning["message"] for warning in heard.named("warning"))
+
+
+async def test_the_state_says_how_much_time_is_left(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    with ModelServer(CompetentScript(routing="HANDLE", target="REASONING", answer="It shouts.")) as server:
+        outcome = await do(repo, "What does shout do?", settings_with(openai(server.v1), budget={"max_minutes": 10}))
+    left = (await state_of(repo, outcome.thread_id))["budget_left"]
+    assert 500 < left.seconds < 600

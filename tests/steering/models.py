@@ -42,6 +42,9 @@ class Opinions:
     def usage(self) -> Mapping[str, RoleUsage]:
         return {}
 
+    def seconds(self) -> float:
+        return 0.0
+
     def window(self, role: str) -> int | None:
         return None
 
