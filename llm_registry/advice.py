@@ -17,7 +17,7 @@ from llm_registry.links import Chain, Link
 from llm_registry.nearby import Found
 from llm_registry.providers.catalog import provider_names
 from llm_registry.round_trips import RoundTrips
-from llm_registry.window import sets_window, window_of
+from llm_registry.window import num_ctx_for, sets_window, window_of
 
 SMALL_WINDOW = 8192
 """Tokens below which a coding loop forgets what it read."""
@@ -116,6 +116,19 @@ class Adviser:
             yield Advice(f"{link.name} gives no valid JSON object: {trips.json.detail}", place, line,
                          "a larger model, or a server with json_schema", urgent=False)  # fmt: skip
 
+    def for_pairs(self, links: Iterable[Link], facts: Mapping[str, EndpointFacts]) -> Iterable[Advice]:
+        """Specs that make Ollama load one model again and again, since each asks for another window of it."""
+        widest: dict[tuple[str, str], tuple[str, int]] = {}
+        asked = [(link, num_ctx_for(link.spec, facts[link.name])) for link in links if sets_window(link.spec)]
+        for link, tokens in sorted(asked, key=lambda pair: -(pair[1] or 0)):
+            other, most = widest.setdefault((link.endpoint, link.spec.model), (link.name, tokens or 0))
+            if tokens is not None and tokens != most:
+                problem = (
+                    f"{link.name} asks for {tokens} tokens and {other} for {most} of one model, which is loaded anew"
+                )
+                key = ("options", "num_ctx") if link.spec.options.get("num_ctx") else ("context_length",)
+                yield self._advise(link, f"{problem} at each change", key, most, urgent=False)
+
     def for_role(self, chain: Chain) -> tuple[Advice, ...]:
         """What to change about a role that nothing but the engine without weights serves."""
         if any(not link.embedded for link in chain.links):
@@ -175,6 +188,8 @@ class Adviser:
 
     def _refused(self, link: Link, facts: EndpointFacts) -> Advice:
         if "key was refused" in facts.error:
+            if named := self._file.variable(self._path(link, ("api_key",))):
+                return Advice(f"{link.name}: {facts.error}", "the environment", f"export {named}=A-VALID-KEY")
             variable = _KEY_VARIABLES.get(link.spec.provider, "MY_API_KEY")
             return self._advise(link, f"{link.name}: {facts.error}", ("api_key",), f"${{{variable}}}",
                                 f"export {variable}=… with a valid key")  # fmt: skip

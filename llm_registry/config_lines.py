@@ -4,6 +4,7 @@ Owns places and lines; nothing is changed here.
 """
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,13 @@ class ConfigFile:
             place = f"{self._origin.new}, a new file ({'.'.join(path)})"
             return Edit(place, json.dumps(nested, ensure_ascii=False))
         return self._in_file(path, value)
+
+    def variable(self, path: Sequence[str]) -> str:
+        """The environment variable that the text of a value names as `${NAME}`; empty when it names none."""
+        found, rest = _walk(self._root, path)
+        text = found[1].value if found is not None and not rest else ""
+        named = re.fullmatch(r"\$\{(\w+)\}", text) if isinstance(text, str) else None
+        return named[1] if named else ""
 
     def _source(self, path: Sequence[str]) -> str:
         """Who gave the value, or else the others of its spec."""

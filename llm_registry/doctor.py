@@ -235,6 +235,9 @@ def _remedies(
             advices += adviser.for_trips(link, trip, users[name], able)
         for advice in advices:
             yield Remedy(**{**asdict(advice), "urgent": advice.urgent and name in firsts})
+    usable = [link for name, link in links.items() if obstacle_of(link, facts[name]) is None]
+    for advice in adviser.for_pairs(usable, facts):
+        yield Remedy(**asdict(advice))
     bare = [chain for chain in chains.values() if all(link.embedded for link in chain.links)]
     wanted = [chain for chain in bare if chain.role == "primary"] or bare[:1]
     for chain in wanted:

@@ -213,6 +213,31 @@ async def test_a_refused_key_says_which_line(tmp_path: Path) -> None:
     assert "wrong-key-1234" not in found.model_dump_json()
 
 
+async def test_a_refused_key_of_a_variable_is_changed_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOWER_KEY", "wrong-key-1234")
+    with ModelServer(able, api_key="right-key-1234") as server:
+        found = await diagnose(tmp_path, {"primary": spec(server.v1, api_key="${TOWER_KEY}")})
+        monkeypatch.setenv("TOWER_KEY", "right-key-1234")
+        mended = await diagnose(tmp_path, {"primary": spec(server.v1, api_key="${TOWER_KEY}")})
+    (remedy,) = found.remedies
+    assert (remedy.place, remedy.line) == ("the environment", "export TOWER_KEY=A-VALID-KEY")
+    assert mended.remedies == ()
+
+
+async def test_two_windows_of_one_ollama_model_are_named(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    with ModelServer(able, shape=Shape.OLLAMA, context=16384) as server:
+        one = {"provider": "ollama", "model": "scripted", "base_url": server.url}
+        llm = {"primary": {**one, "context_length": 16384}, "summarizer": {**one, "context_length": 8192}}
+        ill = await diagnose(tmp_path, llm)
+        applied(config, ill)
+        well = await examine(load_settings(config).settings, origin=Origin(config))
+    (remedy,) = ill.remedies
+    assert (remedy.line, remedy.urgent) == ('"context_length": 16384', False)
+    assert "primary:scripted for 16384" in remedy.problem
+    assert well.remedies == ()
+
+
 async def test_a_small_window_is_named_for_the_roles_that_need_more(tmp_path: Path) -> None:
     with ModelServer(able, context=2048) as server:
         found = await diagnose(tmp_path, {"primary": spec(server.v1), "summarizer": spec(server.v1)})
