@@ -88,7 +88,7 @@ async def _run(plan: Plan, ready: Any) -> None:
         inp = None if (await graph.aget_state(config)).created_at else {"task": "work"}
         context = context_of(plan.thread, inbox, activity)
         ready.set()
-        async for _ in steered_stream(graph, inp, config, context=context, inbox=inbox, stop=asyncio.Event()):
+        async for _ in steered_stream(graph, inp, config, context=context, inbox=inbox):
             speaker.prompts.clear()
 
 

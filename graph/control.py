@@ -43,14 +43,13 @@ class _Halt:
     deadline_s: float
 
 
-async def steered_stream(  # noqa: PLR0913 - all by name but the first three
+async def steered_stream(
     graph: Graph,
     inp: Any,
     config: RunnableConfig,
     *,
     context: Context,
     inbox: Mailbox,
-    stop: asyncio.Event,
     since: int | None = None,
 ) -> AsyncGenerator[Any, None]:
     """Stream the parts of a run (`tasks` and `updates`, subgraphs included, format v2).
@@ -62,13 +61,12 @@ async def steered_stream(  # noqa: PLR0913 - all by name but the first three
         context: Its events should be an `Activity` that the model registry emits into as well; without one, a pause
             waits for the end of a step even when only a model call is in flight, and urgent words wait for their turn.
         inbox: Where orders arrive.
-        stop: Set it to stop the run as a pause does.
         since: Orders up to this id were answered by starting the run; by default all there are at this call.
 
     Raises:
-        PausedError: A pause or `stop` ended the run.
+        PausedError: A pause ended the run.
     """
-    ride = _Ride(graph, config, context, inbox, stop)
+    ride = _Ride(graph, config, context, inbox)
     ride.seen = await inbox.last_id() if since is None else since
     try:
         async for part in ride.parts(inp):
@@ -80,11 +78,9 @@ async def steered_stream(  # noqa: PLR0913 - all by name but the first three
 class _Ride:
     """One run of a graph, over as many streams as urgent words make of it."""
 
-    def __init__(
-        self, graph: Graph, config: RunnableConfig, context: Context, inbox: Mailbox, stop: asyncio.Event
-    ) -> None:
+    def __init__(self, graph: Graph, config: RunnableConfig, context: Context, inbox: Mailbox) -> None:
         self._graph, self._config, self._context = graph, config, context
-        self._inbox, self._stop = inbox, stop
+        self._inbox = inbox
         self._activity = context.events if isinstance(context.events, Activity) else None
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self._pump: asyncio.Task[None] | None = None
@@ -164,8 +160,7 @@ class _Ride:
 
     async def _watch(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), POLL_S)
+            await asyncio.sleep(POLL_S)
             try:
                 items = await self._inbox.after(self.seen)
             except sqlite3.OperationalError as error:
@@ -181,8 +176,6 @@ class _Ride:
                 self._break_in(urgent[-1])
 
     def _halt_in(self, items: list[InboxItem]) -> _Halt | None:
-        if self._stop.is_set():
-            return _Halt("the run was stopped", DEADLINE_S)
         orders = [item for item in items if item.kind in ("pause", "resume")]
         if not orders or orders[-1].kind == "resume":
             return None

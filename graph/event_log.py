@@ -50,19 +50,3 @@ def _is_cut_off(path: Path) -> bool:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
         return file.read() not in (b"", b"\n")
-
-
-def read_events(path: Path) -> list[dict[str, Any]]:
-    """The events of a run folder, oldest first; a last line that a kill cut off is left out."""
-    if not path.exists():
-        return []
-    events: list[dict[str, Any]] = []
-    # Not splitlines: JSON leaves other line ends than this one as they are.
-    lines = path.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n")
-    for number, line in enumerate(lines):
-        try:
-            events.append(json.loads(line))
-        except json.JSONDecodeError:
-            # A kill may cut any line where the next run then goes on; the rest is still worth showing.
-            events.append({"event": "warning", "message": f"line {number + 1} of the record is cut off"})
-    return events

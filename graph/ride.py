@@ -1,6 +1,5 @@
 """The graph on its way: from its input or last checkpoint to the end, a stop, or a question nobody answers."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -94,9 +93,8 @@ class Ride:
         # A question that was asked before a crash is asked again: going on with None would only stop at it once more.
         if inp is None and await self._questions():
             return
-        stop = asyncio.Event()
         parts = steered_stream(
-            self.graph, inp, self.config, context=self.context, inbox=self._inbox, stop=stop, since=self._since
+            self.graph, inp, self.config, context=self.context, inbox=self._inbox, since=self._since
         )  # fmt: skip
         # Closed here and now: a stream left to the garbage collector would drive the thread without its lease.
         async with aclosing(parts):

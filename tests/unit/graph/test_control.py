@@ -23,7 +23,6 @@ class Rig:
     def __init__(self, graph: Any, database: Path, speaker: Speaker) -> None:
         self.graph, self.database, self.speaker = graph, database, speaker
         self.inbox = SqliteInbox(database, "t")
-        self.stop = asyncio.Event()
         self.parts: list[Any] = []
 
     async def run(self, inp: Any, since: int | None = None) -> None:
@@ -32,7 +31,7 @@ class Rig:
         async with SqliteInbox(self.database, "t") as inbox:
             context = context_of("t", inbox, activity)
             stream = steered_stream(
-                self.graph, inp, CONFIG, context=context, inbox=inbox, stop=self.stop, since=since
+                self.graph, inp, CONFIG, context=context, inbox=inbox, since=since
             )  # fmt: skip
             async for part in stream:
                 self.parts.append(part)
@@ -175,19 +174,6 @@ async def test_an_urgent_word_does_not_run_a_tool_twice(tmp_path: Path) -> None:
         await run
         assert runs == [0]
         assert [m.id for m in r.speaker.prompts[-1]][-1] == f"guidance-{ident}"
-
-
-async def test_setting_stop_ends_the_run_resumably(tmp_path: Path) -> None:
-    async with rig(tmp_path, Speaker(speak=works(1), latency=20)) as r:
-        run = r.start({"task": "work"})
-        await r.calls(1)
-        r.stop.set()
-        with pytest.raises(PausedError, match="the run was stopped"):
-            await run
-        r.stop.clear()
-        r.speaker.latency = 0
-        await r.start(None)
-        assert whole(await r.messages())
 
 
 async def test_a_pause_from_before_the_run_does_not_stop_it(tmp_path: Path) -> None:
