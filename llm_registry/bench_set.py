@@ -44,8 +44,10 @@ def tasks_for(role: str) -> Sequence[Task]:
 
 
 def accept(reply: ModelReply) -> bool:
-    """For recorded calls: anything that arrived whole and valid."""
-    return bool(reply.parsed is not None or reply.tool_calls or reply.text.strip())
+    """For recorded calls: anything that arrived whole and valid, and says something."""
+    if reply.parsed is not None:
+        return any(reply.parsed.model_dump().values())
+    return bool(reply.tool_calls or reply.text.strip())
 
 
 def _says(*words: str, at_most: int = 10_000) -> Check:

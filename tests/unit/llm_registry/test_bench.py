@@ -113,3 +113,16 @@ async def test_the_coder_is_judged_by_its_calls(settings: Settings) -> None:
     with ModelServer(codes) as server:
         compared = await bench(settings, "coder", [f"openai_compatible:scripted@{server.v1}"])
     assert compared.models[0].good == 2
+
+
+async def test_an_empty_object_is_no_good_answer_to_a_recorded_call(tmp_path: Path) -> None:
+    database = tmp_path / "rolecall.db"
+    prompt = Prompt("summarizer", (HumanMessage("Step 1 is done."),), StepSummary.__name__)
+    with ModelServer(lambda _: give({"status_line": "", "dashboard": ""})) as server:
+        hollow = {"provider": "openai_compatible", "model": "scripted", "base_url": server.v1}
+        given = {"llm": {"summarizer": hollow}, "telemetry": {"record_prompts": True}}
+        settings = Settings.model_validate(given)
+        await PromptStore(database, settings.telemetry).keep(prompt, "a" * 32)
+        compared = await bench(settings, "summarizer", [], database=database)
+    assert compared.recorded
+    assert (compared.models[0].asked, compared.models[0].good, compared.models[0].errors) == (1, 0, ())
