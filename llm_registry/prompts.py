@@ -15,7 +15,7 @@ from langchain_core.messages import BaseMessage, messages_from_dict, messages_to
 
 from core.database import connect, create_tables
 from core.settings import TelemetrySettings
-from llm_registry.redact import redact
+from llm_registry.redact import redact_tree
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS call_prompts(
@@ -55,7 +55,7 @@ class PromptStore:
         """Keep a prompt if the user wants that; the oldest ones make room for it."""
         if not self._on:
             return
-        messages = redact(json.dumps(messages_to_dict(prompt.messages), default=str), self._secrets)
+        messages = json.dumps(redact_tree(messages_to_dict(prompt.messages), self._secrets), default=str)
         tools = json.dumps(list(prompt.tools), default=str)
         size = len(messages.encode()) + len(tools.encode())
         row = (time.time(), trace_id, prompt.role, prompt.artifact, messages, tools, size)

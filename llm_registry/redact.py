@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 MASK = "***"
 _MIN_SECRET = 6
@@ -38,6 +39,16 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def redact_tree(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """`redact` every text of a JSON tree. Masking the written JSON instead would break it, and miss quoted keys."""
+    known = tuple(secrets)
+    if isinstance(value, str):
+        return redact(value, known)
+    if isinstance(value, dict):
+        return {key: redact_tree(inner, known) for key, inner in value.items()}
+    return [redact_tree(inner, known) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def without_query(text: str) -> str:

@@ -126,3 +126,18 @@ async def test_an_empty_object_is_no_good_answer_to_a_recorded_call(tmp_path: Pa
         compared = await bench(settings, "summarizer", [], database=database)
     assert compared.recorded
     assert (compared.models[0].asked, compared.models[0].good, compared.models[0].errors) == (1, 0, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['the log says "secret=abcdefgh12"', 'token="abcdefgh12"', 'curl -H "Authorization: Bearer abcdefgh12" http://nas',
+     'my key is "open\\sesame"'],
+)  # fmt: skip
+async def test_quoted_keys_are_masked_and_the_prompt_stays_readable(text: str, tmp_path: Path) -> None:
+    settings = TelemetrySettings(record_prompts=True)
+    store = PromptStore(tmp_path / "rolecall.db", settings, secrets=["open\\sesame"])
+    await store.keep(Prompt("coder", (HumanMessage(text),)))
+    (kept,) = await store.recent("coder")
+    assert "***" in kept.messages[0].text
+    assert "abcdefgh12" not in kept.messages[0].text
+    assert "sesame" not in kept.messages[0].text
