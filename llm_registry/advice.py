@@ -4,7 +4,7 @@ Owns the wording; nothing is changed and no server is asked here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from llm_registry.facts import EndpointFacts
 from llm_registry.links import Chain, Link
 from llm_registry.nearby import Found
 from llm_registry.providers.catalog import provider_names
+from llm_registry.proxies import is_local
 from llm_registry.round_trips import RoundTrips
 from llm_registry.window import num_ctx_for, sets_window, window_of
 
@@ -71,6 +72,8 @@ class Adviser:
         if link.spec.provider not in provider_names():
             near = near_matches(link.spec.provider, provider_names()) or ("openai_compatible",)
             return (self._advise(link, f"{link.name}: {facts.error}", ("provider",), near[0]),)
+        if link.spec.provider == "openrouter" and not link.spec.api_key:
+            return (self._refused(link, replace(facts, error="the key was refused: there is none")),)
         if link.spec.provider == "gguf" and facts.error:
             return (self._no_file(link, facts),)
         if facts.connected and not facts.reachable:
@@ -155,6 +158,11 @@ class Adviser:
         spec, url = link.spec, endpoint_url(link.spec)
         problem = f"{link.name}: {facts.error}{'' if facts.misplaced or not url else f' at {url}'}"
         near, stay = self._nearby.get(link.name), _stay(url, facts)
+        if near is None and url and not is_local(url):
+            yield Advice(
+                problem, "", "", "check the address and the network; HTTPS_PROXY names a proxy, if you need one"
+            )
+            return
         other = near or self._elsewhere(spec)
         if other is None:
             example = _SOMEWHERE.get(spec.provider, _SOMEWHERE["openai_compatible"])

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from core.errors import ConfigError
 from core.settings import ModelSpec, Settings
 from llm_registry.addresses import endpoint_url
 from llm_registry.advice import Adviser
@@ -20,6 +21,7 @@ from llm_registry.links import Chain, Link, resolve_chain, role_names, spec_secr
 from llm_registry.nearby import Found, find_nearby
 from llm_registry.overrides import with_overrides
 from llm_registry.probe import DEADLINE_S, probe_endpoints
+from llm_registry.providers.catalog import require
 from llm_registry.redact import pasteable
 from llm_registry.round_trips import RoundTrips, try_out
 from llm_registry.window import window_of
@@ -107,6 +109,8 @@ class Diagnosis(_Finding):
     roles: tuple[RoleHealth, ...]
     specs: tuple[SpecHealth, ...]
     remedies: tuple[Remedy, ...]
+    invalid: tuple[str, ...]
+    """What makes every run refuse the configuration, whoever could serve."""
     servers_found: tuple[str, ...]
     """Model servers that answer at the usual places of this machine."""
     live: bool
@@ -114,7 +118,8 @@ class Diagnosis(_Finding):
     @property
     def healthy(self) -> bool:
         """Every role is served by its first choice."""
-        return not any(remedy.urgent for remedy in self.remedies) and all(role.serves for role in self.roles)
+        served = all(role.serves for role in self.roles)
+        return served and not self.invalid and not any(remedy.urgent for remedy in self.remedies)
 
 
 async def examine(
@@ -147,11 +152,20 @@ async def examine(
         config=str(origin.path or ""),
         roles=tuple(_role(chain, facts, trips) for chain in chains.values()),
         specs=tuple(_spec(link, facts[link.name], trips.get(link.name)) for link in links.values()),
+        invalid=tuple(_refusals(links.values())),
         remedies=tuple(_remedies(adviser, chains, facts, trips)),
         servers_found=tuple(f"{one.facts.server} at {one.url}: {', '.join(one.facts.models[:8])}" for one in found),
         live=live,
     )
     return _cleaned(diagnosis, effective)
+
+
+def _refusals(links: Iterable[Link]) -> Iterable[str]:
+    for link in links:
+        try:
+            require(link.spec, link.origin)
+        except ConfigError as error:
+            yield error.message
 
 
 async def _find_servers(deadline_s: float) -> list[Found]:

@@ -26,12 +26,15 @@ def models(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Examine every role; a role that nobody can serve makes it exit 4."""
+    """Examine every role; what no run would take makes it exit 3, a role that nobody can serve 4."""
     diagnosis = asyncio.run(_examine(options, live=options.live))
     if options.json:
         answer({"healthy": diagnosis.healthy, **diagnosis.model_dump(mode="json")})
     else:
         print(clean("\n".join(told(diagnosis))))
+    if diagnosis.invalid:
+        invocation.next_command = invocation.call("config", "path")
+        return int(Exit.CONFIG)
     if all(role.serves for role in diagnosis.roles):
         return 0
     invocation.next_command = invocation.call("config", "path")
@@ -150,6 +153,7 @@ def told(diagnosis: "Diagnosis") -> Iterator[str]:
         if _why(role.reason) and role.reason not in shown:
             shown.add(role.reason)
             yield f"{'':<15} {_why(role.reason)}"
+    yield from (f"NO  {said}; no run begins before this is mended" for said in diagnosis.invalid)
     yield ""
     for spec in diagnosis.specs:
         yield from _spec_told(spec)

@@ -79,6 +79,20 @@ def test_what_is_unknown_is_not_shown_as_nothing(place: Path) -> None:
     assert "0.2500 USD and 1 calls of unknown price" in line
 
 
+def test_the_doctor_exits_3_for_what_no_run_would_take(place: Path) -> None:
+    config = place / "config.json"
+    for spec, said in (
+        ({"provider": "openai_compatible", "model": "m"}, "no base_url"),
+        ({"provider": "openrouter", "model": "v/m"}, "no api_key"),
+        ({"provider": "olama", "model": "m"}, "unknown provider"),
+    ):
+        config.write_text(json.dumps({"llm": {"primary": {**spec, "fallback": ["embedded"]}}}), encoding="utf-8")
+        done = rolecall("doctor", "--config", str(config), cwd=place)
+        assert done.code == 3
+        assert f"{said}" in done.out
+        assert "no run begins before this is mended" in done.out
+
+
 def test_a_configuration_no_run_would_take_is_not_valid(place: Path) -> None:
     config = place / "config.json"
     spec = {"provider": "olama", "model": "phi3:mini", "base_url": "http://127.0.0.1:1"}

@@ -224,6 +224,19 @@ async def test_a_refused_key_of_a_variable_is_changed_there(tmp_path: Path, monk
     assert mended.remedies == ()
 
 
+async def test_a_cloud_out_of_reach_is_not_replaced_by_what_runs_here(
+    tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "USUAL_PLACES", (("openai_compatible", server.v1),))
+    cloud = {"provider": "openai_compatible", "model": "m", "base_url": "https://models.nowhere.invalid/v1"}
+    (remedy,) = (await diagnose(tmp_path, {"primary": cloud})).remedies
+    assert (remedy.line, remedy.urgent) == ("", True)
+    assert "network" in remedy.otherwise
+    keyless = {"provider": "openrouter", "model": "v/m", "base_url": "https://models.nowhere.invalid/v1"}
+    (remedy,) = (await diagnose(tmp_path, {"primary": keyless})).remedies
+    assert '"api_key": "${OPENROUTER_API_KEY}"' in remedy.line
+
+
 async def test_two_windows_of_one_ollama_model_are_named(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     with ModelServer(able, shape=Shape.OLLAMA, context=16384) as server:
