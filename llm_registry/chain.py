@@ -32,6 +32,8 @@ _BUSY = frozenset({Kind.RATE_LIMITED, Kind.OVERLOADED})
 _BUSY_RETRIES = 5
 """The least for a busy server after which no other model follows: it may be loading a model, and the alternative is to
 stop. It is asked again as long as its first token may take."""
+_DISPENSABLE = frozenset({"summarizer", "supervisor"})
+"""Without these a run goes on, so it does not wait long for them."""
 _GATE_POLL_S = 1.0
 _TELL_AT = 2
 """Refusals in a row after which the wait is told."""
@@ -144,12 +146,12 @@ class ChainWalker:
 
     async def _gate(self, link: Link, state: Walk, *, last: bool) -> Gate:
         """Leave to call; a busy server after which no other model follows is waited for."""
-        deadline, told = time.monotonic() + link.spec.timeouts.first_token, False
+        deadline, told = time.monotonic() + _patience(link, state), False
         while True:
             try:
                 return await self._contacts.enter(link)
             except Blocked as blocked:
-                if not (last and blocked.busy) or time.monotonic() > deadline:
+                if not (last and blocked.busy) or time.monotonic() >= deadline:
                     raise
                 if not told:
                     self._tell_busy(link, state, blocked)
@@ -157,7 +159,7 @@ class ChainWalker:
             await asyncio.sleep(_GATE_POLL_S * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
 
     def _tell_busy(self, link: Link, state: Walk, failure: CallFailure) -> None:
-        limit = link.spec.timeouts.first_token
+        limit = _patience(link, state)
         self._events.emit(
             "model_warning", role=state.ask.role, spec=link.name,
             message=f"its server is busy and no other model follows; asked again for up to {limit:g} s: {failure}",
@@ -173,11 +175,11 @@ class ChainWalker:
                 if failure.kind in ENDPOINT_DOWN:
                     self._contacts.forget(link.endpoint)
                 mended = await self._shelf.change_protocol(link, failure, structured=state.ask.structured)
-                patient = last and time.monotonic() - began < link.spec.timeouts.first_token
+                patient = last and time.monotonic() - began < _patience(link, state)
                 pause = 0.0 if mended else _pause(failure, attempt.number, last=last, patient=patient)
                 if pause is None:
                     raise
-                if last and failure.kind in _BUSY and attempt.number == _TELL_AT:
+                if patient and failure.kind in _BUSY and attempt.number == _TELL_AT:
                     self._tell_busy(link, state, failure)
                 await asyncio.sleep(pause)
                 attempt = replace(attempt, number=attempt.number + 1)
@@ -215,6 +217,11 @@ class ChainWalker:
             self._toolless[link.name] = note
         if failure.kind is Kind.CONTEXT:
             state.too_long_for = self._shelf.window(link).tokens
+
+
+def _patience(link: Link, state: Walk) -> float:
+    """Seconds for which a busy server is asked again where no other model follows."""
+    return 0.0 if state.ask.role in _DISPENSABLE else link.spec.timeouts.first_token
 
 
 def exhausted(chain: Chain, notes: list[str]) -> ModelError:

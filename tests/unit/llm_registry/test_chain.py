@@ -319,6 +319,18 @@ async def test_a_busy_server_after_which_no_other_follows_is_waited_for_by_all_r
         assert "busy and no other model follows" in told["message"]
 
 
+async def test_what_a_run_can_do_without_is_not_waited_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_registry.chain._LONGEST_PAUSE_S", 0.05)
+    with ModelServer(lambda _: fail(Fault.OVERLOADED)) as server:
+        async with registry({"summarizer": chat_spec(server)}, tmp_path) as models:
+            for words in ("overloaded", "not asked again for"):
+                with pytest.raises(ModelError, match=words):
+                    await models.chat("summarizer", HELLO, site=SITE)
+        assert len(server.requests) == 6
+
+
 async def test_patience_with_a_busy_server_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llm_registry.chain._LONGEST_PAUSE_S", 0.1)
     with ModelServer(lambda _: fail(Fault.OVERLOADED)) as server:
