@@ -228,14 +228,28 @@ class Adviser:
                 yield self._advise(link, problem, ("model",), able, "or another one that does")
             else:
                 yield Advice(problem, "", "", "take a model that does; start llama.cpp's server with --jinja")
+        large = sorted(roles & _LARGE_ROLES)
+        narrow = window.tokens is None or (window.tokens < SMALL_WINDOW and bool(large))
+        if narrow and facts.server == "ollama" and not sets_window(link.spec):
+            yield from self._leave_v1(link, window.tokens)
+            return
         if window.tokens is None:
             yield self._advise(
                 link, f"{link.name}: the server does not say how many tokens it loaded", ("context_length",),
                 SMALL_WINDOW, "write what you gave the server when it loaded the model", urgent=False,
             )  # fmt: skip
-        large = sorted(roles & _LARGE_ROLES)
-        if window.tokens is not None and window.tokens < SMALL_WINDOW and large:
+        elif narrow:
             yield self._small(link, facts, f"a window of {window.tokens} tokens is small for {', '.join(large)}")
+
+    def _leave_v1(self, link: Link, tokens: int | None) -> Iterable[Advice]:
+        """Ollama sets the window of a call in its own protocol only."""
+        known = f"{tokens} tokens" if tokens else "its default, which may be 4096 tokens,"
+        problem = f"{link.name}: Ollama has {known} for this model, and behind /v1 no more can be asked for"
+        root = endpoint_url(link.spec).removesuffix("/v1")
+        for key, value, now in (("base_url", root, link.spec.base_url), ("provider", "ollama", link.spec.provider)):
+            if value != now:
+                yield self._advise(link, problem, (key,), value, urgent=False)
+                problem = f"{link.name}: and with it"
 
     def _small(self, link: Link, facts: EndpointFacts, problem: str) -> Advice:
         """What widens a window: the line that narrows it, or else the server."""

@@ -117,7 +117,7 @@ class Look:
         elif self._is_openrouter():
             # Its list of models is open to everyone, so only this shows whether the key is good.
             yield "key", f"{base}/key", None
-        elif _owned_by(self.bodies) == "library":
+        elif "library" in _owners(self.bodies):
             # Ollama behind its OpenAI-style door; its own one says more.
             yield "tags", f"{root}/api/tags", None
             yield "ps", f"{root}/api/ps", None
@@ -251,11 +251,10 @@ def _said(reply: httpx.Response) -> str:
     return f": {redact(words)[:120]}" if words else ""
 
 
-def _owned_by(bodies: Mapping[str, Any]) -> str:
+def _owners(bodies: Mapping[str, Any]) -> set[str]:
     body = bodies.get("models")
     rows = body.get("data") if isinstance(body, dict) else None
-    first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
-    return str(first.get("owned_by", ""))
+    return {str(row.get("owned_by", "")) for row in rows if isinstance(row, dict)} if isinstance(rows, list) else set()
 
 
 def _root(base: str) -> str:

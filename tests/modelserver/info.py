@@ -56,6 +56,7 @@ _DETAILS = {
     "quantization_level": "Q4_K_M",
 }
 _BYTES = 4_700_000_000
+_OWNERS = {Shape.OPENAI: "llamacpp", Shape.OLLAMA: "library"}
 
 
 def openai_models(settings: Settings) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def openai_models(settings: Settings) -> dict[str, Any]:
     rows = []
     for name in settings.models:
         row: dict[str, Any] = {"id": name, "object": "model", "created": 1_760_000_000}
-        row["owned_by"] = "llamacpp" if settings.shape is Shape.OPENAI else settings.shape.value
+        row["owned_by"] = _OWNERS.get(settings.shape, settings.shape.value)
         if settings.shape is Shape.OPENAI:
             row["meta"] = {"n_ctx_train": settings.trained_context, "n_params": 8_000_000_000}
         if settings.shape is Shape.VLLM:

@@ -146,9 +146,10 @@ async def test_the_proposed_lines_mend_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str, *, last: bool
 ) -> None:
     names = ("text-embed", "scripted", "other")
+    narrow = {"context": 4096} if wrong.startswith("Ollama") else {}
     with (
         ModelServer(able, shape=Shape.VLLM, models=names) as server,
-        ModelServer(able, shape=Shape.OLLAMA, models=names, strict_models=True) as ollama,
+        ModelServer(able, shape=Shape.OLLAMA, models=names, strict_models=True, **narrow) as ollama,
     ):
         monkeypatch.setattr(doctor, "USUAL_PLACES", (("openai_compatible", server.v1),))
         given = misplace(server.url, ollama.url)[wrong]

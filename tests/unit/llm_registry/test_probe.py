@@ -68,6 +68,19 @@ async def test_each_server_is_recognised_with_the_window_it_loaded(
     assert server.requests == []
 
 
+async def test_ollama_is_recognised_behind_a_model_of_somebody_else() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
+        rows = b'[{"id": "hf.co/ada/m", "owned_by": "ada"}, {"id": "phi3:mini", "owned_by": "library"}]'
+        loaded = b'{"models": [{"name": "hf.co/ada/m", "context_length": 4096}]}'
+        body = {b"/v1/models": b'{"data": ' + rows + b"}", b"/api/ps": loaded}.get(path, b"{}")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
+
+    async with raw_server(handle) as url:
+        facts = await probe_endpoint(spec(url, model="hf.co/ada/m"))
+    assert (facts.server, facts.window("hf.co/ada/m")) == ("ollama", 4096)
+
+
 @pytest.mark.parametrize("path", ["", "/v1"])
 async def test_ollama_is_recognised_by_either_of_its_doors(path: str) -> None:
     with ModelServer(say("hi"), shape=Shape.OLLAMA, context=2048, models=("phi3:latest",)) as server:
