@@ -11,13 +11,13 @@ import pytest
 from core.settings import ModelSpec, Settings, Timeouts
 from core.settings_source import load_settings
 from llm_registry import doctor, round_trips
-from llm_registry.config_lines import Origin, line_of
-from llm_registry.doctor import Diagnosis, examine
+from llm_registry.config_lines import Origin
+from llm_registry.doctor import examine
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
-from tests.modelserver.reply import Reply, call, give, say
-from tests.modelserver.request import ModelRequest
+from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer, closed_port, faulty
+from tests.unit.llm_registry.doctor_rig import able, applied, diagnose, spec
 from tests.unit.llm_registry.raw import paths, raw_server
 
 
@@ -28,29 +28,10 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ROLECALL_STATE_DIR", str(tmp_path / "state"))
 
 
-def able(request: ModelRequest) -> Reply:
-    """A model that can do all three tasks."""
-    if request.schema is not None:
-        return give({"country": "Norway", "capital": "Oslo", "letters_in_capital": 4})
-    if request.tools and request.messages[-1].role != "tool":
-        return call("get_weather", city="Oslo")
-    return say("18 degrees and rain, one, two, three")
-
-
 @pytest.fixture
 def server() -> Iterator[ModelServer]:
     with ModelServer(able, models=("scripted", "other"), strict_models=True) as running:
         yield running
-
-
-def spec(url: str, **more: object) -> dict[str, object]:
-    return {"provider": "openai_compatible", "model": "scripted", "base_url": url, **more}
-
-
-async def diagnose(tmp_path: Path, llm: dict[str, object], *, live: bool = False) -> Diagnosis:
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps({"llm": llm}, indent=1), encoding="utf-8")
-    return await examine(load_settings(config).settings, origin=Origin(config), live=live)
 
 
 async def test_a_good_setup_is_healthy(tmp_path: Path, server: ModelServer) -> None:
@@ -91,108 +72,6 @@ async def test_a_server_that_is_found_is_proposed(
     line = int(remedy.place.split(":")[1].split()[0])
     assert '"base_url"' in config[line - 1]
     assert found.roles[0].serves == ""
-
-
-def applied(config: Path, found: Diagnosis) -> None:
-    """Do to the file what the remedies say, literally."""
-    lines = config.read_text(encoding="utf-8").splitlines()
-    added = 0
-    for remedy in sorted(found.remedies, key=lambda one: int(re.findall(r":(\d+)", one.place)[0])):
-        place = re.search(r":(\d+)(?:-(\d+))?(, below it|, in it)? \(", remedy.place)
-        assert place, remedy
-        first, last = int(place[1]) - 1 + added, int(place[2] or place[1]) + added
-        if place[3] == ", in it":
-            lines[first] = lines[first].replace("{}", f"{{{remedy.line}}}")
-        elif place[3]:
-            lines.insert(last, remedy.line)
-            added += 1
-        else:
-            lines[first:last] = [remedy.line]
-            added -= last - first - 1
-    config.write_text("\n".join(lines), encoding="utf-8")
-
-
-def misplace(server: str, ollama: str) -> dict[str, dict[str, object]]:
-    port, host = closed_port(), server.removeprefix("http://")
-    return {
-        "forgotten v1": spec(server),
-        "path of a call": spec(f"{server}/chat/completions"),
-        "path of the list": spec(f"{server}/v1/models"),
-        "another version": spec(f"{server}/v2"),
-        "no scheme": spec(f"{host}/v1"),
-        "wrong scheme": spec(f"https://{host}/v1"),
-        "another protocol": spec(server, provider="ollama"),
-        "another protocol behind v1": spec(f"{server}/v1", provider="ollama"),
-        "path of Ollama": spec(f"{ollama}/api/chat", provider="ollama"),
-        "near model": spec(f"{server}/v1", model="scriptd"),
-        "far model": spec(f"{server}/v1", model="gpt"),
-        "no model": {"provider": "ollama", "base_url": ollama},
-        "nothing there": spec(f"http://127.0.0.1:{port}/v1"),
-        "nothing there, other model": spec(f"http://127.0.0.1:{port}/v1", model="gpt"),
-        "no address": {"provider": "openai_compatible", "model": "scripted"},
-        "unknown provider": spec(ollama, provider="olama"),
-        "disabled": spec(f"{server}/v1", enabled=False),
-        "nothing": {},
-        "narrow window": {"provider": "ollama", "model": "scripted", "base_url": ollama, "context_length": 2048},
-        "narrow option": spec(ollama, provider="ollama", options={"num_ctx": 2048}),
-        "too much": spec(f"{server}/v1", context_length=400_000),
-        "too little": spec(f"{server}/v1", context_length=2048),
-    }
-
-
-@pytest.mark.parametrize("last", [True, False], ids=["last key", "first key"])
-@pytest.mark.parametrize("wrong", sorted(misplace("http://a", "http://b")))
-async def test_the_proposed_lines_mend_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str, *, last: bool
-) -> None:
-    names = ("text-embed", "scripted", "other")
-    narrow = {"context": 4096} if wrong.startswith("Ollama") else {}
-    with (
-        ModelServer(able, shape=Shape.VLLM, models=names) as server,
-        ModelServer(able, shape=Shape.OLLAMA, models=names, strict_models=True, **narrow) as ollama,
-    ):
-        monkeypatch.setattr(doctor, "USUAL_PLACES", (("openai_compatible", server.v1),))
-        given = misplace(server.url, ollama.url)[wrong]
-        ordered = given if last else dict(reversed(given.items()))
-        ill = await diagnose(tmp_path, {"primary": ordered} if given else {})
-        assert ill.remedies
-        applied(tmp_path / "config.json", ill)
-        config = tmp_path / "config.json"
-        well = await examine(load_settings(config).settings, origin=Origin(config))
-    assert well.remedies == ()
-    assert well.roles[0].serves.startswith("primary:")
-    assert well.healthy
-
-
-async def test_without_a_file_a_whole_one_is_proposed(
-    tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(doctor, "USUAL_PLACES", (("openai_compatible", server.v1),))
-    new = tmp_path / "config.json"
-    (remedy,) = (await examine(Settings(), origin=Origin(new=new))).remedies
-    assert remedy.place == f"{new}, a new file (llm.primary)"
-    new.write_text(remedy.line, encoding="utf-8")
-    assert (await examine(load_settings(new).settings, origin=Origin(new))).remedies == ()
-
-
-@pytest.mark.parametrize("whole", [True, False])
-async def test_what_the_environment_gave_is_mended_there(
-    tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch, *, whole: bool
-) -> None:
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps({"llm": {"primary": {} if whole else spec(server.v1)}}), encoding="utf-8")
-    wrong = spec(server.url)
-    given = ("PRIMARY", json.dumps(wrong)) if whole else ("PRIMARY__BASE_URL", server.url)
-    if whole:
-        config.write_text("{}", encoding="utf-8")
-    monkeypatch.setenv(f"ROLECALL_LLM__{given[0]}", given[1])
-    ill = load_settings(config)
-    (remedy,) = (await examine(ill.settings, origin=Origin(config, ill.sources))).remedies
-    assert remedy.place == "the environment (llm.primary.base_url)"
-    name, _, value = remedy.line.removeprefix("export ").partition("=")
-    monkeypatch.setenv(name, value)
-    well = load_settings(config)
-    assert (await examine(well.settings, origin=Origin(config, well.sources))).remedies == ()
 
 
 async def test_a_wrong_model_names_what_is_near(tmp_path: Path, server: ModelServer) -> None:
@@ -378,17 +257,3 @@ async def test_nothing_private_is_in_it(tmp_path: Path, monkeypatch: pytest.Monk
     for private in ("passw0rd", "sk-abcdef123456", "home/ada", "q9w8e7", "t0ken"):
         assert private not in text
     assert "~/models/secret.gguf" in text
-
-
-@pytest.mark.parametrize(
-    ("text", "path", "line"),
-    [
-        ('{\n "llm": {\n  "primary": {\n   "model": "m"\n}}}', ("llm", "primary", "model"), 4),
-        ('{\n\t"llm": {\n\t\t"primary": {}}}', ("llm", "primary", "base_url"), 3),
-        ("llm:\n  coder: primary\n  primary:\n    model: m\n", ("llm", "primary", "model"), 4),
-        ("llm: {}", ("tools", "ask"), None),
-        ("{", ("llm",), None),
-    ],
-)
-def test_lines_are_found_in_json_and_yaml(text: str, path: tuple[str, ...], line: int | None) -> None:
-    assert line_of(text, path) == line
