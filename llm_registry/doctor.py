@@ -6,6 +6,7 @@ Every text is safe to paste into a public report: no key, no home folder, no pas
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -24,6 +25,7 @@ from llm_registry.probe import DEADLINE_S, probe_endpoints
 from llm_registry.providers.catalog import require
 from llm_registry.redact import pasteable
 from llm_registry.round_trips import RoundTrips, try_out
+from llm_registry.telemetry import require_exporter
 from llm_registry.window import window_of
 
 USUAL_PLACES = (
@@ -152,7 +154,7 @@ async def examine(
         config=str(origin.path or ""),
         roles=tuple(_role(chain, facts, trips) for chain in chains.values()),
         specs=tuple(_spec(link, facts[link.name], trips.get(link.name)) for link in links.values()),
-        invalid=tuple(_refusals(links.values())),
+        invalid=tuple(await asyncio.to_thread(_refusals, links.values(), effective)),
         remedies=tuple(_remedies(adviser, chains, facts, trips)),
         servers_found=tuple(f"{one.facts.server} at {one.url}: {', '.join(one.facts.models[:8])}" for one in found),
         live=live,
@@ -160,12 +162,16 @@ async def examine(
     return _cleaned(diagnosis, effective)
 
 
-def _refusals(links: Iterable[Link]) -> Iterable[str]:
-    for link in links:
+def _refusals(links: Iterable[Link], settings: Settings) -> list[str]:
+    checks = [partial(require, link.spec, link.origin) for link in links]
+    checks.append(partial(require_exporter, settings.telemetry))
+    found = []
+    for check in checks:
         try:
-            require(link.spec, link.origin)
+            check()
         except ConfigError as error:
-            yield error.message
+            found.append(f"{error.message} ({error.hint})" if error.hint else error.message)
+    return found
 
 
 async def _find_servers(deadline_s: float) -> list[Found]:

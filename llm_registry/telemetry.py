@@ -125,15 +125,27 @@ def attributes(row: CallRow) -> dict[str, str | int | float]:
     return {key: value for key, value in known.items() if value is not None}
 
 
-def _exporter(settings: TelemetrySettings) -> "SpanExporter":
+def require_exporter(settings: TelemetrySettings) -> None:
+    """Check that what is switched on is installed.
+
+    Raises:
+        ConfigError: The extra is missing.
+    """
+    if not settings.otel:
+        return
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401, PLC0415 - only with the extra
     except ImportError as error:
         raise ConfigError(
             "telemetry.otel is on, but the OpenTelemetry exporter is not installed",
             hint=f"{install_command('otel')}, or set telemetry.otel to false",
         ) from error
+
+
+def _exporter(settings: TelemetrySettings) -> "SpanExporter":
+    require_exporter(settings)
     import requests  # noqa: PLC0415 - the exporter's own HTTP library
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
     base = settings.otlp_endpoint.rstrip("/").removesuffix("/v1/traces")
     session = requests.Session()

@@ -59,12 +59,14 @@ def _show(options: argparse.Namespace) -> int:
 def _validate(options: argparse.Namespace) -> int:
     from llm_registry.links import resolve_chain, role_names
     from llm_registry.providers.catalog import require
+    from llm_registry.telemetry import require_exporter
 
     loaded = _load(options)
     llm = loaded.settings.llm
     for name in (*role_names(loaded.settings), *llm.models):
         for link in resolve_chain(llm, name).links:
             require(link.spec, link.origin)
+    require_exporter(loaded.settings.telemetry)
     if options.json:
         answer({"valid": True, "path": str(loaded.path) if loaded.path else None})
     else:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -243,6 +244,15 @@ async def test_headers_a_server_repeats_are_not_shown(tmp_path: Path) -> None:
     text = found.model_dump_json()
     assert "the gate does not know ***" in text
     assert "opensesame" not in text
+
+
+async def test_spans_that_cannot_be_sent_are_told_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.model_validate({"telemetry": {"otel": True}})
+    assert (await examine(settings)).invalid == ()
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    (said,) = (await examine(settings)).invalid
+    assert "telemetry.otel is on" in said
+    assert "rolecall[otel]" in said
 
 
 async def test_nothing_private_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
