@@ -1,11 +1,13 @@
 """Decides who deals with the task: an answer at once, a thinking model, or the coding pipeline."""
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from langgraph.runtime import Runtime
 
 from core.artifacts import RoutingDecision
 from core.context import Context
+from core.errors import ModelError
+from llm_registry.embedded.reading import is_question
 from nodes.calling import Question, ask
 
 
@@ -17,14 +19,29 @@ class RouteInput(TypedDict):
 
 
 async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Ask the router; a HANDLE below the confidence threshold is delegated all the same."""
+    """Ask the router; a HANDLE below the confidence threshold is delegated all the same.
+
+    A run does not end because nobody could route it: what no router decides is delegated by its wording.
+    """
     context = runtime.context
     values = {"task": state["task"], "listing": await context.workspace.listing(limit=60)}
     question = Question("route", "router", values, state.get("guidance_cursor", 0))
-    answered = await ask(question, RoutingDecision, runtime)
-    settled = settle(answered.value, context.settings.routing.min_confidence)
+    try:
+        answered = await ask(question, RoutingDecision, runtime)
+        settled, update = settle(answered.value, context.settings.routing.min_confidence), answered.update
+    except ModelError as error:
+        context.events.emit("warning", message=f"no model routed the task: {error.message}")
+        settled, update = by_wording(state["task"]), {}
     context.events.emit("routing", **settled.model_dump())
-    return {"routing": settled, **answered.update}
+    return {"routing": settled, **update}
+
+
+def by_wording(task: str) -> RoutingDecision:
+    """A question goes to the thinking model, everything else to the coder."""
+    target: Literal["REASONING", "CODING"] = "REASONING" if is_question(task) else "CODING"
+    return RoutingDecision(
+        routing_decision="DELEGATE", target_model=target, confidence=0.0, reason="delegated by its wording, unrouted"
+    )
 
 
 def settle(decision: RoutingDecision, min_confidence: float) -> RoutingDecision:

@@ -27,7 +27,7 @@ from tests.modelserver.info import Shape
 from tests.modelserver.process import ModelServerProcess
 from tests.modelserver.reply import Reply, call, fail, give, say
 from tests.modelserver.request import ModelRequest
-from tests.modelserver.server import ModelServer
+from tests.modelserver.server import ModelServer, closed_port
 from tests.repositories import fingerprint, git, make_repository, write
 
 FEATURE = "Add a function slugify with tests"
@@ -164,6 +164,19 @@ async def test_a_dead_server_with_a_fallback_does_not_stop_the_run(tmp_path: Pat
     state = await state_of(repo, outcome.thread_id)
     assert state["served"]["scope"].spec == "embedded"
     assert "refused" in state["served"]["scope"].reason
+
+
+@pytest.mark.parametrize(("task", "status"), [(FEATURE, "done"), ("What does shout do?", "answered")])
+async def test_a_router_that_is_away_does_not_stop_the_run(tmp_path: Path, task: str, status: str) -> None:
+    repo, heard = make_repository(tmp_path / "repo", SLUGS), Heard()
+    with ModelServer(CompetentScript(files=SLUGIFY, answer="It shouts.")) as server:
+        llm = {"primary": openai(server.v1), "router": openai(f"http://127.0.0.1:{closed_port()}/v1", model="away")}
+        settings = Settings.model_validate({"llm": llm, "sandbox": {"mode": "host"}})
+        outcome = await do(repo, task, settings, heard=heard)
+    assert (outcome.status, outcome.exit_code) == (status, 0)
+    assert any("no model routed the task" in one["message"] for one in heard.named("warning"))
+    (decided,) = heard.named("routing")
+    assert decided["routing_decision"] == "DELEGATE"
 
 
 async def test_a_question_is_answered_without_touching_a_file(tmp_path: Path) -> None:
