@@ -12,8 +12,8 @@ from core.database import connect, create_tables
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run_spans(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, thread TEXT NOT NULL, began REAL NOT NULL, ended REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS run_spans_by_thread ON run_spans(thread);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, thread_id TEXT NOT NULL, began REAL NOT NULL, ended REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS run_spans_by_thread ON run_spans(thread_id);
 """
 
 
@@ -39,14 +39,14 @@ class WallClock:
             if self._row is None:
                 await create_tables(db, _SCHEMA)
                 cursor = await db.execute(
-                    "INSERT INTO run_spans(thread, began, ended) VALUES(?, ?, ?)",
+                    "INSERT INTO run_spans(thread_id, began, ended) VALUES(?, ?, ?)",
                     (self._thread, self._began, time.time()),
                 )
                 self._row = cursor.lastrowid
             else:
                 await db.execute("UPDATE run_spans SET ended = ? WHERE id = ?", (time.time(), self._row))
             await db.commit()
-            cursor = await db.execute("SELECT began, ended FROM run_spans WHERE thread = ?", (self._thread,))
+            cursor = await db.execute("SELECT began, ended FROM run_spans WHERE thread_id = ?", (self._thread,))
             self.last_s = united((row["began"], row["ended"]) for row in await cursor.fetchall())
             return self.last_s
 
