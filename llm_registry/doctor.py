@@ -208,7 +208,7 @@ def _obstacle(link: Link, facts: Mapping[str, EndpointFacts], trips: Mapping[str
 def _role(chain: Chain, facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips]) -> RoleHealth:
     obstacles = {link.name: _obstacle(link, facts, trips) for link in chain.links}
     able = [name for name, obstacle in obstacles.items() if obstacle is None]
-    passed = list(chain.notes)
+    passed = list(chain.opening)
     for name, obstacle in obstacles.items():
         if obstacle is None:
             break

@@ -18,7 +18,7 @@ from llm_registry.addresses import endpoint_url
 from llm_registry.classify import by_words, words_of
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import Kind
-from llm_registry.proxies import is_local
+from llm_registry.proxies import authorities, is_local
 from llm_registry.redact import redact
 
 CONNECT_S = 0.8
@@ -68,7 +68,8 @@ class Look:
         # Calls go through the proxy of the environment where there is one, and so must the look.
         trust = not is_local(base)
         # Building a TLS context takes longer than the whole look at a local server.
-        return httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=trust, verify=parts.scheme == "https")
+        verify = authorities() if parts.scheme == "https" else False
+        return httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=trust, verify=verify)
 
     def _connect_s(self) -> float:
         return min(max(CONNECT_S, 0.8 * self.deadline_s), self.spec.timeouts.connect)

@@ -1,5 +1,10 @@
-"""Tells the user's own network from the internet. Proxies of the environment are for the latter only."""
+"""Tells the user's own network from the internet. Proxies of the environment are for the latter only.
 
+Certificate authorities of the environment are for both: a server at home may have a certificate of its owner's making.
+"""
+
+import os
+import ssl
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -14,3 +19,13 @@ def is_local(url: str) -> bool:
     except ValueError:
         return host.endswith((".local", ".lan", ".internal"))
     return address.is_private or address.is_loopback
+
+
+def authorities() -> ssl.SSLContext | bool:
+    """Whose certificates are trusted: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, else (`True`) the HTTP library's.
+
+    The library reads these variables only together with those of proxies. A path that is not there counts for nothing.
+    """
+    file, folder = os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")
+    given = file if os.path.isfile(file) else None, folder if os.path.isdir(folder) else None  # noqa: PTH112, PTH113
+    return ssl.create_default_context(cafile=given[0], capath=given[1]) if any(given) else True

@@ -9,7 +9,7 @@ from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.ollama_stream import PlainChatOllama, read_plainly, refuse
 from llm_registry.providers.openai_compatible import make_client, opened
-from llm_registry.proxies import is_local
+from llm_registry.proxies import authorities, is_local
 
 BASE_URL = "http://127.0.0.1:11434"
 ERRORS: tuple[type[Exception], ...] = (
@@ -38,6 +38,7 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
         "async_client_kwargs": {
             "timeout": httpx.Timeout(None, connect=spec.timeouts.connect),
             "trust_env": not is_local(base_url),
+            "verify": authorities(),
             "headers": headers,
             "event_hooks": {"response": [refuse]},
         },

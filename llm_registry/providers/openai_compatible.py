@@ -14,7 +14,7 @@ from core.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.chat_stream import MendingCompletions
 from llm_registry.providers.responses_stream import MendingClient
-from llm_registry.proxies import is_local
+from llm_registry.proxies import authorities, is_local
 
 _HTTP_LIBRARY: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
 # Newer clients use `httpx2`, older ones `httpx`; its errors leak out of streams unwrapped.
@@ -83,7 +83,9 @@ def make_client(
         "default_headers": {**(headers or {}), **own_headers} or None,
         "extra_body": {**(extra_body or {}), **spec.options.get("extra_body", {})} or None,
         "use_responses_api": api == "responses",
-        "http_async_client": openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not is_local(spec.base_url)),
+        "http_async_client": openai.DefaultAsyncHttpxClient(
+            timeout=timeout, trust_env=not is_local(spec.base_url), verify=authorities()
+        ),
     }
     if spec.max_output_tokens is not None:
         # `max_completion_tokens`, which the client would send, is ignored by several local servers.

@@ -51,6 +51,15 @@ async def test_a_good_setup_is_healthy(tmp_path: Path, server: ModelServer) -> N
     assert server.requests == []
 
 
+async def test_a_disabled_spec_is_a_reason_only_for_what_stands_behind_it(tmp_path: Path, server: ModelServer) -> None:
+    off = spec(server.v1, model="off", enabled=False)
+    for first, second, reason in ((off, "on", "off is disabled"), (spec(server.v1), "off", "first choice")):
+        llm = {"models": {"off": off, "on": spec(server.v1)}, "primary": {**first, "fallback": [second]}}
+        found = await diagnose(tmp_path, llm)
+        (primary,) = [role for role in found.roles if role.role == "primary"]
+        assert reason in primary.reason
+
+
 async def test_without_any_model_the_line_to_add_is_given() -> None:
     found = await examine(Settings())
     assert not found.healthy

@@ -1,9 +1,6 @@
 """The quick look at endpoints, over real connections."""
 
 import asyncio
-import shutil
-import ssl
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -30,19 +27,6 @@ def always(body: bytes, head: bytes = b"HTTP/1.1 200 OK\r\nContent-Type: applica
         await writer.drain()
 
     return handle
-
-
-@pytest.fixture
-def tls(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate of its own making, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    made = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    out = ["-days", "2", "-out", str(made[0]), "-keyout", str(made[1])]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *out]
-    subprocess.run(command, check=True, capture_output=True)
-    return made
 
 
 @pytest.mark.parametrize(
@@ -186,24 +170,6 @@ async def test_a_port_that_speaks_no_http_is_no_model_server(greeting: bytes) ->
     # Something else listens there; nobody need wait for it as for a busy model server.
     assert not facts.connected
     assert facts.error
-
-
-async def test_a_certificate_nobody_trusts_is_told_from_absence(tls: tuple[Path, Path]) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*tls)
-    server = await asyncio.start_server(always(b"{}"), "127.0.0.1", 0, ssl=context)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        untrusted = await probe_endpoint(spec(f"https://127.0.0.1:{port}/v1"))
-        plain = await probe_endpoint(spec(f"http://127.0.0.1:{port}/v1"))
-    assert untrusted.error == "its certificate is not trusted: self-signed certificate"
-    assert not plain.connected
-
-
-async def test_tls_spoken_to_a_server_without_it_is_named() -> None:
-    with ModelServer(say("hi")) as server:
-        facts = await probe_endpoint(spec(server.v1.replace("http:", "https:")))
-    assert "not in TLS" in facts.error
 
 
 async def test_a_proxy_of_the_environment_is_used_for_the_internet_only(monkeypatch: pytest.MonkeyPatch) -> None:
