@@ -103,6 +103,10 @@ class ModelSpec(Section):
         return read
 
 
+CONSULTING_TOOLS = ("ask", "explain_code", "deep_research")
+"""Tools with which a model asks another one; whoever is named in `tools` is offered to the models that work."""
+
+
 class ToolRole(Section):
     """The role that serves a tool."""
 

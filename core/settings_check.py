@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from core.errors import ConfigError
-from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
+from core.settings import CONSULTING_TOOLS, EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
 from core.suggest import did_you_mean
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -80,9 +80,7 @@ def _check_names(settings: Settings, sources: Sources) -> None:
                 f"llm.{name}: unknown role{did_you_mean(name, ROLES)}{_from(f'llm.{name}', sources)}",
                 hint="a role of your own is named by a tool in `tools`; a named model stands in `llm.models`",
             )
-    for tool, role in ((tool, entry.role) for tool, entry in settings.tools.items()):
-        if role not in known:
-            raise ConfigError(f"tools.{tool}.role: unknown role {role!r}{did_you_mean(role, known)}")
+    _check_tools(settings, known, sources)
     for name, entry in {**entries, **llm.models}.items():
         wanted = [entry] if isinstance(entry, str) else entry.fallback
         for target in wanted:
@@ -93,6 +91,18 @@ def _check_names(settings: Settings, sources: Sources) -> None:
                 )
     if circle := circle_in(llm):
         raise ConfigError(f"llm.{circle[0]}: the aliases go in a circle: {' -> '.join(circle)}")
+
+
+def _check_tools(settings: Settings, known: set[str], sources: Sources) -> None:
+    for tool, entry in settings.tools.items():
+        if tool not in CONSULTING_TOOLS:
+            raise ConfigError(
+                f"tools.{tool}: no such tool{did_you_mean(tool, CONSULTING_TOOLS)}{_from(f'tools.{tool}', sources)}",
+                hint=f"there are {', '.join(CONSULTING_TOOLS)}",
+            )
+        if entry.role not in known:
+            said = f"unknown role {entry.role!r}{did_you_mean(entry.role, known)}"
+            raise ConfigError(f"tools.{tool}.role: {said}{_from(f'tools.{tool}.role', sources)}")
 
 
 def _references(llm: LLMSettings) -> Iterator[str]:

@@ -12,6 +12,7 @@ from core.context import Context
 from core.errors import ModelError
 from core.replies import CallSite
 from nodes.calling import bookkeeping, budget_left
+from nodes.consult import Consulting
 from nodes.guidance import drain
 from nodes.loop import RoleModel, build_loop, last_words, speaker_of
 from nodes.rendering import render
@@ -37,6 +38,7 @@ def build_answer(*, max_calls: int) -> Node:
         speaker=RoleModel("reasoning", "answer", "answer/system", tools=True),
         role="reasoning",
         max_calls=max_calls,
+        wearing=[Consulting()],
     )
 
     async def answer(state: AnswerInput, runtime: Runtime[Context]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from core.artifacts import AssessDecision, Guidance, Plan, PlanStep, QAReport, S
 from core.context import Context
 from core.text import readable
 from nodes.calling import budget_left
+from nodes.consult import Consulting
 from nodes.loop import RoleModel, build_loop, last_words, speaker_of
 from nodes.normalize import normalize
 from nodes.rendering import render
@@ -53,6 +54,7 @@ def build_implement(*, max_calls: int) -> Node:
         speaker=RoleModel(ROLE, "implement", "implement/system"),
         role=ROLE,
         max_calls=max_calls,
+        wearing=[Consulting()],
     )
 
     async def implement(state: ImplementInput, runtime: Runtime[Context]) -> dict[str, Any]:

@@ -199,7 +199,13 @@ def _to_model(error: Exception, request: ToolCallRequest) -> str | None:
 
 
 def build_loop(
-    *, name: str, tools: Sequence[BaseTool], speaker: RoleModel, role: str, max_calls: int
+    *,
+    name: str,
+    tools: Sequence[BaseTool],
+    speaker: RoleModel,
+    role: str,
+    max_calls: int,
+    wearing: Sequence[AgentMiddleware[Any, Context, Any]] = (),
 ) -> CompiledStateGraph[Any, Context, Any, Any]:
     """Build the loop; without a checkpointer of its own it writes into that of the graph around it.
 
@@ -209,11 +215,13 @@ def build_loop(
         speaker: Chooses the model of each call.
         role: Whose window bounds the transcript.
         max_calls: Model calls in one visit.
+        wearing: Further middleware.
     """
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
         InboxMiddleware(name),
         ModelCallLimitMiddleware(thread_limit=max_calls, exit_behavior="end"),
         Compaction(role),
+        *wearing,
         speaker,
         ToolErrorMiddleware(_to_model),
     ]

@@ -52,7 +52,15 @@ async def read_file(runtime: ToolCall, path: str, start: int = 1, end: int | Non
         start: First line, counted from 1.
         end: Last line; as far as fits when left out.
     """
-    context: Context = runtime.context
+    return await page_of(runtime.context, path, start, end)
+
+
+async def page_of(context: Context, path: str, start: int = 1, end: int | None = None) -> str:
+    """A text file with line numbers, as much of it as one tool may give back.
+
+    Raises:
+        ToolError: There is no such file, it lies outside of the worktree, is no text, or ends before `start`.
+    """
     place = await asyncio.to_thread(_readable, context, path)
     file = await asyncio.to_thread(read_text, place, path)
     return _page(file.text, start, end, context.settings.sandbox.max_output_bytes)

@@ -74,8 +74,23 @@ PROMPTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "answer/system": {"": {"tools": False}, "with_tools": {"tools": True}},
     "answer/synthesize": {"": {"task": "What does reorder_at mean?", "notes": "inventory/items.py:14: the mark."}},
     "answer/user": {"": {"task": "What does reorder_at mean?", "listing": LISTING}},
+    "ask/system": {"": {}},
+    "ask/user": {
+        "": {"question": "Is a bound inclusive here?", "files": [("inventory/items.py", "    14\treorder_at: int")]},
+        "no_files": {"question": "Is a bound inclusive here?", "files": []},
+    },
     "assess/system": {"": STUCK},
     "assess/user": {"": STUCK},
+    "deep_research/system": {"": {}},
+    "deep_research/user": {
+        "": {"question": "Who reads reorder_at?"},
+        "no_calls_left": {"question": "Who reads reorder_at?", "notes": "inventory/items.py:23 does."},
+    },
+    "explain_code/system": {"": {}},
+    "explain_code/user": {
+        "": {"path": "inventory/items.py", "code": "    14\treorder_at: int", "question": ""},
+        "asked": {"path": "inventory/items.py", "code": "    14\treorder_at: int", "question": "What is the mark?"},
+    },
     "implement/brief": {"": BRIEF, "no_checks": {**BRIEF, "checks": "", "red": False}},
     "implement/compact": {"": {}},
     "implement/system": {"": {}},

@@ -195,6 +195,11 @@ def test_other_spellings_and_call_paths_are_accepted(write: Any) -> None:
     assert (read.model, read.base_url) == ("m", "http://h:1/v1")
 
 
+def test_a_tool_that_is_none_is_refused_with_the_near_one(write: Any) -> None:
+    with pytest.raises(ConfigError, match=r"tools\.explain_cod: no such tool.*explain_code.*config\.json"):
+        load_settings(write({"tools": {"explain_cod": {"role": "primary"}}}))
+
+
 def test_a_role_of_a_tool_may_have_any_name(write: Any) -> None:
     path = write({"llm": {"poet": OLLAMA}, "tools": {"ask": {"role": "poet"}}})
     assert spec_of(load_settings(path), "poet").model == "q"

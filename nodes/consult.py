@@ -1,0 +1,149 @@
+"""Tools with which a loop asks other models: a question, an explanation of code, research in the repository.
+
+Each is served by the role that `tools` of the configuration gives it, and offered only there and while a model serves
+that role: a tool that nobody asked for takes room in small windows. What the other model says is data to the one that
+asked. Owns no file and changes none.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langchain.agents import create_agent
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    ClearToolUsesEdit,
+    ContextEditingMiddleware,
+    ModelCallLimitMiddleware,
+    ModelRequest,
+    ModelResponse,
+)
+from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
+from langchain_core.tools import BaseTool
+
+from core.context import Context
+from core.replies import CallSite
+from core.settings import CONSULTING_TOOLS, EMBEDDED
+from nodes.loop import CHARS_PER_TOKEN, UNKNOWN_WINDOW, LoopState
+from nodes.normalize import clip
+from nodes.rendering import render
+from tools.agent_tool import ToolCall, agent_tool
+from tools.file_tools import page_of
+from tools.toolbox import reading_tools
+
+RESEARCH_CALLS = 20
+"""Model calls in one research; then it says what it has found so far."""
+CLEAR_AT = 0.5
+"""Share of the window at which a research forgets what its older calls brought."""
+ANSWER_CHARS = 6000
+"""Of another model's words, those that go into the transcript of the one that asked."""
+
+
+@agent_tool
+async def ask(runtime: ToolCall, question: str, files: list[str] | None = None) -> str:
+    """Ask another model a question. It sees nothing but what you write here and the files you name.
+
+    Args:
+        question: All it needs to know, in whole sentences.
+        files: Paths of files to show it, relative to the repository.
+    """
+    context: Context = runtime.context
+    shown = [(path, await page_of(context, path)) for path in files or ()]
+    room = _room(context, "ask") // max(len(shown), 1)
+    return await _answer(context, "ask", question=question, files=[(path, clip(text, room)) for path, text in shown])
+
+
+@agent_tool
+async def explain_code(runtime: ToolCall, path: str, question: str = "", start: int = 1, end: int | None = None) -> str:
+    """Have another model read a file and explain it, instead of reading all of it yourself.
+
+    Args:
+        path: The file, relative to the repository.
+        question: What you want to know of it; left out, what it does.
+        start: First line, counted from 1.
+        end: Last line; as far as fits when left out.
+    """
+    context: Context = runtime.context
+    code = clip(await page_of(context, path, start, end), _room(context, "explain_code"))
+    return await _answer(context, "explain_code", path=path, code=code, question=question)
+
+
+@agent_tool
+async def deep_research(runtime: ToolCall, question: str) -> str:
+    """Have another model search the repository for an answer, over as many files as it takes. For a few reads, read.
+
+    Args:
+        question: What you want to know, and what you know already.
+    """
+    context: Context = runtime.context
+    role, site = _role_and_site(context, "deep_research")
+    window = context.models.window(role) or UNKNOWN_WINDOW
+    middleware: list[AgentMiddleware[Any, Context, Any]] = [
+        ModelCallLimitMiddleware(run_limit=RESEARCH_CALLS, exit_behavior="end"),
+        ContextEditingMiddleware(edits=[ClearToolUsesEdit(trigger=int(window * CLEAR_AT), keep=3)]),
+    ]
+    agent = create_agent(
+        context.models.chat_model(role, site=site),
+        reading_tools(),
+        system_prompt=render("deep_research/system"),
+        middleware=middleware,
+        state_schema=LoopState,
+        context_schema=Context,
+        name="deep_research",
+    )
+    opening = HumanMessage(render("deep_research/user", question=question))
+    final = await agent.ainvoke({"messages": [opening]}, context=context)
+    messages: list[AnyMessage] = final["messages"]
+    if "rolecall" in messages[-1].response_metadata:
+        return _fit(messages[-1].text)
+    # What stands last was said by no model: the notice that the calls are used up.
+    notes = "\n\n".join(message.text for message in messages[1:-1] if message.text)
+    notes = clip(notes, _room(context, "deep_research"))
+    return await _answer(context, "deep_research", question=question, notes=notes)
+
+
+TOOLS: dict[str, BaseTool] = {made.name: made for made in (ask, explain_code, deep_research)}
+
+
+class Consulting(AgentMiddleware[Any, Context, Any]):
+    """Give a loop the tools, and each call those of them that are configured and served."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tools = list(TOOLS.values())
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Context],
+        handler: Callable[[ModelRequest[Context]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any]:
+        """Leave out what is not offered."""
+        context = request.runtime.context
+        offered = [one for one in request.tools if _is_offered(one, context)]
+        return await handler(request.override(tools=offered))
+
+
+def _is_offered(given: BaseTool | dict[str, Any], context: Context) -> bool:
+    name = given.name if isinstance(given, BaseTool) else ""
+    if name not in CONSULTING_TOOLS:
+        return True
+    settings = context.settings
+    return name in settings.tools and context.models.served(settings.role_of(name)).spec not in {"", EMBEDDED}
+
+
+def _role_and_site(context: Context, tool: str) -> tuple[str, CallSite]:
+    return context.settings.role_of(tool), CallSite(thread=context.thread_id, node=tool)
+
+
+def _room(context: Context, tool: str) -> int:
+    """Characters of foreign text that surely fit the window of a tool's role, beside question and answer."""
+    return (context.models.window(context.settings.role_of(tool)) or UNKNOWN_WINDOW) * CHARS_PER_TOKEN // 2
+
+
+async def _answer(context: Context, tool: str, **values: Any) -> str:
+    role, site = _role_and_site(context, tool)
+    messages = [SystemMessage(render(f"{tool}/system")), HumanMessage(render(f"{tool}/user", **values))]
+    return _fit((await context.models.chat(role, messages, site=site)).text)
+
+
+def _fit(text: str) -> str:
+    return clip(text.strip(), ANSWER_CHARS) or "(the other model said nothing)"
