@@ -21,8 +21,9 @@ from llm_registry.failures import Kind
 from llm_registry.proxies import authorities, is_local
 from llm_registry.redact import redact
 
-CONNECT_S = 0.8
 _NO_SUCH_PATH = "unexpected endpoint"
+_GRACE_S = 0.1
+"""After the deadlines of its phases, until a question is cut off from outside: only drips last so long."""
 
 
 @dataclass(slots=True)
@@ -64,28 +65,34 @@ class Look:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("it must begin with http:// or https://")
         parts.port  # noqa: B018 - raises ValueError when out of range, where connecting would raise something wilder
-        timeout = httpx.Timeout(self.deadline_s, connect=self._connect_s())
         # Calls go through the proxy of the environment where there is one, and so must the look.
         trust = not is_local(base)
         # Building a TLS context takes longer than the whole look at a local server.
         verify = authorities() if parts.scheme == "https" else False
-        return httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=trust, verify=verify)
+        return httpx.AsyncClient(headers=headers, trust_env=trust, verify=verify)
 
-    def _connect_s(self) -> float:
-        return min(max(CONNECT_S, 0.8 * self.deadline_s), self.spec.timeouts.connect)
+    def _phases(self) -> httpx.Timeout:
+        """Deadlines of one question. A handshake cut off from outside would leave its connection open behind it."""
+        left = self._left()
+        return httpx.Timeout(left, connect=self._connect_s(left))
+
+    def _connect_s(self, left: float) -> float:
+        # With TLS the client allows this twice: for the connection, and for the handshake.
+        share = 0.45 if urlsplit(endpoint_url(self.spec)).scheme == "https" else 0.9
+        return min(left * share, self.spec.timeouts.connect)
 
     async def _first(self, client: httpx.AsyncClient, base: str) -> EndpointFacts | None:
         """Ask the question that decides whether anyone is there; facts only when no further one makes sense."""
         name, path = self._first_question(base)
         try:
-            async with asyncio.timeout(self._left()):
+            async with asyncio.timeout(self._left() + _GRACE_S):
                 await self._ask(client, name, path)
         except (TimeoutError, httpx.ReadTimeout):
             return EndpointFacts(
                 reachable=False, connected=True, error=f"connected, but no answer in {self.deadline_s:g} s"
             )
         except httpx.ConnectTimeout:
-            return EndpointFacts(reachable=False, error=f"no connection in {self._connect_s():g} s")
+            return EndpointFacts(reachable=False, error=f"no connection in {self._connect_s(self.deadline_s):.1g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Whatever it is that answers so at once, it is no busy model server.
             return EndpointFacts(reachable=False, error=_words(error))
@@ -104,7 +111,7 @@ class Look:
         if not questions:
             return
         try:
-            await asyncio.wait(questions, timeout=self._left())
+            await asyncio.wait(questions, timeout=self._left() + _GRACE_S)
         finally:
             for question in questions:
                 question.cancel()
@@ -153,7 +160,8 @@ class Look:
     async def _ask(
         self, client: httpx.AsyncClient, name: str, url: str, *, body: Mapping[str, str] | None = None
     ) -> None:
-        reply = await (client.get(url) if body is None else client.post(url, json=body))
+        phases = self._phases()
+        reply = await (client.get(url, timeout=phases) if body is None else client.post(url, json=body, timeout=phases))
         if self.status is None or (name == "key" and reply.status_code == 401):
             self.status, self.said = reply.status_code, _said(reply)
             self.elsewhere = urljoin(url, reply.headers.get("location", "")) if reply.has_redirect_location else ""
@@ -169,7 +177,7 @@ class Look:
     async def _ask_responses(self, client: httpx.AsyncClient, base: str) -> None:
         """Send a request without input: a server that knows the path complains about the request, not the path."""
         try:
-            reply = await client.post(f"{base}/responses", json={})
+            reply = await client.post(f"{base}/responses", json={}, timeout=self._phases())
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             return
         text = reply.text[:500].lower()

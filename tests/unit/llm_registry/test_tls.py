@@ -1,7 +1,9 @@
 """Servers at home behind TLS, with certificates of their owner's making."""
 
 import asyncio
+import gc
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -69,6 +71,13 @@ async def test_a_certificate_nobody_trusts_is_told_from_absence(tls: tuple[Path,
             plain = await look(f"{url}/v1".replace("https:", "http:"))
     assert untrusted.error == "its certificate is not trusted: self-signed certificate"
     assert not plain.connected
+
+
+async def test_a_handshake_that_nobody_answers_leaves_no_connection_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        facts = await look(f"https://127.0.0.1:{silent.getsockname()[1]}/v1")
+    assert "no connection in" in facts.error
+    gc.collect()  # an open one would warn now, and a warning is an error here
 
 
 async def test_tls_spoken_to_a_server_without_it_is_named() -> None:
