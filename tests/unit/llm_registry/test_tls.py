@@ -14,7 +14,7 @@ import pytest
 
 from core.settings import ModelSpec
 from llm_registry.facts import EndpointFacts
-from llm_registry.probe import probe_endpoint
+from llm_registry.probe import DEADLINE_S, probe_endpoint
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer
@@ -60,8 +60,9 @@ async def tls_before(server: ModelServer, certificate: tuple[Path, Path]) -> Asy
         await asyncio.wait_for(asyncio.gather(*running), 5)
 
 
-async def look(url: str) -> EndpointFacts:
-    return await probe_endpoint(ModelSpec(provider="openai_compatible", model="scripted", base_url=url))
+async def look(url: str, *, deadline_s: float = DEADLINE_S) -> EndpointFacts:
+    spec = ModelSpec(provider="openai_compatible", model="scripted", base_url=url)
+    return await probe_endpoint(spec, deadline_s=deadline_s)
 
 
 async def test_a_certificate_nobody_trusts_is_told_from_absence(tls: tuple[Path, Path]) -> None:
@@ -75,7 +76,7 @@ async def test_a_certificate_nobody_trusts_is_told_from_absence(tls: tuple[Path,
 
 def test_a_handshake_that_nobody_answers_leaves_no_connection_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        facts = asyncio.run(look(f"https://127.0.0.1:{silent.getsockname()[1]}/v1"))
+        facts = asyncio.run(look(f"https://127.0.0.1:{silent.getsockname()[1]}/v1", deadline_s=0.3))
     assert "no connection in" in facts.error
     # The loop that held an open one is gone; it would warn now, and a warning is an error here.
     gc.collect()
