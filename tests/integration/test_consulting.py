@@ -1,12 +1,18 @@
 """A coder that asks other models: each of its tools is served by the role that the configuration names."""
 
+import asyncio
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.settings import Settings
+from graph.checkpoints import database_of
+from graph.threads import ThreadStore
 from nodes.consult import RESEARCH_CALLS
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai
 from tests.modelserver.competent import CompetentScript
@@ -149,3 +155,31 @@ async def test_a_budget_used_up_by_a_question_stops_the_run_and_more_lets_it_go_
         assert len(teaching.requests) == 1
     assert outcome.exit_code == 0
     assert coder.told[0] == "Yes."
+
+
+async def test_a_research_cut_short_goes_on_where_it_was(tmp_path: Path) -> None:
+    repo, reached = make_repository(tmp_path / "repo", SLUGS), threading.Event()
+
+    def researcher(request: ModelRequest) -> Reply:
+        if not request.calls:
+            return call("search_text", pattern="upper")
+        if not reached.is_set():
+            reached.set()
+            time.sleep(1)
+        return say("slugs/text.py:2 shouts.")
+
+    coder = Coder("deep_research", question="Who shouts?")
+    with ModelServer(coder) as working, ModelServer(researcher) as reading:
+        settings = settings_for(working, {"deep_research": {"role": "research"}}, research=openai(reading.v1))
+        running = asyncio.ensure_future(do(repo, FEATURE, settings))
+        await asyncio.to_thread(reached.wait, 60)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        (thread,) = await ThreadStore(database_of(repo)).list()
+        outcome = await go_on(repo, thread.thread_id, settings)
+        steps = [len(request.calls) for request in reading.requests]
+    assert outcome.exit_code == 0
+    assert coder.told[0] == "slugs/text.py:2 shouts."
+    # The call in flight is made again, the search is not.
+    assert steps == [0, 1, 1]
