@@ -16,6 +16,7 @@ from core.events import EventSink
 from llm_registry.breaker import Breakers, Gate
 from llm_registry.contact import Blocked, Contacts
 from llm_registry.failures import ENDPOINT_DOWN, RETRIES, SPEC_DEAD, CallFailure, Kind
+from llm_registry.hints import Trouble, hint_of, trouble_of
 from llm_registry.links import Chain, Link
 from llm_registry.models import ModelShelf, spec_address
 from llm_registry.question import Ask, Try
@@ -45,6 +46,7 @@ class Walk:
     """One walk along a chain: what happened so far."""
 
     ask: Ask
+    chain: Chain
     size: Estimate
     """Of the prompt."""
     notes: list[str] = field(default_factory=list)
@@ -53,6 +55,8 @@ class Walk:
     """Name of the spec that was passed over last."""
     disabled: str = ""
     """The same, as far as it is disabled: the user's own choice."""
+    troubles: list[Trouble] = field(default_factory=list)
+    """The same for the hint, as far as something can be done about it."""
     too_long_for: int | None = None
     """A window, in tokens, that is known to be too small."""
 
@@ -60,6 +64,12 @@ class Walk:
     def reason(self) -> str:
         """Why the next spec is asked."""
         return "; ".join(self.notes) or "first choice"
+
+    def pass_over(self, link: Link, failure: CallFailure, note: str = "") -> None:
+        """Go on to the next spec."""
+        self.last = link.name
+        self.notes.append(f"{link.name}: {note or failure}")
+        self.troubles.append(trouble_of(link, failure))
 
 
 class ChainWalker:
@@ -75,8 +85,8 @@ class ChainWalker:
         self._shelf = shelf
         self._breakers = breakers
         self._events = events
-        self._dead: dict[str, str] = {}
-        self._toolless: dict[str, str] = {}
+        self._dead: dict[str, CallFailure] = {}
+        self._toolless: dict[str, CallFailure] = {}
         self._resting: dict[str, float] = {}
         self._told: dict[str, tuple[str, str]] = {}
         self._contacts = Contacts(breakers)
@@ -88,41 +98,48 @@ class ChainWalker:
             ModelError: None did; the text lists what happened to each.
         """
         off = "".join(chain.skipped[-1:])
-        state = Walk(ask, ask.size, list(chain.opening), last=off, disabled=off)
+        state = Walk(ask, chain, ask.size, list(chain.opening), last=off, disabled=off)
         for link in chain.links:
             last = all(other.embedded for other in chain.links[chain.links.index(link) + 1 :])
             if (obstacle := self._obstacle(link, state, last=last)) is not None:
-                state.notes.append(f"{link.name}: {obstacle}")
-                state.last = link.name
+                state.pass_over(link, obstacle)
                 continue
             try:
                 return await self._serve(link, state, asking, last=last)
             except CallFailure as failure:
                 self._learn(link, failure, state)
-        raise exhausted(chain, list(dict.fromkeys([*state.notes, *chain.notes])))
+        listed = "; ".join(dict.fromkeys([*state.notes, *chain.notes])) or "its chain is empty"
+        raise ModelError(f"no model can serve the role {chain.role!r}: {listed}", hint=self._hint(state, spare=True))
 
     def revive(self) -> None:
         """Forget which specs refused for good: a new look found their servers."""
         self._dead.clear()
         self._toolless.clear()
 
-    def _obstacle(self, link: Link, state: Walk, *, last: bool) -> str | None:
+    def _obstacle(self, link: Link, state: Walk, *, last: bool) -> CallFailure | None:
         if link.name in self._dead:
             return self._dead[link.name]
         rest = self._resting.get(link.name, 0.0) - time.monotonic()
         if rest > 0 and not last:
-            return f"its server asked not to be called for another {rest:.0f} s"
+            said = f"its server asked not to be called for another {rest:.0f} s"
+            return CallFailure(Kind.RATE_LIMITED, said, blocked=True)
         if state.ask.tools and link.name in self._toolless:
             return self._toolless[link.name]
-        return None if link.embedded else self._too_long(link, state)
+        if link.embedded or not (said := self._too_long(link, state)):
+            return None
+        return CallFailure(Kind.CONTEXT, said, blocked=True)
 
-    def _too_long(self, link: Link, state: Walk) -> str | None:
+    def _too_long(self, link: Link, state: Walk) -> str:
         window = self._shelf.window(link)
         if state.too_long_for is not None and window.tokens is not None and window.tokens <= state.too_long_for:
             return f"its window of {window.tokens} tokens is no larger"
         if judge(state.ask.role, state.size, window) == "refuse":
             return f"the prompt of about {state.size.tokens} tokens does not fit its window of {window.tokens}"
-        return None
+        return ""
+
+    def _hint(self, state: Walk, *, spare: bool) -> str:
+        off = [note.removesuffix(" is disabled") for note in state.chain.notes] if spare else state.chain.skipped
+        return hint_of(state.troubles, off, self._shelf.facts, spare=spare)
 
     async def _serve(self, link: Link, state: Walk, asking: Asking[T], *, last: bool) -> T:
         if link.embedded:
@@ -133,7 +150,8 @@ class ChainWalker:
                 if not state.notes:
                     raise
                 # What the user must mend is what came before the engine of last resort.
-                raise NeedsModelError(f"{error.message} Before it: {state.reason}", hint=error.hint) from error
+                hint = self._hint(state, spare=False) or error.hint
+                raise NeedsModelError(f"{error.message} Before it: {state.reason}", hint=hint) from error
         gate = await self._gate(link, state, last=last)
         self._announce(link, state)
         try:
@@ -207,14 +225,13 @@ class ChainWalker:
         note = str(failure)
         if failure.kind in ENDPOINT_DOWN and not failure.blocked:
             note = f"{failure.kind.value.replace('_', ' ')} at {spec_address(link.spec)}: {failure.message}"
-        state.last = link.name
-        state.notes.append(f"{link.name}: {note}")
+        state.pass_over(link, failure, note)
         if failure.kind in SPEC_DEAD:
-            self._dead[link.name] = note
+            self._dead[link.name] = failure
         if failure.retry_after_s is not None:
             self._resting[link.name] = time.monotonic() + failure.retry_after_s
         if failure.kind is Kind.UNSUPPORTED and state.ask.tools:
-            self._toolless[link.name] = note
+            self._toolless[link.name] = failure
         if failure.kind is Kind.CONTEXT:
             state.too_long_for = self._shelf.window(link).tokens
 
@@ -222,16 +239,6 @@ class ChainWalker:
 def _patience(link: Link, state: Walk) -> float:
     """Seconds for which a busy server is asked again where no other model follows."""
     return 0.0 if state.ask.role in _DISPENSABLE else link.spec.timeouts.first_token
-
-
-def exhausted(chain: Chain, notes: list[str]) -> ModelError:
-    """The error for a chain no spec of which served."""
-    listed = "; ".join(notes) or "its chain is empty"
-    return ModelError(
-        f"no model can serve the role {chain.role!r}: {listed}",
-        hint="start one of these servers, or add a spec or `embedded` to the role's `fallback`; "
-        "`rolecall doctor` names the line to change",
-    )
 
 
 def _pause(failure: CallFailure, tries: int, *, last: bool, patient: bool) -> float | None:
