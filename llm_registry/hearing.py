@@ -1,6 +1,7 @@
 """Gets one answer out of one spec in whichever protocol and manner its server speaks. Owns no record and no retry."""
 
 import asyncio
+from traceback import clear_frames
 from typing import Any
 
 from llm_registry.classify import classify
@@ -32,10 +33,18 @@ async def hear(shelf: ModelShelf, link: Link, ask: Ask) -> Heard:
         return await _stream(shelf, link, ask, built, model, options)
     except built.errors as error:
         failure = classify(error)
+        _let_go(error)
         if failure.kind is Kind.REFUSED and built.current is not None:
             # A server we start ourselves ended after it was found: the next try starts another.
             failure = CallFailure(Kind.RESET, failure.message)
         raise failure from error
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop what the frames of an exception hold: half-read streams of the library, which else close long afterwards."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 async def _stream(shelf: ModelShelf, link: Link, ask: Ask, built: Built, model: Any, options: dict[str, Any]) -> Heard:
