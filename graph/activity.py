@@ -1,4 +1,4 @@
-"""What a run is doing at this moment, read off its own events. It passes every event on and decides nothing."""
+"""What a run is doing at this moment, read off its own events. It passes them on and decides nothing of the run."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class Activity:
         """Id of the last guidance a model was shown."""
 
     def emit(self, event: EventName, /, **data: Any) -> None:
-        """Note the event and pass it on."""
+        """Note the event and pass it on; a word that was told of before is not told again."""
         match event:
             case "model_started" | "model_finished" if data.get("node") == BESIDE:
                 pass
@@ -40,7 +40,9 @@ class Activity:
             case "model_finished":
                 self.calls_in_flight = max(0, self.calls_in_flight - 1)
             case "guidance":
-                self.delivered = max(self.delivered, int(data["id"]))
+                if int(data["id"]) <= self.delivered:
+                    return  # shown to the model again, since the call that had it was given up
+                self.delivered = int(data["id"])
         self._inner.emit(event, **data)
 
     def reset(self) -> None:

@@ -34,6 +34,8 @@ class Progress:
             self._end(task, outer=outer)
 
     def _begin(self, task: Mapping[str, Any], *, outer: bool) -> None:
+        if outer and task["id"] in self._begun:
+            return  # an urgent word gave a call of the node up; the node itself goes on
         self._begun[task["id"]] = time.monotonic()
         if outer:
             step = task["input"].get("current_step") if isinstance(task["input"], dict) else None

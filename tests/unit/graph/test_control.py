@@ -12,6 +12,7 @@ from langchain_core.tools import tool
 from graph.activity import Activity
 from graph.control import PausedError, steered_stream
 from graph.inbox import SqliteInbox
+from graph.progress import Progress
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
@@ -24,9 +25,10 @@ class Rig:
         self.graph, self.database, self.speaker = graph, database, speaker
         self.inbox = SqliteInbox(database, "t")
         self.parts: list[Any] = []
+        self.heard = Heard()
 
     async def run(self, inp: Any, since: int | None = None) -> None:
-        activity = Activity(Heard())
+        activity = Activity(self.heard)
         self.speaker.events = activity
         async with SqliteInbox(self.database, "t") as inbox:
             context = context_of("t", inbox, activity)
@@ -154,6 +156,29 @@ async def test_an_urgent_word_breaks_into_the_call_and_the_run_goes_on(tmp_path:
         assert [m.id for m in r.speaker.prompts[1]][-1] == f"guidance-{ident}"
         assert [m.id for m in messages].count(f"guidance-{ident}") == 1
         assert whole(messages)
+
+
+async def test_a_word_in_a_call_that_is_given_up_is_told_of_once(tmp_path: Path) -> None:
+    async with rig(tmp_path, Speaker(speak=works(0), latency=1)) as r:
+        first = await r.order("guidance", "only ASCII")
+        run = r.start({"task": "work"})
+        await r.calls(1)
+        urgent = await r.order("guidance", "now", urgent=True)
+        await r.calls(2)
+        r.speaker.latency = 0
+        await run
+        both = [f"guidance-{first}", f"guidance-{urgent}"]
+        assert [m.id for m in r.speaker.prompts[0]][-1:] == both[:1]
+        assert [m.id for m in r.speaker.prompts[1]][-2:] == both
+        assert [m.id for m in await r.messages() if str(m.id) in both] == both
+    assert [told["id"] for told in r.heard.named("guidance")] == [first, urgent]
+    shown = Heard()
+    progress = Progress(shown)
+    for part in r.parts:
+        progress.note(part)
+    nodes = [told["node"] for told in shown.named("node_started")]
+    assert len(nodes) == len(set(nodes))
+    assert [told["node"] for told in shown.named("node_finished")] == nodes
 
 
 async def test_an_urgent_word_does_not_run_a_tool_twice(tmp_path: Path) -> None:
