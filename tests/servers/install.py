@@ -96,7 +96,7 @@ def _pip(home: Path, *wanted: str) -> None:
     python = home / "bin" / "python"
     if not python.exists():
         _run(sys.executable, "-m", "venv", home)
-    _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted)
+    _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", *wanted)
 
 
 def _run(*command: str | Path) -> None:
