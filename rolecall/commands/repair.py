@@ -13,7 +13,7 @@ from core.errors import Exit, UsageError
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.lines import one_line
-from rolecall.place import folder_of
+from rolecall.place import folder_of, top_of
 
 if TYPE_CHECKING:
     from tools.repair.result import RepairEvent, RepairResult
@@ -31,11 +31,19 @@ def repair(options: argparse.Namespace, invocation: Invocation) -> int:
     """Search for a patch and print it; nothing is changed."""
     arguments = pytest_arguments(options.checks)
     result = asyncio.run(_search(folder_of(options), arguments, options.budget, quiet=options.json))
+    invocation.next_command = _going_on(result, options.budget, invocation)
     if options.json:
         answer(result.model_dump(mode="json"))
     else:
-        _print(result, invocation)
+        print_result(result, invocation)
     return int(Exit.DONE if result.status in {"nothing_fails", "plausible"} else Exit.NOT_DONE)
+
+
+def _going_on(result: "RepairResult", budget_s: float, invocation: Invocation) -> str:
+    """The command after a search that found nothing: the same one again would find the same."""
+    if result.status == "unusable_tests" or result.elapsed_s < budget_s / 2:
+        return invocation.call("repair", "--help")
+    return invocation.call(*invocation.argv, f"--budget={2 * budget_s:g}s")
 
 
 def pytest_arguments(command: str) -> tuple[str, ...]:
@@ -65,13 +73,28 @@ async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, 
     from tools.sandbox import Places, open_sandbox
     from tools.target_python import find_target_python
 
+    folder, outside = await _searched(folder)
     target = await find_target_python(folder, folder)
     sandbox = await open_sandbox(SandboxSettings(), Places(folder, folder, target.readable))
     request = RepairRequest(folder, target.python, target.env, arguments, budget_s)
-    if target.note and not quiet:
-        print(target.note, file=sys.stderr)
+    for said in (outside, target.note):
+        if said and not quiet:
+            print(said, file=sys.stderr)
     with ExitStack() as stack:
         return await search_repair(request, on_event=None if quiet else _progress(stack), spawn=sandbox.spawn)
+
+
+async def _searched(folder: Path) -> tuple[Path, str]:
+    """The top of the repository around a folder; where there is none the folder itself, and a word on that.
+
+    Raises:
+        RepositoryError: The repository has no files to work on.
+    """
+    from tools.git import Git
+
+    if (await Git(folder).try_run("rev-parse", "--git-dir")).code != 0:
+        return folder, f"{folder} belongs to no git repository; the tests in it are searched as they are"
+    return await top_of(folder), ""
 
 
 def _progress(stack: ExitStack) -> "Callable[[RepairEvent], None]":
@@ -95,11 +118,14 @@ def _plain(value: object) -> bool:
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
-def _print(result: "RepairResult", invocation: Invocation) -> None:
+def print_result(result: "RepairResult", invocation: Invocation) -> None:
+    """Print the best patch, and on stderr what is to be known of all of them."""
     counts = f"{len(result.failing)} red, {result.passing} green, {result.tried} candidates in {result.elapsed_s:.1f} s"
     print(f"{_SAID[result.status]} ({counts})", file=sys.stderr)
+    said = ""
     for at, patch in enumerate(result.patches):
-        why = f" ({patch.reason})" if patch.reason else ""
+        # What is doubtful about all of them is said of the first.
+        why, said = f" ({patch.reason})" if patch.reason not in {"", said} else "", patch.reason
         print(f"patch {at + 1}: {patch.template}, confidence {patch.confidence}{why}", file=sys.stderr)
         if at == 0:
             sys.stdout.write(patch.diff)

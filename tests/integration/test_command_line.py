@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
+from rolecall.commands.repair import print_result
+from rolecall.invocation import Invocation
 from tests.integration.jobs import SLUGIFY, SLUGS
 from tests.modelserver.process import ModelServerProcess
 from tests.repositories import fingerprint, git, make_repository
 from tests.unit.rolecall.command_line import HOUSE, Done, environment, rolecall
 from tests.unit.rolecall.terminal import Terminal
+from tools.repair.result import Patch, RepairResult
 
 TASK = "Make the failing tests pass"
 OFF = {"ROLECALL_CONFIG": ""}
@@ -224,8 +227,32 @@ def test_repair_prints_a_patch_that_git_applies(red: Path) -> None:
     assert done.code == 0, done.err
     assert git(red, "status", "--porcelain") == ""
     subprocess.run(["git", "apply", "-"], cwd=red, input=done.out, text=True, check=True)
-    again = call("repair", "--checks", "python -m pytest test_ages.py", "--json", cwd=red)
+    (red / "docs").mkdir()
+    again = call("repair", "--checks", "python -m pytest test_ages.py", "--json", cwd=red / "docs")
     assert json.loads(again.out)["status"] == "nothing_fails"
+
+
+def test_repair_says_where_there_is_nothing_to_search(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", "bare.git"], cwd=tmp_path, check=True)
+    bare = call("repair", cwd=tmp_path / "bare.git")
+    assert (bare.code, "bare repository" in bare.err) == (2, True), bare.err
+
+    (tmp_path / "plain").mkdir()
+    plain = call("repair", cwd=tmp_path / "plain")
+    assert plain.code == 1
+    assert "belongs to no git repository" in plain.err
+    assert plain.err.splitlines()[-1].endswith("repair --help")
+
+
+def test_what_is_doubtful_about_all_patches_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    patches = [
+        Patch(diff="", edits=(), line=1, template=f"edit {reason}", score=1.0, validated_by=1, cluster=0,
+              confidence="low", reason=reason)
+        for reason in ("a", "a", "b", "b", "")
+    ]  # fmt: skip
+    print_result(RepairResult(status="plausible", patches=tuple(patches)), Invocation(argv=["repair"]))
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("patch")]
+    assert [line.partition("low")[2] for line in told] == [" (a)", "", " (b)", "", ""]
 
 
 def test_a_secret_is_not_shown(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -187,6 +188,25 @@ async def test_no_tests_are_said_to_be_unusable(tmp_path: Path) -> None:
     assert (await repair(tmp_path)).status == "unusable_tests"
 
 
+async def test_a_plug_in_that_makes_a_folder_makes_it_elsewhere(tmp_path: Path) -> None:
+    root = program(tmp_path, COUNT.replace("<=", "<"), COUNT_TESTS)
+    (root / "pytest_benchmark.py").write_text(
+        "import pathlib\n\n"
+        "def pytest_addoption(parser):\n"
+        "    parser.addoption('--benchmark-disable', action='store_true')\n"
+        "    parser.addoption('--benchmark-storage', default='file://./.benchmarks')\n\n"
+        "def pytest_configure(config):\n"
+        "    where = config.getoption('--benchmark-storage').removeprefix('file://')\n"
+        "    pathlib.Path(where).mkdir(parents=True, exist_ok=True)\n",
+        encoding="utf-8",
+    )
+    (root / "pytest.ini").write_text("[pytest]\naddopts = -p pytest_benchmark\n", encoding="utf-8")
+    loading = {name: value for name, value in os.environ.items() if name != "PYTEST_DISABLE_PLUGIN_AUTOLOAD"}
+    result = await search_repair(replace(request_for(root, 20.0), env=loading))
+    assert result.status == "nothing_fails", result
+    assert not list(root.rglob(".benchmarks"))
+
+
 async def test_hopeless_fault_ends_with_suspicious_lines(tmp_path: Path) -> None:
     text = "def answer(question):\n    return len(question)\n"
     tests = (
@@ -208,6 +228,7 @@ async def test_weak_tests_show_a_call_that_tells_patches_apart(tmp_path: Path) -
     assert result.disagreement.call.startswith("area(")
     assert len(result.disagreement.outputs) == len(result.patches)
     assert {patch.confidence for patch in result.patches} == {"low"}
+    assert "only 1 test runs the edited line" in result.patches[0].reason
 
 
 async def test_cancelled_search_leaves_no_process_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

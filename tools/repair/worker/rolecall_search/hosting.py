@@ -12,6 +12,7 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
@@ -216,6 +217,9 @@ def arguments(test_args: tuple[str, ...], extra: tuple[str, ...] = ()) -> list[s
         for module, args in NEUTRAL.items():
             if importlib.util.find_spec(module) is not None:
                 made += args
+        if importlib.util.find_spec("pytest_benchmark") is not None:
+            # It makes its folder even when it is disabled, in the tree that is never written.
+            made.append(f"--benchmark-storage=file://{os.path.join(tempfile.gettempdir(), 'benchmarks')}")
     return [*made, *extra, *test_args]
 
 

@@ -169,16 +169,25 @@ def label(entry: Ranked, others: int, clusters: int, behaviour: Behaviour) -> tu
     """High or low, and why."""
     doubts = []
     if clusters > 1:
-        doubts.append(f"{others} other patches also pass, in {clusters} groups of behaviour")
+        also = "1 other patch also passes" if others == 1 else f"{others} other patches also pass"
+        doubts.append(f"{also}, in {clusters} groups of behaviour")
     if entry.tests < ENOUGH_TESTS:
-        doubts.append(f"only {entry.tests} tests run the edited line")
+        doubts.append(f"only {_tests_run(entry.tests)} the edited line")
     if entry.lost:
-        doubts.append(f"{entry.lost} lines that tests ran before are not reached any more")
+        lines = (
+            "1 line that tests ran before is" if entry.lost == 1 else f"{entry.lost} lines that tests ran before are"
+        )
+        doubts.append(f"{lines} not reached any more")
     if not behaviour.calls:
         doubts.append("no call of the edited function could be repeated to compare behaviour")
     if not entry.found.whole:
         doubts.append("the whole suite was not run on it in a fresh process")
     if doubts:
         return "low", "; ".join(doubts)
-    also = f", and {others} other patches that pass behave the same" if others else ""
-    return "high", f"{entry.tests} tests run the edited line{also}"
+    rest = "1 other patch that passes behaves" if others == 1 else f"{others} other patches that pass behave"
+    also = f", and {rest} the same" if others else ""
+    return "high", f"{_tests_run(entry.tests)} the edited line{also}"
+
+
+def _tests_run(count: int) -> str:
+    return "1 test runs" if count == 1 else f"{count} tests run"
