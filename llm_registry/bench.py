@@ -77,7 +77,7 @@ async def bench(
     tasks = recorded or list(tasks_for(role))[:limit]
     figures = [await _figures(name, _alone(settings, role, name), tasks) for name in models or [role]]
     return Comparison(
-        role=role, recorded=bool(recorded), questions=tuple(_title(task.prompt) for task in tasks),
+        role=role, recorded=bool(recorded), questions=tuple(_title(task) for task in tasks),
         models=tuple(figures),
     )  # fmt: skip
 
@@ -137,8 +137,9 @@ def _artifact(name: str) -> type[BaseModel] | None:
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
-def _title(prompt: Prompt) -> str:
-    text = " ".join(prompt.messages[-1].text.split()) if prompt.messages else ""
+def _title(task: Task) -> str:
+    prompt = task.prompt
+    text = task.title or (" ".join(prompt.messages[-1].text.split()) if prompt.messages else "")
     return f"{prompt.artifact or ('tools' if prompt.tools else 'words')}: {text[:60]}"
 
 

@@ -36,6 +36,8 @@ class Task:
 
     prompt: Prompt
     check: Check
+    title: str = ""
+    """What is asked, where the words of the question do not show it."""
 
 
 def tasks_for(role: str) -> Sequence[Task]:
@@ -75,11 +77,13 @@ _BRIEF = "Summarize what happened in at most two sentences. Name the failing tes
 _ROUTER = "Decide whether a question can be answered at once (HANDLE) or needs work on the repository (DELEGATE)."
 _TASKS: dict[str, tuple[Task, ...]] = {
     "summarizer": (
-        Task(_ask("summarizer", _LOG, system=_BRIEF), _says("discount", at_most=400)),
+        Task(_ask("summarizer", _LOG, system=_BRIEF), _says("discount", at_most=400),
+             "the output of a failing test run, to be summarized"),
         Task(
             _ask("summarizer", f"Step 2 of 3, 'fix the total of a cart'. Output of the checks:\n{_LOG}",
                  artifact=StepSummary.__name__),
             lambda reply: bool(getattr(reply.parsed, "status_line", "").strip()),
+            "a step and the output of its checks",
         ),
     ),
     "router": (
@@ -98,6 +102,7 @@ _TASKS: dict[str, tuple[Task, ...]] = {
         Task(_ask("primary", "Task: add a function `slugify` to src/text.py, with tests in tests/test_text.py. "
                              "Files: src/text.py, tests/test_text.py, pyproject.toml.", artifact=Scope.__name__),
              lambda reply: reply.parsed is not None),
-        Task(_ask("primary", f"Why does this fail? Answer in one sentence.\n{_LOG}"), _says("discount")),
+        Task(_ask("primary", f"Why does this fail? Answer in one sentence.\n{_LOG}"), _says("discount"),
+             "the output of a failing test run, and why it fails"),
     ),
 }  # fmt: skip

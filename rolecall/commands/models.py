@@ -126,7 +126,7 @@ def _why(reason: str) -> str:
 def measured(figures: "Iterable[Figures]") -> Iterator[str]:
     """What each spec did for each role, one line each; what is unknown is left out."""
     for one in figures:
-        parts = [f"{one.calls} calls"]
+        parts = [_calls(one.calls)]
         if one.failures:
             parts.append("failed: " + ", ".join(f"{kind} {count}" for kind, count in sorted(one.failures.items())))
         if one.total_s is not None:
@@ -137,9 +137,13 @@ def measured(figures: "Iterable[Figures]") -> Iterator[str]:
         if counted := [f"{tokens(count)} {way}" for count, way in counts if count is not None]:
             parts.append(", ".join(counted))
         if one.cost_usd:
-            unknown = f" and {one.unpriced_calls} calls of unknown price" if one.unpriced_calls else ""
+            unknown = f" and {_calls(one.unpriced_calls)} of unknown price" if one.unpriced_calls else ""
             parts.append(f"{one.cost_usd:.4f} USD{unknown}")
         yield f"{one.role:<11} {one.spec:<32} {'  '.join(parts)}"
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"
 
 
 def told(diagnosis: "Diagnosis") -> Iterator[str]:

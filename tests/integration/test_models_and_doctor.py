@@ -76,7 +76,7 @@ def test_what_is_unknown_is_not_shown_as_nothing(place: Path) -> None:
     (line,) = [line for line in done.out.splitlines() if " mixed " in line]
     assert "12 out" in line
     assert " in," not in line
-    assert "0.2500 USD and 1 calls of unknown price" in line
+    assert "0.2500 USD and 1 call of unknown price" in line
 
 
 def test_the_doctor_exits_3_for_what_no_run_would_take(place: Path) -> None:

@@ -54,6 +54,7 @@ async def test_the_built_in_set_tells_a_model_that_can_from_one_that_can_not(set
     compared = await bench(settings, "summarizer", ["good", "bad"])
     good, bad = compared.models
     assert not compared.recorded
+    assert compared.questions[0] == "words: the output of a failing test run, to be summarized"
     assert (good.model, good.good, good.asked) == ("good", 2, 2)
     assert (bad.model, bad.good) == ("bad", 0)
     assert len(bad.errors) == 1
