@@ -75,6 +75,7 @@ class StepResult(Artifact):
     text: str
     """The last words of the coder."""
     files: tuple[str, ...] = ()
+    """Changed by this visit, as its commit holds them."""
     commit: str | None = None
     tool_calls: int = 0
     served_by: str = ""
@@ -166,6 +167,18 @@ class Served(Artifact):
     reason: str = ""
 
 
+class SpecUsage(Artifact):
+    """What one spec used for a role in a thread, calls that failed included. `None` means the server did not say."""
+
+    calls: int = 0
+    failed: int = 0
+    """How many of them gave no usable answer."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    seconds: float = 0.0
+    cost_usd: float | None = None
+
+
 class RoleUsage(Artifact):
     """What one role used in a thread. `None` means the server did not say."""
 
@@ -181,6 +194,9 @@ class RoleUsage(Artifact):
     unpriced_calls: int = 0
     """Answered calls whose price is unknown, so that `cost_usd` is not taken for the whole."""
     specs: tuple[str, ...] = ()
+    """Those that gave a usable answer."""
+    by_spec: dict[str, SpecUsage] = Field(default_factory=dict)
+    """The figures above, each with the spec that was called."""
 
 
 class BudgetLeft(Artifact):

@@ -111,8 +111,8 @@ class Workspace(Protocol):
     async def diff(self, *, stat: bool = False) -> str:
         """Everything the thread changed since its base, committed or not, new files included."""
 
-    async def changed_files(self) -> tuple[str, ...]:
-        """Paths changed since the base, relative and sorted."""
+    async def changed_files(self, commit: str | None = None) -> tuple[str, ...]:
+        """Paths changed since the base, or by one commit of the thread; relative and sorted."""
 
     async def snapshot(self) -> str:
         """Git tree of the worktree as it is now, untracked files included; touches no index."""

@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 EventName = Literal[
     "run_started",  # task, repo, branch, resumed
-    "roles",  # roles: {role: {spec, reason}}
-    "node_started",  # node, step
-    "node_finished",  # node, seconds
+    "roles",  # roles: {role: {spec, reason}}; calls, input_tokens, output_tokens: of earlier runs of the thread
+    "node_started",  # node, step; steps: [{id, title}], where the plan is another than was told
+    "node_finished",  # node, seconds, ok
     "tool_started",  # tool, args
     "tool_finished",  # tool, seconds, ok
     "model_started",  # node, role, spec
     "model_finished",  # node, role, spec, input_tokens, output_tokens, seconds, outcome
-    "model_waiting",  # role, spec, seconds: waits for a free place on the endpoint
+    "model_waiting",  # role, spec, seconds: waits for a free place on the endpoint; over: has got one
     "model_fallback",  # role, from, to, reason, paid
     "model_warning",  # role, spec, message
     "status",  # text: the summarizer's status line

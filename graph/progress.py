@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from core.artifacts import Plan
 from core.events import EventSink
 
 HIDDEN = frozenset({"__start__", "__end__"})
@@ -20,6 +21,8 @@ class Progress:
     def __init__(self, events: EventSink) -> None:
         self._events = events
         self._begun: dict[str, float] = {}
+        self._steps: list[dict[str, str]] = []
+        """The plan as it was told last."""
 
     def note(self, part: Mapping[str, Any]) -> None:
         """Look at one part of `astream(..., version="v2")`; parts other than `tasks` pass by."""
@@ -38,8 +41,12 @@ class Progress:
             return  # an urgent word gave a call of the node up; the node itself goes on
         self._begun[task["id"]] = time.monotonic()
         if outer:
-            step = task["input"].get("current_step") if isinstance(task["input"], dict) else None
-            self._events.emit("node_started", node=task["name"], step=step)
+            state = task["input"] if isinstance(task["input"], dict) else {}
+            steps = _steps(state)
+            # A run that goes on has a plan of which this run told nothing, and guidance changes plans.
+            told = {"steps": steps} if steps and steps != self._steps else {}
+            self._steps = steps or self._steps
+            self._events.emit("node_started", node=task["name"], step=state.get("current_step"), **told)
         elif task["name"] == "tools":
             for call in _calls(task["input"]):
                 args = {key: _short(value) for key, value in call.get("args", {}).items()}
@@ -48,11 +55,19 @@ class Progress:
     def _end(self, task: Mapping[str, Any], *, outer: bool) -> None:
         seconds = round(time.monotonic() - self._begun.pop(task["id"], time.monotonic()), 3)
         if outer:
+            if task["name"] == "plan":
+                self._steps = _steps(task.get("result"))
             self._events.emit("node_finished", node=task["name"], seconds=seconds, ok=not task.get("error"))
         elif task["name"] == "tools":
             for message in _results(task.get("result")):
                 ok = getattr(message, "status", "success") != "error"
                 self._events.emit("tool_finished", tool=getattr(message, "name", ""), seconds=seconds, ok=ok)
+
+
+def _steps(state: Any) -> list[dict[str, str]]:
+    # Any: the input or result of a node; only some know the plan.
+    plan: Plan | None = state.get("plan") if isinstance(state, Mapping) else None
+    return [{"id": step.id, "title": step.title} for step in plan.steps] if plan else []
 
 
 def _calls(value: Any) -> list[dict[str, Any]]:

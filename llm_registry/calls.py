@@ -14,7 +14,7 @@ from typing import Any
 
 import aiosqlite
 
-from core.artifacts import RoleUsage
+from core.artifacts import RoleUsage, SpecUsage
 from core.database import connect, create_tables
 from core.settings import Cost
 from llm_registry.redact import redact
@@ -152,14 +152,16 @@ class CallStore:
             " FROM calls WHERE thread = ? GROUP BY role ORDER BY min(id)",
             thread,
         )
-        served = await self._select(
-            "SELECT role, spec FROM calls WHERE thread = ? AND outcome = 'ok' GROUP BY role, spec ORDER BY min(id)",
+        called = await self._select(
+            "SELECT role, spec, count(*) calls, sum(outcome != 'ok') failed, sum(input_tokens) input_tokens,"
+            " sum(output_tokens) output_tokens, sum(total_s) seconds, sum(cost_usd) cost_usd"
+            " FROM calls WHERE thread = ? GROUP BY role, spec ORDER BY min(id)",
             thread,
         )
-        specs: dict[str, tuple[str, ...]] = {}
-        for one in served:
-            specs[one["role"]] = (*specs.get(one["role"], ()), one["spec"])
-        return {row["role"]: RoleUsage(**_without_role(row), specs=specs.get(row["role"], ())) for row in rows}
+        by_spec: dict[str, dict[str, SpecUsage]] = {}
+        for one in called:
+            by_spec.setdefault(one["role"], {})[one["spec"]] = SpecUsage(**_without(one, "role", "spec"))
+        return {row["role"]: _usage(row, by_spec[row["role"]]) for row in rows}
 
     async def totals(self, thread: str) -> ThreadTotals:
         """What the whole thread has spent, for comparing with its limits."""
@@ -259,5 +261,10 @@ def _sum(values: Iterable[Any]) -> Any:  # int or float as the column is
     return sum(known) if known else None
 
 
-def _without_role(row: aiosqlite.Row) -> dict[str, Any]:
-    return {key: row[key] for key in row.keys() if key != "role"}  # noqa: SIM118 - a Row iterates over its values
+def _usage(row: aiosqlite.Row, by_spec: dict[str, SpecUsage]) -> RoleUsage:
+    specs = tuple(spec for spec, one in by_spec.items() if one.failed < one.calls)
+    return RoleUsage(**_without(row, "role"), specs=specs, by_spec=by_spec)
+
+
+def _without(row: aiosqlite.Row, *left_out: str) -> dict[str, Any]:
+    return {key: row[key] for key in row.keys() if key not in left_out}  # noqa: SIM118 - a Row iterates over its values

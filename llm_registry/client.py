@@ -5,6 +5,7 @@ Owns nothing about which spec is called nor what happens after a failure; that i
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,12 +76,21 @@ class Client:
         return await self._placed(link, shorter, attempt)
 
     async def _placed(self, link: Link, ask: Ask, attempt: Try) -> Done:
-        def waiting(seconds: float) -> None:
-            self._events.emit("model_waiting", role=ask.role, spec=link.name, seconds=round(seconds, 1))
+        began = time.monotonic()
+        waits = False
+
+        def waiting(seconds: float | None, *, over: bool = False) -> None:
+            nonlocal waits
+            waits = not over
+            known = None if seconds is None else round(seconds, 3)
+            self._events.emit("model_waiting", role=ask.role, spec=link.name, seconds=known, over=over)
 
         limit = self._shelf.limit(link)
-        place = self._slots.place(link.endpoint, limit, waiting=waiting)
-        async with place, self._budget.admit(_share(link, ask)):
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._slots.place(link.endpoint, limit, waiting=waiting))
+            if waits:
+                waiting(time.monotonic() - began, over=True)
+            await stack.enter_async_context(self._budget.admit(_share(link, ask)))
             self._events.emit("model_started", node=ask.site.node, role=ask.role, spec=link.name)
             done = await self._make(link, ask, attempt)
         if done.answer.finish_reason == "length":

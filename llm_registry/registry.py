@@ -56,7 +56,7 @@ class Registry:
         self._parts.walker.revive()
         self._served = dict(look.served)
         shown = {role: {"spec": served.spec, "reason": served.reason} for role, served in self._served.items()}
-        self._parts.events.emit("roles", roles=shown)
+        self._parts.events.emit("roles", roles=shown, **_so_far(self._usage))
         return self._served
 
     async def refresh_usage(self) -> None:
@@ -176,6 +176,17 @@ class Registry:
         self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)
         tools = tuple(convert_to_openai_tool(tool) for tool in question.tools)
         await self._parts.prompts.keep(Prompt(reply.role, question.messages, artifact, tools), question.trace)
+
+
+def _so_far(usage: Mapping[str, RoleUsage]) -> dict[str, int | None]:
+    """What earlier runs of the thread used, for whoever hears of it only now; empty when there were none."""
+    if not usage:
+        return {}
+    counts = {"input_tokens": [one.input_tokens for one in usage.values()],
+              "output_tokens": [one.output_tokens for one in usage.values()]}  # fmt: skip
+    known = {name: [count for count in found if count is not None] for name, found in counts.items()}
+    sums = {name: sum(found) if found else None for name, found in known.items()}
+    return {"calls": sum(one.calls for one in usage.values()), **sums}
 
 
 @asynccontextmanager

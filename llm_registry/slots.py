@@ -18,8 +18,8 @@ from llm_registry.shared_state import SharedState
 _POLL_S = (0.02, 0.25)
 _ANNOUNCE_EVERY_S = 5.0
 
-Waiting = Callable[[float], None]
-"""Told the seconds waited so far."""
+Waiting = Callable[[float | None], None]
+"""Told the seconds waited so far; `None` when the wait begins."""
 
 
 class Slots:
@@ -58,11 +58,15 @@ class Slots:
             return int(cursor.lastrowid or 0)
 
     async def _wait(self, endpoint: str, ticket: int, limit: int, waiting: Waiting) -> None:
-        began = announced = time.monotonic()
+        began = time.monotonic()
+        announced: float | None = None
         pause, longest = _POLL_S
         while not await self._try(endpoint, ticket, limit):
             now = time.monotonic()
-            if began == announced or now - announced >= _ANNOUNCE_EVERY_S:
+            if announced is None:
+                waiting(None)
+                announced = now
+            elif now - announced >= _ANNOUNCE_EVERY_S:
                 waiting(now - began)
                 announced = now
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret

@@ -70,8 +70,9 @@ async def _work(
     step = next(item for item in state["plan"].steps if item.id == state["current_step"])
     final = await loop.ainvoke(_entry(step, state), context=context)
     commit = await context.workspace.commit(subject(step)) or await _unrecorded(state, context)
-    files = tuple(readable(name) for name in await context.workspace.changed_files())
+    files: tuple[str, ...] = ()
     if commit:
+        files = tuple(readable(name) for name in await context.workspace.changed_files(commit))
         context.events.emit("step_committed", step=step.id, commit=commit, files=list(files))
     spoke = speaker_of(final)
     result = StepResult(

@@ -48,7 +48,7 @@ def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts:
         _part("Why it stopped", "" if status in ("done", "answered") else str(state.get("stop_reason", ""))),
         _part("Left to do", _bullets(narrative.left_to_do)),
         _steps(state),
-        _part("Changes", f"```\n{facts.stat.strip()}\n```" if facts.changed else ""),
+        _part("Changes", f"```\n{facts.stat.rstrip()}\n```" if facts.changed else ""),
         _checks(state.get("baseline"), state.get("qa")),
         _served(state),
         _usage(facts.usage),
@@ -129,11 +129,12 @@ def _usage(usage: Mapping[str, RoleUsage]) -> str:
     if not usage:
         return ""
     rows = [
-        f"| {role} | {row.calls} | {_count(row.input_tokens)} | {_count(row.output_tokens)} | {row.seconds:.1f} |"
-        f" {_dollars(row.cost_usd)} |"
-        for role, row in sorted(usage.items())
+        f"| {role} | {spec} | {row.calls} | {row.failed} | {_count(row.input_tokens)} | {_count(row.output_tokens)} |"
+        f" {row.seconds:.1f} | {_dollars(row.cost_usd)} |"
+        for role, whole in sorted(usage.items())
+        for spec, row in whole.by_spec.items()
     ]
-    head = ["| role | calls | tokens in | tokens out | seconds | cost |", "|---|---|---|---|---|---|"]
+    head = ["| role | model | calls | failed | tokens in | tokens out | seconds | cost |", f"|{'---|' * 8}"]
     return _part("Use per role", "\n".join([*head, *rows]))
 
 

@@ -5,6 +5,9 @@ from typing import Any
 
 EMBEDDED = "embedded"
 
+WAIT_WORTH_A_LINE_S = 1.0
+"""A wait for a place at a server that was shorter goes unmentioned."""
+
 Data = Mapping[str, Any]
 
 
@@ -41,6 +44,11 @@ def tokens(count: int) -> str:
     if count < 1000:
         return str(count)
     return f"{count / 1000:.1f}k" if count < 1_000_000 else f"{count / 1_000_000:.1f}M"
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun, in the plural where it must be."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def clean(text: str) -> str:
@@ -83,7 +91,8 @@ def _roles(data: Data) -> str:
 
 
 def _node_finished(data: Data) -> str:
-    return _joined(str(data.get("node", "?")), data.get("serving"), lasted(data))
+    outcome = "" if data.get("ok", True) else "failed"
+    return _joined(str(data.get("node", "?")), data.get("serving"), outcome, lasted(data))
 
 
 def _tool_finished(data: Data) -> str:
@@ -99,6 +108,14 @@ def _check_finished(data: Data) -> str:
 def _fallback(data: Data) -> str:
     paid = "paid" if data.get("paid") else ""
     return _joined("  model", f"{data.get('role')}: {data.get('from')} → {data.get('to')}", data.get("reason"), paid)
+
+
+def _waiting(data: Data) -> str | None:
+    seconds = data.get("seconds")
+    if seconds is None or (data.get("over") and seconds < WAIT_WORTH_A_LINE_S):
+        return None
+    waits = "had to wait for" if data.get("over") else "waits for"
+    return _joined("  model", f"{data.get('role')} {waits} a free place at {data.get('spec')}", lasted(data))
 
 
 def _committed(data: Data) -> str:
@@ -118,7 +135,7 @@ def _intervention(data: Data) -> str:
 
 def _plan(data: Data) -> str:
     titles = [f"{at}. {step.get('title', '')}" for at, step in enumerate(data.get("steps", ()), 1)]
-    return "\n".join([_joined("  plan", f"{len(titles)} step{'' if len(titles) == 1 else 's'}"),
+    return "\n".join([_joined("  plan", counted(len(titles), "step")),
                       *(f"{'':<10} {one_line(title)}" for title in titles)])  # fmt: skip
 
 
@@ -136,6 +153,7 @@ _LINES: dict[str, Callable[[Data], str | None]] = {
     "node_finished": _node_finished,
     "tool_finished": _tool_finished,
     "model_fallback": _fallback,
+    "model_waiting": _waiting,
     "model_warning": lambda data: _joined("  model", data.get("spec"), data.get("message")),
     "status": lambda data: _joined("  status", data.get("text")),
     "plan": _plan,

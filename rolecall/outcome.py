@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.artifacts import RoleUsage
+from core.artifacts import RoleUsage, SpecUsage
 from core.errors import Exit
 from rolecall.invocation import Invocation
-from rolecall.lines import clean, tokens
+from rolecall.lines import clean, counted, tokens
 
 if TYPE_CHECKING:
     from graph.runner import RunOutcome
@@ -52,15 +52,25 @@ def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> N
 
 
 def used(usage: Mapping[str, RoleUsage]) -> list[str]:
-    """One line per role: model, calls, tokens, cost. What is unknown is left out, not shown as 0."""
-    return [" ".join(_used_by(role, one)) for role, one in sorted(usage.items()) if one.calls]
+    """One line per role and model called: calls, tokens, cost. What is unknown is left out, not shown as 0."""
+    return [
+        " ".join(_used_by(role, spec, one))
+        for role, whole in sorted(usage.items())
+        for spec, one in whole.by_spec.items()
+    ]
 
 
-def _used_by(role: str, one: RoleUsage) -> list[str]:
-    words = [f"{role}: {' '.join(one.specs) or 'nobody'},", f"{one.calls} call{'' if one.calls == 1 else 's'},"]
+def _used_by(role: str, spec: str, one: SpecUsage) -> list[str]:
+    words = [f"{role}: {spec},", f"{counted(one.calls, 'call')}{_of_no_use(one)},"]
     if one.input_tokens is not None or one.output_tokens is not None:
         words.append(f"{tokens(one.input_tokens or 0)} tokens in, {tokens(one.output_tokens or 0)} out,")
     words.append(f"{one.seconds:.1f} s")
     if one.cost_usd:
         words.append(f"({one.cost_usd:.4f} USD)")
     return words
+
+
+def _of_no_use(one: SpecUsage) -> str:
+    if not one.failed:
+        return ""
+    return " without a usable answer" if one.failed == one.calls else f" ({one.failed} without a usable answer)"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.events import Event
-from rolecall.lines import clock, line_of, one_line, tokens
+from rolecall.lines import clock, counted, lasted, line_of, one_line, tokens
 
 
 @dataclass(slots=True)
@@ -22,19 +22,24 @@ class View:
     node_since: datetime | None = None
     serving: str = ""
     """`role → model` of the call that is going on or was last."""
+    answered: str = ""
+    """The same of the last answer that the node was given."""
     doing: str = ""
     """The tool, command or search that is going on."""
     status: str = ""
     steps: list[tuple[str, str]] = field(default_factory=list)
     step: str = ""
     calls: int = 0
+    calling: bool = False
+    """A model call is going on."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     """`None` until a server says how many."""
     question: str = ""
     _tools: dict[str, list[str]] = field(default_factory=dict)
     """Arguments of the calls that are going on, by tool."""
-    _fallbacks: set[tuple[str, str, str]] = field(default_factory=set)
+    _told: set[tuple[str, ...]] = field(default_factory=set)
+    """What each call would say again: changes of models, words heard, waits that go on."""
 
     def apply(self, event: Event) -> str | None:
         """Take an event in; return the line it is worth, if any."""
@@ -43,21 +48,24 @@ class View:
         change = getattr(self, f"_on_{event.event}", None)
         if change is not None:
             change(event.data, event.ts)
-        if event.event == "model_fallback" and self._is_known(event.data):
+        if self._is_known(event):
             return None
         return line_of(event.event, self._in_context(event), steps=dict(self.steps))
 
-    def _is_known(self, data: dict[str, Any]) -> bool:
-        """Whether the same change of models was told already: each call says it again."""
-        change = (str(data.get("role")), str(data.get("from")), str(data.get("to")))
-        known = change in self._fallbacks
-        self._fallbacks.add(change)
+    def _is_known(self, event: Event) -> bool:
+        """Whether the same was told already."""
+        names = _SAME.get(event.event)
+        if names is None or event.data.get("over") or event.data.get("seconds", 0) is None:
+            return False
+        told = (event.event, *(str(event.data.get(name)) for name in names))
+        known = told in self._told
+        self._told.add(told)
         return known
 
     def _in_context(self, event: Event) -> dict[str, Any]:
         """The fields of an event, with what earlier events said about the same thing."""
         if event.event == "node_finished":
-            return {"serving": self.serving, **event.data}
+            return {"serving": self.answered, **event.data}
         if event.event == "tool_finished":
             begun = self._tools.get(str(event.data.get("tool")), [])
             return {"args": begun.pop(0) if begun else "", **event.data}
@@ -80,18 +88,26 @@ class View:
     def spent(self) -> str:
         """Calls and tokens so far."""
         if not self.calls:
-            return "no model call yet"
-        calls = f"{self.calls} call{'s' if self.calls > 1 else ''}"
+            return "first call" if self.calling else "no model call yet"
+        calls = counted(self.calls, "call")
         if self.input_tokens is None and self.output_tokens is None:
             return calls
         return f"{calls}, {tokens(self.input_tokens or 0)} tokens in, {tokens(self.output_tokens or 0)} out"
 
     def _on_run_started(self, data: dict[str, Any], _: datetime) -> None:
         self.task = str(data.get("task", ""))
+        self.calling = False
+
+    def _on_roles(self, data: dict[str, Any], _: datetime) -> None:
+        if data.get("calls"):
+            self.calls = int(data["calls"])
+            self.input_tokens, self.output_tokens = data.get("input_tokens"), data.get("output_tokens")
 
     def _on_node_started(self, data: dict[str, Any], at: datetime) -> None:
         self.node, self.node_since = str(data.get("node", "")), at
-        self.serving = self.doing = ""
+        self.serving = self.answered = self.doing = ""
+        if "steps" in data:
+            self._on_plan(data, at)
         self.step = str(data.get("step") or self.step)
 
     def _on_node_finished(self, *_: object) -> None:
@@ -101,17 +117,22 @@ class View:
         self.steps = [(str(step.get("id", "")), str(step.get("title", ""))) for step in data.get("steps", ())]
 
     def _on_model_started(self, data: dict[str, Any], _: datetime) -> None:
+        self.calling = True
         self.serving = f"{data.get('role', '?')} → {data.get('spec', '?')}"
         self.doing = ""
+        self._told.discard(("model_waiting", str(data.get("role")), str(data.get("spec"))))
 
     def _on_model_finished(self, data: dict[str, Any], _: datetime) -> None:
         self.calls += 1
+        self.calling = False
         self.serving = f"{data.get('role', '?')} → {data.get('spec', '?')}"
+        if data.get("outcome") == "ok" and data.get("node") == self.node:
+            self.answered = self.serving
         self.input_tokens = _sum(self.input_tokens, data.get("input_tokens"))
         self.output_tokens = _sum(self.output_tokens, data.get("output_tokens"))
 
     def _on_model_waiting(self, data: dict[str, Any], _: datetime) -> None:
-        self.doing = f"waiting for a free place at {data.get('spec', '?')}"
+        self.doing = f"waiting for a free place at {data.get('spec', '?')}  {lasted(data)}".rstrip()
 
     def _on_tool_started(self, data: dict[str, Any], _: datetime) -> None:
         tool, args = str(data.get("tool")), summary_of(data.get("args"))
@@ -129,6 +150,14 @@ class View:
 
     def _on_question(self, data: dict[str, Any], _: datetime) -> None:
         self.question = str(data.get("text", ""))
+
+
+_SAME: dict[str, tuple[str, ...]] = {
+    "model_fallback": ("role", "from", "to"),
+    "model_waiting": ("role", "spec"),
+    "guidance": ("id",),
+}
+"""Fields that tell one such event from another of the same."""
 
 
 def _sum(known: int | None, more: int | None) -> int | None:

@@ -110,9 +110,13 @@ class GitWorkspace:
         """The same as `git apply` takes it, binary files included."""
         return await self._diff_with("--binary", "--full-index", "--no-renames")
 
-    async def changed_files(self) -> tuple[str, ...]:
-        """Paths changed since the base, relative and sorted."""
-        out = await self._diff_with("--name-only", "--no-renames", "-z")
+    async def changed_files(self, commit: str | None = None) -> tuple[str, ...]:
+        """Paths changed since the base, or by one commit of the thread; relative and sorted."""
+        named = ("--name-only", "--no-renames", "-z")
+        if commit is None:
+            out = await self._diff_with(*named)
+        else:
+            out = await self._user.run("diff", *PLAIN_DIFF, *named, f"{commit}^", commit, "--")
         return tuple(sorted(name for name in out.split("\0") if name))
 
     async def has_uncommitted(self) -> bool:

@@ -175,7 +175,7 @@ def _act(tool: str, args: Mapping[str, Any], result: ToolMessage, *, at: int) ->
 
 def _files(results: Sequence[StepResult], acts: Sequence[Act]) -> tuple[str, ...]:
     edited = [str(json.loads(act.args).get("path", "")) for act in acts if act.changed and act.tool in CHANGING]
-    return tuple(sorted({*(results[-1].files if results else ()), *edited} - {""}))
+    return tuple(sorted({*(file for result in results for file in result.files), *edited} - {""}))
 
 
 def _failing(output: str) -> list[str]:

@@ -89,11 +89,18 @@ async def test_two_steps_end_in_two_commits(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
     names = list(SLUGIFY)
     steps = [Step(title=f"Write {name}", files={name: SLUGIFY[name]}) for name in names]
+    heard = Heard()
     with ModelServer(CompetentScript(steps=steps)) as server:
-        outcome = await do(repo, FEATURE, settings_with(openai(server.v1)))
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1)), heard=heard)
     assert outcome.exit_code == 0
     subjects = git(repo, "log", "--format=%s", f"HEAD..{outcome.branch}").splitlines()
     assert subjects == [f"Write {name}" for name in reversed(names)]
+    commits = heard.named("step_committed")
+    assert [event["files"] for event in commits] == [[name] for name in names]
+    assert [git(repo, "show", "--name-only", "--format=", event["commit"]) for event in commits] == names
+    results = (await state_of(repo, outcome.thread_id))["step_results"]
+    assert [result.files for result in results] == [(name,) for name in names]
+    assert not any("steps" in event for event in heard.named("node_started"))  # the plan itself has told them
 
 
 async def test_a_red_check_is_mended_in_another_attempt_not_voted_green(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from graph.inbox import SqliteInbox
 from graph.receipts import receipts
 from graph.runner import open_graph
 from graph.supervisor.ledger import Ledger
+from rolecall.view import View
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.reply import Reply, call
@@ -101,9 +102,19 @@ async def test_a_paused_run_goes_on_where_it_was(tmp_path: Path) -> None:
         assert (stopped.status, stopped.exit_code) == ("paused", 130)
         assert "lunch" in stopped.message
         assert "resume" in stopped.hint
-        outcome = await go_on(repo, stopped.thread_id, steered.settings)
+        heard, view = Heard(), View()
+        outcome = await go_on(repo, stopped.thread_id, steered.settings, heard=heard)
         assert all(sound(request) for request in server.requests)
     assert outcome.status == "done"
+    lines: list[str] = []
+    for event in heard.events:
+        lines += [line] if (line := view.apply(event)) else []
+        if event.event == "run_started":
+            assert view.spent.split(",")[0] == f"{sum(one.calls for one in stopped.usage.values())} calls"
+    [title] = [step["title"] for step in steered.heard.named("plan")[0]["steps"]]
+    assert f"implement  {title}" in lines
+    assert view.progress == f"step 1/1 {title}"
+    assert view.calls == sum(one.calls for one in outcome.usage.values())
 
 
 async def test_steps_change_places_while_the_first_is_worked_on(tmp_path: Path) -> None:

@@ -46,6 +46,20 @@ async def test_usage_sums_per_role_and_names_the_specs_that_answered(database: P
     assert primary.unpriced_calls == 0
 
 
+async def test_tokens_stand_with_the_spec_that_was_called_whether_it_answered_or_not(database: Path) -> None:
+    store = CallStore(database)
+    for _ in range(2):
+        await store.record(row(spec="tiny", outcome="bad_output", input_tokens=10, output_tokens=4000))
+        await store.record(row(spec="embedded", input_tokens=None, output_tokens=None, total_s=0.5))
+    await store.record(row(spec="tiny", input_tokens=5, output_tokens=1))
+    usage = (await store.usage("t1"))["primary"]
+    tiny, embedded = usage.by_spec["tiny"], usage.by_spec["embedded"]
+    assert (tiny.calls, tiny.failed, tiny.input_tokens, tiny.output_tokens) == (3, 2, 25, 8001)
+    assert (embedded.calls, embedded.failed, embedded.input_tokens, embedded.seconds) == (2, 0, None, 1.0)
+    assert usage.output_tokens == 8001
+    assert usage.specs == ("tiny", "embedded")
+
+
 async def test_unknown_stays_unknown_and_is_counted(database: Path) -> None:
     store = CallStore(database)
     await store.record(row(input_tokens=None, output_tokens=None, estimated_tokens=40))

@@ -66,7 +66,11 @@ async def test_all_roles_of_a_run_share_the_places_of_an_endpoint(tmp_path: Path
             await asyncio.gather(*(models.chat(role, HELLO, site=SITE) for role in roles))
         assert sum(server.max_in_flight.values()) == 1
         assert {told["role"] for told in ear.of("model_waiting")} < set(roles)
-        assert len(ear.of("model_waiting")) >= 2
+        told = ear.of("model_waiting")
+        begun, over = [one for one in told if not one["over"]], [one for one in told if one["over"]]
+        assert len(begun) == len(over) == 2
+        assert [one["seconds"] for one in begun] == [None, None]
+        assert all(one["seconds"] > 0.05 for one in over)
 
 
 async def test_places_are_given_in_the_order_they_were_asked_for(tmp_path: Path) -> None:

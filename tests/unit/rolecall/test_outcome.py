@@ -1,0 +1,32 @@
+"""What a run used, in words."""
+
+from core.artifacts import RoleUsage, SpecUsage
+from rolecall.outcome import used
+
+
+def test_each_model_is_charged_with_what_it_was_asked() -> None:
+    usage = {
+        "summarizer": RoleUsage(
+            calls=18, input_tokens=25_800, output_tokens=69_000, seconds=43, specs=("embedded",),
+            by_spec={
+                "summarizer:tiny": SpecUsage(
+                    calls=9, failed=9, input_tokens=25_800, output_tokens=69_000, seconds=42
+                ),
+                "embedded": SpecUsage(calls=9, seconds=1),
+            },
+        ),
+        "router": RoleUsage(
+            calls=3, specs=("tiny", "big"),
+            by_spec={
+                "tiny": SpecUsage(calls=2, failed=1, input_tokens=5, seconds=2),
+                "big": SpecUsage(calls=1, input_tokens=7, output_tokens=2, seconds=1, cost_usd=0.5),
+            },
+        ),
+    }  # fmt: skip
+
+    assert used(usage) == [
+        "router: tiny, 2 calls (1 without a usable answer), 5 tokens in, 0 out, 2.0 s",
+        "router: big, 1 call, 7 tokens in, 2 out, 1.0 s (0.5000 USD)",
+        "summarizer: summarizer:tiny, 9 calls without a usable answer, 25.8k tokens in, 69.0k out, 42.0 s",
+        "summarizer: embedded, 9 calls, 1.0 s",
+    ]
