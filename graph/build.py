@@ -21,8 +21,11 @@ from nodes.route import route
 from nodes.scope import scope
 from nodes.summarize import summarize
 
-ContextFor = Callable[[str], Awaitable[Context]]
-"""Opens the collaborators of a thread; called when a run was started without a context (Studio)."""
+ContextFor = Callable[[str, str], Awaitable[Context]]
+"""Opens the collaborators of a thread, given with its task; called when a run was started without a context (Studio).
+
+The task is empty where the node that runs first does not read it.
+"""
 
 Builder = StateGraph[RunState, Context, RunState, RunState]
 
@@ -98,7 +101,8 @@ def with_context(
     @functools.wraps(node)
     async def bound(state: Any, runtime: Runtime[Any]) -> dict[str, Any]:
         if not isinstance(runtime.context, Context):
-            runtime = runtime.override(context=await context_for(_thread_of(runtime)))
+            context = await context_for(_thread_of(runtime), str(state.get("task", "")))
+            runtime = runtime.override(context=context)
         return await node(state, runtime)
 
     return bound

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.context import Context
 from core.errors import BudgetError, ModelError
+from core.thread_ids import short_id
 from graph.control import Graph, PausedError, steered_stream
 from graph.inbox import Mailbox
 from graph.progress import Progress
@@ -59,7 +60,7 @@ class Ride:
     async def go(self, start: dict[str, Any]) -> Ending:
         """Drive to the end, or to what stops it."""
         before = await self.state()
-        self._announce(before, start)
+        self.announce(str(start["task"]), resumed=bool(before.created_at))
         inp: Any = None if before.created_at else start
         try:
             while True:
@@ -73,19 +74,27 @@ class Ride:
                 inp = Command(resume=answers)
         except PausedError as paused:
             return Ending("paused", paused.message, paused.hint)
-        except BudgetError as error:
-            return Ending("budget", error.message, error.hint)
-        except ModelError as error:
-            return Ending("needs_model", error.message, error.hint)
+        except (BudgetError, ModelError) as error:
+            return stop_by(error)
 
-    def _announce(self, before: StateSnapshot, start: dict[str, Any]) -> None:
+    async def standing(self) -> Ending:
+        """How a thread stands that somebody else drove up to here."""
+        state = await self.state()
+        if state.interrupts:
+            return _waiting(state.interrupts, self.context)
+        if state.next:
+            return Ending("paused", f"stopped before {', '.join(state.next)}")
+        return await self._natural_end()
+
+    def announce(self, task: str, *, resumed: bool) -> None:
+        """Tell that the thread is driven now."""
         workspace = self.context.workspace
         self.context.events.emit(
             "run_started",
-            task=start["task"],
+            task=task,
             repo=str(workspace.repo),
             branch=workspace.branch,
-            resumed=bool(before.created_at),
+            resumed=resumed,
             sandbox=self.context.commands.policy,
         )
 
@@ -135,6 +144,11 @@ class Ride:
         return Ending(status, "; ".join(parts))
 
 
+def stop_by(error: BudgetError | ModelError) -> Ending:
+    """The ending of a thread that cannot go on as things are."""
+    return Ending("budget" if isinstance(error, BudgetError) else "needs_model", error.message, error.hint)
+
+
 def _question(item: Interrupt) -> Question:
     value = item.value if isinstance(item.value, dict) else {"text": str(item.value)}
     kind: Literal["approval", "question"] = "approval" if value.get("kind") == "approval" else "question"
@@ -143,5 +157,5 @@ def _question(item: Interrupt) -> Question:
 
 def _waiting(asked: tuple[Interrupt, ...], context: Context) -> Ending:
     text = "; ".join(_question(item).text for item in asked)
-    hint = f"answer it with `rolecall resume {context.thread_id[:8]}` in a terminal, or allow it with `--yes`"
+    hint = f"answer it with `rolecall resume {short_id(context.thread_id)}` in a terminal, or allow it with `--yes`"
     return Ending("waiting", f"waits for an answer: {text}", hint)

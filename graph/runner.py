@@ -1,17 +1,15 @@
 """One run of a thread, from its lease to its exit code. What happens in between is the graph's."""
 
-import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.artifacts import RoleUsage
-from core.context import Context, RunOptions
+from core.context import RunOptions
 from core.errors import Exit, ThreadError
 from core.settings import Settings
 from core.state import Outcome
@@ -19,16 +17,13 @@ from graph.build import build_graph
 from graph.checkpoints import database_of, open_checkpoints
 from graph.control import Graph
 from graph.event_log import Listen
+from graph.held import Held, held
 from graph.inbox import SqliteInbox
-from graph.lease import Lease
 from graph.ride import Ask, Ending, Ride
-from graph.session import ThreadSpec, open_context
+from graph.session import ThreadSpec
 from graph.supervisor.beside import supervised
-from graph.threads import ThreadRow, ThreadStore
+from graph.threads import ThreadStore
 from nodes.report import interim, plain_narrative, write_report
-from tools.git import Git
-from tools.repository import exclude_rolecall, find_top
-from tools.workspace import GitWorkspace
 
 EXIT_OF: dict[str, Exit] = {
     "done": Exit.DONE,
@@ -145,75 +140,29 @@ async def resume(request: ResumeRequest, *, listen: Listen, ask: Ask | None = No
 async def _drive(
     spec: ThreadSpec, start: dict[str, Any], *, listen: Listen, ask: Ask | None, kept: dict[str, Any]
 ) -> RunOutcome:
-    database = await _place(spec.repo)
-    store = ThreadStore(database)
-    async with Lease(database, spec.thread_id), AsyncExitStack() as stack:
-        since = await SqliteInbox(database, spec.thread_id).last_id()
-        context = await stack.enter_async_context(_opened(spec, listen, store, _row(spec, str(start["task"]), kept)))
-        try:
-            outcome = await _ridden(spec, context, start, ask, supervise=bool(kept.get("supervise", True)), since=since)
-        except BaseException:
-            await store.set_status(spec.thread_id, "interrupted")
-            raise
-        await store.set_status(spec.thread_id, outcome.status, exit_code=outcome.exit_code)
-        context.events.emit("result", **outcome.told())
+    async with held(spec, str(start["task"]), kept=kept, listen=listen) as thread:
+        outcome = await _ridden(thread, spec, start, ask, supervise=bool(kept.get("supervise", True)))
+        await note(thread, outcome)
     return outcome
 
 
-@asynccontextmanager
-async def _opened(spec: ThreadSpec, listen: Listen, store: ThreadStore, row: ThreadRow) -> AsyncIterator[Context]:
-    """The collaborators of a thread, which is in the list before anything is made for it: a kill loses no thread.
-
-    One that cannot begin leaves no worktree and no row behind.
-    """
-    new = await store.create(row)
-    async with AsyncExitStack() as stack:
-        try:
-            context = await stack.enter_async_context(open_context(spec, listen))
-        except BaseException:
-            if new:
-                await (await GitWorkspace.open(spec.repo, spec.thread_id)).remove()
-                await store.forget(spec.thread_id)
-            raise
-        await store.set_options(spec.thread_id, row.options)
-        await store.set_status(spec.thread_id, "running")
-        yield context
-
-
-async def _place(repo: Path) -> Path:
-    """The database of a repository; its folder is made, and hidden from git, when it is not there."""
-    top = await find_top(repo)
-    await exclude_rolecall(Git(top))
-    database = database_of(top)
-    await asyncio.to_thread(database.parent.mkdir, exist_ok=True)
-    return database
+async def note(thread: Held, outcome: RunOutcome) -> None:
+    """Write down how a run ended: in the list of threads, and as the last event of its record."""
+    await thread.store.set_status(outcome.thread_id, outcome.status, exit_code=outcome.exit_code)
+    thread.context.events.emit("result", **outcome.told())
 
 
 async def _ridden(
-    spec: ThreadSpec, context: Context, start: dict[str, Any], ask: Ask | None, *, supervise: bool, since: int
+    thread: Held, spec: ThreadSpec, start: dict[str, Any], ask: Ask | None, *, supervise: bool
 ) -> RunOutcome:
-    database = database_of(context.workspace.repo)
+    context, database = thread.context, thread.database
     async with open_graph(spec.settings, database) as graph:
         watched = supervise and spec.settings.supervisor.enabled
         beside = supervised(graph, database, context) if watched else nullcontext()
         async with SqliteInbox(database, spec.thread_id) as inbox, beside:
-            ride = Ride(graph, context, inbox, ask, since=since)
+            ride = Ride(graph, context, inbox, ask, since=thread.since)
             ending = await ride.go(start)
-        return await _close(ride, ending)
-
-
-def _row(spec: ThreadSpec, task: str, kept: dict[str, Any]) -> ThreadRow:
-    now = time.time()
-    return ThreadRow(
-        thread_id=spec.thread_id,
-        task=task,
-        repo=spec.repo,
-        branch=GitWorkspace(spec.repo, spec.thread_id).branch,
-        status="running",
-        options={**kept, "checks": list(spec.checks), "models": dict(spec.models)},
-        created=now,
-        updated=now,
-    )
+        return await close(ride, ending)
 
 
 @asynccontextmanager
@@ -223,7 +172,7 @@ async def open_graph(settings: Settings, database: Path) -> AsyncIterator[Graph]
         yield build_graph(settings.budget).compile(checkpointer=saver)
 
 
-async def _close(ride: Ride, ending: Ending) -> RunOutcome:
+async def close(ride: Ride, ending: Ending) -> RunOutcome:
     """Write the report where the graph could not, and say how it ended."""
     context = ride.context
     report_path, diff_path = context.workspace.run_dir / "report.md", context.workspace.run_dir / "diff.patch"

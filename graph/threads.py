@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.database import connect
 from core.errors import ThreadError
+from core.thread_ids import short_id
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS threads(
@@ -48,8 +49,8 @@ class ThreadRow(BaseModel):
 
     @property
     def short(self) -> str:
-        """The first eight characters of the id, as in the name of its branch."""
-        return self.thread_id[:8]
+        """The short name of the thread, as in the name of its branch."""
+        return short_id(self.thread_id)
 
     @property
     def finished(self) -> bool:
@@ -114,18 +115,25 @@ class ThreadStore:
         return rows[-1]
 
     async def find(self, prefix: str) -> ThreadRow:
-        """The one thread whose id begins with the prefix.
+        """The one thread whose id begins with the prefix, or whose short name it is.
 
         Raises:
             ThreadError: None or several begin so.
         """
-        found = [row for row in await self.list() if row.thread_id.startswith(prefix.strip().lower())]
-        if not prefix.strip() or not found:
+        given = prefix.strip().lower()
+        found = [row for row in await self.list() if row.thread_id.startswith(given) or row.short == given]
+        if not given or not found:
             raise ThreadError(f"there is no thread {prefix!r} here", hint="`rolecall threads list` shows them")
         if len(found) > 1:
             names = ", ".join(row.thread_id[:13] for row in found[:5])
             raise ThreadError(f"{prefix!r} is the beginning of {len(found)} threads: {names}", hint="give more of it")
         return found[0]
+
+    async def get(self, thread_id: str) -> ThreadRow | None:
+        """The thread with this id, if it is in the list."""
+        async with self._open() as db, db.execute("SELECT * FROM threads WHERE thread_id = ?", (thread_id,)) as rows:
+            row = await rows.fetchone()
+        return _row(row) if row else None
 
     async def forget(self, thread_id: str) -> None:
         """Remove the thread's row and every row of other tables that is its own."""

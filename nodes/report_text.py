@@ -7,6 +7,7 @@ from typing import Any
 from core.artifacts import CheckRun, Guidance, QAReport, ReportNarrative, RoleUsage, RoutingDecision
 from core.settings import EMBEDDED
 from core.state import Outcome
+from core.thread_ids import short_id
 from nodes.normalize import clip
 
 TITLES: Mapping[Outcome, str] = {
@@ -158,7 +159,7 @@ def _word(item: Guidance) -> str:
 def _how_to_apply(facts: Facts) -> str:
     if not facts.changed:
         return ""
-    short = facts.thread_id[:8]
+    short = short_id(facts.thread_id)
     return _part(
         "How to apply",
         f"The work is on branch `{facts.branch}`; your checkout was not touched.\n\n"

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.thread_ids import short_id
+
 
 @dataclass(slots=True)
 class Invocation:
@@ -46,7 +48,7 @@ class Invocation:
     def on_thread(self, *verb: str, options: tuple[str, ...] = ()) -> str:
         """The command line of a verb on this call's thread, in the repository the user named."""
         repo = ("--repo", self.repo) if self.repo else ()
-        return self.call(*verb, short(self.thread), *options, *repo)
+        return self.call(*verb, short_id(self.thread), *options, *repo)
 
     def continuation(self, *, usage: bool) -> str:
         """The command that continues after a failure.
@@ -63,11 +65,6 @@ class Invocation:
         if usage:
             return self.call(*([self.command] if self.command else []), "--help")
         return self.call(*self.argv)
-
-
-def short(thread_id: str) -> str:
-    """The first eight characters of a thread's id, as in its branch name."""
-    return thread_id[:8]
 
 
 def launched_as() -> str:

@@ -1,8 +1,9 @@
 """What `langgraph dev` serves: the same graph on the same SQLite file. Owns the life of what a thread opens there."""
 
+import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -11,12 +12,16 @@ from core.context import Context
 from core.settings_source import load_settings
 from graph.build import Builder, build_graph
 from graph.checkpoints import database_of, open_checkpoints
-from graph.lease import Lease
-from graph.session import ThreadSpec, open_context
+from graph.served import served
+from graph.session import ThreadSpec
+from graph.threads import ThreadStore
+from rolecall.asked import Asked
 from tools.repository import find_top
 
 REPO_VARIABLE = "ROLECALL_REPO"
 """Names the repository to work on; the current folder when it is not set."""
+ASKED_VARIABLE = "ROLECALL_ASKED"
+"""What the command line of the server asks for threads begun there, as JSON; nothing when it is not set."""
 
 
 def repository() -> Path:
@@ -28,21 +33,30 @@ def repository() -> Path:
 async def make_graph() -> AsyncIterator[Builder]:
     """Give the graph, uncompiled: the server compiles it with its own checkpointer.
 
-    Collaborators of a thread are opened, and its lease is taken, when its first node runs; reads open nothing.
+    A thread is held from its first node until the server lets go of the graph; reads hold nothing.
     """
     async with AsyncExitStack() as stack:
         opened: dict[str, Context] = {}
 
-        async def context_for(thread: str) -> Context:
+        async def context_for(thread: str, task: str) -> Context:
             if thread not in opened:
-                top = await find_top(repository())
-                settings = load_settings(None, repo=top, trust_project=False, overrides={}).settings
-                context = await stack.enter_async_context(open_context(ThreadSpec(thread, top, settings)))
-                await stack.enter_async_context(Lease(database_of(top), thread))
-                opened[thread] = context
+                opened[thread] = await stack.enter_async_context(await _serving(thread, task))
             return opened[thread]
 
         yield build_graph(context_for=context_for)
+
+
+async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Context]:
+    """The thread as its row in the list says, or as the command that started the server was called."""
+    top = await find_top(repository())
+    row = await ThreadStore(database_of(top)).get(thread)
+    kept = row.options if row else json.loads(os.environ.get(ASKED_VARIABLE, "{}"))
+    asked = Asked.remembered(kept)
+    config = Path(asked.config) if asked.config else None
+    settings = load_settings(config, repo=top, trust_project=asked.trust_project, overrides=asked.overrides()).settings
+    checks, models = tuple(kept.get("checks", ())), dict(kept.get("models", {}))
+    spec = ThreadSpec(thread, top, settings, checks=checks, models=models)
+    return served(spec, row.task if row else task, kept=kept)
 
 
 @asynccontextmanager

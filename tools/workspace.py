@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from core.errors import RepositoryError
+from core.thread_ids import short_id
 from tools.generated import copy_generated
 from tools.git import PLAIN_DIFF, Git
 from tools.listing import fold
@@ -280,8 +281,3 @@ class GitWorkspace:
             yield index
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
-def short_id(thread_id: str) -> str:
-    """The first eight hexadecimal digits of a thread's UUID."""
-    return thread_id.replace("-", "")[:8].lower()

@@ -5,7 +5,8 @@ import asyncio
 import sys
 
 from core.errors import ThreadError, UsageError
-from rolecall.invocation import Invocation, short
+from core.thread_ids import short_id
+from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.place import folder_of, thread_named, top_of
 
@@ -33,14 +34,14 @@ async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, t
     database = database_of(top)
     driven = await holder(database, row.thread_id)
     if kind == "pause" and driven is None:
-        raise ThreadError(f"{short(row.thread_id)} is not running, so there is nothing to pause")
+        raise ThreadError(f"{short_id(row.thread_id)} is not running, so there is nothing to pause")
     number = await SqliteInbox(database, row.thread_id).put(
         row.thread_id, kind=kind, author="user", text=text, payload={"urgent": True} if urgent else {}
     )
     if options.json:
         answer({"thread": row.thread_id, "id": number, "running": driven is not None})
     elif driven is not None:
-        print(f"message {number} is in the inbox of {short(row.thread_id)}")
+        print(f"message {number} is in the inbox of {short_id(row.thread_id)}")
     else:
-        print(f"{short(row.thread_id)} is not running; message {number} waits for {invocation.on_thread('resume')}")
+        print(f"{short_id(row.thread_id)} is not running; message {number} waits for {invocation.on_thread('resume')}")
     return 0

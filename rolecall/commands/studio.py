@@ -4,14 +4,23 @@ import argparse
 import asyncio
 import json
 import os
+import signal
+import socket
 import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from core.errors import RolecallError, UsageError
+from core.errors import Exit, RolecallError, UsageError
+from graph.checkpoints import database_of
+from graph.threads import ThreadStore
+from rolecall.asked import Asked
 from rolecall.invocation import Invocation
 from rolecall.place import FOLDER, folder_of, settings_for
+from tools.git import Git
+from tools.repository import exclude_rolecall, find_top
 
 if TYPE_CHECKING:
     import httpx
@@ -22,7 +31,13 @@ _SERVED = {
     "checkpointer": {"path": "rolecall.studio.make_checkpointer"},
 }
 
+_HOST = "127.0.0.1"
 _STARTS_WITHIN_S = 60
+_ENDS_WITHIN_S = 10
+_SILENT = {"LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGGRAPH_NO_VERSION_CHECK": "true"}
+"""What keeps the server from asking anything of the network."""
+_CODES = {signal.SIGINT: Exit.DONE, signal.SIGTERM: Exit.TERMINATED, signal.SIGHUP: Exit.TERMINATED}
+"""What ends the server, and our exit code then."""
 
 
 class StudioError(RolecallError):
@@ -32,22 +47,29 @@ class StudioError(RolecallError):
 
 
 def studio(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Serve until Ctrl-C."""
+    """Serve until Ctrl-C or SIGTERM."""
     if find_spec("langgraph_api") is None or find_spec("langgraph_cli") is None:
         raise UsageError(
             "the development server of LangGraph is not installed",
             hint="install the extra in the environment of rolecall: pip install 'rolecall[studio]'",
         )
-    try:
-        return asyncio.run(_studio(options))
-    except KeyboardInterrupt:
-        return 0
+    _check_port(options.port)
+    return asyncio.run(_studio(options))
+
+
+def _check_port(port: int) -> None:
+    # The server would take another port without a word to us.
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ports of closed connections are free
+        try:
+            probe.bind((_HOST, port))
+        except (OSError, OverflowError) as error:
+            raise UsageError(
+                f"port {port} of {_HOST} cannot be used: {error}", hint="give another with --port"
+            ) from error
 
 
 async def _studio(options: argparse.Namespace) -> int:
-    from tools.git import Git
-    from tools.repository import exclude_rolecall, find_top
-
     top = await find_top(folder_of(options))
     loaded = await settings_for(options, top)
     await exclude_rolecall(Git(top))
@@ -55,43 +77,73 @@ async def _studio(options: argparse.Namespace) -> int:
     await asyncio.to_thread(_write, folder)
     config = {"ROLECALL_CONFIG": str(loaded.path.resolve())} if loaded.path else {}
     words = ["dev", "--no-reload", "--port", str(options.port), *([] if options.browser else ["--no-browser"])]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "langgraph_cli", *words,
-        # The server leaves files where it stands, and imports from there: neither is for the repository itself.
-        cwd=folder, env={**os.environ, **config, "ROLECALL_REPO": str(top), "LANGGRAPH_CLI_NO_ANALYTICS": "1"},
-    )  # fmt: skip
-    adopting = asyncio.create_task(_adopt(top, f"http://127.0.0.1:{options.port}"))
+    with _signals() as signals:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "langgraph_cli", *words,
+            # The server leaves files where it stands, and imports from there: neither is for the repository itself.
+            cwd=folder, env={**_quiet(), **os.environ, **config, "ROLECALL_REPO": str(top),
+                             "ROLECALL_ASKED": json.dumps(Asked.by(options).kept()), **_SILENT},
+        )  # fmt: skip
+        return await _served(process, signals, _adopt(top, f"http://{_HOST}:{options.port}"))
+
+
+def _quiet() -> dict[str, str]:
+    """What keeps the log of the server to what went wrong, unless the user wants more of it."""
+    return {"LOG_LEVEL": "ERROR", "LOG_COLOR": str(sys.stderr.isatty()).lower()}
+
+
+@contextmanager
+def _signals() -> Iterator[asyncio.Queue[signal.Signals]]:
+    """The signals that end the server, as they come; none of them ends us before it."""
+    loop = asyncio.get_running_loop()
+    came: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for number in _CODES:
+        loop.add_signal_handler(number, came.put_nowait, number)
     try:
-        code = await process.wait()
+        yield came
     finally:
-        await _end(process)
+        for number in _CODES:
+            loop.remove_signal_handler(number)
+
+
+async def _served(
+    process: asyncio.subprocess.Process, signals: asyncio.Queue[signal.Signals], adopt: Coroutine[Any, Any, None]
+) -> int:
+    """Wait until the server ends, or end it when a signal says so."""
+    adopting = asyncio.create_task(adopt)
+    ended, signalled = asyncio.create_task(process.wait()), asyncio.create_task(signals.get())
+    try:
+        await asyncio.wait({ended, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        code = _CODES[signalled.result()] if signalled.done() else None
+    finally:
+        signalled.cancel()
+        await _end(process, signals)
         adopting.cancel()
-        (ended,) = await asyncio.gather(adopting, return_exceptions=True)
-        if isinstance(ended, Exception):
-            print(f"warning: the threads could not be listed in Studio: {ended}", file=sys.stderr)
-    if code != 0:
-        raise StudioError(f"the development server ended with exit code {code}")
-    return 0
+        (failed,) = await asyncio.gather(adopting, return_exceptions=True)
+        if isinstance(failed, Exception):
+            print(f"warning: the threads could not be listed in Studio: {failed}", file=sys.stderr)
+    if code is None and ended.result() != 0:
+        raise StudioError(f"the development server ended with exit code {ended.result()}")
+    return int(code or Exit.DONE)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the server, whether or not the Ctrl-C that ends us reached it too."""
+async def _end(process: asyncio.subprocess.Process, signals: asyncio.Queue[signal.Signals]) -> None:
+    """End the server, whether or not the signal that ends us reached it too; a second signal does not wait for it."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    ended, again = asyncio.create_task(process.wait()), asyncio.create_task(signals.get())
+    await asyncio.wait({ended, again}, timeout=_ENDS_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+    again.cancel()
     if process.returncode is None:
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), timeout=10)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        process.kill()
+    await ended
 
 
 async def _adopt(top: Path, url: str) -> None:
     """Tell the server of the threads that are there; it lists none that it was not told of."""
     import httpx
     from langgraph_sdk import get_client
-
-    from graph.checkpoints import database_of
-    from graph.threads import ThreadStore
 
     async with httpx.AsyncClient(base_url=url, trust_env=False) as probe:
         for _ in range(_STARTS_WITHIN_S * 2):
@@ -104,7 +156,8 @@ async def _adopt(top: Path, url: str) -> None:
             await client.threads.create(
                 thread_id=row.thread_id, graph_id="rolecall", metadata={"task": row.task}, if_exists="do_nothing"
             )
-    print(f"{len(rows)} threads of {top} are open at {url}; Ctrl-C ends it", file=sys.stderr)
+    there = f"{len(rows)} thread{' is' if len(rows) == 1 else 's are'} open"
+    print(f"{top}: {there} at {url}; Ctrl-C ends it", file=sys.stderr)
 
 
 async def _answers(probe: "httpx.AsyncClient") -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import UsageError
+from core.thread_ids import short_id
 from rolecall.display import Display, Screen
 from rolecall.invocation import Invocation
 from rolecall.place import folder_of, record_of, settings_for, store_of, thread_named, top_of
@@ -81,7 +82,7 @@ class _Round:
         from llm_registry.registry import open_registry
 
         database = database_of(self._top)
-        print(f"supervising {thread[:8]}", file=sys.stderr)
+        print(f"supervising {short_id(thread)}", file=sys.stderr)
         display = Display(Screen(plain=True))
         async with AsyncExitStack() as stack:
             log = await asyncio.to_thread(EventLog, thread, record_of(self._top, thread), display.listen)
@@ -98,4 +99,4 @@ class _Round:
                 events=events,
                 stop=self.stop,
             )
-        print(f"{thread[:8]} needs no supervision any more", file=sys.stderr)
+        print(f"{short_id(thread)} needs no supervision any more", file=sys.stderr)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ThreadError, UsageError
-from rolecall.invocation import Invocation, short
+from core.thread_ids import short_id
+from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.lines import clean, one_line
 from rolecall.place import FOLDER, folder_of, store_of, thread_named, top_of
@@ -39,7 +40,7 @@ async def _list(options: argparse.Namespace, invocation: Invocation) -> int:
     if not rows:
         print(f"no threads in {top}", file=sys.stderr)
     for row in rows:
-        print(f"{short(row.thread_id)}  {row.status:<12} {_ago(row.updated):>8}  {one_line(row.task, width=70)}")
+        print(f"{short_id(row.thread_id)}  {row.status:<12} {_ago(row.updated):>8}  {one_line(row.task, width=70)}")
     return 0
 
 
@@ -110,7 +111,7 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
         if options.json or not sys.stdin.isatty():
             invocation.next_command = invocation.on_thread("threads", "delete", options=("--yes",))
             raise ThreadError("deleting a thread also deletes its branch and worktree", hint="say --yes to do it")
-        print(f"delete {short(row.thread_id)} ({one_line(row.task, width=60)}), its branch and worktree? [y/N] ",
+        print(f"delete {short_id(row.thread_id)} ({one_line(row.task, width=60)}), its branch and worktree? [y/N] ",
               end="", file=sys.stderr, flush=True)  # fmt: skip
         if (await asyncio.to_thread(sys.stdin.readline)).strip().lower() not in {"y", "yes"}:
             print("kept", file=sys.stderr)
@@ -119,7 +120,7 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
     if options.json:
         answer({"deleted": row.thread_id})
     else:
-        print(f"deleted {short(row.thread_id)}")
+        print(f"deleted {short_id(row.thread_id)}")
     return 0
 
 

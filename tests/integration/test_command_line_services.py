@@ -105,8 +105,8 @@ async def test_studio_serves_the_threads_of_the_repository(red: Path) -> None:
         cwd=red, env=environment(red.parent, OFF), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     ) as process:  # fmt: skip
         assert process.stderr is not None
-        said = next((line for line in process.stderr if "threads of" in line), "it never said so")
-        assert said.startswith("1 threads of")
+        said = next((line for line in process.stderr if "open at" in line), "it never said so")
+        assert "1 thread is open" in said
         async with get_client(url=f"http://127.0.0.1:{port}") as client:
             threads = await client.threads.search()
             state = await client.threads.get_state(threads[0]["thread_id"])

@@ -1,5 +1,6 @@
 """A real `langgraph dev`, offline, on the database of the command line."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -16,8 +18,10 @@ from langgraph_sdk import get_client
 from graph.checkpoints import database_of
 from graph.runner import open_graph
 from graph.session import ThreadSpec, open_context
-from tests.integration.jobs import do, red_repository, settings_with
+from graph.threads import ThreadStore
+from tests.integration.jobs import do, read, red_repository, settings_with
 from tests.repositories import git, thread
+from tests.unit.rolecall.command_line import rolecall
 
 
 def free_port() -> int:
@@ -31,8 +35,16 @@ def repo(tmp_path: Path) -> Path:
     return red_repository(tmp_path / "repo")
 
 
+@dataclass(frozen=True)
+class Studio:
+    url: str
+    process: "subprocess.Popen[bytes]"
+    command: list[str]
+    log: Path
+
+
 @pytest.fixture
-def server(repo: Path, tmp_path: Path) -> Iterator[str]:
+def studio(repo: Path, tmp_path: Path) -> Iterator[Studio]:
     port = free_port()
     (tmp_path / "config.json").write_text("{}")
     env = {**os.environ, "ROLECALL_CONFIG": str(tmp_path / "config.json"), "ROLECALL_SANDBOX__MODE": "host"}
@@ -42,11 +54,17 @@ def server(repo: Path, tmp_path: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     try:
         wait_for(f"{url}/ok", process, tmp_path / "server.log")
-        yield url
+        yield Studio(url, process, command, tmp_path / "server.log")
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
         log.close()
+
+
+@pytest.fixture
+def server(studio: Studio) -> str:
+    return studio.url
 
 
 def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -58,6 +76,12 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         except httpx.TransportError:
             time.sleep(0.2)
     pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
+
+
+def shown(repo: Path, *words: str) -> str:
+    done = rolecall(*words, cwd=repo)
+    assert done.code == 0, done.err
+    return done.out
 
 
 async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_stepped(repo: Path, server: str) -> None:
@@ -76,11 +100,18 @@ async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_step
         state = await client.threads.get_state(made_here)
         assert state["next"] == ["plan"]
         assert state["values"]["scope"]["acceptance_criteria"]
+        stopped = await ThreadStore(database_of(repo)).find(made_here)
+        assert (stopped.task, stopped.status, stopped.exit_code) == (task["task"], "paused", 130)
         async for part in client.runs.stream(made_here, "rolecall", input=None):
             assert part.event != "error", part.data
         state = await client.threads.get_state(made_here)
         assert state["values"]["report"]["status"] == "done"
-        assert git(repo, "diff", "--name-only", "HEAD", f"rolecall/{made_here[:8]}") == "inventory/items.py"
+        assert git(repo, "diff", "--name-only", "HEAD", f"rolecall/{made_here[-8:]}") == "inventory/items.py"
+        ended = await ThreadStore(database_of(repo)).find(made_here)
+        assert (ended.branch, ended.status, ended.exit_code) == (f"rolecall/{made_here[-8:]}", "done", 0)
+        assert "done" in await asyncio.to_thread(shown, repo, "log", made_here)
+        assert "+" in await asyncio.to_thread(shown, repo, "diff", made_here)
+        assert "deleted" in await asyncio.to_thread(shown, repo, "threads", "delete", made_here, "--yes")
 
 
 async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo: Path, server: str) -> None:
@@ -99,3 +130,17 @@ async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo:
         async with open_graph(settings_with(), database_of(repo)) as graph:
             state = await graph.aget_state(config)
         assert state.values["report"].status == "done"
+        assert (await ThreadStore(database_of(repo)).find(ident)).status == "done"
+
+
+async def test_sigterm_ends_the_server_and_a_taken_port_is_refused(studio: Studio) -> None:
+    second = await asyncio.to_thread(subprocess.run, studio.command, capture_output=True, text=True, check=False)
+    assert (second.returncode, "cannot be used" in second.stderr) == (2, True)
+    studio.process.terminate()
+    assert await asyncio.to_thread(studio.process.wait, 20) == 143
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{studio.url}/ok")
+    told = await read(studio.log)
+    assert f"0 threads are open at {studio.url}" in told
+    assert "[info" not in told
+    assert "[warning" not in told

@@ -7,6 +7,7 @@ from core.errors import ThreadError
 from graph.event_log import EventLog
 from graph.inbox import SqliteInbox
 from graph.threads import ThreadRow, ThreadStore
+from tools.workspace import GitWorkspace
 
 
 def row(thread: str, *, updated: float = 1.0) -> ThreadRow:
@@ -71,3 +72,14 @@ def test_a_line_that_a_kill_cut_off_does_not_hide_the_others(tmp_path: Path) -> 
     whole, cut, after = path.read_text().removesuffix("\n").split("\n")
     assert [json.loads(line)["text"] for line in (whole, after)] == ["one\u2028line", "two"]
     assert cut == '{"v": 1, "eve'
+
+
+async def test_ids_that_begin_with_the_time_have_short_names_that_differ(store: ThreadStore, tmp_path: Path) -> None:
+    first, second = "01a1fe58-4a08-771e-b920-5cb6eb94149b", "01a1fe58-4a09-7e02-8b5f-9d60c1aa7e33"
+    for thread in (first, second):
+        await store.create(row(thread))
+    assert GitWorkspace(tmp_path, first).branch != GitWorkspace(tmp_path, second).branch
+    found = await store.find("EB94149b")
+    assert (found.thread_id, f"rolecall/{found.short}") == (first, GitWorkspace(tmp_path, first).branch)
+    with pytest.raises(ThreadError, match="beginning of 2 threads"):
+        await store.find("01a1fe58")

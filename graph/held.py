@@ -1,0 +1,108 @@
+"""Holds a thread that is to be driven: listed, leased, its collaborators open. How it is driven is not its business."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.context import Context
+from graph.checkpoints import database_of
+from graph.event_log import Listen
+from graph.inbox import SqliteInbox
+from graph.lease import Lease
+from graph.session import ThreadSpec, open_context
+from graph.threads import ThreadRow, ThreadStore
+from tools.git import Git
+from tools.repository import exclude_rolecall, find_top
+from tools.workspace import GitWorkspace
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A thread nobody else drives at present."""
+
+    context: Context
+    store: ThreadStore
+    database: Path
+    since: int
+    """Id of the last order in the inbox before it was held."""
+    known: bool
+    """Whether it was in the list before."""
+
+
+@asynccontextmanager
+async def held(
+    spec: ThreadSpec, task: str, *, kept: Mapping[str, Any], listen: Listen | None = None
+) -> AsyncIterator[Held]:
+    """Hold a thread while the block runs; one that is left by an error is listed as interrupted.
+
+    Args:
+        spec: What it is opened with.
+        task: What is to be done; a thread that is in the list keeps its own.
+        kept: What holds for resuming it too.
+        listen: Told of every event.
+
+    Raises:
+        RepositoryError: The repository cannot be worked in; nothing was changed.
+        ConfigError: The settings cannot be used.
+        LockedError: Another process drives the thread; nothing of it was changed.
+    """
+    database = await _place(spec.repo)
+    store = ThreadStore(database)
+    async with Lease(database, spec.thread_id):
+        since = await SqliteInbox(database, spec.thread_id).last_id()
+        known = await store.get(spec.thread_id) is not None
+        async with _opened(spec, listen, store, _row(spec, task, kept)) as context:
+            try:
+                yield Held(context, store, database, since, known)
+            except BaseException:
+                await store.set_status(spec.thread_id, "interrupted")
+                raise
+
+
+@asynccontextmanager
+async def _opened(
+    spec: ThreadSpec, listen: Listen | None, store: ThreadStore, row: ThreadRow
+) -> AsyncIterator[Context]:
+    """The collaborators of a thread, which is in the list before anything is made for it: a kill loses no thread.
+
+    One that cannot begin leaves no worktree and no row behind.
+    """
+    new = await store.create(row)
+    async with AsyncExitStack() as stack:
+        try:
+            context = await stack.enter_async_context(open_context(spec, listen))
+        except BaseException:
+            if new:
+                await (await GitWorkspace.open(spec.repo, spec.thread_id)).remove()
+                await store.forget(spec.thread_id)
+            raise
+        await store.set_options(spec.thread_id, row.options)
+        await store.set_status(spec.thread_id, "running")
+        yield context
+
+
+async def _place(repo: Path) -> Path:
+    """The database of a repository; its folder is made, and hidden from git, when it is not there."""
+    top = await find_top(repo)
+    await exclude_rolecall(Git(top))
+    database = database_of(top)
+    await asyncio.to_thread(database.parent.mkdir, exist_ok=True)
+    return database
+
+
+def _row(spec: ThreadSpec, task: str, kept: Mapping[str, Any]) -> ThreadRow:
+    now = time.time()
+    return ThreadRow(
+        thread_id=spec.thread_id,
+        task=task,
+        repo=spec.repo,
+        branch=GitWorkspace(spec.repo, spec.thread_id).branch,
+        status="running",
+        options={**kept, "checks": list(spec.checks), "models": dict(spec.models)},
+        created=now,
+        updated=now,
+    )
