@@ -1,4 +1,4 @@
-"""Text out of bytes that nobody promised to be UTF-8: names of files, diffs, arguments. Decides no encoding."""
+"""Text for people, made of what nobody promised to be UTF-8 (names of files, diffs, arguments) and of counts."""
 
 
 def readable(text: str) -> str:
@@ -9,3 +9,8 @@ def readable(text: str) -> str:
             halves of characters.
     """
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun, in the plural where it must be."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

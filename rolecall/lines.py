@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from core.text import counted
+
 EMBEDDED = "embedded"
 
 WAIT_WORTH_A_LINE_S = 1.0
@@ -44,11 +46,6 @@ def tokens(count: int) -> str:
     if count < 1000:
         return str(count)
     return f"{count / 1000:.1f}k" if count < 1_000_000 else f"{count / 1_000_000:.1f}M"
-
-
-def counted(number: int, what: str) -> str:
-    """A number with its noun, in the plural where it must be."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def clean(text: str) -> str:

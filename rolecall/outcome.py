@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.artifacts import RoleUsage, SpecUsage
 from core.errors import Exit
+from core.text import counted
 from rolecall.invocation import Invocation
-from rolecall.lines import clean, counted, tokens
+from rolecall.lines import clean, tokens
 
 if TYPE_CHECKING:
     from graph.runner import RunOutcome

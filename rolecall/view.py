@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from core.events import Event
-from rolecall.lines import clock, counted, lasted, line_of, one_line, tokens
+from core.text import counted
+from rolecall.lines import clock, lasted, line_of, one_line, tokens
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from core.settings import RuleThresholds
+from core.text import counted
 from graph.supervisor.snapshot import Act, Snapshot, progress
 
 
@@ -107,9 +108,9 @@ def no_change(view: View) -> Finding | None:
         return None
     return Finding(
         "no_change",
-        f"no file has changed in {since} tool calls",
-        f"You have looked around for {since} calls without changing a file. Decide on the smallest change that brings "
-        "the step forward and make it now; if nothing needs to change, say so and stop.",
+        f"no file has changed in {counted(since, 'tool call')}",
+        f"You have looked around for {counted(since, 'call')} without changing a file. Decide on the smallest change "
+        "that brings the step forward and make it now; if nothing needs to change, say so and stop.",
     )
 
 
@@ -159,7 +160,7 @@ def long_step(view: View) -> Finding | None:
         return None
     return Finding(
         "long_step",
-        f"the step has taken {len(snapshot.acts)} tool calls; steps here take {usual:g}",
+        f"the step has taken {counted(len(snapshot.acts), 'tool call')}; steps here take {usual:g}",
         "This step takes far longer than the others. If it is larger than planned, do the part that can be finished "
         "now and say what is left.",
     )

@@ -1,7 +1,7 @@
 """Says at least every so often what a long run is doing: in the summarizer's words, failing that in plain figures."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,12 +13,26 @@ from core.errors import BudgetError, ModelError
 from core.events import EventSink
 from core.replies import CallSite
 from core.settings import EMBEDDED
+from core.text import counted
 from graph.inbox import Mailbox
 from graph.supervisor.judge import acts_text
 from graph.supervisor.snapshot import Snapshot
 from nodes.rendering import render
 
 LINE = 100
+DOING = {
+    "route": "deciding which way the task goes",
+    "answer": "looking for the answer",
+    "scope": "reading up on the task and setting what counts as done",
+    "clarify": "asking what is unclear",
+    "plan": "planning the steps",
+    "implement": "working on the step",
+    "summarize": "summing up what the step did",
+    "qa": "running the checks and judging the change",
+    "assess": "deciding what comes next",
+    "report": "writing the report",
+}
+"""What a node does, for a line that knows no more than its name."""
 ANSWER_S = 10.0
 """What a model gets to word a line."""
 
@@ -32,7 +46,11 @@ class Speaker:
     events: EventSink
 
 
-async def keep_status(speaker: Speaker, latest: Callable[[], Snapshot | None], *, every_s: float) -> None:
+Look = Callable[[], Awaitable[Snapshot | None]]
+"""Gives the thread as it is at that moment; `None` before it has begun."""
+
+
+async def keep_status(speaker: Speaker, look: Look, *, every_s: float) -> None:
     """Emit a `status` event at least every `every_s` seconds until cancelled.
 
     A model is asked only when something happened since the last line, and what it says must come in time; otherwise
@@ -42,15 +60,15 @@ async def keep_status(speaker: Speaker, latest: Callable[[], Snapshot | None], *
     within_s = min(ANSWER_S, every_s / 2)
     while True:
         await asyncio.sleep(every_s - within_s)
-        snapshot = latest()
-        line = plain(snapshot) if snapshot == told else await answer(speaker, snapshot, within_s=within_s)
+        snapshot = await look()
+        if snapshot is not None and snapshot.finished:
+            continue
+        line = plain(snapshot) if snapshot == told else await answer(speaker, look, within_s=within_s)
         told = snapshot
         speaker.events.emit("status", text=line)
 
 
-async def keep_answering(
-    speaker: Speaker, latest: Callable[[], Snapshot | None], inbox: Mailbox, *, every_s: float = 0.5
-) -> None:
+async def keep_answering(speaker: Speaker, look: Look, inbox: Mailbox, *, every_s: float = 0.5) -> None:
     """Answer whoever asks what the run is doing (inbox rows of the kind `ask`), at once and until cancelled."""
     seen = await inbox.last_id()
     while True:
@@ -58,16 +76,23 @@ async def keep_answering(
         items = await inbox.after(seen)
         seen = items[-1].id if items else seen
         if any(item.kind == "ask" for item in items):
-            speaker.events.emit("status", text=await answer(speaker, latest()))
+            speaker.events.emit("status", text=await answer(speaker, look))
 
 
-async def answer(speaker: Speaker, snapshot: Snapshot | None, *, within_s: float = ANSWER_S) -> str:
-    """A line on what the run is doing, in plain figures when no model words it in time."""
-    if snapshot is not None:
+async def answer(speaker: Speaker, look: Look, *, within_s: float = ANSWER_S) -> str:
+    """A line on what the run is doing, in plain figures when no model words it in time or its words are overtaken."""
+    seen = await look()
+    line = ""
+    if seen is not None:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                return await status_line(speaker, snapshot)
-    return plain(snapshot)
+                line = await status_line(speaker, seen)
+    now = await look()
+    return line if line and _place(now) == _place(seen) else plain(now)
+
+
+def _place(snapshot: Snapshot | None) -> tuple[object, ...]:
+    return (snapshot.node, snapshot.step, snapshot.attempt) if snapshot else ()
 
 
 async def status_line(speaker: Speaker, snapshot: Snapshot) -> str:
@@ -96,11 +121,13 @@ def plain(snapshot: Snapshot | None) -> str:
     if snapshot is None:
         return "starting"
     parts = [snapshot.node or "finished"]
+    if snapshot.node in DOING and (snapshot.step is None or snapshot.node != "implement"):
+        parts = [f"{snapshot.node}: {DOING[snapshot.node]}"]
     if snapshot.steps and snapshot.step is not None:
         place = 1 + next(place for place, step in enumerate(snapshot.steps) if step.id == snapshot.step.id)
         parts.append(f"step {place}/{len(snapshot.steps)} {snapshot.step.title}")
     if snapshot.acts:
-        parts.append(f"{len(snapshot.acts)} tool calls, last {snapshot.acts[-1].tool}")
+        parts.append(f"{counted(len(snapshot.acts), 'tool call')}, last {snapshot.acts[-1].tool}")
     if snapshot.last is not None:
         parts.append("checks green" if snapshot.last.failing == 0 else f"{snapshot.last.failing} failing")
     line = " · ".join(parts)

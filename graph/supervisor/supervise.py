@@ -68,17 +68,19 @@ class _Round:
         self._settings, self._models = settings, models
         self._attempts = Attempts()
         self._latest: Snapshot | None = None
+        self._looking = asyncio.Lock()
+        self._unconsidered = False
 
     async def go(self, speaker: Speaker, inbox: Mailbox, stop: asyncio.Event) -> None:
         every = self._settings.supervisor.status_every_s
         telling = [
-            asyncio.create_task(keep_status(speaker, lambda: self._latest, every_s=every), name="status"),
-            asyncio.create_task(keep_answering(speaker, lambda: self._latest, inbox), name="answers"),
+            asyncio.create_task(keep_status(speaker, self._seen, every_s=every), name="status"),
+            asyncio.create_task(keep_answering(speaker, self._seen, inbox), name="answers"),
         ]
         try:
             while not stop.is_set():
                 began = time.perf_counter()
-                if await self._watch.changed() and await self._look():
+                if await self._considered():
                     return
                 await rest(stop, pause_after(time.perf_counter() - began, self._settings.supervisor))
         finally:
@@ -88,12 +90,30 @@ class _Round:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    async def _look(self) -> bool:
-        """Look in full and consider; whether the thread is finished."""
+    async def _considered(self) -> bool:
+        """Look, and consider what is new; whether the thread is finished."""
+        snapshot = await self._seen()
+        if snapshot is None or not self._unconsidered:
+            return False
+        self._unconsidered = False
+        await self._desk.consider(snapshot)
+        if snapshot.finished:
+            await self._desk.finish()
+        return snapshot.finished
+
+    async def _seen(self) -> Snapshot | None:
+        """The thread as it is now; looks in full only when it has changed."""
+        async with self._looking:
+            if await self._watch.changed():
+                await self._look()
+            return self._latest
+
+    async def _look(self) -> None:
         sight = await self._watch.look()
         if not sight.begun:
-            return False
-        snapshot = observe(
+            return
+        self._unconsidered = True
+        self._latest = observe(
             sight.outer,
             sight.inner,
             node=sight.node,
@@ -101,11 +121,6 @@ class _Round:
             limits=self._settings.budget,
             usage=self._models.usage() if self._models else None,
         )
-        self._latest = snapshot
-        await self._desk.consider(snapshot)
-        if snapshot.finished:
-            await self._desk.finish()
-        return snapshot.finished
 
 
 def pause_after(spent_s: float, settings: SupervisorSettings) -> float:

@@ -15,8 +15,12 @@ from langchain_core.tools import tool
 from core.context import Models
 from core.errors import ModelError
 from core.settings import RuleThresholds, Settings, SupervisorSettings
+from graph.build import build_graph
 from graph.inbox import SqliteInbox
 from graph.supervisor.ledger import Ledger
+from graph.supervisor.snapshot import Snapshot, observe
+from graph.supervisor.status import DOING, answer
+from graph.supervisor.status import Speaker as StatusSpeaker
 from graph.supervisor.supervise import pause_after, supervise
 from tests.steering.models import Opinions
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
@@ -158,12 +162,12 @@ async def test_it_asks_nobody_while_nothing_happens(tmp_path: Path) -> None:
         lines = [event["text"] for event in heard.named("status")]
         await run
 
-    assert "implement" in lines
+    assert "implement: working on the step" in lines
     assert {role for role, _, _ in opinions.asked} <= {"summarizer"}
 
 
 async def test_the_summarizer_words_the_status_and_the_primary_is_left_alone(tmp_path: Path) -> None:
-    for specs, expected in (({}, "reads a file"), ({"summarizer": "big"}, "implement")):
+    for specs, expected in (({}, "reads a file"), ({"summarizer": "big"}, "implement: working on the step")):
         folder = tmp_path / (specs.get("summarizer") or "own")
         folder.mkdir()
         opinions = Opinions({"StepSummary": [{"status_line": "reads a file"}] * 50}, specs)
@@ -202,6 +206,40 @@ async def test_a_slow_summarizer_does_not_delay_the_line(tmp_path: Path) -> None
     async with watched(tmp_path, speaker, [read_file], config, opinions.as_models()) as (graph, context, heard):
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
     assert len(heard.named("status")) >= int((time.monotonic() - began) / 0.3) - 2
+
+
+async def test_a_line_tells_of_the_moment_it_is_said_however_rarely_the_rules_look(tmp_path: Path) -> None:
+    speaker = Speaker(speak=works(0), latency=0.8)
+    config = settings(status_every_s=0.3, poll_s=30)
+    async with watched(tmp_path, speaker, [read_file], config) as (graph, context, heard):
+        await asyncio.sleep(0.1)  # the only look of the rules finds that nothing has begun
+        await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+    assert "implement: working on the step" in [event["text"] for event in heard.named("status")]
+
+
+async def test_words_that_the_run_has_overtaken_are_not_said() -> None:
+    def at(node: str) -> Snapshot:
+        return observe({"task": "t"}, {}, node=node)
+
+    opinions = Opinions({"StepSummary": [{"status_line": "reads a file"}] * 3})
+    opinions.latency = 0.05
+    speaker = StatusSpeaker("t", opinions.as_models(), Heard())
+
+    async def line(*sights: Snapshot, within_s: float = 5) -> str:
+        seen = iter(sights)
+
+        async def look() -> Snapshot:
+            return next(seen)
+
+        return await answer(speaker, look, within_s=within_s)
+
+    assert await line(at("implement"), at("implement")) == "reads a file"
+    assert await line(at("implement"), at("qa")) == "qa: running the checks and judging the change"
+    assert await line(at("route"), at("scope"), within_s=0.01) == f"scope: {DOING['scope']}"
+
+
+def test_every_node_of_the_graph_has_words_for_what_it_does() -> None:
+    assert set(DOING) == set(build_graph().nodes)
 
 
 async def test_of_two_supervisors_one_steps_back(tmp_path: Path) -> None:
