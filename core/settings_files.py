@@ -40,6 +40,16 @@ def new_config() -> Path:
     return user_config_path("rolecall", appauthor=False) / _NAMES[0]
 
 
+def user_config() -> Path:
+    """The user's own configuration file, there or to be made."""
+    return _first(new_config().parent, _NAMES) or new_config()
+
+
+def is_sample(path: Path | None) -> bool:
+    """Whether a file is the one of this checkout, which belongs to whoever develops rolecall and not to its user."""
+    return path is not None and path == _checkout_config()
+
+
 def find_project_config(repo: Path) -> Path | None:
     """The configuration a repository carries, `None` when it carries none."""
     return _first(repo, PROJECT_NAMES)

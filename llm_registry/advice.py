@@ -3,7 +3,7 @@
 Owns the wording; nothing is changed and no server is asked here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,18 @@ class Advice:
     """What else would help, or what alone does when there is no line."""
     urgent: bool = True
     """A role is served worse than configured, if this spec is its first choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Able:
+    """Who showed what, by role or named model."""
+
+    callers: Sequence[str]
+    """Called the tool."""
+    writers: Sequence[str]
+    """Gave the JSON object."""
+    behind: Collection[str]
+    """Stand in a chain with the spec that is advised on."""
 
 
 class Adviser:
@@ -90,14 +102,14 @@ class Adviser:
             return (self._refused(link, facts),)
         return (self._no_model(link, facts),) if facts.offers(link.spec.model) is False else ()
 
-    def for_trips(self, link: Link, trips: RoundTrips, roles: Iterable[str], able: Sequence[str]) -> Iterable[Advice]:
+    def for_trips(self, link: Link, trips: RoundTrips, roles: Iterable[str], able: Able) -> Iterable[Advice]:
         """What to change about a spec that was tried out.
 
         Args:
             link: The spec.
             trips: How it did.
             roles: Whom it serves.
-            able: Roles and named models whose specs called the tool.
+            able: Who did better.
         """
         if trips.error:
             place, line = ("", "") if link.spec.fallback else self._fallback(link)
@@ -106,7 +118,7 @@ class Adviser:
         if not trips.tool_call.ok and "coder" in roles:
             hint = "for llama.cpp start the server with --jinja; for vLLM with --enable-auto-tool-choice"
             problem = f"{link.name} cannot call tools, which `coder` needs: {trips.tool_call.detail}"
-            other = next((name for name in able if name not in {link.origin, "coder"}), None)
+            other = next((name for name in able.callers if name not in {link.origin, "coder"}), None)
             place, line = self._file.edit(("llm", "coder"), other) if other else ("", "")
             yield Advice(problem, place, line, hint if other else f"take a model that does; {hint}")
         if not trips.json.ok and link.spec.api == "responses":
@@ -115,9 +127,21 @@ class Adviser:
                 ("api",), "auto", "then objects are asked for in chat completions",
             )  # fmt: skip
         elif not trips.json.ok:
-            place, line = self._fallback(link)
-            yield Advice(f"{link.name} gives no valid JSON object: {trips.json.detail}", place, line,
-                         "a larger model, or a server with json_schema", urgent=False)  # fmt: skip
+            yield self._no_objects(link, trips, able)
+
+    def _no_objects(self, link: Link, trips: RoundTrips, able: Able) -> Advice:
+        """The engine without weights is no help here: it fills in objects of a repair, and of nothing else."""
+        problem = f"{link.name} gives no valid JSON object: {trips.json.detail}"
+        standing = [name for name in able.writers if name in able.behind]
+        if standing:
+            said = f"{standing[0]}, which gives one, is asked in its place; a larger model would save the time"
+            return Advice(problem, "", "", said, urgent=False)
+        what = "a larger model, or a server with json_schema"
+        if not able.writers:
+            return Advice(problem, "", "", f"take {what}", urgent=False)
+        rest = [name for name in link.spec.fallback if name != EMBEDDED]
+        last = [EMBEDDED] if EMBEDDED in link.spec.fallback else []
+        return self._advise(link, problem, ("fallback",), [*rest, able.writers[0], *last], what, urgent=False)
 
     def for_pairs(self, links: Iterable[Link], facts: Mapping[str, EndpointFacts]) -> Iterable[Advice]:
         """Specs that make Ollama load one model again and again, since each asks for another window of it."""
@@ -204,6 +228,10 @@ class Adviser:
         if "credit" in facts.error:
             return self._advise(link, f"{link.name}: {facts.error}", ("enabled",), value=False,
                                 otherwise="raise the limit of the key")  # fmt: skip
+        if facts.uncertain and not link.spec.api_key and link.spec.provider != "ollama":
+            return self._advise(link, f"{link.name}: {facts.error}", ("api_key",), "${MY_API_KEY}",
+                                "export MY_API_KEY=…; --live tells whether it serves all the same",
+                                urgent=False)  # fmt: skip
         tell = "; --live tells whether it serves all the same" if facts.uncertain else ", and ask again"
         return Advice(f"{link.name}: {facts.error}", "", "", f"look at the log of the server{tell}",
                       urgent=not facts.uncertain)  # fmt: skip

@@ -33,6 +33,8 @@ class Origin:
     """Dotted key to the file, `environment` or `command line`."""
     new: Path | None = None
     """Where a file would be made by a user who has none."""
+    sample: bool = False
+    """The file is the one that comes with the program, and not the user's."""
 
 
 NOWHERE = Origin()

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import ConfigError
-from core.settings import ModelSpec, Settings
+from core.settings import ROLES, ModelRole, ModelSpec, Settings
 from llm_registry.addresses import endpoint_url
-from llm_registry.advice import Adviser
+from llm_registry.advice import Able, Adviser
 from llm_registry.assign import obstacle_of
 from llm_registry.config_lines import NOWHERE, ConfigFile, Origin
 from llm_registry.facts import EndpointFacts
@@ -91,6 +91,8 @@ class RoleHealth(_Finding):
     """What would serve in its place, in order."""
     chain: tuple[str, ...]
     notes: tuple[str, ...]
+    needed: bool
+    """Runs ask it. Else it would serve nothing but a tool, which is not offered."""
 
 
 class Remedy(_Finding):
@@ -108,6 +110,8 @@ class Diagnosis(_Finding):
     """Everything the doctor found."""
 
     config: str
+    own_config: str
+    """Where the user would make a file, while the one that comes with the program is read."""
     roles: tuple[RoleHealth, ...]
     specs: tuple[SpecHealth, ...]
     remedies: tuple[Remedy, ...]
@@ -118,10 +122,14 @@ class Diagnosis(_Finding):
     live: bool
 
     @property
+    def unserved(self) -> tuple[str, ...]:
+        """Roles that runs need and nobody can serve."""
+        return tuple(role.role for role in self.roles if role.needed and not role.serves)
+
+    @property
     def healthy(self) -> bool:
         """Every role is served by its first choice."""
-        served = all(role.serves for role in self.roles)
-        return served and not self.invalid and not any(remedy.urgent for remedy in self.remedies)
+        return not self.unserved and not self.invalid and not any(remedy.urgent for remedy in self.remedies)
 
 
 async def examine(
@@ -141,6 +149,7 @@ async def examine(
     """
     effective = with_overrides(settings, models or {})
     chains = {role: resolve_chain(effective.llm, role) for role in role_names(effective)}
+    needed = [role for role, chain in chains.items() if _is_needed(chain, effective)]
     links = {link.name: link for chain in chains.values() for link in chain.links}
     looks, found = await asyncio.gather(
         probe_endpoints([link.spec for link in links.values()], deadline_s=PATIENCE_S), _find_servers(DEADLINE_S)
@@ -152,10 +161,11 @@ async def examine(
     adviser = Adviser(effective, file, found, nearby)
     diagnosis = Diagnosis(
         config=str(origin.path or ""),
-        roles=tuple(_role(chain, facts, trips) for chain in chains.values()),
+        own_config=str(origin.new or "") if origin.sample else "",
+        roles=tuple(_role(chain, facts, trips, needed=chain.role in needed) for chain in chains.values()),
         specs=tuple(_spec(link, facts[link.name], trips.get(link.name)) for link in links.values()),
         invalid=tuple(await asyncio.to_thread(_refusals, links.values(), effective)),
-        remedies=tuple(_remedies(adviser, chains, facts, trips)),
+        remedies=tuple(_remedies(adviser, {role: chains[role] for role in needed}, facts, trips)),
         servers_found=tuple(f"{one.facts.server} at {one.url}: {', '.join(one.facts.models[:8])}" for one in found),
         live=live,
     )
@@ -205,7 +215,16 @@ def _obstacle(link: Link, facts: Mapping[str, EndpointFacts], trips: Mapping[str
     return obstacle_of(link, facts[link.name]) or (tried.error if tried is not None and tried.error else None)
 
 
-def _role(chain: Chain, facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips]) -> RoleHealth:
+def _is_needed(chain: Chain, settings: Settings) -> bool:
+    """Whether a run misses a role that nobody serves."""
+    if chain.role in ROLES and chain.role != ModelRole.RESEARCH:
+        return True
+    return bool(chain.links) and chain.role in {tool.role for tool in settings.tools.values()}
+
+
+def _role(
+    chain: Chain, facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips], *, needed: bool
+) -> RoleHealth:
     obstacles = {link.name: _obstacle(link, facts, trips) for link in chain.links}
     able = [name for name, obstacle in obstacles.items() if obstacle is None]
     passed = list(chain.opening)
@@ -216,6 +235,7 @@ def _role(chain: Chain, facts: Mapping[str, EndpointFacts], trips: Mapping[str, 
     return RoleHealth(
         role=chain.role, serves=able[0] if able else "", reason="; ".join(passed) or "first choice",
         falls_to=tuple(able[1:]), chain=tuple(link.name for link in chain.links), notes=chain.notes,
+        needed=needed,
     )  # fmt: skip
 
 
@@ -248,11 +268,13 @@ def _remedies(
         for link in chain.links:
             links[link.name] = link
             users.setdefault(link.name, []).append(chain.role)
-    able = [links[name].origin for name, trip in trips.items() if trip.tool_call.ok]
+    callers = [links[name].origin for name, trip in trips.items() if name in links and trip.tool_call.ok]
+    writers = [links[name].origin for name, trip in trips.items() if name in links and trip.json.ok]
     for name, link in links.items():
         advices = list(adviser.for_spec(link, facts[name], users[name]))
         if (trip := trips.get(name)) is not None:
-            advices += adviser.for_trips(link, trip, users[name], able)
+            behind = {one.origin for chain in chains.values() if link in chain.links for one in chain.links}
+            advices += adviser.for_trips(link, trip, users[name], Able(callers, writers, behind))
         for advice in advices:
             yield Remedy(**{**asdict(advice), "urgent": advice.urgent and name in firsts})
     usable = [link for name, link in links.items() if obstacle_of(link, facts[name]) is None]

@@ -84,7 +84,7 @@ def _gguf_facts(spec: ModelSpec) -> EndpointFacts:
         server="llama.cpp",
         models=(path.stem,),
         # The server gives no request more than the model was made for.
-        windows={path.stem: min(asked, trained or asked)},
+        windows={} if error else {path.stem: min(asked, trained or asked)},
         limits={path.stem: trained} if trained else {},
         any_model=True,
         responses_api=True,

@@ -167,6 +167,7 @@ def config(parser: argparse.ArgumentParser) -> None:
     """`config`."""
     parser.add_argument("action", nargs="?", default="show", choices=("path", "show", "validate", "schema"),
                         metavar="ACTION", help="show (default), path, validate or schema")  # fmt: skip
+    parser.add_argument("--user", action="store_true", help="path: of your own file, whether it is there or not")
     repo(parser)
     configuration(parser)
     as_json(parser)

@@ -30,16 +30,18 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _path(options: argparse.Namespace) -> int:
-    loaded = _load(options)
-    if options.json:
-        answer({"path": str(loaded.path) if loaded.path else None})
-    elif loaded.path:
-        print(loaded.path)
-    else:
-        from core.settings_files import new_config
+    from core.settings_files import is_sample, user_config
 
-        words = f"no configuration file: every role is served by the embedded engine; make {new_config()}"
-        print(words, file=sys.stderr)
+    own = user_config()
+    path = own if options.user else _load(options).path
+    if options.json:
+        answer({"path": str(path) if path else None, "user": str(own)})
+    elif path is None:
+        print(f"no configuration file: every role is served by the embedded engine; make {own}", file=sys.stderr)
+    else:
+        print(path)
+        if is_sample(path):
+            print(f"This one is its developers'; make your own, which counts instead: {own}", file=sys.stderr)
     return 0
 
 

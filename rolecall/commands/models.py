@@ -35,7 +35,7 @@ def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
     if diagnosis.invalid:
         invocation.next_command = invocation.call("config", "path")
         return int(Exit.CONFIG)
-    if all(role.serves for role in diagnosis.roles):
+    if not diagnosis.unserved:
         return 0
     invocation.next_command = invocation.call("config", "path")
     return int(Exit.NO_MODEL)
@@ -72,12 +72,13 @@ async def _bench(options: argparse.Namespace) -> int:
 
 
 async def _examine(options: argparse.Namespace, *, live: bool) -> "Diagnosis":
-    from core.settings_files import new_config
+    from core.settings_files import is_sample, new_config
     from llm_registry.config_lines import Origin
     from llm_registry.doctor import examine
 
     loaded = await settings_for(options, await _top(options))
-    return await examine(loaded.settings, origin=Origin(loaded.path, loaded.sources, new_config()), live=live)
+    origin = Origin(loaded.path, loaded.sources, new_config(), sample=is_sample(loaded.path))
+    return await examine(loaded.settings, origin=origin, live=live)
 
 
 async def _top(options: argparse.Namespace) -> Path | None:
@@ -149,11 +150,15 @@ def _calls(count: int) -> str:
 def told(diagnosis: "Diagnosis") -> Iterator[str]:
     """The findings in lines: roles, models, servers, and what to change."""
     yield f"config     {diagnosis.config or 'none: every role is served by the embedded engine'}"
+    if diagnosis.own_config:
+        yield f"{'':<10} It is its developers'; make your own, which counts instead: {diagnosis.own_config}"
     yield ""
     shown: set[str] = set()
     for role in diagnosis.roles:
         falls = f", then {', '.join(role.falls_to)}" if role.falls_to else ""
-        yield f"{'ok' if role.serves else 'NO':<3} {role.role:<11} {role.serves or 'nobody can serve it'}{falls}"
+        served = role.serves or ("nobody can serve it" if role.needed else "nobody serves it, and no run needs it")
+        mark = "ok" if role.serves else "NO" if role.needed else "--"
+        yield f"{mark:<3} {role.role:<11} {served}{falls}"
         if _why(role.reason) and role.reason not in shown:
             shown.add(role.reason)
             yield f"{'':<15} {_why(role.reason)}"

@@ -11,7 +11,7 @@ from llm_registry.calls import CallRow, CallStore
 from tests.modelserver.reply import Reply, give, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer, closed_port
-from tests.unit.rolecall.command_line import rolecall
+from tests.unit.rolecall.command_line import HOUSE, rolecall
 
 
 def brief(request: ModelRequest) -> Reply:
@@ -91,6 +91,27 @@ def test_the_doctor_exits_3_for_what_no_run_would_take(place: Path) -> None:
         assert done.code == 3
         assert f"{said}" in done.out
         assert "no run begins before this is mended" in done.out
+
+
+def test_whoever_has_no_file_yet_is_told_to_make_one_and_not_to_change_the_sample(place: Path) -> None:
+    sample = str(HOUSE / "config.json")
+    located, own = rolecall("config", "path", cwd=place), rolecall("config", "path", "--user", cwd=place)
+    assert (located.code, located.out.strip()) == (0, sample)
+    assert own.out.startswith(str(place.parent))
+    assert own.out.strip() in located.err
+
+    examined = rolecall("doctor", "--json", cwd=place)
+    told = json.loads(examined.out)
+    # A role that is turned off and only serves a tool is no fault.
+    assert (examined.code, [role["role"] for role in told["roles"] if not role["serves"]]) == (0, ["research"])
+    assert told["own_config"].removeprefix("~") in own.out
+
+    mine = Path(own.out.strip())
+    mine.parent.mkdir(parents=True)
+    mine.write_text("{}", encoding="utf-8")
+    located = rolecall("config", "path", cwd=place)
+    assert (located.out, located.err) == (own.out, "")
+    assert json.loads(rolecall("doctor", "--json", cwd=place).out)["own_config"] == ""
 
 
 def test_a_configuration_no_run_would_take_is_not_valid(place: Path) -> None:

@@ -184,7 +184,8 @@ async def test_live_tasks_show_what_a_model_can_not_do(tmp_path: Path) -> None:
     tools, objects = found.remedies
     # No other model is known to call tools, so there is no name to write.
     assert ("cannot call tools" in tools.problem, tools.line, tools.urgent) == (True, "", True)
-    assert objects.line == '"fallback": ["embedded"],'
+    # The engine without weights writes no objects for it either.
+    assert ("gives no valid JSON" in objects.problem, objects.line, objects.urgent) == (True, "", False)
 
 
 async def test_another_role_whose_model_calls_tools_is_proposed(tmp_path: Path, server: ModelServer) -> None:
@@ -194,6 +195,51 @@ async def test_another_role_whose_model_calls_tools_is_proposed(tmp_path: Path, 
     lines = {remedy.line for remedy in found.remedies}
     assert '"coder": "router"' in lines
     assert json.loads("{" + next(line for line in lines if line.startswith('"coder"')) + "}") == {"coder": "router"}
+
+
+async def test_another_model_that_gives_objects_is_proposed_once(tmp_path: Path, server: ModelServer) -> None:
+    with ModelServer(lambda _: say("I am only a parrot.")) as parrot:
+        llm = {"primary": spec(server.v1), "summarizer": spec(parrot.v1, fallback=["embedded"])}
+        ill = await diagnose(tmp_path, llm, live=True)
+        (remedy,) = ill.remedies
+        assert remedy.line.rstrip(",") == '"fallback": ["primary", "embedded"]'
+        applied(tmp_path / "config.json", ill)
+        config = tmp_path / "config.json"
+        (remedy,) = (await examine(load_settings(config).settings, origin=Origin(config), live=True)).remedies
+    assert remedy.line == ""
+    assert "primary, which gives one, is asked in its place" in remedy.otherwise
+
+
+async def test_a_server_that_may_want_a_key_is_given_one(tmp_path: Path) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = json.dumps({"error": {"message": "Internal server error"}}).encode()
+        writer.write(b"HTTP/1.1 500 x\r\nConnection: close\r\n\r\n" + body)
+
+    async with raw_server(handle) as url:
+        bare = await diagnose(tmp_path, {"primary": spec(f"{url}/v1")})
+        keyed = await diagnose(tmp_path, {"primary": spec(f"{url}/v1", api_key="some-key-1")})
+    (remedy,) = bare.remedies
+    assert (remedy.line, remedy.urgent) == ('"api_key": "${MY_API_KEY}",', False)
+    assert "or it wants an api_key" in remedy.problem
+    assert [one.line for one in keyed.remedies] == [""]
+    assert bare.roles[0].serves == "primary:scripted"
+
+
+async def test_a_role_that_only_serves_a_tool_is_no_fault_while_it_is_turned_off(
+    tmp_path: Path, server: ModelServer
+) -> None:
+    off = spec(server.v1, enabled=False)
+    config = tmp_path / "config.json"
+    for tools, enabled, healthy in (({"deep_research": {"role": "research"}}, False, True), ({}, True, True),
+                                    ({"deep_research": {"role": "research"}}, True, False)):  # fmt: skip
+        dead = spec(f"http://127.0.0.1:{closed_port()}/v1")
+        llm = {"primary": spec(server.v1), "research": dead if enabled else off}
+        config.write_text(json.dumps({"llm": llm, "tools": tools}), encoding="utf-8")
+        found = await examine(load_settings(config).settings, origin=Origin(config))
+        assert found.healthy is healthy
+        assert found.unserved == (() if healthy else ("research",))
+        assert {role.role for role in found.roles if not role.serves} == {"research"}
 
 
 async def test_a_model_that_hangs_is_no_model_without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,6 +280,7 @@ async def test_a_file_that_is_no_model_names_the_ones_beside_it(tmp_path: Path) 
     llm = {"primary": {"provider": "gguf", "options": {"path": str(folder / "notes.gguf"), "threads": 2}}}
     ill = await diagnose(tmp_path, llm)
     assert "is no GGUF file" in ill.remedies[0].problem
+    assert (ill.specs[0].window, ill.specs[0].window_source) == (None, "unknown")
     applied(tmp_path / "config.json", ill)
     config = tmp_path / "config.json"
     settings = load_settings(config).settings
