@@ -1,10 +1,10 @@
 """One run of a thread, from its lease to its exit code. What happens in between is the graph's."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -91,6 +91,12 @@ class RunOutcome(BaseModel):
         """The fields of the `result` event, the same in the record and on stdout."""
         named = {"report": self.report_path, "diff": self.diff_path}
         return {**self.model_dump(mode="json", exclude={"thread_id", "report_path", "diff_path"}), **named}
+
+    @classmethod
+    def retold(cls, event: Mapping[str, Any]) -> Self:
+        """The outcome out of a `result` event."""
+        named = {"thread_id": event["thread"], "report_path": event.get("report"), "diff_path": event.get("diff")}
+        return cls.model_validate({**event, **named})
 
 
 async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) -> RunOutcome:

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from core.errors import Exit, RolecallError, ThreadError, UsageError
+from core.errors import Exit, LockedError, RolecallError, ThreadError, UsageError
 from rolecall.invocation import Invocation
 from rolecall.jsonl import write_line
 
@@ -48,6 +48,8 @@ def _explain(error: Exception, invocation: Invocation) -> None:
     if not isinstance(error, RolecallError):
         _show(invocation, "internal", _internal(error), "run it again with --debug to see where it happened")
         return
+    if isinstance(error, LockedError) and invocation.thread:
+        invocation.next_command = invocation.on_thread("watch")  # the same again would only find it driven again
     if isinstance(error, ThreadError) and not invocation.thread:
         repo = ("--repo", invocation.repo) if invocation.repo else ()
         invocation.next_command = invocation.call("threads", "list", *repo)

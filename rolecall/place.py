@@ -65,6 +65,15 @@ def _noted(row: "ThreadRow", invocation: Invocation) -> "ThreadRow":
     return row
 
 
+async def as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
+    """The row as it is true now: a run that was killed could not write that it stopped."""
+    from graph.checkpoints import database_of
+    from graph.lease import holder
+
+    killed = row.status == "running" and await holder(database_of(top), row.thread_id) is None
+    return row.model_copy(update={"status": "interrupted"}) if killed else row
+
+
 def store_of(top: Path, invocation: Invocation) -> "ThreadStore":
     """The threads of a repository.
 

@@ -31,8 +31,8 @@ from rolecall.stopping import Stopping, catching
 
 Listen = Callable[[Event], None]
 Ask = Callable[[Question], Awaitable[str]]
-Tell = Callable[[str, str, str], Awaitable[None]]
-"""Thread, kind and text of a message to the run."""
+Tell = Callable[[str, str, str, str], Awaitable[None]]
+"""Thread, author, kind and text of a message to the run."""
 
 
 class Job(Protocol):
@@ -73,7 +73,7 @@ class Session:
     async def live(self, job: Job) -> int:
         """Run the job and return the exit code."""
         work = asyncio.ensure_future(job(listen=self._listen, ask=self._ask if self._manner.attended else None))
-        stopping = Stopping(ask=lambda: self._ask_to_stop(work), cut=lambda: _cancel(work), say=self._say)
+        stopping = Stopping(ask=lambda by: self._ask_to_stop(work, by), cut=lambda: _cancel(work), say=self._say)
         try:
             with ExitStack() as stack:
                 stack.enter_context(catching(stopping))
@@ -124,11 +124,11 @@ class Session:
         else:
             self._send("guidance", line)
 
-    def _ask_to_stop(self, work: asyncio.Future[RunOutcome]) -> None:
+    def _ask_to_stop(self, work: asyncio.Future[RunOutcome], by: str) -> None:
         if self._waits_for_answer() or not self._invocation.thread:
             _cancel(work)  # no step is under way; a question is asked again when the thread is resumed
         else:
-            self._send("pause", "")
+            self._send("pause", "", author=by)
 
     def _waits_for_answer(self) -> bool:
         return self._answer is not None and not self._answer.done()
@@ -144,14 +144,14 @@ class Session:
             self._say(f"> {answer}")
             return answer
 
-    def _send(self, kind: str, text: str) -> None:
+    def _send(self, kind: str, text: str, *, author: str = "user") -> None:
         thread = self._invocation.thread
         if not thread:
             self._say("the run has not begun yet")
             return
         if text:
             self._say(f"> {text}")
-        task = asyncio.ensure_future(self._tell(thread, kind, text))
+        task = asyncio.ensure_future(self._tell(thread, author, kind, text))
         self._messages.add(task)
         task.add_done_callback(self._sent)
 
@@ -209,7 +209,7 @@ def manner_of(options: Namespace, settings: Settings) -> Manner:
 def teller(top: Path) -> Tell:
     """A way to send messages to the threads of a repository."""
 
-    async def tell(thread: str, kind: str, text: str) -> None:
-        await SqliteInbox(database_of(top), thread).put(thread, kind=kind, author="user", text=text)
+    async def tell(thread: str, author: str, kind: str, text: str) -> None:
+        await SqliteInbox(database_of(top), thread).put(thread, kind=kind, author=author, text=text)
 
     return tell

@@ -20,12 +20,12 @@ class Stopping:
     """Counts the requests to stop.
 
     Args:
-        ask: Asks the run to stop at its next step.
+        ask: Asks the run to stop at its next step; told who wants it, `user` or the name of a signal.
         cut: Stops the run at once, in order.
         say: Tells the user what is going to happen.
     """
 
-    def __init__(self, *, ask: Callable[[], None], cut: Callable[[], None], say: Callable[[str], None]) -> None:
+    def __init__(self, *, ask: Callable[[str], None], cut: Callable[[], None], say: Callable[[str], None]) -> None:
         self.code: Exit | None = None
         self._ask, self._cut, self._say = ask, cut, say
         self._cutting = False
@@ -35,17 +35,17 @@ class Stopping:
         if self.code is None:
             self._say("stopping at the next step; Ctrl-C again stops at once")
             self.code = Exit.INTERRUPTED
-            self._ask()
+            self._ask("user")
         elif not self._cutting:
             self._say("stopping at once")
             self._cut_now()
         else:
             leave(self.code)
 
-    def terminated(self) -> None:
+    def terminated(self, by: str) -> None:
         """SIGTERM or SIGHUP: ask, and stop at once when the grace is over."""
         if self.code is None:
-            self._ask()
+            self._ask(by)
             asyncio.get_running_loop().call_later(GRACE_S, self._cut_now)
         else:
             self._cut_now()
@@ -63,8 +63,8 @@ def catching(stopping: Stopping) -> Iterator[None]:
     """Send the signals to `stopping` while the block runs inside an event loop."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stopping.interrupted)
-    loop.add_signal_handler(signal.SIGTERM, stopping.terminated)
-    loop.add_signal_handler(signal.SIGHUP, stopping.terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stopping.terminated, number.name)
     try:
         yield
     finally:

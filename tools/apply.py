@@ -33,25 +33,32 @@ class Applied(BaseModel):
         return self.how != "manual"
 
 
-async def apply_branch(repo: Path, thread_id: str) -> Applied:
+async def apply_branch(repo: Path, thread_id: str, *, title: str = "", running: bool = False) -> Applied:
     """Merge a thread's branch into the user's current branch, or apply its patch to the files.
 
     A branch that began at a commit of the current branch is merged. Where the user had uncommitted changes when
     the thread began, or is on another branch now, the patch is applied to the files and not committed. Nothing is
     begun that could end half done.
 
+    Args:
+        repo: The user's checkout.
+        thread_id: The thread.
+        title: What the merge is said to bring; the title of the last commit when empty.
+        running: Somebody drives the thread at present.
+
     Raises:
         RepositoryError: The repository holds no work of this thread.
     """
     workspace = await GitWorkspace.open(repo, thread_id)
-    outcome = await _apply(workspace)
+    outcome = await _apply(workspace, title)
     if not await workspace.has_uncommitted():
         return outcome
-    rest = "; changes of the thread that are in no commit yet were left out: resume it to finish them"
+    way = "it is still running, apply it again when it has ended" if running else "resume it to finish them"
+    rest = f"; changes of the thread that are in no commit yet were left out: {way}"
     return outcome.model_copy(update={"message": f"{outcome.message}{rest}"})
 
 
-async def _apply(workspace: GitWorkspace) -> Applied:
+async def _apply(workspace: GitWorkspace, title: str) -> Applied:
     base, git = await workspace.base(), Git(workspace.repo)
     tip = await git.resolve(f"refs/heads/{workspace.branch}^{{commit}}")
     if tip is None:
@@ -61,18 +68,19 @@ async def _apply(workspace: GitWorkspace) -> Applied:
     if await _is_ancestor(git, tip, "HEAD"):
         return Applied(how="nothing", message=f"{workspace.branch} is merged already")
     if await _is_ancestor(git, base, "HEAD"):
-        return await _merge(git, workspace.branch, base, tip)
+        return await _merge(git, workspace.branch, (base, tip), title)
     return await _patch(git, workspace.branch, base, tip)
 
 
-async def _merge(git: Git, branch: str, base: str, tip: str) -> Applied:
+async def _merge(git: Git, branch: str, span: tuple[str, str], title: str) -> Applied:
+    base, tip = span
     command = f"git merge --no-ff {branch}"
     obstacle, remedy = await _obstacle(git, base, tip)
     if obstacle:
         return _manual(f"{branch} was not merged: {obstacle}", *remedy, command)
-    title = (await git.run("log", "-1", "--format=%s", tip)).strip()
+    subject = title or (await git.run("log", "-1", "--format=%s", tip)).strip()
     done = await git.try_run(
-        "merge", "--no-ff", "--no-edit", "--no-autostash", "--no-verify-signatures", "-m", f"Merge {branch}: {title}",
+        "merge", "--no-ff", "--no-edit", "--no-autostash", "--no-verify-signatures", "-m", f"Merge {branch}: {subject}",
         tip, env=await git.identity(),
     )  # fmt: skip
     if done.code == 0:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
-from rolecall.lines import clean
+from rolecall.lines import clean, one_line
 from rolecall.place import folder_of, record_of, thread_named, top_of
 from rolecall.record import Follower, event_of
 from rolecall.view import View
@@ -70,11 +70,14 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
+    from graph.checkpoints import database_of
+    from graph.lease import holder
     from tools.apply import apply_branch
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    outcome = await apply_branch(top, row.thread_id)
+    driven = await holder(database_of(top), row.thread_id) is not None
+    outcome = await apply_branch(top, row.thread_id, title=one_line(row.task, width=72), running=driven)
     if options.json:
         answer({"thread": row.thread_id, **outcome.model_dump(mode="json"), "applied": outcome.applied})
     else:

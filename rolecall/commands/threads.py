@@ -13,9 +13,10 @@ from core.thread_ids import short_id
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.lines import clean, one_line
-from rolecall.place import FOLDER, folder_of, store_of, thread_named, top_of
+from rolecall.place import FOLDER, as_it_stands, folder_of, store_of, thread_named, top_of
 
 if TYPE_CHECKING:
+    from graph.receipts import Receipt
     from graph.threads import ThreadRow
 
 
@@ -33,22 +34,23 @@ def threads(options: argparse.Namespace, invocation: Invocation) -> int:
 async def _list(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
     rows = await store_of(top, invocation).list() if (top / FOLDER).is_dir() else []
-    rows = [await _as_it_stands(row, top) for row in rows]
+    rows = [await as_it_stands(row, top) for row in rows]
     if options.json:
         answer({"threads": [_record(row) for row in rows]})
         return 0
     if not rows:
         print(f"no threads in {top}", file=sys.stderr)
     for row in rows:
-        print(f"{short_id(row.thread_id)}  {row.status:<12} {_ago(row.updated):>8}  {one_line(row.task, width=70)}")
+        print(f"{short_id(row.thread_id)}  {row.status:<12} {_ago(row.updated):>10}  {one_line(row.task, width=70)}")
     return 0
 
 
 async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    record = {**_record(await _as_it_stands(row, top)), **_papers(top, row.thread_id)}
-    messages = await _messages(top, row.thread_id)
+    row = await as_it_stands(row, top)
+    record = {**_record(row), **_papers(top, row.thread_id)}
+    messages = await _messages(top, row)
     if options.json:
         answer({"thread": {**record, "messages": messages}})
         return 0
@@ -76,12 +78,12 @@ def _in_words(value: object) -> str:
     return "" if value is None else str(value)
 
 
-async def _messages(top: Path, thread_id: str) -> list[dict[str, Any]]:
+async def _messages(top: Path, row: "ThreadRow") -> list[dict[str, Any]]:
     """What was put into the thread's inbox, and what became of it."""
     from graph.checkpoints import database_of
     from graph.inbox import SqliteInbox
 
-    items = await SqliteInbox(database_of(top), thread_id).after(0)
+    items = await SqliteInbox(database_of(top), row.thread_id).after(0)
     if not items:
         return []
     from core.settings import Settings
@@ -89,19 +91,25 @@ async def _messages(top: Path, thread_id: str) -> list[dict[str, Any]]:
     from graph.runner import open_graph
 
     async with open_graph(Settings(), database_of(top)) as graph:
-        found = await receipts(graph, thread_id, items)
+        found = await receipts(graph, row.thread_id, items)
     return [
         {
             "id": receipt.item.id,
             "kind": receipt.item.kind,
             "author": receipt.item.author,
             "text": one_line(receipt.item.text),
-            "status": receipt.status,
+            "status": _became(receipt, row),
             "node": receipt.node,
             "checkpoint": receipt.checkpoint,
         }
         for receipt in found
     ]
+
+
+def _became(receipt: "Receipt", row: "ThreadRow") -> str:
+    """What became of a message; the graph itself sees an order that stopped it only when it is resumed."""
+    stopped_it = receipt.item.kind == "pause" and receipt.status == "queued" and row.status == "paused"
+    return "obeyed" if stopped_it else receipt.status
 
 
 async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -122,15 +130,6 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
     else:
         print(f"deleted {short_id(row.thread_id)}")
     return 0
-
-
-async def _as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
-    """A run that was killed could not write that it stopped."""
-    from graph.checkpoints import database_of
-    from graph.lease import holder
-
-    killed = row.status == "running" and await holder(database_of(top), row.thread_id) is None
-    return row.model_copy(update={"status": "interrupted"}) if killed else row
 
 
 async def _forget(top: Path, thread_id: str, invocation: Invocation) -> None:
@@ -169,5 +168,5 @@ def _ago(moment: float) -> str:
     seconds = max(0.0, (datetime.now(UTC) - at).total_seconds())
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"
+            return f"{int(seconds // size)} {unit} ago"
+    return f"{int(seconds)} s ago"

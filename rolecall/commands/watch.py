@@ -4,11 +4,14 @@ import argparse
 import asyncio
 import sys
 from contextlib import nullcontext
+from datetime import datetime
+from typing import Any
 
-from rolecall.display import Display, Screen
+from rolecall.display import Display, Screen, utc_now
 from rolecall.invocation import Invocation
 from rolecall.jsonl import write_line
-from rolecall.place import folder_of, record_of, thread_named, top_of
+from rolecall.outcome import print_outcome
+from rolecall.place import as_it_stands, folder_of, record_of, thread_named, top_of
 from rolecall.record import Follower, event_of
 
 _POLL_S = 0.2
@@ -26,26 +29,46 @@ def watch(options: argparse.Namespace, invocation: Invocation) -> int:
 async def _watch(options: argparse.Namespace, invocation: Invocation) -> int:
     from graph.checkpoints import database_of
     from graph.lease import holder
+    from graph.runner import RunOutcome
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    follower = Follower(record_of(top, row.thread_id))
-    display = None if options.json else Display(Screen())
-    with display or nullcontext():
+    follower, view = Follower(record_of(top, row.thread_id)), _Watched(lines=options.json)
+    with view.display or nullcontext():
         while True:
             driven = await holder(database_of(top), row.thread_id) is not None
             for record in await asyncio.to_thread(follower.fresh):
-                _show(record, display)
+                view.show(record)
             if not driven:
                 break
             await asyncio.sleep(_POLL_S)
-    row = await thread_named(top, row.thread_id, invocation)
-    print(f"nobody drives {row.short} at present; it is {row.status}", file=sys.stderr)
+    row = await as_it_stands(await thread_named(top, row.thread_id, invocation), top)
+    if view.result and not options.json:
+        outcome = RunOutcome.retold(view.result)
+        print_outcome(outcome, outcome.exit_code, invocation)
+    on = "" if row.finished else f"; {invocation.on_thread('resume')} goes on with it"
+    print(f"nobody drives {row.short} at present; it is {row.status}{on}", file=sys.stderr)
     return 0
 
 
-def _show(record: dict[str, object], display: Display | None) -> None:
-    if display is None:
-        write_line(record)
-    else:
-        display.listen(event_of(record))
+class _Watched:
+    """The record as it is shown: what happened before the watching began carries the time it happened at."""
+
+    def __init__(self, *, lines: bool) -> None:
+        self.display = None if lines else Display(Screen(), now=self._now)
+        self.result: dict[str, Any] = {}
+        """How the last run ended; empty while one goes on, or was killed."""
+        self._at: datetime | None = None
+
+    def show(self, record: dict[str, Any]) -> None:
+        self.result = record if record["event"] == "result" else {}
+        if self.display is None:
+            write_line(record)
+            return
+        event = event_of(record)
+        self._at = event.ts
+        self.display.listen(event)
+        self._at = None
+
+    def _now(self) -> datetime:
+        return self._at or utc_now()

@@ -174,3 +174,13 @@ async def test_a_thread_without_work_says_so(repo) -> None:
     workspace = await GitWorkspace.open(repo, identity := thread())
     await workspace.prepare()
     assert (await untouched(repo, identity)).how == "nothing"
+
+
+@pytest.mark.parametrize(("running", "way"), [(True, "apply it again when it has ended"), (False, "resume it")])
+async def test_what_is_in_no_commit_yet_is_named_with_the_way_to_get_it(repo, running, way) -> None:
+    identity = await worked(repo, {"new.py": "x = 1\n"})
+    write((await GitWorkspace.open(repo, identity)).root, {"later.py": "y = 2\n"})
+    outcome = await apply_branch(repo, identity, title="Add x", running=running)
+    assert git(repo, "log", "-1", "--format=%s") == f"Merge rolecall/{identity[:8]}: Add x"
+    assert way in outcome.message
+    assert not (repo / "later.py").exists()

@@ -1,5 +1,6 @@
 """The command line on real repositories, with the engine that needs no model."""
 
+import asyncio
 import json
 import os
 import shlex
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from graph.checkpoints import database_of
+from graph.inbox import SqliteInbox
 from rolecall.commands.repair import print_result
 from rolecall.invocation import Invocation
 from tests.integration.jobs import SLUGIFY, SLUGS
@@ -77,6 +80,9 @@ def test_a_killed_run_is_resumed_and_its_work_is_brought_home(red: Path) -> None
     run.communicate()
 
     assert "interrupted" in call("threads", cwd=red).out
+    seen = call("watch", thread, cwd=red)
+    assert "it is interrupted" in seen.err
+    assert seen.err.startswith("00:00  ")
     resumed = call("resume", "--last", "--json", cwd=red)
     events = [json.loads(line) for line in resumed.out.splitlines()]
     assert (resumed.code, last(resumed)["status"], resumed.err) == (0, "done", "")
@@ -96,6 +102,7 @@ def test_a_killed_run_is_resumed_and_its_work_is_brought_home(red: Path) -> None
     assert "resumed " in log
     assert "python -m pytest" in log
     assert call("apply", thread[:6], cwd=red).code == 0
+    assert git(red, "log", "-1", "--format=%s") == f"Merge rolecall/{thread[:8]}: {TASK}"
     assert "age >= 18" in (red / "ages.py").read_text()
     again = call("resume", cwd=red)
     assert again.code == 2
@@ -159,6 +166,7 @@ def test_sigterm_stops_a_run_in_order(red: Path) -> None:
 
     assert run.returncode == 143
     assert json.loads(out.splitlines()[-1])["exit_code"] == 143
+    assert json.loads(out.splitlines()[-1])["message"] == "paused by SIGTERM"
     assert "resume" in err.splitlines()[-1]
 
 
@@ -170,13 +178,19 @@ def test_a_run_in_the_background_can_be_followed_locked_steered_and_paused(red: 
 
     locked = call("resume", thread, cwd=red)
     assert locked.code == 75
-    assert f"resume {thread[:8]}" in locked.err.splitlines()[-1]
+    assert f"watch {thread[:8]}" in locked.err.splitlines()[-1]
     assert json.loads(call("steer", thread, "mind", "the", "gap", "--json", cwd=red).out)["running"] is True
     assert call("pause", thread, cwd=red).code == 0
     watched = call("watch", thread, cwd=red)
     assert watched.code == 0
-    assert "nobody drives" in watched.err
+    assert f"nobody drives {thread[:8]} at present; it is paused" in watched.err
+    assert "paused by user" in watched.out
     assert "paused" in call("threads", cwd=red).out
+    assert " ago " in call("threads", cwd=red).out
+    late = asyncio.run(SqliteInbox(database_of(red), thread).put(thread, kind="pause", author="user", text=""))
+    shown = call("threads", "show", thread, cwd=red).out  # the second order is in no checkpoint
+    assert f"message {late}  obeyed: user: pause" in shown
+    assert "queued" not in shown
     assert "paused by user" in (red / ".rolecall" / "runs" / thread / "output.log").read_text()
     assert call("pause", thread, cwd=red).code == 2
 
