@@ -1,6 +1,7 @@
 """The graph: which node follows which. Holds edges only; what happens in a node is the node's."""
 
 import functools
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
@@ -53,7 +54,7 @@ def build_graph(limits: BudgetSettings | None = None, *, context_for: ContextFor
         "report": report,
     }
     for name, node in nodes.items():
-        builder.add_node(name, with_context(node, context_for) if context_for else node)
+        builder.add_node(name, with_context(name, node, context_for) if context_for else node)
     builder.add_edge(START, "route")
     builder.add_conditional_edges("route", after_route)
     builder.add_edge("answer", "report")
@@ -94,16 +95,31 @@ def after_assess(state: RunState) -> Literal["implement", "plan", "report"]:
 
 
 def with_context(
-    node: Callable[..., Awaitable[dict[str, Any]]], context_for: ContextFor
+    name: str, node: Callable[..., Awaitable[dict[str, Any]]], context_for: ContextFor
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """Give a node the collaborators of its thread where the caller of the graph could not."""
+    """Give a node the collaborators of its thread where the caller of the graph could not, and tell of the node.
+
+    Args:
+        name: Of the node.
+        node: What it does.
+        context_for: Where its collaborators come from.
+    """
 
     @functools.wraps(node)
     async def bound(state: Any, runtime: Runtime[Any]) -> dict[str, Any]:
-        if not isinstance(runtime.context, Context):
-            context = await context_for(_thread_of(runtime), str(state.get("task", "")))
-            runtime = runtime.override(context=context)
-        return await node(state, runtime)
+        if isinstance(runtime.context, Context):
+            return await node(state, runtime)
+        context = await context_for(_thread_of(runtime), str(state.get("task", "")))
+        begun = time.monotonic()
+        context.events.emit("node_started", node=name, step=state.get("current_step"))
+        ok = False
+        try:
+            made = await node(state, runtime.override(context=context))
+            ok = True
+        finally:
+            seconds = round(time.monotonic() - begun, 3)
+            context.events.emit("node_finished", node=name, seconds=seconds, ok=ok)
+        return made
 
     return bound
 

@@ -109,7 +109,9 @@ async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_step
         assert git(repo, "diff", "--name-only", "HEAD", f"rolecall/{made_here[-8:]}") == "inventory/items.py"
         ended = await ThreadStore(database_of(repo)).find(made_here)
         assert (ended.branch, ended.status, ended.exit_code) == (f"rolecall/{made_here[-8:]}", "done", 0)
-        assert "done" in await asyncio.to_thread(shown, repo, "log", made_here)
+        told = await asyncio.to_thread(shown, repo, "log", made_here)
+        assert f"started    {task['task']}" in told
+        assert "implement  coder → embedded" in told
         assert "+" in await asyncio.to_thread(shown, repo, "diff", made_here)
         assert "deleted" in await asyncio.to_thread(shown, repo, "threads", "delete", made_here, "--yes")
 
@@ -131,6 +133,15 @@ async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo:
             state = await graph.aget_state(config)
         assert state.values["report"].status == "done"
         assert (await ThreadStore(database_of(repo)).find(ident)).status == "done"
+
+
+async def test_a_thread_no_model_can_serve_in_studio_says_so_in_the_list(repo: Path, server: str) -> None:
+    async with get_client(url=server) as client:
+        made = (await client.threads.create(graph_id="rolecall"))["thread_id"]
+        parts = [part async for part in client.runs.stream(made, "rolecall", input={"task": "Add a function slugify"})]
+        assert parts[-1].event == "error"
+    row = await ThreadStore(database_of(repo)).find(made)
+    assert (row.status, row.exit_code) == ("needs_model", 4)
 
 
 async def test_sigterm_ends_the_server_and_a_taken_port_is_refused(studio: Studio) -> None:
