@@ -48,6 +48,12 @@ def tokens(count: int) -> str:
     return f"{count / 1000:.1f}k" if count < 1_000_000 else f"{count / 1_000_000:.1f}M"
 
 
+def traffic(read: int | None, written: int | None) -> str:
+    """Tokens in and out, as far as they are known."""
+    known = [(tokens(count), way) for count, way in ((read, "in"), (written, "out")) if count is not None]
+    return ", ".join(f"{count}{' tokens' if at == 0 else ''} {way}" for at, (count, way) in enumerate(known))
+
+
 def clean(text: str) -> str:
     """A text without the characters that would drive the terminal; line ends stay."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text.expandtabs(4))

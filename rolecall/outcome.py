@@ -9,7 +9,7 @@ from core.artifacts import RoleUsage, SpecUsage
 from core.errors import Exit
 from core.text import counted
 from rolecall.invocation import Invocation
-from rolecall.lines import clean, tokens
+from rolecall.lines import clean, traffic
 
 if TYPE_CHECKING:
     from graph.runner import RunOutcome
@@ -63,8 +63,8 @@ def used(usage: Mapping[str, RoleUsage]) -> list[str]:
 
 def _used_by(role: str, spec: str, one: SpecUsage) -> list[str]:
     words = [f"{role}: {spec},", f"{counted(one.calls, 'call')}{_of_no_use(one)},"]
-    if one.input_tokens is not None or one.output_tokens is not None:
-        words.append(f"{tokens(one.input_tokens or 0)} tokens in, {tokens(one.output_tokens or 0)} out,")
+    if said := traffic(one.input_tokens, one.output_tokens):
+        words.append(f"{said},")
     words.append(f"{one.seconds:.1f} s")
     if one.cost_usd:
         words.append(f"({one.cost_usd:.4f} USD)")

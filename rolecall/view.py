@@ -9,7 +9,7 @@ from typing import Any
 
 from core.events import Event
 from core.text import counted
-from rolecall.lines import clock, lasted, line_of, one_line, tokens
+from rolecall.lines import clock, lasted, line_of, one_line, traffic
 
 
 @dataclass(slots=True)
@@ -90,10 +90,8 @@ class View:
         """Calls and tokens so far."""
         if not self.calls:
             return "first call" if self.calling else "no model call yet"
-        calls = counted(self.calls, "call")
-        if self.input_tokens is None and self.output_tokens is None:
-            return calls
-        return f"{calls}, {tokens(self.input_tokens or 0)} tokens in, {tokens(self.output_tokens or 0)} out"
+        known = traffic(self.input_tokens, self.output_tokens)
+        return ", ".join(part for part in (counted(self.calls, "call"), known) if part)
 
     def _on_run_started(self, data: dict[str, Any], _: datetime) -> None:
         self.task = str(data.get("task", ""))
