@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from core.events import Event
+from core.thread_ids import short_id
 from rolecall.lines import clean, one_line
 from rolecall.view import View
 
@@ -101,7 +102,9 @@ class Display(AbstractContextManager["Display"]):
         """The live part."""
         view, now = self.view, self._now()
         since = f"{(now - view.node_since).total_seconds():.0f} s" if view.node_since else ""
-        head = " · ".join(part for part in (view.thread[:8], view.elapsed(now), view.progress, view.spent) if part)
+        head = " · ".join(
+            part for part in (short_id(view.thread), view.elapsed(now), view.progress, view.spent) if part
+        )
         at = "  ".join(one_line(part) for part in (view.serving, view.doing, since) if part)
         rows = [
             Text(f"─ {one_line(head)}", style="dim"),

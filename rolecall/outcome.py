@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from core.artifacts import RoleUsage, SpecUsage
 from core.errors import Exit
 from core.text import counted
+from core.thread_ids import short_id
 from rolecall.invocation import Invocation
 from rolecall.lines import clean, traffic
 
@@ -34,7 +35,7 @@ def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> N
     """Print the result to stdout: what came of it, where it lies, what it took, what to do next."""
     changed = bool(outcome.diff_path) and Path(outcome.diff_path).stat().st_size > 0
     rows = [
-        (outcome.thread_id[:8], _SAID.get(outcome.status, outcome.status)),
+        (short_id(outcome.thread_id), _SAID.get(outcome.status, outcome.status)),
         ("", clean(invocation.named(outcome.message))),
         ("branch", outcome.branch if changed else ""),
         ("report", outcome.report_path),

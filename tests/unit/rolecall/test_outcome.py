@@ -1,7 +1,11 @@
 """What a run used, in words."""
 
+import pytest
+
 from core.artifacts import RoleUsage, SpecUsage
-from rolecall.outcome import used
+from graph.runner import RunOutcome
+from rolecall.invocation import Invocation
+from rolecall.outcome import print_outcome, used
 
 
 def test_each_model_is_charged_with_what_it_was_asked() -> None:
@@ -30,3 +34,12 @@ def test_each_model_is_charged_with_what_it_was_asked() -> None:
         "summarizer: summarizer:tiny, 9 calls without a usable answer, 25.8k tokens in, 69.0k out, 42.0 s",
         "summarizer: embedded, 9 calls, 1.0 s",
     ]
+
+
+def test_a_thread_whose_id_begins_with_the_time_is_named_as_its_branch(capsys: pytest.CaptureFixture[str]) -> None:
+    thread = "01a1fe58-4a08-771e-b920-5cb6eb94149b"
+    outcome = RunOutcome(thread_id=thread, status="answered", exit_code=0, branch="rolecall/eb94149b", message="Four.")
+
+    print_outcome(outcome, 0, Invocation([]))
+
+    assert capsys.readouterr().out.splitlines()[0] == "eb94149b  answered"
