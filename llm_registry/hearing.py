@@ -4,6 +4,7 @@ import asyncio
 from traceback import clear_frames
 from typing import Any
 
+from llm_registry.bounds import longest_answer
 from llm_registry.classify import classify
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
@@ -21,6 +22,8 @@ async def hear(shelf: ModelShelf, link: Link, ask: Ask) -> Heard:
     """
     built = await shelf.get(link, await shelf.api(link, structured=ask.structured))
     options = {**built.options, **ask.options}
+    if (bound := longest_answer(link, ask, shelf.window(link))) is not None:
+        options["at_most"] = bound
     model: Any = built.model
     if ask.tools:
         choice = options.pop("tool_choice", None)

@@ -73,7 +73,8 @@ class StructuredClient:
         prepared = _prepare(method, judged, artifact.model_json_schema())
         done = await self._client.call(link, prepared, attempt)
         for _ in range(FEEDBACKS):
-            if not done.problem:
+            # What was cut once would be cut again: another way of asking is tried at once.
+            if not done.problem or done.answer.finish_reason == "length":
                 break
             prepared = replace(prepared, messages=(*prepared.messages, *_feedback(done)))
             done = await self._client.call(link, prepared, attempt)

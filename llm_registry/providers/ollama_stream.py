@@ -19,7 +19,17 @@ from langchain_ollama import ChatOllama
 
 
 class PlainChatOllama(ChatOllama):
-    """`ChatOllama` that hands on words, thinking and arguments as they came."""
+    """`ChatOllama` that hands on words, thinking and arguments as they came.
+
+    A call may be given `at_most`, the tokens of its answer.
+    """
+
+    def _chat_params(self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        at_most = kwargs.pop("at_most", None)
+        params = super()._chat_params(messages, stop, **kwargs)
+        if at_most is not None:
+            params["options"] = {**params["options"], "num_predict": at_most}
+        return params
 
     async def _aiterate_over_stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any

@@ -27,12 +27,19 @@ _REASONING_KEYS = ("reasoning_content", "reasoning")
 
 
 class TolerantChatOpenAI(ChatOpenAI):
-    """`ChatOpenAI` that keeps reasoning traces and leaves the reading of structured answers to us."""
+    """`ChatOpenAI` that keeps reasoning traces and leaves the reading of structured answers to us.
+
+    A call may be given `at_most`, the tokens of its answer.
+    """
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
+        at_most = kwargs.pop("at_most", None)
         payload = super()._get_request_payload(input_, stop=stop, **kwargs)
+        if at_most is not None:
+            key = _limit_key(responses=bool(self.use_responses_api))
+            payload["extra_body"] = {key: at_most, **(payload.get("extra_body") or {})}
         if not self.use_responses_api and (form := payload.pop("response_format", None)) is not None:
             # Seen by the client, it would parse the answer itself and raise at the first one that is cut off.
             payload["extra_body"] = {**(payload.get("extra_body") or {}), "response_format": form}
@@ -88,13 +95,17 @@ def make_client(
         ),
     }
     if spec.max_output_tokens is not None:
-        # `max_completion_tokens`, which the client would send, is ignored by several local servers.
-        key = "max_output_tokens" if api == "responses" else "max_tokens"
+        key = _limit_key(responses=api == "responses")
         parameters["extra_body"] = {**(parameters["extra_body"] or {}), key: spec.max_output_tokens}
     client = TolerantChatOpenAI(**{key: value for key, value in parameters.items() if value is not None})
     client.async_client = MendingCompletions(client.async_client)
     client.root_async_client = MendingClient(client.root_async_client)
     return client
+
+
+def _limit_key(*, responses: bool) -> str:
+    # `max_completion_tokens`, which the client would send, is ignored by several local servers.
+    return "max_output_tokens" if responses else "max_tokens"
 
 
 def opened(client: ChatOpenAI) -> Built:
