@@ -97,6 +97,11 @@ async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_step
         task = {"task": "Make the failing tests pass"}
         async for _ in client.runs.stream(made_here, "rolecall", input=task, interrupt_before=["plan"]):
             pass
+        other = (await client.threads.create(graph_id="rolecall"))["thread_id"]  # in the same minute
+        parts = [part async for part in client.runs.stream(other, "rolecall", input={"task": "Add a function slugify"})]
+        assert parts[-1].event == "error"
+        row = await ThreadStore(database_of(repo)).find(other)
+        assert (row.status, row.exit_code) == ("needs_model", 4)
         state = await client.threads.get_state(made_here)
         assert state["next"] == ["plan"]
         assert state["values"]["scope"]["acceptance_criteria"]
@@ -133,15 +138,6 @@ async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo:
             state = await graph.aget_state(config)
         assert state.values["report"].status == "done"
         assert (await ThreadStore(database_of(repo)).find(ident)).status == "done"
-
-
-async def test_a_thread_no_model_can_serve_in_studio_says_so_in_the_list(repo: Path, server: str) -> None:
-    async with get_client(url=server) as client:
-        made = (await client.threads.create(graph_id="rolecall"))["thread_id"]
-        parts = [part async for part in client.runs.stream(made, "rolecall", input={"task": "Add a function slugify"})]
-        assert parts[-1].event == "error"
-    row = await ThreadStore(database_of(repo)).find(made)
-    assert (row.status, row.exit_code) == ("needs_model", 4)
 
 
 async def test_sigterm_ends_the_server_and_a_taken_port_is_refused(studio: Studio) -> None:
