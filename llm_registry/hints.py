@@ -80,5 +80,5 @@ def _remedy(trouble: Trouble, seen: EndpointFacts | None) -> str:
         origin=link.origin,
         model=model_name(link.spec),
         key="another one" if link.spec.api_key else "the one it asks for",
-        has=f"; it has {shown}" if shown else "",
+        has=f" (it has {shown})" if shown else "",
     )
