@@ -55,6 +55,8 @@ class Kind:
     wants_key: bool = True
     checks_names: bool = True
     """It refuses a model it does not have."""
+    known_as_one: bool = False
+    """A look knows that it serves its one model under any name."""
     counts: bool = True
     """It reports the tokens of a stream."""
     marker: str = "more_servers"
@@ -70,7 +72,8 @@ class RealServer:
     url: str
     """With `/v1`."""
     model: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
+    """`None` where the product itself started it."""
 
     def spec(self, api: str, **more: Any) -> ModelSpec:
         """A spec for its tiny model."""
@@ -146,12 +149,21 @@ def _at(port: int) -> list[str]:
     return ["--host", "127.0.0.1", "--port", str(port)]
 
 
+def _started_already(folder: Path, models: Models, port: int) -> list[str]:
+    raise RuntimeError("llama.cpp's server is started by the provider `gguf`")
+
+
+LLAMA_CPP = Kind(
+    name="llama.cpp", command=_started_already, health="/health", seen_as="llama.cpp", window=CONTEXT,
+    wants_key=False, checks_names=False, known_as_one=True, marker="servers",
+)  # fmt: skip
 LITELLM = Kind(
     name="litellm", command=_litellm, health="/health/liveliness", seen_as="litellm", window=CONTEXT,
     forces_objects=("chat", "responses"), marker="servers", environment={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
 )  # fmt: skip
 ROUTER = Kind(name="router", command=_router, health="/health", seen_as="llama.cpp", window=CONTEXT)
 KINDS = (
+    LLAMA_CPP,
     LITELLM,
     ROUTER,
     Kind(

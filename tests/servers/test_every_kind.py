@@ -174,7 +174,7 @@ async def test_a_look_tells_what_the_server_is_and_has(server: RealServer, api: 
     if server.kind.lists_models:
         assert facts.error == ""
         assert server.model in facts.models
-        assert facts.offers("tinny") is False
+        assert facts.offers("tinny") is server.kind.known_as_one
 
 
 @pytest.mark.parametrize(("kind", "api"), doors(each_api=False))
@@ -193,4 +193,4 @@ async def test_the_doctor_finds_it_able_as_far_as_it_is(server: RealServer, api:
 async def test_the_doctor_names_the_model_that_is_meant(server: RealServer, api: str) -> None:
     diagnosis = await examine(Settings(llm=LLMSettings(primary=server.spec("auto", model="tinny"))))
     lines = [one.line for one in diagnosis.remedies if one.place == "llm.primary.model"]
-    assert lines == (['"model": "tiny"'] if server.kind.lists_models else [])
+    assert lines == (['"model": "tiny"'] if server.kind.lists_models and not server.kind.known_as_one else [])

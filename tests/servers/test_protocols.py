@@ -1,34 +1,25 @@
-"""What rolecall needs of a model server, asked of the real llama.cpp through the whole registry."""
+"""The provider `gguf`, and what is llama.cpp's own; what any server must give is in `test_every_kind`."""
 
 import asyncio
 import os
 import signal
 
 import pytest
-from langchain.agents import create_agent
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import HumanMessage, SystemMessage
 
 from core.replies import CallSite
 from core.settings import LLMSettings, ModelSpec, Settings
 from llm_registry.doctor import examine
 from llm_registry.gguf.server import ensure_server, running_servers
 from llm_registry.probe import probe_endpoint
-from tests.servers.conftest import Heard, MakeSpec, Open, Person, get_weather
+from tests.servers.conftest import Heard, MakeSpec, Open, Person
 
 pytestmark = pytest.mark.servers
 SITE = CallSite(node="plan")
 
 
-@pytest.fixture(params=["gguf", "chat", "responses"])
-def any_spec(request: pytest.FixtureRequest, spec: MakeSpec, address: str) -> ModelSpec:
-    """The same server through each of its doors."""
-    if request.param == "gguf":
-        return spec()
-    return ModelSpec(provider="openai_compatible", model="tiny", base_url=address, api=request.param, temperature=0)
-
-
-async def test_words_usage_and_times_come_back(opened: Open, any_spec: ModelSpec) -> None:
-    async with opened(primary=any_spec) as registry:
+async def test_words_usage_and_times_come_back(opened: Open, spec: MakeSpec) -> None:
+    async with opened(primary=spec()) as registry:
         reply = await registry.chat("primary", [SystemMessage("Be brief."), HumanMessage("hi")], site=SITE)
         usage = registry.usage()["primary"]
     assert reply.text == "Hello from the tiny model."
@@ -38,39 +29,9 @@ async def test_words_usage_and_times_come_back(opened: Open, any_spec: ModelSpec
     assert reply.spec == "primary:tiny"
 
 
-async def test_reasoning_is_kept_apart_from_words(opened: Open, any_spec: ModelSpec) -> None:
-    async with opened(primary=any_spec) as registry:
-        reply = await registry.chat("primary", [HumanMessage("go [[think]]")], site=SITE)
-    assert reply.text.strip() == "Done thinking!"
-    assert "Let me think" in reply.reasoning
-
-
-async def test_a_tool_is_called_and_its_result_understood(opened: Open, any_spec: ModelSpec) -> None:
-    question = HumanMessage("How warm is it?")
-    async with opened(primary=any_spec) as registry:
-        asked = await registry.chat("primary", [question], tools=[get_weather], site=SITE)
-        (called,) = asked.tool_calls
-        history = [
-            question,
-            AIMessage("", tool_calls=[{"id": called.id, "name": called.name, "args": called.args}]),
-            ToolMessage("18 degrees", tool_call_id=called.id),
-        ]
-        told = await registry.chat("primary", history, tools=[get_weather], site=SITE)
-    assert (called.name, called.args) == ("get_weather", {"city": "Oslo"})
-    assert told.text == "It is 18 degrees."
-
-
-async def test_two_tools_are_called_at_once(opened: Open, spec: MakeSpec) -> None:
-    async with opened(primary=spec()) as registry:
-        reply = await registry.chat("primary", [HumanMessage("both [[two]]")], tools=[get_weather], site=SITE)
-    assert [one.args["city"] for one in reply.tool_calls] == ["Rome", "Lima"]
-    assert len({one.id for one in reply.tool_calls}) == 2
-
-
-@pytest.mark.parametrize("api", ["chat", "auto"])
-async def test_an_object_is_forced_into_its_schema(opened: Open, address: str, api: str) -> None:
+async def test_an_object_is_forced_into_its_schema(opened: Open, address: str) -> None:
     # This server ignores the format asked for in `/v1/responses`, so "auto" must find its way around it.
-    there = ModelSpec(provider="openai_compatible", model="tiny", base_url=address, api=api, temperature=0)
+    there = ModelSpec(provider="openai_compatible", model="tiny", base_url=address, temperature=0)
     async with opened(primary=there) as registry:
         await registry.assign()
         person, _ = await registry.ask("primary", [HumanMessage("Who?")], Person, site=SITE)
@@ -88,15 +49,6 @@ async def test_responses_is_spoken_where_it_was_found(opened: Open, address: str
     assert usage.calls == 1
 
 
-async def test_an_agent_works_through_its_loop(opened: Open, spec: MakeSpec) -> None:
-    async with opened(coder=spec()) as registry:
-        agent = create_agent(registry.chat_model("coder", site=SITE), [get_weather])
-        state = await agent.ainvoke({"messages": [("user", "How warm is it in Oslo?")]})
-    assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "ai"]
-    assert state["messages"][2].content == "18 degrees in Oslo"
-    assert state["messages"][-1].response_metadata["rolecall"]["role"] == "coder"
-
-
 async def test_a_prompt_too_long_goes_to_the_spec_whose_window_holds_it(opened: Open, spec: MakeSpec) -> None:
     small = spec(context_length=512, options={"num_ctx": 512}, fallback=("reasoning",))
     # One character is one token here, so this fits no window of 512.
@@ -107,14 +59,6 @@ async def test_a_prompt_too_long_goes_to_the_spec_whose_window_holds_it(opened: 
     assert "context" in reply.reason or "window" in reply.reason
     assert reply.usage.input_tokens is not None
     assert reply.usage.input_tokens > 1500
-
-
-async def test_calls_beyond_the_limit_wait_and_none_is_lost(opened: Open, spec: MakeSpec) -> None:
-    async with opened(primary=spec(max_concurrency=2)) as registry:
-        calls = [registry.chat("primary", [HumanMessage(f"{number} [[long]]")], site=SITE) for number in range(6)]
-        replies = await asyncio.gather(*calls)
-        assert registry.usage()["primary"].calls == 6
-    assert {reply.text.split()[-1] for reply in replies} == {"w199"}
 
 
 async def test_a_look_names_server_model_and_window(address: str) -> None:
