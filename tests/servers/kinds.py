@@ -177,7 +177,7 @@ KINDS = (
     ),
     Kind(
         name="llama_cpp_python", command=_llama_cpp_python, health="/docs", seen_as="generic", apis=("chat",),
-        forces_objects=(), when_too_long="reset|cut|refused", checks_names=False, counts=False,
+        forces_objects=(), when_too_long="context|reset|cut|refused", checks_names=False, counts=False,
     ),
 )  # fmt: skip
 
