@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,21 +17,8 @@ from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer, closed_port, faulty
-from tests.unit.llm_registry.doctor_rig import able, applied, diagnose, spec
+from tests.unit.llm_registry.doctor.rig import able, applied, diagnose, spec
 from tests.unit.llm_registry.raw import paths, raw_server
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No server of this machine is looked for, and no state outside the test is touched."""
-    monkeypatch.setattr(doctor, "USUAL_PLACES", ())
-    monkeypatch.setenv("ROLECALL_STATE_DIR", str(tmp_path / "state"))
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer(able, models=("scripted", "other"), strict_models=True) as running:
-        yield running
 
 
 async def test_a_good_setup_is_healthy(tmp_path: Path, server: ModelServer) -> None:

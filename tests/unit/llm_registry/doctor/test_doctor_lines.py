@@ -1,7 +1,6 @@
 """The lines the doctor proposes: done to the file as they stand, they mend what was wrong."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,7 @@ from llm_registry.config_lines import Origin, line_of
 from llm_registry.doctor import examine
 from tests.modelserver.info import Shape
 from tests.modelserver.server import ModelServer, closed_port
-from tests.unit.llm_registry.doctor_rig import able, applied, diagnose, spec
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No server of this machine is looked for, and no state outside the test is touched."""
-    monkeypatch.setattr(doctor, "USUAL_PLACES", ())
-    monkeypatch.setenv("ROLECALL_STATE_DIR", str(tmp_path / "state"))
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with ModelServer(able, models=("scripted", "other"), strict_models=True) as running:
-        yield running
+from tests.unit.llm_registry.doctor.rig import able, applied, diagnose, spec
 
 
 def misplace(server: str, ollama: str) -> dict[str, dict[str, object]]:
