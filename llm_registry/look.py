@@ -92,7 +92,8 @@ class Look:
                 reachable=False, connected=True, error=f"connected, but no answer in {self.deadline_s:g} s"
             )
         except httpx.ConnectTimeout:
-            return EndpointFacts(reachable=False, error=f"no connection in {self._connect_s(self.deadline_s):.1g} s")
+            waited = max(round(self._connect_s(self.deadline_s), 1), 0.1)
+            return EndpointFacts(reachable=False, error=f"no connection in {waited:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Whatever it is that answers so at once, it is no busy model server.
             return EndpointFacts(reachable=False, error=_words(error))

@@ -101,15 +101,12 @@ async def deep_research(runtime: ToolCall, question: str) -> str:
     return await _answer(context, "deep_research", question=question, notes=notes)
 
 
-TOOLS: dict[str, BaseTool] = {made.name: made for made in (ask, explain_code, deep_research)}
-
-
 class Consulting(AgentMiddleware[Any, Context, Any]):
     """Give a loop the tools, and each call those of them that are configured and served."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tools = list(TOOLS.values())
+        self.tools = [ask, explain_code, deep_research]
 
     async def awrap_model_call(
         self,

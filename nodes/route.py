@@ -1,13 +1,13 @@
 """Decides who deals with the task: an answer at once, a thinking model, or the coding pipeline."""
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from langgraph.runtime import Runtime
 
 from core.artifacts import RoutingDecision
 from core.context import Context
 from core.errors import ModelError
-from llm_registry.embedded.reading import is_question
+from llm_registry.embedded.stages import routing
 from nodes.calling import Question, ask
 
 
@@ -37,11 +37,8 @@ async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
 
 
 def by_wording(task: str) -> RoutingDecision:
-    """A question goes to the thinking model, everything else to the coder."""
-    target: Literal["REASONING", "CODING"] = "REASONING" if is_question(task) else "CODING"
-    return RoutingDecision(
-        routing_decision="DELEGATE", target_model=target, confidence=0.0, reason="delegated by its wording, unrouted"
-    )
+    """As the engine without weights decides: a question goes to the thinking model, everything else to the coder."""
+    return RoutingDecision.model_validate(routing({"task": task}))
 
 
 def settle(decision: RoutingDecision, min_confidence: float) -> RoutingDecision:
