@@ -151,11 +151,24 @@ class SandboxSettings(Section):
     """Where commands run."""
 
     mode: Literal["auto", "bubblewrap", "host"] = "auto"
+    require: bool = False
+    """Refuse to run anything where bubblewrap does not hold, instead of using the host."""
     network: bool = False
+    show: tuple[str, ...] = ()
+    """Patterns of secret-looking files (`.env`, keys, …) that tools and commands may see all the same."""
+    env: tuple[str, ...] = ()
+    """Names of more environment variables that commands get; most are withheld."""
+    git_history: Literal["auto", "show", "hide"] = "auto"
+    """Whether commands see the repository's history; "auto" hides it where it holds secret-looking files."""
     command_timeout_s: PositiveFloat = 120.0
     max_output_bytes: PositiveInt = 12_000
     """What the model sees of an output; the whole of it is kept in the run folder."""
     memory_mb: PositiveInt = 8192
+    """Of all processes of a command together."""
+    max_processes: PositiveInt = 512
+    """Of one command, threads not counted."""
+    disk_mb: PositiveInt = 8192
+    """What one command may add to the worktree and to its private folders."""
 
 
 class ApprovalSettings(Section):

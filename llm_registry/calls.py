@@ -16,8 +16,8 @@ import aiosqlite
 
 from core.artifacts import RoleUsage, SpecUsage
 from core.database import connect, create_tables
+from core.redaction import redact
 from core.settings import Cost
-from llm_registry.redact import redact
 
 OK = "ok"
 _DETAIL_CHARS = 500

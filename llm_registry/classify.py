@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
+from core.redaction import redact
 from llm_registry.failures import CallFailure, Kind
-from llm_registry.redact import redact
 
 _LONGEST = 300
 _MESSAGES = ("error", "message", "detail", "msg")

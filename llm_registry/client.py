@@ -11,6 +11,7 @@ from typing import Any
 
 from core.errors import NeedsModelError
 from core.events import EventSink
+from core.redaction import redact
 from core.replies import ModelReply
 from llm_registry.addresses import model_name
 from llm_registry.budget import USUAL_ANSWER, Budget, Share
@@ -22,7 +23,6 @@ from llm_registry.models import ModelShelf
 from llm_registry.normalize import Answer, normalize
 from llm_registry.question import Ask, Done, Try
 from llm_registry.reckoning import Spent, spent_on, spent_unheard
-from llm_registry.redact import redact
 from llm_registry.slots import Slots
 from llm_registry.stream import Heard
 from llm_registry.window import bears_cuts, characters, judge, shorten, was_cut

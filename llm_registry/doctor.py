@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import ConfigError
+from core.redaction import pasteable
 from core.settings import ROLES, ModelRole, ModelSpec, Settings
 from llm_registry.addresses import endpoint_url
 from llm_registry.advice import Able, Adviser
@@ -23,7 +24,6 @@ from llm_registry.nearby import Found, find_nearby
 from llm_registry.overrides import with_overrides
 from llm_registry.probe import DEADLINE_S, probe_endpoints
 from llm_registry.providers.catalog import require
-from llm_registry.redact import pasteable
 from llm_registry.round_trips import RoundTrips, try_out
 from llm_registry.telemetry import require_exporter
 from llm_registry.window import window_of

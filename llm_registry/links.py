@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from core.errors import ConfigError
+from core.redaction import NOT_SECRET
 from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
 from core.suggest import did_you_mean
 from llm_registry.addresses import endpoint_url, model_name
 from llm_registry.proxies import is_local
-from llm_registry.redact import NOT_SECRET
 
 EMBEDDED_SPEC = ModelSpec(provider=EMBEDDED, model="")
 PAID_PROVIDERS = frozenset({"openrouter"})

@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from core.redaction import redact
 from core.settings import ModelSpec
 from llm_registry import facts
 from llm_registry.addresses import endpoint_url
@@ -19,7 +20,6 @@ from llm_registry.classify import by_words, words_of
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import Kind
 from llm_registry.proxies import authorities, is_local
-from llm_registry.redact import redact
 
 _NO_SUCH_PATH = "unexpected endpoint"
 _GRACE_S = 0.1

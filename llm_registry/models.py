@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
+from core.redaction import redact, without_query
 from core.settings import ModelSpec
 from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Link
 from llm_registry.providers.catalog import Api, Built, build
-from llm_registry.redact import redact, without_query
 from llm_registry.traits import Traits
 from llm_registry.window import Window, num_ctx_for, window_of
 

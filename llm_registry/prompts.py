@@ -14,8 +14,8 @@ from typing import Any
 from langchain_core.messages import BaseMessage, messages_from_dict, messages_to_dict
 
 from core.database import connect, create_tables
+from core.redaction import redact_tree
 from core.settings import TelemetrySettings
-from llm_registry.redact import redact_tree
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS call_prompts(

@@ -14,11 +14,11 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConfigError
+from core.redaction import redact
 from core.settings import TelemetrySettings
 from llm_registry.calls import OK, CallRow
 from llm_registry.extras import install_command
 from llm_registry.proxies import is_local
-from llm_registry.redact import redact
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

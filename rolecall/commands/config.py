@@ -91,7 +91,7 @@ async def _settings(options: argparse.Namespace) -> "Loaded":
 
 def masked(value: Any, key: str = "") -> Any:
     """The settings without their secrets: keys, headers that carry one, passwords and query strings of addresses."""
-    from llm_registry.redact import MASK, NOT_SECRET, redact, without_query
+    from core.redaction import MASK, NOT_SECRET, redact, without_query
 
     if isinstance(value, dict):
         return {name: masked(inner, name) for name, inner in value.items()}

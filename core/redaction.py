@@ -1,0 +1,205 @@
+"""Keeps keys and private places out of what is stored, sent, exported or pasted. Owns patterns, not policy.
+
+`Redactor` cleans content (files, outputs, prompts): known secrets in every usual encoding, and tokens whose form gives
+them away. `redact` cleans messages about calls, where `token = …` is a leak and not a line of source.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+_MIN_SECRET = 6
+"""A shorter configured key ("none", "x") is no secret, and masking it would eat ordinary words."""
+
+_PATTERNS = (
+    (re.compile(r"(?i)\b(authorization[\"']?\s*[=:]\s*[\"']?(?:\w+\s+)?)[^\s\"',;}]{4,}"), rf"\1{MASK}"),
+    # With a digit in it: "basic set-up" and "bearer of news" are no keys.
+    (re.compile(r"(?i)\b(bearer|basic)\s+(?=\S*\d)[\w\-.~+/=]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"\b(sk|pk|rk|hf|gsk|xai|ghp|gho|github_pat|AIza)[-_][\w\-]{6,}"), MASK),
+    (
+        re.compile(
+            r"(?i)((?:api[-_]?key|token|secret|password|passwd)[\"']?\s*[=:]\s*[\"']?)(?!\d+\b|\$\{)[^\s\"'&,;}]{6,}"
+        ),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://)[^/\s@:]*:[^/\s@]+@"), rf"\1{MASK}@"),
+    # A name alone before the host of a web address is a token, as some gateways want it.
+    (re.compile(r"(?i)\b(https?://)[^/\s@:?#]+@"), rf"\1{MASK}@"),
+)
+_QUERY = re.compile(r"(?i)(\bhttps?://[^\s?\"'<>]*\?)(?=[\w%])[^\s\"'<>)]+")
+"""Of an address, what follows its question mark; the mark that ends a sentence is followed by nothing."""
+NOT_SECRET = frozenset(
+    {"not-needed", "not_needed", "none", "ollama", "lm-studio", "sk-no-key-required", "dummy", "EMPTY"}
+)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Mask the given secrets and whatever looks like one: keys, bearer tokens, passwords in URLs."""
+    for secret in secrets:
+        if len(secret) >= _MIN_SECRET and secret not in NOT_SECRET:
+            text = text.replace(secret, MASK)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def redact_tree(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """`redact` every text of a JSON tree. Masking the written JSON instead would break it, and miss quoted keys."""
+    known = tuple(secrets)
+    if isinstance(value, str):
+        return redact(value, known)
+    if isinstance(value, dict):
+        return {key: redact_tree(inner, known) for key, inner in value.items()}
+    return [redact_tree(inner, known) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def without_query(text: str) -> str:
+    """Mask the query strings of addresses, which is where some gateways want their keys."""
+    return _QUERY.sub(rf"\1{MASK}", text)
+
+
+def pasteable(text: str, secrets: Iterable[str] = ()) -> str:
+    """Like `redact`, without query strings, and the home folder becomes `~`: safe to put into a public report."""
+    home = str(Path.home())
+    masked = without_query(redact(text, secrets))
+    return re.sub(rf"{re.escape(home)}(?=/|$|[\s'\":,)])", "~", masked) if len(home) > 1 else masked
+
+
+_TOKENS: Mapping[str, re.Pattern[str]] = {
+    "private_key": re.compile(
+        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+        r"[\s\S]+?-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+    ),
+    "aws_access_key": re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
+    "aws_secret_key": re.compile(
+        r"(?i)(?<=aws_secret_access_key)(?P<lead>[\"']?\s*[=:]\s*[\"']?)(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"
+    ),
+    "github_token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{60,255})\b"),
+    "gitlab_token": re.compile(r"\bgl(?:pat|ptt|rt|dt|soat)-[\w\-]{20,}"),
+    "slack_token": re.compile(r"\bxox[abeoprs]-[A-Za-z0-9\-]{10,}|\bxapp-\d-[A-Za-z0-9\-]{20,}"),
+    "slack_webhook": re.compile(r"https://hooks\.slack\.com/(?:services|workflows)/[\w/+\-]{20,}"),
+    "openai_key": re.compile(r"\bsk-(?:proj-|svcacct-|admin-|or-v1-|None-)?[A-Za-z0-9_\-]{20,}"),
+    "anthropic_key": re.compile(r"\bsk-ant-[\w\-]{20,}"),
+    "google_key": re.compile(r"\bAIza[\w\-]{35}(?![\w\-])"),
+    "google_oauth": re.compile(r"\bya29\.[\w\-]{20,}|\bGOCSPX-[\w\-]{20,}"),
+    "stripe_key": re.compile(r"\b(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}|\bwhsec_[A-Za-z0-9+/=]{24,}"),
+    "huggingface_token": re.compile(r"\bhf_[A-Za-z0-9]{30,}\b"),
+    "groq_key": re.compile(r"\bgsk_[A-Za-z0-9]{40,}\b"),
+    "xai_key": re.compile(r"\bxai-[A-Za-z0-9]{40,}\b"),
+    "npm_token": re.compile(r"\bnpm_[A-Za-z0-9]{36}\b"),
+    "pypi_token": re.compile(r"\bpypi-AgE[\w\-]{50,}"),
+    "sendgrid_key": re.compile(r"\bSG\.[\w\-]{16,}\.[\w\-]{32,}"),
+    "twilio_key": re.compile(r"\bSK[0-9a-f]{32}\b"),
+    "digitalocean_token": re.compile(r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
+    "telegram_token": re.compile(r"\b\d{8,10}:AA[\w\-]{33}\b"),
+    "vault_token": re.compile(r"\bhv[sbr]\.[\w\-]{24,}"),
+    "age_key": re.compile(r"\bAGE-SECRET-KEY-1[A-Z0-9]{50,}"),
+    "azure_key": re.compile(r"(?i)(?<=AccountKey=)[A-Za-z0-9+/]{60,}={0,2}"),
+    "jwt": re.compile(r"\beyJ[\w\-]{10,}\.eyJ[\w\-]{10,}\.[\w\-]{10,}"),
+    "bearer": re.compile(r"(?i)(?<=authorization: bearer )[\w\-.~+/=]{16,}"),
+    "url_password": re.compile(r"(?i)(?<=://)(?P<lead>[^/\s:@\"'<>]*:)(?P<secret>[^/\s:@\"'<>{}$*]{3,})(?=@[\w\[])"),
+}
+"""Forms of keys that are nothing else, by kind; group `secret` is the part to hide where it is not the whole."""
+_LINEAR_CUES = re.compile(
+    r"PRIVATE KEY|A[KSBC][IC]A[A-Z2-7]|aws_secret|AWS_SECRET|gh[pousr]_|github_pat_|gl(?:pat|ptt|rt|dt|soat)-|xox|xapp-"
+    r"|hooks\.slack|sk-|AIza|ya29|GOCSPX|[srp]k_(?:live|test)|whsec_|hf_|gsk_|xai-|npm_|pypi-|SG\.|SK[0-9a-f]|do[opr]_v1"
+    r"|:AA|hv[sbr]\.|AGE-SECRET|AccountKey|eyJ|(?i:bearer )|://"
+)
+"""One quick look that tells most texts to hold none of them."""
+
+
+class Redactor:
+    """Cleans content of known secrets, in every usual encoding, and of tokens that show what they are.
+
+    Args:
+        known: Secrets by the name they are shown under, such as the variable or setting that holds them.
+        least: Characters below which a value is too short to be hidden by content alone.
+    """
+
+    def __init__(self, known: Mapping[str, str] | None = None, *, least: int = _MIN_SECRET) -> None:
+        self._names: dict[str, str] = {}
+        for name, value in (known or {}).items():
+            if len(value) >= least and value not in NOT_SECRET:
+                for form in encodings(value):
+                    self._names.setdefault(form, name)
+        forms = sorted(self._names, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, forms))) if forms else None
+
+    def clean(self, text: str) -> str:
+        """The text with each secret replaced by `[secret:KIND:DIGEST]`, the same one for the same secret."""
+        if self._known is not None:
+            text = self._known.sub(lambda found: f"[secret:{self._names[found.group()]}]", text)
+        if _LINEAR_CUES.search(text):
+            for kind, pattern in _TOKENS.items():
+                text = pattern.sub(lambda found, kind=kind: _hidden(found, kind), text)  # type: ignore[misc]
+        return text
+
+    def clean_tree(self, value: Any) -> Any:
+        """`clean` every text of a JSON tree, keys included."""
+        if isinstance(value, str):
+            return self.clean(value)
+        if isinstance(value, dict):
+            return {self.clean(key) if isinstance(key, str) else key: self.clean_tree(inner)
+                    for key, inner in value.items()}  # fmt: skip
+        return [self.clean_tree(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+    def finds(self, text: str) -> bool:
+        """Whether a text holds something that `clean` would hide."""
+        return self.clean(text) != text
+
+    def restore(self, text: str, source: str) -> str:
+        """Put back what `clean` hid: placeholders in `text` become the secrets that `source` holds under them.
+
+        A model that saw a file cleaned may write it back so; what stands in the file must survive that.
+
+        Args:
+            text: What the model wrote.
+            source: The file as it is on disk.
+        """
+        held: dict[str, str] = {}
+        for kind, pattern in _TOKENS.items():
+            for found in pattern.finditer(source):
+                secret = found.groupdict().get("secret") or found.group()
+                held.setdefault(placeholder(kind, secret), secret)
+        if self._known is not None:
+            for known in self._known.finditer(source):
+                held.setdefault(f"[secret:{self._names[known.group()]}]", known.group())
+        return PLACEHOLDER.sub(lambda found: held.get(found.group(), found.group()), text)
+
+
+PLACEHOLDER = re.compile(r"\[secret:[\w.\-]+(?::[0-9a-f]{8})?\]")
+"""What stands where a secret was."""
+
+
+def placeholder(kind: str, secret: str) -> str:
+    """What stands in place of a secret; the digest tells two secrets apart and says nothing of either."""
+    return f"[secret:{kind}:{hashlib.sha256(secret.encode('utf-8', 'replace')).hexdigest()[:8]}]"
+
+
+def _hidden(found: re.Match[str], kind: str) -> str:
+    named = found.groupdict()
+    return f"{named.get('lead') or ''}{placeholder(kind, named.get('secret') or found.group())}"
+
+
+@lru_cache(maxsize=512)
+def encodings(secret: str) -> tuple[str, ...]:
+    """The forms in which a secret may come back: as it is, URL-encoded, in JSON, base64 at any offset, hexadecimal."""
+    data = secret.encode("utf-8", "surrogatepass")
+    forms = [secret, quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1],
+             "".join(f"%{byte:02x}" for byte in data), "".join(f"%{byte:02X}" for byte in data),
+             data.hex(), data.hex().upper()]  # fmt: skip
+    for lead in range(3):
+        # The first characters depend on what stands before, the last on what follows.
+        coded = base64.b64encode(b"\0" * lead + data).decode()
+        core = coded[
+            (0, 2, 3)[lead] : len(coded) - (0, 3, 2)[(lead + len(data)) % 3] if (lead + len(data)) % 3 else None
+        ]
+        forms += [core, core.replace("+", "-").replace("/", "_")] if len(core) >= _MIN_SECRET else []
+    return tuple(dict.fromkeys(form for form in forms if form))

@@ -1,0 +1,72 @@
+"""Which files look like they hold secrets, by their names alone. Opens nothing; what is done about them is decided
+where files are shown, staged and mounted."""
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+_NAMES = (
+    ".env", ".env.*", "*.env", ".envrc", ".flaskenv", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass", ".my.cnf",
+    ".git-credentials", ".htpasswd", ".dockercfg", ".s3cfg", ".boto", ".vault-token", ".terraformrc", "terraform.rc",
+    "*.tfvars", "*.tfvars.json", "*.tfstate", "*.tfstate.backup", "kubeconfig", "*.kubeconfig", "auth.json",
+    "credentials", "credentials.json", "credentials.toml", "credentials.yml", "credentials.yaml", "client_secret*.json",
+    "service-account*.json", "service_account*.json", "secrets.json", "secrets.yml", "secrets.yaml", "secrets.toml",
+    "local.settings.json", "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "*.kdbx",
+    "*.ovpn", "*.agekey", "*.gpg-key",
+)  # fmt: skip
+_KEY_MATERIAL = ("*.key", "*.pem", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.ppk", "*.p8")
+_PLACES = (".aws/credentials", ".docker/config.json", ".kube/config", ".ssh/*", ".gnupg/*", ".config/gh/hosts.yml")
+_PUBLIC = ("*.example", "*.sample", "*.template", "*.dist", "*.pub", ".env.example.*", "*.example.env", "*.sample.env")
+"""Patterns that are there to be read, whatever else they match."""
+_FIXTURES = frozenset({"test", "tests", "testdata", "testing", "fixtures", "examples"})
+"""Folders whose keys and certificates are made for tests: without them the checks would fail for no good reason."""
+_SOURCES = frozenset({".py", ".pyi", ".js", ".ts", ".go", ".rs", ".java", ".c", ".h", ".rb", ".md", ".rst"})
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFiles:
+    """Tells secret-looking files from others; `shown` are patterns (`sandbox.show`) of those the user wants seen.
+
+    A pattern without a slash matches the name in any folder, one with a slash the whole relative path.
+    """
+
+    shown: tuple[str, ...] = ()
+
+    def hides(self, path: str) -> bool:
+        """Whether a file is hidden from tools, commands and the base commit.
+
+        Args:
+            path: Relative to the repository, posix; case does not matter.
+        """
+        return looks_secret(path) and not any(_matches(path, pattern) for pattern in self.shown)
+
+    def hidden_among(self, paths: Iterable[str]) -> list[str]:
+        """Those of some paths that are hidden, in their order."""
+        return [path for path in paths if self.hides(path)]
+
+
+def looks_secret(path: str) -> bool:
+    """Whether a name is one that usually holds keys, passwords or tokens."""
+    place = PurePosixPath(path.lower())
+    name = place.name
+    if _any(name, _PUBLIC) or place.suffix in _SOURCES:
+        return False
+    if _any(name, _NAMES) or any(_ends_with(place, pattern) for pattern in _PLACES):
+        return True
+    return _any(name, _KEY_MATERIAL) and not _FIXTURES & set(place.parts[:-1])
+
+
+def _any(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _ends_with(place: PurePosixPath, pattern: str) -> bool:
+    wanted = pattern.split("/")
+    return fnmatch.fnmatchcase("/".join(place.parts[-len(wanted) :]), pattern)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    place = path.lower()
+    wanted = pattern.lower().removeprefix("./")
+    return fnmatch.fnmatchcase(place if "/" in wanted else place.rpartition("/")[2], wanted)
