@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from core.artifacts import CheckRun, RoleUsage, Served
 from core.events import EventSink
+from core.redaction import Redactor
 from core.replies import CallSite, ModelReply
 from core.settings import Settings
 
@@ -212,3 +213,5 @@ class Context:
     inbox: Inbox
     events: EventSink
     options: RunOptions = field(default_factory=RunOptions)
+    redactor: Redactor = field(default_factory=Redactor)
+    """Cleans content of secrets before it is stored or sent."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.context import Context, RunOptions
 from core.events import EventSink
+from core.known_secrets import redactor_of
 from core.settings import Settings
 from graph.activity import Activity
 from graph.checkpoints import database_of
@@ -79,6 +80,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
                 inbox=SqliteInbox(database, spec.thread_id),
                 events=events,
                 options=spec.options,
+                redactor=redactor_of(settings),
             )
 
 
