@@ -55,10 +55,12 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
     log = await asyncio.to_thread(EventLog, spec.thread_id, workspace.run_dir / "events.jsonl", listen)
     with log:
         events = Activity(log)
+        # Before anything of the repository is run: its interpreter is a program of the repository too.
+        places = Places(workspace.root, workspace.repo, (START_SCRIPT.parent,))
+        bare = await open_sandbox(settings.sandbox, places)
         target = await find_target_python(workspace.repo, workspace.root, settings.checks.python)
         _warn(events, workspace, target)
-        places = Places(workspace.root, workspace.repo, (*target.readable, START_SCRIPT.parent))
-        sandbox = await open_sandbox(settings.sandbox, places)
+        sandbox = await asyncio.to_thread(bare.showing, target.readable)
         outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
         commands = await asyncio.to_thread(
             SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals

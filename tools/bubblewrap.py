@@ -30,7 +30,15 @@ class Bubblewrap:
 
     program: str
     mounts: tuple[str, ...]
+    root: Path
+    repo: Path
+    readable: tuple[Path, ...] = ()
     network: bool = False
+
+    def showing(self, readable: Sequence[Path]) -> "Bubblewrap":
+        """The same walls with more folders readable; blocking, looks at the machine again."""
+        folders = (*self.readable, *readable)
+        return build_walls(self.program, self.root, self.repo, folders, network=self.network)
 
     @property
     def policy(self) -> str:
@@ -72,7 +80,7 @@ def build_walls(program: str, root: Path, repo: Path, readable: Sequence[Path], 
     for folder in readable:
         if folder.is_relative_to(repo / _OURS):
             steps += _read_only(folder)
-    return Bubblewrap(program, tuple(steps), network)
+    return Bubblewrap(program, tuple(steps), root, repo, tuple(readable), network)
 
 
 def _system(*, network: bool) -> Iterator[str]:

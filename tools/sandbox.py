@@ -5,9 +5,9 @@ import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from core.errors import ConfigError
 from core.settings import SandboxSettings
@@ -43,6 +43,9 @@ class Wrapper(Protocol):
     def wrap(self, argv: list[str], cwd: Path, scratch: Path | None = None) -> list[str]:
         """The command line that runs another command line inside; `scratch` is one more folder it may write."""
 
+    def showing(self, readable: Sequence[Path]) -> Self:
+        """The same with more folders readable; blocking."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostPolicy:
@@ -63,6 +66,10 @@ class HostPolicy:
         """Give the command line back as it is."""
         return argv
 
+    def showing(self, readable: Sequence[Path]) -> "HostPolicy":
+        """Everything is readable already."""
+        return self
+
 
 class Sandbox:
     """Starts programs under one policy."""
@@ -71,14 +78,24 @@ class Sandbox:
         self._wrapper = wrapper
         self._places = places
         self._settings = settings
-        self._clearing = asyncio.Lock()
         # A folder that is not a worktree of ours may be used by several at once.
-        self._is_clear = places.root == places.repo
+        self._cleared = _Cleared(places.root, done=places.root == places.repo)
 
     @property
     def policy(self) -> str:
         """What the sandbox does, in one sentence for the report."""
         return self._wrapper.policy
+
+    def showing(self, readable: Sequence[Path]) -> "Sandbox":
+        """A sandbox of the same policy in which more folders can be read; blocking.
+
+        Args:
+            readable: Folders, such as the prefix of the repository's interpreter.
+        """
+        places = replace(self._places, readable=tuple(dict.fromkeys((*self._places.readable, *readable))))
+        made = Sandbox(self._wrapper.showing(readable), places, self._settings)
+        made._cleared = self._cleared
+        return made
 
     async def spawn(
         self,
@@ -106,7 +123,7 @@ class Sandbox:
         Raises:
             OSError: The program cannot be started.
         """
-        await self._clear()
+        await self._cleared.ensure()
         folder = self._places.root if cwd is None else cwd
         given = {**(user_environment() if env is None else env), PLACE_MARK: str(self._places.root), "PWD": str(folder)}
         scratch = given.get("TMPDIR", "")
@@ -118,11 +135,20 @@ class Sandbox:
             start_new_session=True, limit=_LINE_LIMIT,
         )  # fmt: skip
 
-    async def _clear(self) -> None:
-        async with self._clearing:
-            if not self._is_clear:
-                await asyncio.to_thread(kill_marked, PLACE_MARK, str(self._places.root))
-                self._is_clear = True
+
+class _Cleared:
+    """Ends once what a killed process of rolecall left running for a worktree."""
+
+    def __init__(self, root: Path, *, done: bool = False) -> None:
+        self._root = root
+        self._lock = asyncio.Lock()
+        self._done = done
+
+    async def ensure(self) -> None:
+        async with self._lock:
+            if not self._done:
+                await asyncio.to_thread(kill_marked, PLACE_MARK, str(self._root))
+                self._done = True
 
 
 async def open_sandbox(settings: SandboxSettings, places: Places) -> Sandbox:

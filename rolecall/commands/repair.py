@@ -74,8 +74,9 @@ async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, 
     from tools.target_python import find_target_python
 
     folder, outside = await _searched(folder)
+    bare = await open_sandbox(SandboxSettings(), Places(folder, folder))
     target = await find_target_python(folder, folder)
-    sandbox = await open_sandbox(SandboxSettings(), Places(folder, folder, target.readable))
+    sandbox = await asyncio.to_thread(bare.showing, target.readable)
     request = RepairRequest(folder, target.python, target.env, arguments, budget_s)
     for said in (outside, target.note):
         if said and not quiet:
