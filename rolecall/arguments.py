@@ -219,6 +219,9 @@ def studio(parser: argparse.ArgumentParser) -> None:
     """`studio`."""
     parser.add_argument("--port", type=whole, default=2024, metavar="N", help="port on 127.0.0.1 (default: 2024)")
     parser.add_argument("--browser", action="store_true", help="open LangGraph Studio in the browser")
+    parser.add_argument(
+        "--origin", action="append", default=[], metavar="URL", help="a web origin whose pages may use the server too"
+    )
     repo(parser)
     configuration(parser)
 

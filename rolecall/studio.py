@@ -23,6 +23,13 @@ REPO_VARIABLE = "ROLECALL_REPO"
 ASKED_VARIABLE = "ROLECALL_ASKED"
 """What the command line of the server asks for threads begun there, as JSON; nothing when it is not set."""
 
+TOKEN_VARIABLE = "ROLECALL_STUDIO_TOKEN"  # noqa: S105 - the name of a variable
+"""The token of the server; one is made and printed when it is not set."""
+ORIGINS_VARIABLE = "ROLECALL_STUDIO_ORIGINS"
+"""More web origins whose pages may use the server, separated by spaces."""
+STUDIO_ORIGIN = "https://smith.langchain.com"
+"""Where the page of LangGraph Studio comes from."""
+
 
 def repository() -> Path:
     """The folder Studio works on."""

@@ -7,29 +7,27 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Iterator
+import webbrowser
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
 from core.errors import Exit, RolecallError, UsageError
 from graph.checkpoints import database_of
 from graph.threads import ThreadStore
 from rolecall.asked import Asked
+from rolecall.http_door import entrance, new_token
 from rolecall.invocation import Invocation
 from rolecall.place import FOLDER, folder_of, settings_for
+from rolecall.studio import ASKED_VARIABLE, ORIGINS_VARIABLE, REPO_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
 from tools.git import Git
 from tools.repository import exclude_rolecall, find_top
 
 if TYPE_CHECKING:
     import httpx
-
-_SERVED = {
-    "dependencies": ["."],
-    "graphs": {"rolecall": "rolecall.studio:make_graph"},
-    "checkpointer": {"path": "rolecall.studio.make_checkpointer"},
-}
 
 _HOST = "127.0.0.1"
 _STARTS_WITHIN_S = 60
@@ -53,6 +51,7 @@ def studio(options: argparse.Namespace, invocation: Invocation) -> int:
             "the development server of LangGraph is not installed",
             hint="install the extra in the environment of rolecall: pip install 'rolecall[studio]'",
         )
+    _check_origins(options.origin)
     _check_port(options.port)
     return asyncio.run(_studio(options))
 
@@ -69,22 +68,34 @@ def _check_port(port: int) -> None:
             ) from error
 
 
+def _check_origins(origins: Sequence[str]) -> None:
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in {"http", "https"} or "*" in origin:
+            raise UsageError(
+                f"--origin {origin} is not a web origin", hint="give scheme, host and port only: http://localhost:3000"
+            )
+
+
 async def _studio(options: argparse.Namespace) -> int:
     top = await find_top(folder_of(options))
     loaded = await settings_for(options, top)
     await exclude_rolecall(Git(top))
     folder = top / FOLDER / "studio"
-    await asyncio.to_thread(_write, folder)
+    await asyncio.to_thread(_write, folder, options.origin)
+    token = os.environ.get(TOKEN_VARIABLE) or new_token()
     config = {"ROLECALL_CONFIG": str(loaded.path.resolve())} if loaded.path else {}
-    words = ["dev", "--no-reload", "--port", str(options.port), *([] if options.browser else ["--no-browser"])]
+    words = ["dev", "--no-reload", "--no-browser", "--host", _HOST, "--port", str(options.port)]
     with _signals() as signals:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "langgraph_cli", *words,
             # The server leaves files where it stands, and imports from there: neither is for the repository itself.
-            cwd=folder, env={**_quiet(), **os.environ, **config, "ROLECALL_REPO": str(top),
-                             "ROLECALL_ASKED": json.dumps(Asked.by(options).kept()), **_SILENT},
+            cwd=folder, env={**_quiet(), **os.environ, **config, REPO_VARIABLE: str(top), TOKEN_VARIABLE: token,
+                             ORIGINS_VARIABLE: " ".join(options.origin),
+                             ASKED_VARIABLE: json.dumps(Asked.by(options).kept()), **_SILENT},
         )  # fmt: skip
-        return await _served(process, signals, _adopt(top, f"http://{_HOST}:{options.port}"))
+        address = entrance(f"http://{_HOST}:{options.port}", token)
+        return await _served(process, signals, _adopt(top, address, browser=options.browser))
 
 
 def _quiet() -> dict[str, str]:
@@ -140,7 +151,7 @@ async def _end(process: asyncio.subprocess.Process, signals: asyncio.Queue[signa
     await ended
 
 
-async def _adopt(top: Path, url: str) -> None:
+async def _adopt(top: Path, url: str, *, browser: bool) -> None:
     """Tell the server of the threads that are there; it lists none that it was not told of."""
     import httpx
     from langgraph_sdk import get_client
@@ -157,7 +168,9 @@ async def _adopt(top: Path, url: str) -> None:
                 thread_id=row.thread_id, graph_id="rolecall", metadata={"task": row.task}, if_exists="do_nothing"
             )
     there = f"{len(rows)} thread{' is' if len(rows) == 1 else 's are'} open"
-    print(f"{top}: {there} at {url}; Ctrl-C ends it", file=sys.stderr)
+    print(f"{top}: {there} at {url}; whoever has this address may start runs. Ctrl-C ends it", file=sys.stderr)
+    if browser:
+        await asyncio.to_thread(webbrowser.open, f"{STUDIO_ORIGIN}/studio/?baseUrl={quote(url, safe='')}")
 
 
 async def _answers(probe: "httpx.AsyncClient") -> bool:
@@ -169,6 +182,28 @@ async def _answers(probe: "httpx.AsyncClient") -> bool:
         return False
 
 
-def _write(folder: Path) -> None:
+def served_config(origins: Sequence[str] = ()) -> dict[str, Any]:
+    """What the server reads as its langgraph.json; that of the checkout, for `langgraph dev`, is the same.
+
+    Args:
+        origins: Web origins besides Studio's own whose pages may use the server.
+    """
+    cors = {
+        "allow_origins": [STUDIO_ORIGIN, *origins],
+        "allow_methods": ["*"],
+        "allow_headers": ["*"],
+        "expose_headers": ["content-location", "x-pagination-total", "x-pagination-next"],
+    }
+    # Webhooks send what a thread holds elsewhere; the other two let in callers of kinds that nobody asked for.
+    closed = {"disable_webhooks": True, "disable_mcp": True, "disable_a2a": True}
+    return {
+        "dependencies": ["."],
+        "graphs": {"rolecall": "rolecall.studio:make_graph"},
+        "checkpointer": {"path": "rolecall.studio.make_checkpointer"},
+        "http": {"app": "rolecall.studio_app:app", "cors": cors, **closed},
+    }
+
+
+def _write(folder: Path, origins: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "langgraph.json").write_text(json.dumps(_SERVED, indent=2), encoding="utf-8")
+    (folder / "langgraph.json").write_text(json.dumps(served_config(origins), indent=2), encoding="utf-8")

@@ -1,6 +1,7 @@
 """A real `langgraph dev`, offline, on the database of the command line."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -19,9 +20,14 @@ from graph.checkpoints import database_of
 from graph.runner import open_graph
 from graph.session import ThreadSpec, open_context
 from graph.threads import ThreadStore
+from rolecall.commands.studio import served_config
+from rolecall.http_door import entrance
+from rolecall.studio import STUDIO_ORIGIN, TOKEN_VARIABLE
 from tests.integration.jobs import do, read, red_repository, settings_with
 from tests.repositories import git, thread
 from tests.unit.rolecall.command_line import rolecall
+
+TOKEN = "t0ken-of-this-server"
 
 
 def free_port() -> int:
@@ -38,6 +44,9 @@ def repo(tmp_path: Path) -> Path:
 @dataclass(frozen=True)
 class Studio:
     url: str
+    """With the token, as the command prints it."""
+    address: str
+    """Without."""
     process: "subprocess.Popen[bytes]"
     command: list[str]
     log: Path
@@ -47,14 +56,19 @@ class Studio:
 def studio(repo: Path, tmp_path: Path) -> Iterator[Studio]:
     port = free_port()
     (tmp_path / "config.json").write_text("{}")
-    env = {**os.environ, "ROLECALL_CONFIG": str(tmp_path / "config.json"), "ROLECALL_SANDBOX__MODE": "host"}
+    env = {
+        **os.environ,
+        TOKEN_VARIABLE: TOKEN,
+        "ROLECALL_CONFIG": str(tmp_path / "config.json"),
+        "ROLECALL_SANDBOX__MODE": "host",
+    }
     command = [sys.executable, "-m", "rolecall", "studio", "--port", str(port), "--repo", str(repo)]
     log = (tmp_path / "server.log").open("w")
     process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}"
+    address = f"http://127.0.0.1:{port}"
     try:
-        wait_for(f"{url}/ok", process, tmp_path / "server.log")
-        yield Studio(url, process, command, tmp_path / "server.log")
+        wait_for(f"{address}/ok", process, tmp_path / "server.log")
+        yield Studio(entrance(address, TOKEN), address, process, command, tmp_path / "server.log")
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -146,8 +160,42 @@ async def test_sigterm_ends_the_server_and_a_taken_port_is_refused(studio: Studi
     studio.process.terminate()
     assert await asyncio.to_thread(studio.process.wait, 20) == 143
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{studio.url}/ok")
+        httpx.get(f"{studio.address}/ok")
     told = await read(studio.log)
     assert f"0 threads are open at {studio.url}" in told
     assert "[info" not in told
     assert "[warning" not in told
+
+
+async def test_no_website_can_use_the_server_and_nobody_without_its_token(repo: Path, studio: Studio) -> None:
+    run = {"assistant_id": "rolecall", "input": {"task": "Make the failing tests pass"}}
+    evil, key = {"Origin": "https://evil.example"}, {"x-api-key": TOKEN}
+    async with httpx.AsyncClient(base_url=studio.address, timeout=30) as client:
+        plain = await client.post("/runs/wait", content=json.dumps(run), headers={**evil, "Content-Type": "text/plain"})
+        foreign = await client.post("/runs/wait", json=run, headers={**evil, **key})
+        rebound = await client.post("/runs/wait", json=run, headers={**key, "Host": "evil.example"})
+        keyless = await client.post("/runs/wait", json=run)
+        before = await client.options("/runs/wait", headers={**evil, "Access-Control-Request-Method": "POST"})
+        asked = {"Origin": STUDIO_ORIGIN, "Access-Control-Request-Method": "POST"}
+        allowed = await client.options("/runs/wait", headers=asked)
+        documents = [await client.get(path) for path in ("/docs", "/openapi.json", "/info", "/metrics", "/threads")]
+        listed = await client.post("/threads/search", json={}, headers={**key, "Origin": STUDIO_ORIGIN})
+    codes = [answer.status_code for answer in (plain, foreign, rebound, keyless, before)]
+    assert codes == [403, 403, 421, 401, 403]
+    assert {answer.status_code for answer in documents} == {401}
+    assert not any("access-control-allow-origin" in answer.headers for answer in (plain, foreign, before))
+    assert allowed.headers["access-control-allow-origin"] == STUDIO_ORIGIN
+    assert (listed.status_code, listed.json()) == (200, [])
+    assert listed.headers["access-control-allow-origin"] == STUDIO_ORIGIN
+    assert not database_of(repo).is_file() or await ThreadStore(database_of(repo)).list() == []
+
+
+def test_the_checkout_serves_the_same_way_with_langgraph_dev() -> None:
+    written = Path(__file__).parents[2] / "langgraph.json"
+    assert json.loads(written.read_text()) == served_config()
+
+
+def test_an_origin_that_is_none_is_refused(repo: Path) -> None:
+    done = rolecall("studio", "--origin", "http://localhost:3000/page", cwd=repo)
+    assert done.code == 2
+    assert "--origin http://localhost:3000/page is not a web origin" in done.err

@@ -1,0 +1,25 @@
+"""The web application LangGraph's development server puts its routes into: nothing but the door in front of them."""
+
+import os
+import sys
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from rolecall.http_door import App, HttpDoor, new_token
+from rolecall.studio import ORIGINS_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
+
+
+class StudioDoor(HttpDoor):
+    """The door with the token and the origins the environment names when the server starts."""
+
+    def __init__(self, app: App) -> None:
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        if not token:
+            token = new_token()
+            print(f"the address for clients ends in /t/{token}", file=sys.stderr)
+        super().__init__(app, token=token, origins=(STUDIO_ORIGIN, *os.environ.get(ORIGINS_VARIABLE, "").split()))
+
+
+app = Starlette(middleware=[Middleware(StudioDoor)])
+"""What `http.app` of langgraph.json names."""
