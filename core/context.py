@@ -1,6 +1,7 @@
 """The collaborators a node is given through `Runtime[Context]`: protocols only, so that any room can be exchanged."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -135,8 +136,22 @@ class CommandResult:
     timed_out: bool = False
 
 
+class Turns(Protocol):
+    """Keeps file tools and commands apart: many of the former at once, or one of the latter. Turns do not nest."""
+
+    def shared(self) -> AbstractAsyncContextManager[None]:
+        """For whoever reads or writes files of the worktree."""
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        """For whoever runs code of the repository."""
+
+
 class Commands(Protocol):
     """Runs commands in the worktree, in the sandbox."""
+
+    @property
+    def turns(self) -> Turns:
+        """Taken by whoever touches the worktree; `run` takes its own."""
 
     @property
     def policy(self) -> str:

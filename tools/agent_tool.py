@@ -1,45 +1,87 @@
-"""The boundary between the tools and the model that calls them: a failure becomes a message that says what to do."""
+"""The boundary between the tools and the model that calls them: a failure becomes a message that says what to do,
+and no text gets through with a secret in it."""
 
 import functools
+import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec
 
 from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, ToolException, tool
 from langgraph.errors import GraphBubbleUp
+from pydantic import ValidationError
+from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from core.errors import BudgetError, RolecallError
+from core.errors import BudgetError, RolecallError, ToolError
+from core.redaction import Redactor
 
 P = ParamSpec("P")
 ToolCall = ToolRuntime[Any, Any]
 """What a tool is called with besides its arguments. Its context is a `core.context.Context`; naming that here would
 make pydantic look for a way to validate protocols."""
+_LOG = logging.getLogger(__name__)
+_RUNTIME = "runtime"
+_MOST_MISFITS = 8
 
 
 def agent_tool(function: Callable[P, Awaitable[str]]) -> BaseTool:
     """Make a LangChain tool of an async function; its docstring is what the model reads.
 
     Failures come back as tool messages with the status "error". Interrupts, cancellation and an exhausted budget
-    pass through, since they are not the model's to mend.
+    pass through, since they are not the model's to mend. Secrets are hidden in whatever the tool says.
     """
 
     @functools.wraps(function)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> str:
+        redactor = _redactor(kwargs)
         try:
-            return await function(*args, **kwargs)
+            _refuse_non_finite(kwargs)
+            return redactor.clean(await function(*args, **kwargs))
         except (GraphBubbleUp, BudgetError, ToolException):
             raise
         except RolecallError as error:
-            raise ToolException(_told(error)) from error
+            raise ToolException(redactor.clean(_told(error))) from error
+        except OSError as error:
+            # The machine's fault, such as a full disk or a folder without permission.
+            raise ToolException(redactor.clean(f"the tool failed: {error}. Go on another way.")) from error
         except Exception as error:
+            _LOG.exception("the tool %s failed on a fault of its own", function.__name__)
             raise ToolException(
-                f"the tool failed: {type(error).__name__}: {error}. Try another way, or the same call once more."
+                f"the tool {function.__name__} is broken for these arguments, by a fault of rolecall and not of yours "
+                f"({type(error).__name__}). Do not repeat this call; go on another way."
             ) from error
 
     made: Any = tool(guarded, parse_docstring=True, error_on_invalid_docstring=True)
     made.handle_tool_error = True
+    made.handle_validation_error = _misfit
     return made  # type: ignore[no-any-return] # the decorator is overloaded beyond what mypy can follow
 
 
 def _told(error: RolecallError) -> str:
     return f"{error.message}\n{error.hint}" if error.hint else error.message
+
+
+def _redactor(given: dict[str, Any]) -> Redactor:
+    """The redactor of the run; one that knows no secret by name where a tool is called without a run."""
+    found = getattr(getattr(given.get(_RUNTIME), "context", None), "redactor", None)
+    return found if isinstance(found, Redactor) else Redactor()
+
+
+def _refuse_non_finite(given: dict[str, Any]) -> None:
+    waiting = [(name, value) for name, value in given.items() if name != _RUNTIME]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ToolError(f"{name} must be a finite number", hint="leave it out, or give a plain number")
+        if isinstance(value, dict):
+            waiting += [(name, inner) for inner in value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += [(name, inner) for inner in value]
+
+
+def _misfit(error: ValidationError | ValidationErrorV1) -> str:
+    """What is wrong with the arguments, without quoting them: they may be of any size and hold anything."""
+    wrong = [(".".join(map(str, found["loc"])), found["msg"]) for found in error.errors()]
+    lines = [f"{name[:80]}: {reason[:200]}" for name, reason in wrong if not name.startswith(_RUNTIME)]
+    return "\n".join(["the arguments do not fit:", *lines[:_MOST_MISFITS], "Correct them and call again."])

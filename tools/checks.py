@@ -1,6 +1,5 @@
 """The repository's own checks, run for real. Owns which commands they are and their record; judges nothing."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tools.check_detection import detect_checks
 from tools.git import Git
 from tools.staging import tracked_and_new
 from tools.target_python import TargetPython
+from tools.turns import settled
 
 
 class RepositoryChecks:
@@ -37,8 +37,9 @@ class RepositoryChecks:
         """Given, configured or detected; may be empty."""
         if self._fixed:
             return self._fixed
-        files = await tracked_and_new(Git(self._root))
-        return await asyncio.to_thread(detect_checks, self._root, files, has_pytest=self._target.has_pytest)
+        async with self._commands.turns.shared():
+            files = await tracked_and_new(Git(self._root))
+            return await settled(detect_checks, self._root, files, has_pytest=self._target.has_pytest)
 
     async def run(self, *, before: Sequence[str] = ()) -> tuple[CheckRun, ...]:
         """Run them all, one after another, and tell the end of each.

@@ -13,6 +13,7 @@ from tools.allow_list import AllowList
 from tools.outputs import OutputStore
 from tools.processes import MARK, end
 from tools.sandbox import Sandbox
+from tools.turns import Turns
 
 MAX_STORED_BYTES = 64 * 1024 * 1024
 _LOOK_EVERY_S = 0.25
@@ -43,17 +44,26 @@ class SandboxCommands:
         """What the sandbox does, in one sentence for the report."""
         return self._sandbox.policy
 
+    @property
+    def turns(self) -> Turns:
+        """Keeps commands and file tools apart."""
+        return self._sandbox.turns
+
     def allowed(self, command: str) -> bool:
         """Whether the command runs without asking."""
         return self._allow.allows(command)
 
     async def run(self, command: str, *, timeout_s: float | None = None) -> CommandResult:
-        """Run a shell command; never raises for what the command does.
+        """Run a shell command; never raises for what the command does. No other command and no file tool runs beside.
 
         Args:
             command: A line for the shell, run in the worktree.
             timeout_s: Seconds until it is killed; the setting `sandbox.command_timeout_s` when `None`.
         """
+        async with self._sandbox.turns.exclusive():
+            return await self._run_alone(command, timeout_s)
+
+    async def _run_alone(self, command: str, timeout_s: float | None) -> CommandResult:
         limit = self._settings.command_timeout_s if timeout_s is None else timeout_s
         descriptor, name = await asyncio.to_thread(self._outputs.create)
         started = time.monotonic()

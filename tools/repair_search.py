@@ -33,7 +33,8 @@ class TreeRepair:
         """
         arguments = pytest_arguments(await self._checks.commands()) if self._checks else ()
         request = RepairRequest(self._root, self._target.python, self._target.env, arguments, budget_s)
-        return await search_repair(request, on_event=self._tell, spawn=self._sandbox.spawn)
+        async with self._sandbox.turns.exclusive():
+            return await search_repair(request, on_event=self._tell, spawn=self._sandbox.spawn)
 
     def _tell(self, event: RepairEvent) -> None:
         detail = " ".join(f"{name} {value}" for name, value in event.fields.items())

@@ -14,6 +14,7 @@ from core.settings import SandboxSettings
 from tools.bubblewrap import Bubblewrap, build_walls
 from tools.environment import user_environment
 from tools.processes import PLACE_MARK, end, kill_marked, limited
+from tools.turns import Turns
 
 _PROBE_TIMEOUT_S = 10
 _LINE_BYTES = 64 * 1024
@@ -78,6 +79,8 @@ class Sandbox:
         self._wrapper = wrapper
         self._places = places
         self._settings = settings
+        self.turns = Turns()
+        """Taken around whatever runs code of the repository, and by the file tools."""
         # A folder that is not a worktree of ours may be used by several at once.
         self._cleared = _Cleared(places.root, done=places.root == places.repo)
 
@@ -95,6 +98,7 @@ class Sandbox:
         places = replace(self._places, readable=tuple(dict.fromkeys((*self._places.readable, *readable))))
         made = Sandbox(self._wrapper.showing(readable), places, self._settings)
         made._cleared = self._cleared
+        made.turns = self.turns
         return made
 
     async def spawn(
