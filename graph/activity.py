@@ -1,8 +1,10 @@
 """What a run is doing at this moment, read off its own events. It passes them on and decides nothing of the run."""
 
+from collections import Counter
 from typing import Any
 
 from core.events import EventName, EventSink
+from core.settings import CONSULTING_TOOLS
 
 BESIDE = "supervisor"
 """The node name of calls made beside the run; a pause need not wait for them nor give them up."""
@@ -24,6 +26,8 @@ class Activity:
         """Model calls that have begun and not ended."""
         self.waits_for_place = False
         """Whether a call waits for its turn at a busy server."""
+        self._tools: Counter[str] = Counter()
+        """Tools at work that ask no model themselves."""
         self.delivered = 0
         """Id of the last guidance a model was shown."""
 
@@ -39,6 +43,10 @@ class Activity:
                 self.waits_for_place = False
             case "model_finished":
                 self.calls_in_flight = max(0, self.calls_in_flight - 1)
+            case "tool_started" if data.get("tool") not in CONSULTING_TOOLS:
+                self._tools[str(data.get("tool"))] += 1
+            case "tool_finished" if self._tools[str(data.get("tool"))] > 0:
+                self._tools[str(data.get("tool"))] -= 1
             case "guidance":
                 if int(data["id"]) <= self.delivered:
                     return  # shown to the model again, since the call that had it was given up
@@ -46,11 +54,15 @@ class Activity:
         self._inner.emit(event, **data)
 
     def reset(self) -> None:
-        """Forget calls that were cancelled and may never have said that they ended."""
+        """Forget calls and tools that were cancelled and may never have said that they ended."""
         self.calls_in_flight = 0
+        self._tools.clear()
         self.waits_for_place = False
 
     @property
     def calling(self) -> bool:
-        """Whether the run only waits for a model: nothing is lost if that call is given up."""
-        return self.calls_in_flight > 0 or self.waits_for_place
+        """Whether the run only waits for a model: nothing is lost if that call is given up.
+
+        A tool that works beside the call, such as a command, would be lost.
+        """
+        return (self.calls_in_flight > 0 or self.waits_for_place) and not self._tools.total()

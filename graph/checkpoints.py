@@ -1,16 +1,31 @@
 """Where checkpoints live: SQLite in the repository, with the serializer's allow-list."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiosqlite
+from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from core import artifacts
 from core.database import BUSY_TIMEOUT_S
+from graph.lease import fence
 
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Who writes the checkpoints of a thread: the holder of its lease."""
+
+    thread_id: str
+    generation: int
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-6[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""An id LangGraph made; another, written by some other tool, tells no time."""
 FOLDER = ".rolecall"
 DATABASE = "rolecall.db"
 
@@ -31,8 +46,13 @@ def serializer() -> JsonPlusSerializer:
 
 
 @asynccontextmanager
-async def open_checkpoints(database: Path) -> AsyncIterator[AsyncSqliteSaver]:
+async def open_checkpoints(database: Path, *, driver: Driver | None = None) -> AsyncIterator[AsyncSqliteSaver]:
     """Open the saver on a connection of its own; closes with the block.
+
+    Args:
+        database: The file; its folder must exist.
+        driver: Whoever drives a thread through it: the saver then writes to that thread only while the lease holds,
+            and its ids rise even when the clock was set back since the last run.
 
     Raises:
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
@@ -40,4 +60,22 @@ async def open_checkpoints(database: Path) -> AsyncIterator[AsyncSqliteSaver]:
     async with aiosqlite.connect(database, timeout=BUSY_TIMEOUT_S) as connection:
         saver = AsyncSqliteSaver(connection, serde=serializer())
         await saver.setup()
+        if driver is not None:
+            await fence(connection, driver.thread_id, driver.generation)
+            await _seed_ids(connection, driver.thread_id)
         yield saver
+
+
+async def _seed_ids(connection: aiosqlite.Connection, thread_id: str) -> None:
+    """Let new checkpoint ids come after those that are there: the newest id is the latest checkpoint, by its time.
+
+    LangGraph keeps ids rising within a process only; a clock that goes back between two runs would make the end of
+    the first run the end of the thread.
+    """
+    query = "SELECT MAX(checkpoint_id) FROM checkpoints WHERE thread_id = ?"
+    async with connection.execute(query, (thread_id,)) as rows:
+        row = await rows.fetchone()
+    if row and _UUID.fullmatch(str(row[0])):
+        newest = checkpoint_ids.UUID(str(row[0])).time
+        clock = vars(checkpoint_ids)
+        clock["_last_v6_timestamp"] = max(newest, clock["_last_v6_timestamp"] or 0)

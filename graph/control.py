@@ -96,6 +96,8 @@ class _Ride:
         self._watcher = asyncio.create_task(self._watch(), name="orders")
         while True:
             self._again, self._control = False, RunControl()
+            if self._activity is not None:
+                self._activity.reset()  # what a question or a stop cut off never said that it ended
             self._pump = asyncio.create_task(self._run(inp), name="graph")
             while (part := await self._queue.get()) is not _END:
                 yield part
@@ -200,7 +202,6 @@ class _Ride:
         if self._activity.delivered >= urgent:
             return
         self._again = True
-        self._activity.reset()
         self._pump.cancel()
 
     def _calling(self) -> bool:

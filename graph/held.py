@@ -31,6 +31,8 @@ class Held:
     """Id of the last order in the inbox before it was held."""
     known: bool
     """Whether it was in the list before."""
+    generation: int
+    """Of the lease it is held under."""
 
 
 @asynccontextmanager
@@ -52,14 +54,14 @@ async def held(
     """
     database = await _place(spec.repo)
     store = ThreadStore(database)
-    async with Lease(database, spec.thread_id):
+    async with Lease(database, spec.thread_id) as lease:
         since = await SqliteInbox(database, spec.thread_id).last_id()
         known = await store.get(spec.thread_id) is not None
         async with _opened(spec, listen, store, _row(spec, task, kept)) as context:
             try:
-                yield Held(context, store, database, since, known)
+                yield Held(context, store, database, since, known, lease.generation)
             except BaseException:
-                await store.set_status(spec.thread_id, "interrupted")
+                await store.set_status(spec.thread_id, "interrupted", generation=lease.generation)
                 raise
 
 

@@ -18,6 +18,8 @@ import psutil
 from core.database import connect
 from core.errors import LockedError
 
+FENCED = "the lease of this thread was taken over"
+"""What the database answers to a writer that is out of date."""
 HEARTBEAT_S = 10.0
 STALE_S = 60.0
 SCHEMA = """
@@ -95,6 +97,8 @@ class Lease:
         self._leaving.set()
         if self._beating is not None:
             await self._beating
+        if isinstance(error, sqlite3.IntegrityError) and FENCED in str(error):
+            raise await self._taken() from error
         if self._lost and kind is asyncio.CancelledError:
             owner = asyncio.current_task()
             if owner is not None and owner.uncancel() == 0:
@@ -152,6 +156,30 @@ class Lease:
         async with connect(self._database) as db:
             held = await read_holder(db, self._thread_id)
         return _locked(self._thread_id, held) if held else LockedError(f"the lease of {self._thread_id} is gone")
+
+
+async def fence(db: aiosqlite.Connection, thread_id: str, generation: int) -> None:
+    """Let a connection write checkpoints of a thread only while the lease of this generation holds.
+
+    A process that was stopped past its lease and wakes up cannot write beside the new driver: the triggers live in
+    the connection, so no check comes too early and none costs a round trip. A refused write raises
+    `sqlite3.IntegrityError` with `FENCED`.
+
+    Args:
+        db: The connection checkpoints are written on; its tables must be there.
+        thread_id: The thread, a UUID.
+        generation: Of the lease that is held.
+    """
+    await db.execute(SCHEMA)
+    thread = str(thread_id).replace("'", "''")
+    for table in ("checkpoints", "writes"):
+        trigger = f"""
+            CREATE TEMP TRIGGER fence_{table} BEFORE INSERT ON main.{table}
+            WHEN NEW.thread_id = '{thread}' AND NOT EXISTS (
+                SELECT 1 FROM main.leases WHERE thread_id = '{thread}' AND generation = {generation:d})
+            BEGIN SELECT RAISE(ABORT, '{FENCED}'); END"""  # noqa: S608 - triggers take no parameters; quoted above
+        await db.execute(trigger)
+    await db.commit()
 
 
 async def holder(database: Path, thread_id: str) -> Holder | None:

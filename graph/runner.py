@@ -14,7 +14,7 @@ from core.errors import Exit, ThreadError
 from core.settings import Settings
 from core.state import Outcome
 from graph.build import build_graph
-from graph.checkpoints import database_of, open_checkpoints
+from graph.checkpoints import Driver, database_of, open_checkpoints
 from graph.control import Graph
 from graph.event_log import Listen
 from graph.held import Held, held
@@ -154,7 +154,9 @@ async def _drive(
 
 async def note(thread: Held, outcome: RunOutcome) -> None:
     """Write down how a run ended: in the list of threads, and as the last event of its record."""
-    await thread.store.set_status(outcome.thread_id, outcome.status, exit_code=outcome.exit_code)
+    await thread.store.set_status(
+        outcome.thread_id, outcome.status, exit_code=outcome.exit_code, generation=thread.generation
+    )
     thread.context.events.emit("result", **outcome.told())
 
 
@@ -162,7 +164,8 @@ async def _ridden(
     thread: Held, spec: ThreadSpec, start: dict[str, Any], ask: Ask | None, *, supervise: bool
 ) -> RunOutcome:
     context, database = thread.context, thread.database
-    async with open_graph(spec.settings, database) as graph:
+    driver = Driver(spec.thread_id, thread.generation)
+    async with open_graph(spec.settings, database, driver=driver) as graph:
         watched = supervise and spec.settings.supervisor.enabled
         beside = supervised(graph, database, context) if watched else nullcontext()
         async with SqliteInbox(database, spec.thread_id) as inbox, beside:
@@ -172,9 +175,9 @@ async def _ridden(
 
 
 @asynccontextmanager
-async def open_graph(settings: Settings, database: Path) -> AsyncIterator[Graph]:
-    """The compiled graph on the checkpoints of a repository."""
-    async with open_checkpoints(database) as saver:
+async def open_graph(settings: Settings, database: Path, *, driver: Driver | None = None) -> AsyncIterator[Graph]:
+    """The compiled graph on the checkpoints of a repository, for whoever drives a thread or only reads."""
+    async with open_checkpoints(database, driver=driver) as saver:
         yield build_graph(settings.budget).compile(checkpointer=saver)
 
 

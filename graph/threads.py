@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from core.database import connect
 from core.errors import ThreadError
 from core.thread_ids import short_id
+from graph.lease import SCHEMA as LEASES
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS threads(
@@ -83,14 +84,31 @@ class ThreadStore:
             await db.commit()
         return added.rowcount == 1
 
-    async def set_status(self, thread_id: str, status: str, *, exit_code: int | None = None) -> None:
-        """Record how the thread stands now."""
+    async def set_status(
+        self, thread_id: str, status: str, *, exit_code: int | None = None, generation: int | None = None
+    ) -> bool:
+        """Record how the thread stands now.
+
+        Args:
+            thread_id: The thread.
+            status: How it stands.
+            exit_code: Of the run that ended.
+            generation: Of the lease of whoever says so: one that is out of date changes nothing.
+
+        Returns:
+            Whether it was recorded.
+        """
         async with self._open() as db:
-            await db.execute(
-                "UPDATE threads SET status = ?, exit_code = ?, updated = ? WHERE thread_id = ?",
-                (status, exit_code, time.time(), thread_id),
-            )
+            await db.execute(LEASES)
+            done = await db.execute(
+                """UPDATE threads SET status = :status, exit_code = :code, updated = :now WHERE thread_id = :thread
+                   AND (:generation IS NULL OR EXISTS (
+                       SELECT 1 FROM leases WHERE thread_id = :thread AND generation = :generation))""",
+                {"status": status, "code": exit_code, "now": time.time(), "thread": thread_id,
+                 "generation": generation},
+            )  # fmt: skip
             await db.commit()
+        return done.rowcount == 1
 
     async def set_options(self, thread_id: str, options: dict[str, Any]) -> None:
         """Replace what holds for the next runs of the thread."""

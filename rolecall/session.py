@@ -88,6 +88,7 @@ class Session:
         finally:
             if self._messages:
                 await asyncio.gather(*self._messages, return_exceptions=True)
+            self._lines.close()  # before an error that ends the run is told on the same stream
         return self._finished(outcome, stopping.code)
 
     def _listen(self, event: Event) -> None:

@@ -48,25 +48,50 @@ class _Round:
         self._top, self._settings, self._invocation = top, settings, invocation
 
     async def threads(self, wanted: list[str]) -> None:
-        """Supervise these until each has ended."""
-        async with asyncio.TaskGroup() as group:
-            for thread in wanted:
-                group.create_task(self._one(thread))
+        """Supervise these until each has ended; the fault of one leaves the others as they are.
+
+        Raises:
+            RolecallError: What ended the first of those that could not be supervised, once all have ended.
+        """
+        ended = await asyncio.gather(*map(self._one, wanted), return_exceptions=True)
+        faults = [fault for fault in ended if isinstance(fault, BaseException)]
+        for thread, fault in zip(wanted, ended, strict=True):
+            if isinstance(fault, Exception) and fault is not faults[0]:
+                _tell(thread, fault)
+        if faults:
+            raise faults[0]
 
     async def all(self) -> None:
-        """Supervise whatever runs, until told to stop."""
+        """Supervise whatever runs, until told to stop; a thread that cannot be supervised is named and left."""
         from graph.checkpoints import database_of
         from graph.lease import holder
 
-        under_way: dict[str, asyncio.Task[None]] = {}
+        under_way: dict[str, asyncio.Task[bool]] = {}
         async with asyncio.TaskGroup() as group:
             while not self.stop.is_set():
-                under_way = {thread: task for thread, task in under_way.items() if not task.done()}
                 for row in await store_of(self._top, self._invocation).list():
-                    driven = row.thread_id not in under_way and not row.finished
-                    if driven and await holder(database_of(self._top), row.thread_id) is not None:
-                        under_way[row.thread_id] = group.create_task(self._one(row.thread_id))
+                    if (
+                        row.thread_id not in under_way
+                        and not row.finished
+                        and await holder(database_of(self._top), row.thread_id) is not None
+                    ):
+                        under_way[row.thread_id] = group.create_task(self._guarded(row.thread_id))
+                under_way = {thread: task for thread, task in under_way.items() if self._is_kept(task)}
                 await self._rest()
+
+    @staticmethod
+    def _is_kept(task: "asyncio.Task[bool]") -> bool:
+        """Whether a thread is supervised, or could not be: the same fault is not told again and again."""
+        return not task.done() or not task.result()
+
+    async def _guarded(self, thread: str) -> bool:
+        """Supervise one thread; whether that went well."""
+        try:
+            await self._one(thread)
+        except Exception as fault:  # noqa: BLE001 - told, whatever it is: the other threads go on
+            _tell(thread, fault)
+            return False
+        return True
 
     async def _rest(self) -> None:
         try:
@@ -100,3 +125,7 @@ class _Round:
                 stop=self.stop,
             )
         print(f"{short_id(thread)} needs no supervision any more", file=sys.stderr)
+
+
+def _tell(thread: str, fault: Exception) -> None:
+    print(f"warning: {short_id(thread)} is not supervised: {fault}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """The command line on real repositories, with the engine that needs no model."""
 
 import asyncio
+import fcntl
 import json
 import os
 import shlex
@@ -361,3 +362,20 @@ def test_a_closed_terminal_stops_a_run_in_order(red: Path) -> None:
         terminal.close()
         assert terminal.end(seconds=40) == 143
     assert "paused" in call("threads", cwd=red).out
+
+
+def test_a_reader_that_stops_reading_does_not_hold_the_run(red: Path) -> None:
+    command = [sys.executable, "-m", "rolecall", "run", TASK, "--json", "--yes"]
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    env = environment(red.parent, OFF)
+    with subprocess.Popen(command, cwd=red, env=env, stdout=writing, stderr=subprocess.DEVNULL) as run:
+        os.close(writing)
+        deadline = time.monotonic() + 120
+        while " done " not in (listed := call("threads", cwd=red).out) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert " done " in listed
+        with os.fdopen(reading) as stream:
+            lines = [json.loads(line) for line in stream]
+    assert sum(len(json.dumps(line)) for line in lines) > 4096
+    assert (lines[-1]["event"], lines[-1]["exit_code"], run.returncode) == ("result", 0, 0)

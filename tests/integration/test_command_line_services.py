@@ -1,6 +1,7 @@
 """The commands that look after models and threads: doctor, models, supervise, studio."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -97,6 +98,17 @@ def test_a_supervisor_of_its_own_ends_with_its_thread(red: Path) -> None:
     assert (nobody.code, "--all" in nobody.err) == (2, True)
 
 
+def test_a_fault_of_the_settings_ends_the_supervisor_as_one_and_no_other_thread(red: Path, tmp_path: Path) -> None:
+    first = call("run", TASK, "--yes", "--background", cwd=red).out.strip()
+    second = call("run", TASK, "--yes", "--background", cwd=red).out.strip()
+    broken = config_with(tmp_path, "http://127.0.0.1:9/v1", provider="nobody")
+    done = call("supervise", first, second, broken, cwd=red)
+    assert done.code == 3, done.err
+    assert "nobody" in done.err
+    assert "unexpected" not in done.err
+    assert call("supervise", first, second, cwd=red).code == 0
+
+
 async def test_studio_serves_the_threads_of_the_repository(red: Path) -> None:
     assert call("run", TASK, "--yes", "--quiet", "--no-supervisor", cwd=red).code == 0
     port = free_port()
@@ -107,7 +119,7 @@ async def test_studio_serves_the_threads_of_the_repository(red: Path) -> None:
         assert process.stderr is not None
         said = next((line for line in process.stderr if "open at" in line), "it never said so")
         assert "1 thread is open" in said
-        async with get_client(url=f"http://127.0.0.1:{port}") as client:
+        async with get_client(url=re.findall(r"http://\S+/t/[\w-]+", said)[0]) as client:
             threads = await client.threads.search()
             state = await client.threads.get_state(threads[0]["thread_id"])
         process.send_signal(signal.SIGINT)

@@ -35,8 +35,10 @@ class Rig:
             stream = steered_stream(
                 self.graph, inp, CONFIG, context=context, inbox=inbox, since=since
             )  # fmt: skip
+            progress = Progress(activity)
             async for part in stream:
                 self.parts.append(part)
+                progress.note(part)
 
     def start(self, inp: Any = None) -> asyncio.Task[None]:
         return asyncio.create_task(self.run(inp))
@@ -240,3 +242,44 @@ async def test_cancelling_the_caller_cancels_the_graph(tmp_path: Path) -> None:
             await run
         left = {task.get_name() for task in asyncio.all_tasks()}
         assert not left & {"graph", "orders"}
+
+
+@pytest.mark.parametrize("order", [{"kind": "pause"}, {"kind": "guidance", "text": "quick", "urgent": True}])
+async def test_a_tool_at_work_outlives_the_model_call_of_its_sibling(tmp_path: Path, order: dict[str, Any]) -> None:
+    worked: list[str] = []
+
+    @tool
+    async def ask() -> str:
+        """Ask another model."""
+        r.speaker.events.emit("model_started", node="implement", role="primary", spec="other")
+        await asyncio.sleep(2.5 if len(worked) < 2 else 0)
+        r.speaker.events.emit("model_finished", node="implement", role="primary", spec="other", outcome="ok")
+        return "told"
+
+    @tool
+    async def step() -> str:
+        """Work."""
+        worked.append("begun")
+        await asyncio.sleep(1.5)
+        worked.append("ended")
+        return "done"
+
+    def speak(messages: list[BaseMessage]) -> AIMessage:
+        if results(messages):
+            return AIMessage("finished")
+        return AIMessage("", tool_calls=[{"name": name, "args": {}, "id": name} for name in ("ask", "step")])
+
+    async with rig(tmp_path, Speaker(speak=speak), [ask, step]) as r:
+        run = r.start({"task": "work"})
+        while not worked:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # the order comes while both are at work
+        await r.order(**order)
+        if order["kind"] == "pause":
+            with pytest.raises(PausedError):
+                await run
+            await r.start(None)
+        else:
+            await run
+        assert worked == ["begun", "ended"]
+        assert whole(await r.messages())

@@ -1,0 +1,90 @@
+"""A driver that was stopped past its lease wakes up beside the one that took its thread over."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import aiosqlite
+
+from core.thread_ids import short_id
+from graph.checkpoints import open_checkpoints
+from graph.lease import Lease
+from graph.threads import ThreadRow, ThreadStore
+
+THREAD = "0f4b2d1e-7c1a-4a6b-9d3e-5a1f0c2b3d4e"
+DRIVE = """
+import asyncio, sys
+from pathlib import Path
+from graph.checkpoints import Driver, open_checkpoints
+from graph.inbox import SqliteInbox
+from graph.lease import Lease
+from graph.threads import ThreadStore
+from tests.steering.world import Heard, Speaker, build, context_of, works
+
+async def main(database, thread):
+    async with Lease(database, thread) as lease:
+        try:
+            async with open_checkpoints(database, driver=Driver(thread, lease.generation)) as saver:
+                graph = build(Speaker(speak=works(10_000), latency=0.01)).compile(checkpointer=saver)
+                context = context_of(thread, SqliteInbox(database, thread), Heard())
+                config = {"configurable": {"thread_id": thread}}
+                async for _ in graph.astream({"task": "work"}, config, context=context, durability="sync"):
+                    print("part", flush=True)
+        finally:
+            kept = await ThreadStore(database).set_status(thread, "interrupted", generation=lease.generation)
+            print(f"recorded {kept}", flush=True)
+
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+"""
+
+
+async def rows(database: Path, query: str) -> list[tuple[object, ...]]:
+    async with aiosqlite.connect(database) as db, db.execute(query) as found:
+        return [tuple(row) for row in await found.fetchall()]
+
+
+async def test_the_stale_driver_writes_neither_checkpoints_nor_status(tmp_path: Path) -> None:
+    database = tmp_path / "db"
+    await ThreadStore(database).create(ThreadRow(
+        thread_id=THREAD, task="work", repo=tmp_path, branch=f"rolecall/{short_id(THREAD)}", status="running",
+        created=0, updated=0,
+    ))  # fmt: skip
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DRIVE, str(database), THREAD, cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        while not database.is_file() or len(await written(database)) < 10:
+            await asyncio.sleep(0.05)
+        os.kill(child.pid, signal.SIGSTOP)
+        async with aiosqlite.connect(database) as db:  # as seen from another machine, a minute later
+            await db.execute("UPDATE leases SET host = 'elsewhere', heartbeat = heartbeat - 100")
+            await db.commit()
+        async with Lease(database, THREAD):
+            await ThreadStore(database).set_status(THREAD, "running")
+            before = await written(database)
+            os.kill(child.pid, signal.SIGCONT)
+            out, err = await asyncio.wait_for(child.communicate(), 30)
+            assert await written(database) == before
+    finally:
+        if child.returncode is None:
+            child.kill()
+    assert b"LockedError" in err
+    assert b"recorded False" in out
+    assert await rows(database, "SELECT status FROM threads") == [("running",)]
+
+
+async def written(database: Path) -> list[tuple[object, ...]]:
+    tables = await rows(database, "SELECT name FROM sqlite_master WHERE name IN ('checkpoints', 'writes')")
+    if len(tables) < 2:
+        return []
+    query = "SELECT checkpoint_ns, checkpoint_id, '' FROM {} UNION SELECT checkpoint_ns, checkpoint_id, task_id FROM {}"
+    return sorted(await rows(database, query.format("checkpoints", "writes")))
+
+
+async def test_who_only_reads_is_not_fenced_in(tmp_path: Path) -> None:
+    async with open_checkpoints(tmp_path / "db") as saver:
+        found = await saver.conn.execute_fetchall("SELECT count(*) FROM temp.sqlite_master WHERE type = 'trigger'")
+    assert [tuple(row) for row in found] == [(0,)]

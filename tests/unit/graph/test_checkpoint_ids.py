@@ -1,0 +1,34 @@
+"""The newest checkpoint of a thread is the last one written, whatever the clock of the machine did in between."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import id as checkpoint_ids
+
+from graph.checkpoints import Driver, open_checkpoints
+from graph.inbox import SqliteInbox
+from graph.lease import Lease
+from tests.steering.world import Heard, Speaker, build, context_of, works
+
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+async def drive(database: Path, inp: Any, stop: list[str] | None) -> Any:
+    async with Lease(database, "t") as lease, open_checkpoints(database, driver=Driver("t", lease.generation)) as saver:
+        graph = build(Speaker(speak=works(2))).compile(checkpointer=saver)
+        context = context_of("t", SqliteInbox(database, "t"), Heard())
+        await graph.ainvoke(inp, CONFIG, context=context, interrupt_before=stop, durability="sync")
+        return await graph.aget_state(CONFIG)
+
+
+async def test_a_clock_that_was_set_back_loses_no_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await drive(tmp_path / "db", {"task": "work"}, ["assess"])
+    assert first.next == ("assess",)
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() - 3_600 * 10**9)
+    monkeypatch.setattr(checkpoint_ids, "_last_v6_timestamp", None)  # as in a new process
+    ended = await drive(tmp_path / "db", None, None)
+    assert ended.next == ()
+    assert ended.config["configurable"]["checkpoint_id"] > first.config["configurable"]["checkpoint_id"]
