@@ -174,12 +174,16 @@ class SandboxSettings(Section):
 class ApprovalSettings(Section):
     """Which commands run without asking."""
 
+    mode: Literal["ask", "walls", "anywhere"] = "walls"
+    """Where programs that run the repository's code (interpreters, build tools) go unasked: nowhere, inside the walls
+    of bubblewrap, or on the host too. Programs that only read are not concerned."""
     allow: tuple[str, ...] = (
         "python", "python3", "pytest", "tox", "nox", "ruff", "mypy", "npm test", "npm run", "node", "cargo", "go",
-        "make", "git diff", "git status", "git log", "git show", "ls", "cat", "head", "tail", "wc", "grep", "rg",
-        "find", "sed -n", "diff", "echo", "pwd", "true", "false", "test",
+        "make", "git diff", "git status", "git log", "git show", "git blame", "git ls-files", "git rev-parse", "ls",
+        "cat", "head", "tail", "wc", "nl", "sort", "uniq", "cut", "tr", "grep", "rg", "find", "sed -n", "diff", "echo",
+        "printf", "pwd", "true", "false", "test", "basename", "dirname", "stat", "which",
     )  # fmt: skip
-    """Beginnings of commands, compared word by word."""
+    """Beginnings of commands, compared word by word. What else a command says must be known to do no harm."""
 
 
 class RoutingSettings(Section):

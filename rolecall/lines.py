@@ -165,7 +165,8 @@ _LINES: dict[str, Callable[[Data], str | None]] = {
     "check_finished": _check_finished,
     "guidance": _guidance,
     "intervention": _intervention,
-    "question": lambda data: _joined("question", data.get("text")),
+    # Whole: the end of a command that was cut off would be approved unseen.
+    "question": lambda data: f"{'question':<10} {clean(str(data.get('text', '')))}",
     "warning": lambda data: _joined("warning", data.get("message")),
     "error": _error,
     "result": lambda data: _joined(str(data.get("status", "?")), f"exit {data.get('exit_code')}"),

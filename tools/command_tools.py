@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 from langgraph.types import interrupt
@@ -12,6 +13,7 @@ from core.text import readable
 from tools.agent_tool import ToolCall, agent_tool
 from tools.outputs import OutputStore
 
+_WIDE_GAP = re.compile(" {20,}")
 _MOST_SHOWN = {"patches": 3, "suspicious": 5, "failing": 20}
 
 
@@ -75,8 +77,19 @@ def _question(command: str) -> dict[str, str]:
     return {
         "kind": "approval",
         "command": command,
-        "text": f"May this command run in the worktree? {command}",
+        "text": f"May this command run in the worktree? {_shown(command)}",
     }
+
+
+def _shown(command: str) -> str:
+    """The whole of a command as a person can read it: nothing cut, nothing that an eye would pass over."""
+    seen = "".join(_visible(letter) for letter in readable(command))
+    seen = _WIDE_GAP.sub(lambda gap: f"[{len(gap.group())} spaces]", seen)
+    return seen if "\n" not in seen else "\n" + "\n".join(f"  | {line}" for line in seen.split("\n"))
+
+
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
 
 
 def _refusal(answer: object) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.context import CommandResult
+from core.secret_files import SecretFiles
 from core.settings import ApprovalSettings, SandboxSettings
 from tools.allow_list import AllowList
 from tools.outputs import OutputStore
@@ -36,7 +37,10 @@ class SandboxCommands:
         self._outputs = outputs
         self._env = dict(env)
         self._settings = settings
-        self._allow = AllowList(approvals.allow)
+        self._allow = AllowList(
+            approvals, sandbox.root, walls=sandbox.walled, hidden=SecretFiles(settings.show),
+            path=self._env.get("PATH", os.defpath),
+        )  # fmt: skip
         self._shell = next((shell for shell in _SHELLS if Path(shell).exists()), "/bin/sh")
 
     @property

@@ -89,6 +89,16 @@ class Sandbox:
         """What the sandbox does, in one sentence for the report."""
         return self._wrapper.policy
 
+    @property
+    def walled(self) -> bool:
+        """Whether walls hold around what is started, so that it cannot reach more than the worktree."""
+        return not isinstance(self._wrapper, HostPolicy)
+
+    @property
+    def root(self) -> Path:
+        """The worktree."""
+        return self._places.root
+
     def showing(self, readable: Sequence[Path]) -> "Sandbox":
         """A sandbox of the same policy in which more folders can be read; blocking.
 

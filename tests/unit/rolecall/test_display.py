@@ -61,6 +61,15 @@ def test_the_live_part_never_wraps() -> None:
     assert max(map(len, screen.footer().splitlines())) < 40
 
 
+def test_a_question_is_shown_to_its_last_letter() -> None:
+    command = "\n".join(f"echo {'x' * 300} {number}" for number in range(30)) + "; rm -rf end"
+    for quiet in (False, True):
+        text = Screen(width=40, quiet=quiet).show(at(0, "question", id="1", text=f"May this command run? {command}"))
+
+        shown = [line[7:] for line in text.splitlines()]
+        assert "".join(shown).replace(" ", "").endswith(command.replace("\n", "").replace(" ", ""))
+
+
 def test_quiet_shows_only_what_a_person_must_know() -> None:
     text = Screen(quiet=True).show()
 

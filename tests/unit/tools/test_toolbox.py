@@ -291,8 +291,8 @@ class Scripted(GenericFakeChatModel):
 
 
 class TestApproval:
-    async def asked(self, context: Context, answer: Any) -> tuple[Any, str]:
-        calls = [{"name": "run_command", "args": {"command": "touch made.txt"}, "id": "1"}]
+    async def asked(self, context: Context, answer: Any, *, command: str = "touch made.txt") -> tuple[Any, str]:
+        calls = [{"name": "run_command", "args": {"command": command}, "id": "1"}]
         model = Scripted(messages=iter([AIMessage("", tool_calls=calls), AIMessage("end")]))
         agent: Any = create_agent(model, coding_tools(), context_schema=Context, checkpointer=InMemorySaver())
         config = {"configurable": {"thread_id": "1"}}
@@ -320,6 +320,15 @@ class TestApproval:
         assert "did not allow" in told
         assert ("use another name" in told) is (answer not in ("n", "", False))
         assert not (context.workspace.root / "made.txt").exists()
+
+    async def test_the_whole_command_is_shown_before_it_is_approved(self, tmp_path) -> None:
+        hidden = "true " + "# " * 300 + "\nrm -rf \x1b[8m.\u202e" + " " * 300 + "; touch made.txt\r"
+        context = await context_of(make_repository(tmp_path / "r", FILES))
+        question, _ = await self.asked(context, "n", command=hidden)
+        assert question["command"] == hidden
+        assert question["text"].endswith(r"rm -rf \x1b[8m.\u202e[300 spaces]; touch made.txt\r")
+        assert "true " + "# " * 300 + "\n" in question["text"]
+        assert question["text"].replace("\n", "").isprintable()
 
     async def test_the_allow_list_runs_without_asking(self, tmp_path) -> None:
         context = await context_of(make_repository(tmp_path / "r", FILES))

@@ -1,0 +1,161 @@
+"""Which arguments of a program are known to do no harm, as data and the one reader of it. Owns flags and operands; what
+a path may be is decided by who asks.
+
+Only what is named is known: an abbreviated long option, an unknown flag, a value where none belongs are not.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Operands = Literal["paths", "texts", "none", "pattern", "script", "one path", "anything"]
+
+
+class UnknownArgumentError(ValueError):
+    """An argument that is not known to be harmless; the text is the argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The arguments known of one program.
+
+    Flags are written as words. A `:` behind one takes a value, `@` takes a path, `=?` may take a value behind an equals
+    sign. Short ones may stand together, as in `-rn`.
+    """
+
+    flags: str = ""
+    operands: Operands = "paths"
+    """"pattern" and "script": the first one is no path, unless a flag of `instead` is given."""
+    instead: str = ""
+    """Flags that give what else is the first operand."""
+    walled: str = ""
+    """Flags that are harmless only where walls hold: they follow links, or look at hidden files."""
+    ends: str = ""
+    """A flag behind whose value everything belongs to another program."""
+    digits: bool = False
+    """Whether `-5` is a flag."""
+    script: str = ""
+    """What a script may be, as a regular expression."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What arguments were found to be."""
+
+    paths: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    flags: set[str] = field(default_factory=set)
+    values: dict[str, list[str]] = field(default_factory=dict)
+
+
+def sort_arguments(words: Sequence[str], rule: Rule, *, walls: bool) -> Known:
+    """Sort the arguments of a program into flags, paths and texts.
+
+    Args:
+        words: What follows the name of the program.
+        rule: What is known of it.
+        walls: Whether walls hold.
+
+    Raises:
+        UnknownArgumentError: One of them is not known to be harmless.
+    """
+    known = Known()
+    if rule.operands == "anything":
+        return Known(texts=list(words))
+    operands = _read_flags(list(words), _table(rule, walls=walls), rule, known)
+    free = rule.operands in {"pattern", "script"} and not known.flags & set(rule.instead.split())
+    if free and operands:
+        known.texts.append(operands.pop(0))
+    if rule.operands == "none" and operands:
+        raise UnknownArgumentError(operands[0])
+    if rule.operands == "one path" and len(operands) > 1:
+        raise UnknownArgumentError(operands[1])
+    (known.texts if rule.operands == "texts" else known.paths).extend(operands)
+    if rule.operands == "script":
+        _check_scripts([*(known.texts if free else ()), *known.values.get("-e", ())], rule.script)
+    return known
+
+
+def leading_arguments(words: Sequence[str], rule: Rule) -> tuple[Known, list[str]]:
+    """The flags before the first operand, and everything from there on.
+
+    Raises:
+        UnknownArgumentError: A flag is not known to be harmless.
+    """
+    known, rest, table = Known(), list(words), _table(rule, walls=True)
+    while rest and rest[0].startswith("-") and rest[0] != "-" and rule.ends not in known.flags:
+        _flag(rest.pop(0), rest, table, known)
+    return known, rest
+
+
+def _table(rule: Rule, *, walls: bool) -> dict[str, str]:
+    table = {}
+    for word in f"{rule.flags} {rule.walled if walls else ''}".split():
+        name = word.removesuffix("=?").rstrip(":@")
+        table[name] = word[len(name) :]
+    return table
+
+
+def _read_flags(words: list[str], table: dict[str, str], rule: Rule, known: Known) -> list[str]:
+    """Read the flags into `known`; what is left are the operands."""
+    operands: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            return operands + words
+        if word == "-" or not word.startswith("-"):
+            operands.append(word)
+        elif rule.digits and re.fullmatch(r"-\d+", word):
+            known.flags.add("-digits")
+        else:
+            _flag(word, words, table, known)
+    return operands
+
+
+def _flag(word: str, rest: list[str], table: dict[str, str], known: Known) -> None:
+    (_long if word.startswith("--") else _short)(word, rest, table, known)
+
+
+def _long(word: str, rest: list[str], table: dict[str, str], known: Known) -> None:
+    name, equals, value = word.partition("=")
+    kind = table.get(name)
+    if kind is None or (kind == "" and equals):
+        raise UnknownArgumentError(word)
+    known.flags.add(name)
+    if kind in {":", "@"}:
+        if not equals and not rest:
+            raise UnknownArgumentError(word)
+        _keep(name, kind, value if equals else rest.pop(0), known)
+
+
+def _short(word: str, rest: list[str], table: dict[str, str], known: Known) -> None:
+    for at, letter in enumerate(word[1:], start=1):
+        name = f"-{letter}"
+        kind = table.get(name)
+        if kind is None:
+            raise UnknownArgumentError(word)
+        known.flags.add(name)
+        if kind == "=?":
+            return
+        if kind:
+            value = word[at + 1 :]
+            if not value and not rest:
+                raise UnknownArgumentError(word)
+            _keep(name, kind, value or rest.pop(0), known)
+            return
+
+
+def _keep(name: str, kind: str, value: str, known: Known) -> None:
+    known.values.setdefault(name, []).append(value)
+    if kind == "@":
+        known.paths.append(value)
+
+
+def _check_scripts(scripts: list[str], allowed: str) -> None:
+    for script in scripts:
+        # Where a bracket may hold the delimiter, programs differ in where a pattern ends: then one command, no more.
+        if not re.fullmatch(allowed, script) or ("[" in script and ";" in script):
+            raise UnknownArgumentError(script)
+    if not scripts:
+        raise UnknownArgumentError("no script")

@@ -1,0 +1,216 @@
+"""Reads a line for bash into simple commands, with bash's own grammar. Owns the reading; judges nothing.
+
+Understood are plain words, lists, pipelines, redirections to nowhere and assignments before a command. Everything else
+of the shell is refused by not being named here, so that whoever relies on the reading knows every part of the line.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import tree_sitter_bash
+from tree_sitter import Language, Node, Parser
+
+MAX_BYTES = 16_000
+_BETWEEN = {
+    "program": {";", "\n"}, "list": {"&&", "||", ";"}, "pipeline": {"|"}, "redirected_statement": set[str](),
+    "negated_command": {"!"},
+}  # fmt: skip
+"""The nodes that hold commands, with the operators understood in them."""
+_TO_NOWHERE = re.compile(r"([12]?>{1,2}|&>{1,2})[ \t]*/dev/null|[12]?>&[12]|0?<[ \t]*/dev/null")
+_PLAIN = re.compile(r"[^\s\\'\"`$(){}<>|&;#!*?\[\]]|(?<=[^\s;|&])[#!](?!\()")
+"""A letter of a word that the shell takes as it is; `#` and `!` only inside of a word."""
+_GLOB = re.compile(r"[*?]|\[[\w.,-]+\]")
+_HOME = re.compile(r"(?<![\w^~@])~")
+"""Unless it counts the parents of a commit."""
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([\w.,:+@%-]*)")
+_IN_QUOTES = re.compile(r'\\[\\"$`]|[^\\"$`]|\\(?=[^\\"$`\n])|\$(?=["|)])')
+"""A piece of a double-quoted string that holds nothing to expand."""
+
+
+class NotUnderstoodError(ValueError):
+    """The line holds something of the shell that is not read here; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as the program gets it."""
+
+    text: str
+    pattern: str = ""
+    """As a pattern for file names, when the shell would look for files; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleCommand:
+    """A program with its arguments, and what is set in its environment."""
+
+    words: tuple[Word, ...]
+    assignments: tuple[tuple[str, str], ...] = ()
+
+
+class ShellReader:
+    """Reads lines for the shell."""
+
+    def __init__(self) -> None:
+        self._parser = Parser(Language(tree_sitter_bash.language()))
+
+    def read(self, line: str) -> tuple[SimpleCommand, ...]:
+        """The simple commands of a line, in their order.
+
+        Raises:
+            NotUnderstoodError: It holds something that is not surely understood.
+        """
+        try:
+            source = line.encode()
+        except UnicodeEncodeError:
+            raise NotUnderstoodError("broken characters") from None
+        if len(source) > MAX_BYTES:
+            raise NotUnderstoodError("a very long line")
+        if any(not (letter.isprintable() or letter in "\t\n") for letter in line):
+            raise NotUnderstoodError("control characters")
+        tree = self._parser.parse(source)
+        if tree.root_node.has_error:
+            raise NotUnderstoodError("a line that is no shell command")
+        _Gaps(source).check(tree.root_node)
+        commands = tuple(_commands(tree.root_node))
+        if not commands:
+            raise NotUnderstoodError("an empty line")
+        return commands
+
+
+class _Gaps:
+    """Sees to it that only blanks are between tokens: what the grammar passes over, the shell may not."""
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+
+    def check(self, root: Node) -> None:
+        at = 0
+        for start, end in _leaves(root):
+            self._blank(at, start)
+            at = end
+        self._blank(at, len(self._source))
+
+    def _blank(self, start: int, end: int) -> None:
+        if self._source[start:end].strip(b" \t\n"):
+            raise NotUnderstoodError("something between the words")
+
+
+def _leaves(node: Node) -> Iterator[tuple[int, int]]:
+    """Spans of the tokens; quoted strings count as one, for blanks in them are theirs."""
+    if node.child_count == 0 or node.type == "string":
+        yield node.start_byte, node.end_byte
+        return
+    for child in node.children:
+        yield from _leaves(child)
+
+
+def _commands(node: Node) -> Iterator[SimpleCommand]:
+    if node.type == "command":
+        yield _command(node)
+        return
+    if node.type not in _BETWEEN:
+        raise NotUnderstoodError(node.type.replace("_", " "))
+    for child in node.children:
+        if child.type == "file_redirect" and node.type == "redirected_statement":
+            _check_redirection(child)
+        elif child.is_named:
+            yield from _commands(child)
+        elif child.type not in _BETWEEN[node.type]:
+            raise NotUnderstoodError(f"the operator {child.type.strip() or 'newline'}")
+
+
+def _command(node: Node) -> SimpleCommand:
+    words: list[Word] = []
+    assignments: list[tuple[str, str]] = []
+    for child in node.children:
+        if child.type == "variable_assignment" and not words:
+            assignments.append(_assignment(child))
+        elif child.type == "file_redirect":
+            _check_redirection(child)
+        elif child.type == "command_name":
+            words.append(_word(child.children[0] if child.child_count == 1 else child))
+        else:
+            words.append(_word(child))
+    if not words or words[0].pattern:
+        raise NotUnderstoodError("a command without a name of its own")
+    return SimpleCommand(tuple(words), tuple(assignments))
+
+
+def _assignment(node: Node) -> tuple[str, str]:
+    found = _ASSIGNMENT.fullmatch(_text(node))
+    if not found:
+        raise NotUnderstoodError("an assignment")
+    return found[1], found[2]
+
+
+def _check_redirection(node: Node) -> None:
+    if not _TO_NOWHERE.fullmatch(_text(node)):
+        raise NotUnderstoodError("a redirection")
+
+
+def _word(node: Node) -> Word:
+    """Read a word letter by letter: the grammar says where it ends, not what it means."""
+    if node.type not in {"word", "number", "raw_string", "string", "concatenation"}:
+        raise NotUnderstoodError(node.type.replace("_", " "))
+    source = _text(node)
+    if source == "!":
+        return Word(source)
+    read: list[str] = []
+    pattern: list[str] = []
+    at = 0
+    while at < len(source):
+        at, piece, as_pattern = _piece(source, at)
+        read.append(piece)
+        pattern.append(as_pattern)
+    text, whole = "".join(read), "".join(pattern)
+    return Word(text, whole if _has_glob(whole) else "")
+
+
+def _piece(source: str, at: int) -> tuple[int, str, str]:
+    """The next part of a word: where it ends, its text, and its text as a pattern for file names."""
+    letter = source[at]
+    if letter == "'":
+        end = source.find("'", at + 1)
+        if end < 0:
+            raise NotUnderstoodError("an open quote")
+        return end + 1, source[at + 1 : end], _literal(source[at + 1 : end])
+    if letter == '"':
+        end, text = _quoted(source, at + 1)
+        return end, text, _literal(text)
+    if letter == "\\" and at + 1 < len(source) and source[at + 1] != "\n":
+        return at + 2, source[at + 1], _literal(source[at + 1])
+    glob = _GLOB.match(source, at)
+    if glob:
+        return glob.end(), glob.group(), glob.group()
+    if not _PLAIN.match(source, at) or _HOME.match(source, at):
+        raise NotUnderstoodError(f"the sign {letter}")
+    return at + 1, letter, letter
+
+
+def _quoted(source: str, at: int) -> tuple[int, str]:
+    read = []
+    while at < len(source) and source[at] != '"':
+        found = _IN_QUOTES.match(source, at)
+        if not found:
+            raise NotUnderstoodError("an expansion in quotes")
+        piece = found.group()
+        read.append(piece[1:] if len(piece) == 2 else piece)
+        at = found.end()
+    if at >= len(source):
+        raise NotUnderstoodError("an open quote")
+    return at + 1, "".join(read)
+
+
+def _literal(text: str) -> str:
+    """Text in which nothing is a pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", text)
+
+
+def _has_glob(pattern: str) -> bool:
+    return bool(re.search(r"[*?]|\[[^*?\[]", re.sub(r"\[[*?\[]\]", "", pattern)))
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode()
