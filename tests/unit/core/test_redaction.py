@@ -2,11 +2,13 @@
 
 import base64
 import json
+import time
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
 
+from core import redaction
 from core.redaction import Redactor, pasteable, redact
 
 
@@ -111,6 +113,14 @@ def test_a_known_secret_is_hidden_in_every_encoding(around: str) -> None:
         data.hex(), data.hex().upper(), json.dumps(data.decode()), quote_plus(data),
     ):  # fmt: skip
         assert "[secret:MY_KEY]" in redactor.clean(text), text
+
+
+def test_each_form_has_its_cue_and_ordinary_source_is_passed_over_quickly() -> None:
+    assert set(redaction._CUES) == set(redaction._TOKENS)
+    text = "def add(a, b):\n    return a + b  # http is asked for a token, see sk and key\n" * 5000
+    started = time.process_time()
+    assert Redactor({"MY_KEY": "correct horse"}).clean(text) == text
+    assert time.process_time() - started < 0.3
 
 
 def test_a_word_that_stands_for_no_key_is_no_secret() -> None:
