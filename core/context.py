@@ -1,5 +1,6 @@
 """The collaborators a node is given through `Runtime[Context]`: protocols only, so that any room can be exchanged."""
 
+from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -159,6 +160,13 @@ class Commands(Protocol):
 
     async def run(self, command: str, *, timeout_s: float | None = None) -> CommandResult:
         """Run a shell command; never raises for what the command does."""
+
+    async def spawn(self, argv: Sequence[str]) -> Process:
+        """Start a program of ours where commands run, with its output piped; whoever starts it has a turn and ends it.
+
+        Raises:
+            OSError: The program cannot be started.
+        """
 
     def allowed(self, command: str) -> bool:
         """Whether the command runs without asking."""

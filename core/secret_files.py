@@ -2,8 +2,10 @@
 where files are shown, staged and mounted."""
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 _NAMES = (
@@ -41,6 +43,10 @@ class SecretFiles:
         """
         return looks_secret(path) and not any(_matches(path, pattern) for pattern in self.shown)
 
+    def shown_among(self, paths: Iterable[str]) -> list[str]:
+        """Those of some paths that are not hidden, in their order."""
+        return [path for path in paths if not self.hides(path)]
+
     def hidden_among(self, paths: Iterable[str]) -> list[str]:
         """Those of some paths that are hidden, in their order."""
         return [path for path in paths if self.hides(path)]
@@ -57,8 +63,13 @@ def looks_secret(path: str) -> bool:
     return _any(name, _KEY_MATERIAL) and not _FIXTURES & set(place.parts[:-1])
 
 
-def _any(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def _any(name: str, patterns: tuple[str, ...]) -> bool:
+    return _compiled(patterns).match(name) is not None
+
+
+@lru_cache
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, patterns)))
 
 
 def _ends_with(place: PurePosixPath, pattern: str) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.context import CommandResult
@@ -52,6 +52,14 @@ class SandboxCommands:
     def turns(self) -> Turns:
         """Keeps commands and file tools apart."""
         return self._sandbox.turns
+
+    async def spawn(self, argv: Sequence[str]) -> asyncio.subprocess.Process:
+        """Start a program of ours in the worktree, inside the same walls; whoever starts it has a turn and ends it.
+
+        Raises:
+            OSError: The program cannot be started.
+        """
+        return await self._sandbox.spawn(argv)
 
     def allowed(self, command: str) -> bool:
         """Whether the command runs without asking."""

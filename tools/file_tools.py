@@ -1,23 +1,31 @@
-"""The tools that list, read, edit and write files of the worktree."""
+"""The tools that list, read, edit and write files of the worktree.
+
+Each takes a turn beside the commands, opens by descriptors and works in a thread.
+"""
 
 import asyncio
 import fnmatch
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from core.context import Context
 from core.errors import ToolError
+from core.secret_files import SecretFiles
 from tools.agent_tool import ToolCall, agent_tool
 from tools.edit_match import replace_once
 from tools.git import Git
 from tools.listing import fold
 from tools.outputs import FOLDER
-from tools.paths import Inside, resolve_inside
+from tools.paths import Place, beneath, is_private
+from tools.shown_text import page, written_back
 from tools.staging import tracked_and_new
 from tools.submodules import submodule_paths
-from tools.text_files import TextFile, read_text, write_text
+from tools.text_files import MAX_BYTES, TextFile, read_text
+from tools.turns import settled
 
 _MAX_ENTRIES = 200
-_MAX_LINE = 2000
+_MAX_GLOB = 300
 
 
 @agent_tool
@@ -29,18 +37,38 @@ async def list_files(runtime: ToolCall, path: str = ".", pattern: str = "") -> s
         pattern: Only names like this, for example *.py
     """
     context: Context = runtime.context
-    root = context.workspace.root
-    folder = await asyncio.to_thread(resolve_inside, root, path)
-    if not folder.path.is_dir():
-        raise ToolError(f"{path} is no folder", hint="use read_file for a file, or list_files without a path")
-    files = await tracked_and_new(Git(root))
-    if folder.name != ".":
-        files = [name for name in files if name.startswith(f"{folder.name}/")]
+    async with context.commands.turns.shared():
+        name, entries = await settled(_folder, context.workspace.root, path)
+        files = await files_below(context, name)
     if not files:
-        files = await asyncio.to_thread(_entries, folder)
-    if pattern:
-        files = [name for name in files if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(Path(name).name, pattern)]
-    return fold(files, _MAX_ENTRIES) or "(nothing there)"
+        files = SecretFiles(context.settings.sandbox.show).shown_among(entries)
+    return await asyncio.to_thread(_listed, files, pattern) or "(nothing there)"
+
+
+def _listed(files: list[str], pattern: str) -> str:
+    return fold(matching(files, pattern), _MAX_ENTRIES)
+
+
+async def files_below(context: Context, folder: str) -> list[str]:
+    """The tracked and new files in a folder, without those that look secret or lie behind a symlink; needs a turn."""
+    root = context.workspace.root
+    start = "" if folder == "." else f"{folder}/"
+    names = [name for name in await tracked_and_new(Git(root)) if name.startswith(start)]
+    secret = SecretFiles(context.settings.sandbox.show)
+    return await settled(lambda: secret.shown_among(_behind_no_link(root, names)))
+
+
+def matching(names: list[str], pattern: str) -> list[str]:
+    """Those names that a pattern fits, as whole paths or by their last part.
+
+    Raises:
+        ToolError: The pattern is far too long.
+    """
+    if len(pattern) > _MAX_GLOB:
+        raise ToolError(f"the pattern for names has {len(pattern)} characters", hint="give one such as *.py")
+    if not pattern:
+        return names
+    return [name for name in names if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(Path(name).name, pattern)]
 
 
 @agent_tool
@@ -56,14 +84,20 @@ async def read_file(runtime: ToolCall, path: str, start: int = 1, end: int | Non
 
 
 async def page_of(context: Context, path: str, start: int = 1, end: int | None = None) -> str:
-    """A text file with line numbers, as much of it as one tool may give back.
+    """A text file with line numbers and without secrets, as much of it as one tool may give back. Takes a turn.
 
     Raises:
-        ToolError: There is no such file, it lies outside of the worktree, is no text, or ends before `start`.
+        ToolError: There is no such file, it lies outside of the worktree, looks like it holds secrets, is no text, or
+            ends before `start`.
     """
-    place = await asyncio.to_thread(_readable, context, path)
-    file = await asyncio.to_thread(read_text, place, path)
-    return _page(file.text, start, end, context.settings.sandbox.max_output_bytes)
+    async with context.commands.turns.shared():
+        return await settled(_page_of, context, path, start, end)
+
+
+def _page_of(context: Context, path: str, start: int, end: int | None) -> str:
+    with _readable(context, path) as place:
+        text = read_text(place).text
+    return page(text, context.redactor, start, end, context.settings.sandbox.max_output_bytes)
 
 
 @agent_tool
@@ -76,13 +110,20 @@ async def edit_file(runtime: ToolCall, path: str, old: str, new: str) -> str:
         new: What comes in its place.
     """
     context: Context = runtime.context
-    root = context.workspace.root
-    target = await _writable(root, path)
-    file = await asyncio.to_thread(read_text, target, path)
-    edited = replace_once(file.text, old, new)
-    if not edited.changed:
-        return f"{path} already has this text at line {edited.line}; nothing was changed"
-    await asyncio.to_thread(write_text, target, file.with_text(edited.text))
+    # Two edits of one file at once would lose one of them.
+    async with context.commands.turns.exclusive():
+        submodules = await submodule_paths(Git(context.workspace.root))
+        return await settled(_edit, context, path, (old, new), submodules)
+
+
+def _edit(context: Context, path: str, texts: tuple[str, str], submodules: tuple[str, ...]) -> str:
+    with _writable(context, path, submodules) as place:
+        file = read_text(place)
+        old, new = (written_back(text, file.text, context.redactor) for text in texts)
+        edited = replace_once(file.text, old, new)
+        if not edited.changed:
+            return f"{path} already has this text at line {edited.line}; nothing was changed"
+        place.write(_bounded(file.with_text(edited.text)))
     return f"{path} changed at line {edited.line}"
 
 
@@ -95,58 +136,88 @@ async def write_file(runtime: ToolCall, path: str, content: str) -> str:
         content: All of its text.
     """
     context: Context = runtime.context
-    root = context.workspace.root
-    target = await _writable(root, path)
-    if target.is_dir():
-        raise ToolError(f"{path} is a folder", hint="give the name of a file")
-    old = await asyncio.to_thread(read_text, target, path) if target.exists() else TextFile("")
-    await asyncio.to_thread(write_text, target, old.with_text(content))
-    done = "written" if old.text != content or not old.text else "already had this text"
-    return f"{path} {done}: {len(content.splitlines())} lines"
+    # Two edits of one file at once would lose one of them.
+    async with context.commands.turns.exclusive():
+        submodules = await submodule_paths(Git(context.workspace.root))
+        return await settled(_write, context, path, content, submodules)
 
 
-async def _writable(root: Path, path: str) -> Path:
-    target = await asyncio.to_thread(resolve_inside, root, path)
-    for submodule in await submodule_paths(Git(root)):
-        if target.name == submodule or target.name.startswith(f"{submodule}/"):
-            raise ToolError(f"{path} is in the submodule {submodule}, which is not changed here")
-    return target.path
+def _write(context: Context, path: str, content: str, submodules: tuple[str, ...]) -> str:
+    with _writable(context, path, submodules) as place:
+        if place.is_folder:
+            raise ToolError(f"{path} is a folder", hint="give the name of a file")
+        old = read_text(place) if place.exists() else TextFile("")
+        text = written_back(content, old.text, context.redactor)
+        place.write(_bounded(old.with_text(text)))
+    done = "written" if old.text != text or not old.text else "already had this text"
+    return f"{path} {done}: {len(text.splitlines())} lines"
 
 
-def _readable(context: Context, path: str) -> Path:
+def _bounded(file: TextFile) -> bytes:
+    data = file.data()
+    if len(data) > MAX_BYTES:
+        raise ToolError(f"the file would have {len(data)} bytes", hint=f"at most {MAX_BYTES} can be written")
+    return data
+
+
+@contextmanager
+def _writable(context: Context, path: str, submodules: tuple[str, ...]) -> Iterator[Place]:
+    with beneath(context.workspace.root, path) as place:
+        refuse_secret(context, place.name)
+        for submodule in submodules:
+            if place.name == submodule or place.name.startswith(f"{submodule}/"):
+                raise ToolError(f"{path} is in the submodule {submodule}, which is not changed here")
+        yield place
+
+
+@contextmanager
+def _readable(context: Context, path: str) -> Iterator[Place]:
     """A file of the worktree, or a kept output of the run folder when the worktree has none of that name."""
-    run_dir = context.workspace.run_dir
-    if path.startswith(f"{FOLDER}/") and not (context.workspace.root / path).exists():
-        kept = (run_dir / path).resolve()
-        if kept.is_relative_to((run_dir / FOLDER).resolve()):
-            return kept
-    return resolve_inside(context.workspace.root, path).path
+    with beneath(context.workspace.root, path) as place:
+        if place.exists() or not path.startswith(f"{FOLDER}/"):
+            refuse_secret(context, place.name)
+            yield place
+            return
+    with beneath(context.workspace.run_dir, path) as kept:
+        if not kept.name.startswith(f"{FOLDER}/"):
+            raise ToolError(f"{path} lies outside the worktree", hint="only outputs can be read beside it")
+        yield kept
 
 
-def _page(text: str, start: int, end: int | None, max_bytes: int) -> str:
-    lines = text.splitlines()
-    first = max(1, start)
-    if first > max(1, len(lines)):
-        raise ToolError(f"the file has {len(lines)} lines, so it ends before line {start}", hint="use a lower start")
-    last = len(lines) if end is None else min(end, len(lines))
-    taken: list[str] = []
-    size = 0
-    for number in range(first, last + 1):
-        line = lines[number - 1]
-        shortened = line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}… ({len(line)} characters)"
-        size += len(shortened.encode("utf-8", "replace")) + 8
-        if taken and size > max_bytes:
-            break
-        taken.append(f"{number:6}\t{shortened}")
-    reached = first + len(taken) - 1
-    if not lines:
-        return "(the file is empty)"
-    more = f"\n… lines {first}-{reached} of {len(lines)}; go on with start={reached + 1}" if reached < last else ""
-    return "\n".join(taken) + more
+def refuse_secret(context: Context, name: str) -> None:
+    """Keep tools away from files that usually hold keys.
+
+    Args:
+        context: Of the run; its settings say what is shown all the same.
+        name: Relative to the worktree, symlinks followed.
+
+    Raises:
+        ToolError: The name looks like that of such a file.
+    """
+    if SecretFiles(context.settings.sandbox.show).hides(name):
+        raise ToolError(
+            f"{name} looks like a file of secrets, which tools neither show nor change",
+            hint="go on without it; only the user can have it shown, by naming it in the setting sandbox.show",
+        )
 
 
-def _entries(folder: Inside) -> list[str]:
-    """What lies in a folder git ignores."""
-    start = "" if folder.name == "." else f"{folder.name}/"
-    names = sorted(entry.name + ("/…" if entry.is_dir() else "") for entry in folder.path.iterdir())
-    return [f"{start}{name}" for name in names if name not in {".git", ".rolecall/…"}]
+def _folder(root: Path, path: str) -> tuple[str, list[str]]:
+    """Name of a folder and what lies in it, for one that git ignores."""
+    with beneath(root, path) as place:
+        if not place.is_folder:
+            raise ToolError(f"{path} is no folder", hint="use read_file for a file, or list_files without a path")
+        start = "" if place.name == "." else f"{place.name}/"
+        names = [name for name in place.entries() if not is_private(name.removesuffix("/"))]
+        return place.name, [f"{start}{name}" + "…" * name.endswith("/") for name in names]
+
+
+def _behind_no_link(root: Path, names: list[str]) -> list[str]:
+    """Those names all of whose folders are folders: one that became a symlink shows what git never tracked."""
+    real: dict[Path, bool] = {root: True}
+
+    def is_real(folder: Path) -> bool:
+        if folder not in real:
+            real[folder] = is_real(folder.parent) and folder.is_dir() and not folder.is_symlink()
+        return real[folder]
+
+    return [name for name in names if is_real((root / name).parent)]

@@ -1,55 +1,289 @@
-"""Where a tool may read and write: inside the worktree, never in git's or rolecall's own folders. Resolves paths a
-model gives; opens nothing."""
+"""Where a tool may read and write: beneath the worktree, never in git's or rolecall's own folders.
 
+A path is walked part by part, each folder opened beneath the descriptor of the one before and symlinks read by hand,
+so that what was looked at is what is used, whoever renames folders meanwhile. What `openat2` with `RESOLVE_BENEATH`
+would do in the kernel is done here for every system, because the rules need the resolved name as well.
+"""
+
+import os
+import stat
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ToolError
 
-_PRIVATE = {".git", ".rolecall", ".hg", ".svn"}
+_PRIVATE = frozenset({".git", ".rolecall", ".hg", ".svn"})
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_WALKED = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)
+"""Folders on the way need not be readable; macOS has no such descriptors."""
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_MAX_PATH = 4096
+_MAX_DEPTH = 200
+_MAX_LINKS = 40
+_ODD = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"), (stat.S_ISLNK, "a symlink that has just been put there"))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
-    """A place in the worktree."""
+class Place:
+    """A place in the worktree, held by the descriptor of the last folder on the way that is there."""
 
-    path: Path
     name: str
-    """Relative to the worktree, as git writes it; "." for the worktree itself."""
+    """Relative to the worktree, symlinks followed, as git writes it; "." for the worktree itself."""
+    shown: str
+    """The path as it was given, for messages."""
+    folder: int
+    rest: tuple[str, ...]
+    """What follows below the folder: nothing for a folder that is there, one part for a file."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder that is there."""
+        return not self.rest
+
+    def exists(self) -> bool:
+        """Whether something is there."""
+        return self.is_folder or self._status() is not None
+
+    def entries(self) -> list[str]:
+        """Names in the folder, those of folders with a slash behind; sorted."""
+        listed = self._reopened()
+        try:
+            with os.scandir(listed) as found:
+                return sorted(entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in found)
+        finally:
+            os.close(listed)
+
+    def read(self, max_bytes: int) -> bytes:
+        """The content of a file; nothing else is opened, and never more than `max_bytes` are read.
+
+        Raises:
+            ToolError: It is missing, a folder, no regular file, unreadable, or longer.
+        """
+        if self.is_folder:
+            raise ToolError(f"{self.shown} is a folder", hint="use list_files to see what is in it")
+        status = self._status()
+        if status is None:
+            raise ToolError(f"there is no file {self.shown}", hint="use list_files or search_text to find its name")
+        self._refuse_odd(status)
+        try:
+            descriptor = os.open(self.rest[0], _FILE, dir_fd=self.folder)
+        except OSError as error:
+            raise ToolError(f"{self.shown} cannot be read: {error.strerror}", hint="go on without it") from error
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            self._refuse_odd(status)
+            data = file.read(max_bytes + 1) if status.st_size <= max_bytes else b""
+        if status.st_size > max_bytes or len(data) > max_bytes:
+            size = max(status.st_size, len(data))
+            raise ToolError(f"{self.shown} has {size} bytes, too many to read here", hint="use run_command")
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Put a file there in one step, keeping the mode of an old one; folders on the way are made.
+
+        A hard link is not written through: the new file takes the name, the other names keep the old one.
+
+        Raises:
+            ToolError: It is a folder or no regular file, or the place cannot be written.
+        """
+        if self.is_folder:
+            raise ToolError(f"{self.shown} is a folder", hint="give the name of a file")
+        status = self._status()
+        if status is not None:
+            self._refuse_odd(status)
+        # Never set-uid, set-gid or sticky, whatever the old file was.
+        mode = 0o644 if status is None else status.st_mode & 0o777
+        try:
+            folder = self._made_folder()
+            try:
+                _replace(folder, self.rest[-1], data, mode)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise ToolError(f"{self.shown} cannot be written: {error.strerror}", hint="choose another place") from error
+
+    def _status(self) -> os.stat_result | None:
+        if len(self.rest) != 1:
+            return None
+        try:
+            return os.stat(self.rest[0], dir_fd=self.folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unwalkable(self.shown, error) from error
+
+    def _refuse_odd(self, status: os.stat_result) -> None:
+        kind = next((name for test, name in _ODD if test(status.st_mode)), "")
+        if kind or not stat.S_ISREG(status.st_mode):
+            raise ToolError(f"{self.shown} is {kind or 'not a regular file'}", hint="only regular files can be used")
+
+    def _reopened(self) -> int:
+        return os.open(".", _FOLDER | os.O_RDONLY, dir_fd=self.folder)
+
+    def _made_folder(self) -> int:
+        """A descriptor of the folder the file is in, made where it is missing."""
+        folder = self._reopened()
+        for part in self.rest[:-1]:
+            try:
+                with suppress(FileExistsError):
+                    os.mkdir(part, 0o755, dir_fd=folder)
+                deeper = os.open(part, _FOLDER | os.O_RDONLY, dir_fd=folder)
+            finally:
+                os.close(folder)
+            folder = deeper
+        return folder
 
 
-def resolve_inside(root: Path, path: str) -> Inside:
-    """The place a model means, symlinks followed; blocking.
+@contextmanager
+def beneath(root: Path, path: str) -> Iterator[Place]:
+    """Find the place a model means; blocking. The place is good as long as the block lasts.
 
     Args:
         root: The worktree.
         path: Relative to the worktree, or absolute inside it.
 
     Raises:
-        ToolError: It lies outside, or in a folder that tools never touch.
+        ToolError: It lies outside, in a folder that tools never touch, or cannot be followed.
     """
-    text = path.strip() or "."
-    if "\0" in text:
+    if "\0" in path:
         raise ToolError("a path holds a zero byte", hint="give the path as plain text")
-    base = root.resolve()
-    given = Path(text)
-    lexical = given if given.is_absolute() else base / given
+    if len(path) > _MAX_PATH:
+        raise ToolError(f"the path has {len(path)} characters, which is no path", hint="give a shorter one")
+    if not _is_encodable(path):
+        raise ToolError("the path holds characters that no file name can have", hint="give the path as plain text")
+    walk = _Walk(root, path)
     try:
-        target = lexical.resolve()
-    except (OSError, RuntimeError) as error:
-        raise ToolError(f"{path} cannot be followed: {error}", hint="list the folder to see what is there") from error
-    if not target.is_relative_to(base):
-        raise ToolError(
-            f"{path} lies outside the worktree", hint="give a path relative to the repository, as list_files shows it"
-        )
-    inside = target.relative_to(base)
-    # Looked at as written too: `.git/../x` is no way to name a file.
-    if _PRIVATE & {part.lower() for part in (*inside.parts, *_written(base, given))}:
-        raise ToolError(
-            f"{path} belongs to git or rolecall and is out of reach of tools", hint="use git_diff to see changes"
-        )
-    return Inside(target, inside.as_posix())
+        yield walk.go()
+    finally:
+        walk.close()
 
 
-def _written(base: Path, given: Path) -> tuple[str, ...]:
-    return given.relative_to(base).parts if given.is_relative_to(base) else given.parts
+class _Walk:
+    """One way from the worktree downwards; holds the descriptors of all folders on it."""
+
+    def __init__(self, root: Path, path: str) -> None:
+        self._path = path
+        self._tops = tuple(dict.fromkeys((str(root), str(root.resolve()))))
+        self._folders = [os.open(root.resolve(), _WALKED)]
+        self._names: list[str] = []
+        self._rest: list[str] = []
+        self._links = 0
+
+    def go(self) -> Place:
+        pending = deque(self._parts(self._path.strip() or "."))
+        while pending:
+            part = pending.popleft()
+            if part in {"", "."}:
+                continue
+            if part == "..":
+                self._up()
+                continue
+            self._refuse(part)
+            if self._rest:
+                self._rest.append(part)
+                continue
+            try:
+                link = self._enter(part)
+            except OSError as error:
+                raise _unwalkable(self._path, error) from error
+            if link is not None:
+                pending.extendleft(reversed(self._parts(link)))
+        name = "/".join((*self._names, *self._rest)) or "."
+        return Place(name, self._path, self._folders[-1], tuple(self._rest))
+
+    def close(self) -> None:
+        for descriptor in self._folders:
+            os.close(descriptor)
+
+    def _parts(self, text: str) -> list[str]:
+        if not text.startswith("/"):
+            return text.split("/")
+        for top in self._tops:
+            if text == top or text.startswith(f"{top}/"):
+                while len(self._folders) > 1:
+                    self._up()
+                return text[len(top) :].split("/")
+        raise _outside(self._path)
+
+    def _up(self) -> None:
+        if self._rest:
+            self._rest.pop()
+            return
+        if not self._names:
+            raise _outside(self._path)
+        self._names.pop()
+        os.close(self._folders.pop())
+
+    def _refuse(self, part: str) -> None:
+        if is_private(part):
+            raise ToolError(
+                f"{self._path} belongs to git or rolecall and is out of reach of tools",
+                hint="use git_diff to see changes",
+            )
+        if len(self._names) + len(self._rest) > _MAX_DEPTH:
+            raise ToolError(f"{self._path} is nested too deeply", hint=f"at most {_MAX_DEPTH} folders are followed")
+
+    def _enter(self, part: str) -> str | None:
+        """Go down into a folder, or note what is no folder; gives the target of a symlink instead."""
+        top = self._folders[-1]
+        try:
+            self._folders.append(os.open(part, _WALKED, dir_fd=top))
+            self._names.append(part)
+            return None
+        except FileNotFoundError:
+            self._rest.append(part)
+            return None
+        except OSError as error:
+            status = os.stat(part, dir_fd=top, follow_symlinks=False)
+            if not stat.S_ISLNK(status.st_mode):
+                if stat.S_ISDIR(status.st_mode):
+                    raise error from None
+                self._rest.append(part)
+                return None
+        self._links += 1
+        if self._links > _MAX_LINKS:
+            raise ToolError(f"{self._path} cannot be followed: too many symlinks", hint="list the folder to see them")
+        return os.readlink(part, dir_fd=top)
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        return bool(os.fsencode(path)) or not path
+    except UnicodeEncodeError:
+        return False
+
+
+def is_private(part: str) -> bool:
+    """Whether a name is one of the folders that tools never touch."""
+    # Some file systems take capitals, and characters without a width, for the same name.
+    return "".join(char for char in part if char.isprintable()).casefold() in _PRIVATE
+
+
+def _outside(path: str) -> ToolError:
+    return ToolError(
+        f"{path} lies outside the worktree", hint="give a path relative to the repository, as list_files shows it"
+    )
+
+
+def _unwalkable(path: str, error: OSError) -> ToolError:
+    return ToolError(f"{path} cannot be followed: {error.strerror}", hint="list the folder to see what is there")
+
+
+def _replace(folder: int, name: str, data: bytes, mode: int) -> None:
+    """Write a new file beside the place and give it the name."""
+    draft = f".rolecall-{os.urandom(8).hex()}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600,
+                         dir_fd=folder)  # fmt: skip
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            os.fchmod(descriptor, mode)
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
+        raise

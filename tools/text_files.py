@@ -1,14 +1,11 @@
-"""Text files as they are on disk: encoding, byte order mark, line ends and mode survive a change. Blocking; knows
-nothing of worktrees."""
+"""Text files as they are on disk: encoding, byte order mark and line ends survive a change. How a file is opened is
+decided in `paths`."""
 
-import os
 import re
-import stat
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from core.errors import ToolError
+from tools.paths import Place
 
 MAX_BYTES = 10_000_000
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
@@ -44,25 +41,13 @@ class TextFile:
             ) from error
 
 
-def read_text(path: Path, shown: str) -> TextFile:
+def read_text(place: Place) -> TextFile:
     """Read a text file.
 
-    Args:
-        path: The file.
-        shown: Its name in messages.
-
     Raises:
-        ToolError: It is missing, a folder, binary, or over 10 MB.
+        ToolError: It is missing, a folder, no regular file, binary, or over 10 MB.
     """
-    if path.is_dir():
-        raise ToolError(f"{shown} is a folder", hint="use list_files to see what is in it")
-    if not path.is_file():
-        raise ToolError(f"there is no file {shown}", hint="use list_files or search_text to find its name")
-    if path.stat().st_size > MAX_BYTES:
-        raise ToolError(
-            f"{shown} has {path.stat().st_size} bytes, too many to read here", hint="use search_text or run_command"
-        )
-    return decode(path.read_bytes(), shown)
+    return decode(place.read(MAX_BYTES), place.shown)
 
 
 def decode(data: bytes, shown: str) -> TextFile:
@@ -90,29 +75,6 @@ def _lossless(body: bytes, encoding: str) -> str | None:
         return text if text.encode(encoding) == body else None
     except (UnicodeError, LookupError):
         return None
-
-
-def write_text(path: Path, file: TextFile) -> None:
-    """Replace a file in one step, keeping its mode; folders on the way are made.
-
-    Raises:
-        ToolError: The text does not fit the encoding, or the place cannot be written.
-    """
-    data = file.data()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".rolecall-")
-    except OSError as error:
-        raise ToolError(f"{path.name} cannot be written: {error.strerror}", hint="choose another place") from error
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            target.write(data)
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise ToolError(f"{path.name} cannot be written: {error.strerror}", hint="choose another place") from error
 
 
 def _declared(data: bytes) -> tuple[str, ...]:
