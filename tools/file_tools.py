@@ -17,7 +17,7 @@ from tools.edit_match import replace_once
 from tools.git import Git
 from tools.listing import fold
 from tools.outputs import FOLDER
-from tools.paths import Place, beneath, is_private
+from tools.paths import Place, beneath, is_private, those_there
 from tools.shown_text import page, written_back
 from tools.staging import tracked_and_new
 from tools.submodules import submodule_paths
@@ -55,7 +55,7 @@ async def files_below(context: Context, folder: str) -> list[str]:
     start = "" if folder == "." else f"{folder}/"
     names = [name for name in await tracked_and_new(Git(root)) if name.startswith(start)]
     secret = SecretFiles(context.settings.sandbox.show)
-    return await settled(lambda: secret.shown_among(_behind_no_link(root, names)))
+    return await settled(lambda: secret.shown_among(those_there(root, names)))
 
 
 def matching(names: list[str], pattern: str) -> list[str]:
@@ -209,15 +209,3 @@ def _folder(root: Path, path: str) -> tuple[str, list[str]]:
         start = "" if place.name == "." else f"{place.name}/"
         names = [name for name in place.entries() if not is_private(name.removesuffix("/"))]
         return place.name, [f"{start}{name}" + "…" * name.endswith("/") for name in names]
-
-
-def _behind_no_link(root: Path, names: list[str]) -> list[str]:
-    """Those names all of whose folders are folders: one that became a symlink shows what git never tracked."""
-    real: dict[Path, bool] = {root: True}
-
-    def is_real(folder: Path) -> bool:
-        if folder not in real:
-            real[folder] = is_real(folder.parent) and folder.is_dir() and not folder.is_symlink()
-        return real[folder]
-
-    return [name for name in names if is_real((root / name).parent)]

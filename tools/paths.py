@@ -8,7 +8,7 @@ would do in the kernel is done here for every system, because the rules need the
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +160,34 @@ def beneath(root: Path, path: str) -> Iterator[Place]:
         yield walk.go()
     finally:
         walk.close()
+
+
+def those_there(root: Path, names: Iterable[str]) -> list[str]:
+    """Those of some relative names that are there and lie behind no symlink; blocking, quick when they are sorted.
+
+    A tracked folder may have become a symlink, and git may have been led by it.
+    """
+    kept: list[str] = []
+    parts: list[str] = []
+    folders = [os.open(root.resolve(), _WALKED)]
+    try:
+        for name in names:
+            *above, last = name.split("/")
+            while parts != above[: len(parts)]:
+                parts.pop()
+                os.close(folders.pop())
+            try:
+                for part in above[len(parts) :]:
+                    folders.append(os.open(part, _WALKED, dir_fd=folders[-1]))
+                    parts.append(part)
+                os.stat(last, dir_fd=folders[-1], follow_symlinks=False)
+            except OSError:
+                continue
+            kept.append(name)
+    finally:
+        for descriptor in folders:
+            os.close(descriptor)
+    return kept
 
 
 class _Walk:
