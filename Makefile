@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test servers more-servers lint format types layers schema faults chaos bench-repair lock clean
+.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults chaos bench-repair lock clean
 
 setup: $(STAMP)
 
@@ -22,6 +22,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Needs bubblewrap; as root it also makes the attempts of an ordinary user.
+redteam: setup
+	$(BIN)/python -m tests.redteam
 
 servers: setup
 	$(BIN)/python -m tests.servers.install litellm
