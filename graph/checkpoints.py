@@ -13,6 +13,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from core import artifacts
 from core.database import BUSY_TIMEOUT_S
+from core.layout import RepoLayout
 from graph.lease import fence
 
 
@@ -26,13 +27,11 @@ class Driver:
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-6[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 """An id LangGraph made; another, written by some other tool, tells no time."""
-FOLDER = ".rolecall"
-DATABASE = "rolecall.db"
 
 
 def database_of(repo: Path) -> Path:
     """The file that holds everything structured of a repository."""
-    return repo / FOLDER / DATABASE
+    return RepoLayout(repo).database
 
 
 def serializer() -> JsonPlusSerializer:

@@ -1,6 +1,5 @@
 """Holds a thread that is to be driven: listed, leased, its collaborators open. How it is driven is not its business."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from core.context import Context
-from graph.checkpoints import database_of
+from core.thread_ids import require_thread_id
 from graph.event_log import Listen
 from graph.inbox import SqliteInbox
 from graph.lease import Lease
 from graph.session import ThreadSpec, open_context
 from graph.threads import ThreadRow, ThreadStore
-from tools.git import Git
-from tools.repository import exclude_rolecall, find_top
+from tools.repository import find_top
+from tools.state_folder import made
 from tools.workspace import GitWorkspace
 
 
@@ -52,6 +51,7 @@ async def held(
         ConfigError: The settings cannot be used.
         LockedError: Another process drives the thread; nothing of it was changed.
     """
+    require_thread_id(spec.thread_id)
     database = await _place(spec.repo)
     store = ThreadStore(database)
     async with Lease(database, spec.thread_id) as lease:
@@ -89,11 +89,7 @@ async def _opened(
 
 async def _place(repo: Path) -> Path:
     """The database of a repository; its folder is made, and hidden from git, when it is not there."""
-    top = await find_top(repo)
-    await exclude_rolecall(Git(top))
-    database = database_of(top)
-    await asyncio.to_thread(database.parent.mkdir, exist_ok=True)
-    return database
+    return (await made(await find_top(repo))).database
 
 
 def _row(spec: ThreadSpec, task: str, kept: Mapping[str, Any]) -> ThreadRow:

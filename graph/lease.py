@@ -68,15 +68,19 @@ class Lease:
         database: The file with the leases; its folder must exist.
         thread_id: The thread to drive.
         heartbeat_s: Seconds between two signs of life.
+        discard: Whether no trace of the lease stays afterwards, since the thread itself is gone by then.
 
     Raises:
         LockedError: Another live process drives the thread.
     """
 
-    def __init__(self, database: Path, thread_id: str, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(
+        self, database: Path, thread_id: str, *, heartbeat_s: float = HEARTBEAT_S, discard: bool = False
+    ) -> None:
         self._database = database
         self._thread_id = thread_id
         self._heartbeat_s = heartbeat_s
+        self._discard = discard
         self._host = ""
         self._lost = False
         self._leaving = asyncio.Event()
@@ -143,7 +147,14 @@ class Lease:
         return self._leaving.is_set()
 
     async def _release(self) -> None:
-        await self._update("released = ?", 1)
+        if not self._discard:
+            await self._update("released = ?", 1)
+            return
+        async with connect(self._database) as db:
+            await db.execute(
+                "DELETE FROM leases WHERE thread_id = ? AND generation = ?", (self._thread_id, self.generation)
+            )
+            await db.commit()
 
     async def _update(self, assignment: str, value: float) -> bool:
         query = f"UPDATE leases SET {assignment} WHERE thread_id = ? AND generation = ?"  # noqa: S608 - two constants
@@ -180,6 +191,11 @@ async def fence(db: aiosqlite.Connection, thread_id: str, generation: int) -> No
             BEGIN SELECT RAISE(ABORT, '{FENCED}'); END"""  # noqa: S608 - triggers take no parameters; quoted above
         await db.execute(trigger)
     await db.commit()
+
+
+def supervisor_lease(thread_id: str) -> str:
+    """The name under which a thread's supervisor holds its own lease, so that only one of them watches it."""
+    return f"supervisor of {thread_id}"
 
 
 async def holder(database: Path, thread_id: str) -> Holder | None:

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.artifacts import RoleUsage
 from core.context import RunOptions
 from core.errors import Exit, ThreadError
+from core.layout import RunFiles
 from core.settings import Settings
 from core.state import Outcome
 from graph.build import build_graph
-from graph.checkpoints import Driver, database_of, open_checkpoints
+from graph.checkpoints import Driver, open_checkpoints
 from graph.control import Graph
 from graph.event_log import Listen
 from graph.held import Held, held
@@ -24,6 +25,7 @@ from graph.session import ThreadSpec
 from graph.supervisor.beside import supervised
 from graph.threads import ThreadStore
 from nodes.report import interim, plain_narrative, write_report
+from tools.state_folder import proven
 
 EXIT_OF: dict[str, Exit] = {
     "done": Exit.DONE,
@@ -131,7 +133,7 @@ async def resume(request: ResumeRequest, *, listen: Listen, ask: Ask | None = No
         ThreadError: The thread is unknown or finished.
         LockedError: Another process drives the thread; nothing of it was changed.
     """
-    row = await ThreadStore(database_of(request.repo)).find(request.thread)
+    row = await ThreadStore((await proven(request.repo)).database).find(request.thread)
     if row.finished:
         raise ThreadError(
             f"thread {row.short} is finished ({row.status}); there is nothing to resume",
@@ -184,7 +186,7 @@ async def open_graph(settings: Settings, database: Path, *, driver: Driver | Non
 async def close(ride: Ride, ending: Ending) -> RunOutcome:
     """Write the report where the graph could not, and say how it ended."""
     context = ride.context
-    report_path, diff_path = context.workspace.run_dir / "report.md", context.workspace.run_dir / "diff.patch"
+    files = RunFiles(context.workspace.run_dir)
     if ending.status in ("budget", "needs_model"):
         status: Outcome = "budget" if ending.status == "budget" else "needs_model"
         known = interim((await ride.state()).values, outcome=status, reason=f"{ending.message} {ending.hint}".strip())
@@ -196,8 +198,8 @@ async def close(ride: Ride, ending: Ending) -> RunOutcome:
         status=ending.status,
         exit_code=EXIT_OF[ending.status],
         branch=context.workspace.branch,
-        report_path=str(report_path) if written and report_path.exists() else "",
-        diff_path=str(diff_path) if written and diff_path.exists() else "",
+        report_path=str(files.report) if written and files.report.exists() else "",
+        diff_path=str(files.diff) if written and files.diff.exists() else "",
         usage=dict(context.models.usage()),
         message=ending.message,
         hint=ending.hint,

@@ -9,6 +9,7 @@ from pathlib import Path
 from core.context import Context, RunOptions
 from core.events import EventSink
 from core.known_secrets import redactor_of
+from core.layout import RunFiles
 from core.settings import Settings
 from graph.activity import Activity
 from graph.checkpoints import database_of
@@ -51,8 +52,8 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
     settings = spec.settings
     workspace = await GitWorkspace.open(spec.repo, spec.thread_id)
     await workspace.prepare()
-    await asyncio.to_thread(workspace.run_dir.mkdir, parents=True, exist_ok=True)
-    log = await asyncio.to_thread(EventLog, spec.thread_id, workspace.run_dir / "events.jsonl", listen)
+    files = RunFiles(workspace.run_dir)
+    log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen)
     with log:
         events = Activity(log)
         # Before anything of the repository is run: its interpreter is a program of the repository too.

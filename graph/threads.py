@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic_core import PydanticCustomError
 
 from core.database import connect
 from core.errors import ThreadError
-from core.thread_ids import short_id
+from core.thread_ids import is_thread_id, short_id
 from graph.lease import SCHEMA as LEASES
 
 SCHEMA = """
@@ -28,8 +29,23 @@ CREATE TABLE IF NOT EXISTS threads(
     updated REAL NOT NULL
 )
 """
+_PROMPTS_OF = "DELETE FROM call_prompts WHERE trace_id IN (SELECT trace_id FROM calls WHERE thread = ?)"
+"""Prompts name their call, and only the call its thread."""
 FINISHED = frozenset({"done", "answered", "not_done", "stuck"})
 """Statuses after which there is nothing to resume."""
+
+
+class ThreadOptions(BaseModel):
+    """What was asked for on the command line and holds for resuming too. What is none of this is left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
+
+    config: str = ""
+    trust_project: bool = False
+    supervise: bool = True
+    limits: dict[str, float] = {}
+    checks: list[str] = []
+    models: dict[str, str] = {}
 
 
 class ThreadRow(BaseModel):
@@ -44,9 +60,21 @@ class ThreadRow(BaseModel):
     status: str
     exit_code: int | None = None
     options: dict[str, Any] = {}
-    """What was asked for on the command line and holds for resuming too: checks, models, limits."""
+    """As `ThreadOptions` has them; only what was given."""
     created: float
     updated: float
+
+    @field_validator("thread_id")
+    @classmethod
+    def _is_uuid(cls, thread_id: str) -> str:
+        if not is_thread_id(thread_id):
+            raise PydanticCustomError("thread_id", "the id of a thread is a UUID")
+        return thread_id
+
+    @field_validator("options")
+    @classmethod
+    def _are_known(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return ThreadOptions.model_validate(options).model_dump(exclude_unset=True)
 
     @property
     def short(self) -> str:
@@ -117,9 +145,14 @@ class ThreadStore:
             await db.commit()
 
     async def list(self) -> list[ThreadRow]:
-        """All threads, newest first."""
+        """All threads, newest first; rows that rolecall did not write so are left out."""
         async with self._open() as db, db.execute("SELECT * FROM threads ORDER BY created DESC") as rows:
-            return [_row(row) async for row in rows]
+            return [found async for row in rows if (found := _row(row)) is not None]
+
+    async def unreadable(self) -> int:
+        """How many rows `list` leaves out: their id is no UUID, or they do not hold what they should."""
+        async with self._open() as db, db.execute("SELECT * FROM threads") as rows:
+            return sum([_row(row) is None async for row in rows])
 
     async def last(self) -> ThreadRow:
         """The thread that was worked on last.
@@ -154,11 +187,21 @@ class ThreadStore:
         return _row(row) if row else None
 
     async def forget(self, thread_id: str) -> None:
-        """Remove the thread's row and every row of other tables that is its own."""
+        """Remove the thread's row and every row of other tables that is its own, leases aside.
+
+        The leases are what its remover holds meanwhile; see `Lease`. What was written is overwritten too.
+        """
         async with self._open() as db:
-            for table in await _tables_by_thread(db):
-                await db.execute(f"DELETE FROM {table} WHERE thread_id = ?", (thread_id,))  # noqa: S608 - from the schema
+            await db.execute("PRAGMA secure_delete=ON")
+            await db.execute("BEGIN IMMEDIATE")
+            tables = await tables_by_thread(db)
+            if await _has_table(db, "call_prompts") and ("calls", "thread") in tables:
+                await db.execute(_PROMPTS_OF, (thread_id,))
+            for table, column in tables:
+                if table != "leases":
+                    await db.execute(f'DELETE FROM "{table}" WHERE "{column}" = ?', (thread_id,))  # noqa: S608 - from the schema
             await db.commit()
+            await db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -167,12 +210,21 @@ class ThreadStore:
             yield db
 
 
-async def _tables_by_thread(db: aiosqlite.Connection) -> list[str]:
-    query = """SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
-               WHERE m.type = 'table' AND c.name = 'thread_id'"""
+async def _has_table(db: aiosqlite.Connection, name: str) -> bool:
+    async with db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)) as rows:
+        return await rows.fetchone() is not None
+
+
+async def tables_by_thread(db: aiosqlite.Connection) -> list[tuple[str, str]]:
+    """The tables that hold rows of single threads, each with the column that says whose."""
+    query = """SELECT m.name AS t, c.name AS c FROM sqlite_master m JOIN pragma_table_info(m.name) c
+               WHERE m.type = 'table' AND c.name IN ('thread_id', 'thread')"""
     async with db.execute(query) as rows:
-        return [str(row["name"]) async for row in rows]
+        return [(str(row["t"]), str(row["c"])) async for row in rows]
 
 
-def _row(row: aiosqlite.Row) -> ThreadRow:
-    return ThreadRow(**{**dict(row), "options": json.loads(row["options"])})
+def _row(row: aiosqlite.Row) -> ThreadRow | None:
+    try:
+        return ThreadRow.model_validate({**dict(row), "options": json.loads(row["options"])})
+    except (ValueError, TypeError, RecursionError):
+        return None

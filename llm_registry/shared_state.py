@@ -4,21 +4,18 @@ Owns the file, one connection, and short write transactions. What the tables mea
 """
 
 import asyncio
-import os
 import platform
 import re
 import sqlite3
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import aiosqlite
-from platformdirs import user_state_path
 
 from core.database import connect, create_tables
+from core.user_state import state_folder
 
-STATE_DIR_VARIABLE = "ROLECALL_STATE_DIR"
 _UNREADABLE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
@@ -81,20 +78,6 @@ def _set_aside(path: Path) -> None:
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         with suppress(FileNotFoundError):
             path.with_name(name).replace(path.with_name(f"{name}.spoilt"))
-
-
-def state_folder(folder: Path | None = None) -> Path:
-    """The folder of what all runs of this user share, made if it is not there; see `open_shared_state`."""
-    named = os.environ.get(STATE_DIR_VARIABLE)
-    wanted = folder or (Path(named) if named else user_state_path("rolecall", appauthor=False))
-    try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=wanted):
-            return wanted
-    except OSError:
-        fallback = Path(tempfile.gettempdir()) / f"rolecall-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-        fallback.mkdir(mode=0o700, exist_ok=True)
-        return fallback
 
 
 def _machine() -> str:

@@ -19,6 +19,7 @@ from core.artifacts import (
 )
 from core.context import Context
 from core.errors import BudgetError, ModelError
+from core.layout import RunFiles
 from core.state import Outcome
 from core.text import readable
 from nodes.calling import Question, ask
@@ -101,12 +102,12 @@ async def write_report(state: ReportInput, narrative: ReportNarrative, context: 
 
 
 def _write(context: Context, markdown: str, diff: str) -> None:
-    folder = context.workspace.run_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text(markdown, encoding="utf-8")
+    files = RunFiles(context.workspace.run_dir)
+    files.folder.mkdir(parents=True, exist_ok=True)
+    files.report.write_text(markdown, encoding="utf-8")
     # As git gave it, byte for byte, since a source need not be UTF-8; `git apply` wants the last line to end.
     patch = f"{diff}\n" if diff else ""
-    (folder / "diff.patch").write_text(patch, encoding="utf-8", errors="surrogateescape", newline="")
+    files.diff.write_text(patch, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def interim(state: Mapping[str, Any], *, outcome: Outcome, reason: str) -> ReportInput:

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from core.thread_ids import is_thread_id
+
 _UNITS = {"k": 1_000, "m": 1_000_000}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -39,6 +41,13 @@ def role_model(text: str) -> tuple[str, str]:
     if not (role and equals and spec):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form ROLE=SPEC, as in coder=embedded")
     return role, spec
+
+
+def new_thread(text: str) -> str:
+    """The id of a thread that is to be made."""
+    if not is_thread_id(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no UUID")
+    return text
 
 
 def common(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +109,7 @@ def run(parser: argparse.ArgumentParser) -> None:
     running(parser)
     parser.add_argument("--background", action="store_true", help="run detached, print the thread and return")
     # The parent of a background run has promised this id already.
-    parser.add_argument("--thread", help=argparse.SUPPRESS, default="")
+    parser.add_argument("--thread", help=argparse.SUPPRESS, type=new_thread)
 
 
 def resume(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from uuid import uuid4
 
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
-from rolecall.place import FOLDER, folder_of, settings_for
+from rolecall.place import folder_of, settings_for
 
 _PATIENCE_S = 20.0
 """How long the run may take to write its first line."""
@@ -21,27 +20,25 @@ _MAIN = Path(__file__).with_name("__main__.py")
 async def start(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
     """Start the run, wait until it is under way, print its thread; or pass on why it could not begin."""
     from llm_registry.overrides import checked_overrides
-    from tools.git import Git
-    from tools.repository import exclude_rolecall, find_top
+    from tools.repository import find_top
+    from tools.state_folder import made
 
     top = await find_top(folder_of(options))
     loaded = await settings_for(options, top)
     await checked_overrides(loaded.settings, dict(options.model))  # a mistake must show here, not in a log
-    await exclude_rolecall(Git(top))
+    layout = await made(top)
     thread = str(uuid4())
-    run_dir = top / FOLDER / "runs" / thread
-    await asyncio.to_thread(run_dir.mkdir, parents=True, exist_ok=True)
-    log = run_dir / "output.log"
-    process = await asyncio.to_thread(_spawn, words_of(options, thread), task, log)
-    code = await _under_way(process, run_dir / "events.jsonl")
+    files = await asyncio.to_thread(layout.make_run, thread)
+    process = await asyncio.to_thread(_spawn, words_of(options, thread), task, files.log)
+    code = await _under_way(process, files.events)
     if code is not None:
-        await asyncio.to_thread(_pass_on, log)
-        await asyncio.to_thread(shutil.rmtree, run_dir)
+        await asyncio.to_thread(_pass_on, files.log)
+        await asyncio.to_thread(layout.remove_run, thread)
         return code
     invocation.thread = thread
     invocation.resumable = True
     if options.json:
-        answer({"thread": thread, "event": "background", "pid": process.pid, "log": str(log)})
+        answer({"thread": thread, "event": "background", "pid": process.pid, "log": str(files.log)})
     else:
         print(thread)
         print(f"follow it: {invocation.on_thread('watch')}", file=sys.stderr)

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import RepositoryError, ThreadError
+from core.layout import RepoLayout
 from rolecall.asked import Asked
 from rolecall.invocation import Invocation
 
 if TYPE_CHECKING:
     from core.settings_source import Loaded
     from graph.threads import ThreadRow, ThreadStore
-
-FOLDER = ".rolecall"
 
 
 def folder_of(options: Namespace) -> Path:
@@ -48,7 +47,7 @@ async def thread_named(top: Path, beginning: str, invocation: Invocation) -> "Th
     Raises:
         ThreadError: No thread or several begin so.
     """
-    return _noted(await store_of(top, invocation).find(beginning), invocation)
+    return _noted(await (await store_of(top, invocation)).find(beginning), invocation)
 
 
 async def last_thread(top: Path, invocation: Invocation) -> "ThreadRow":
@@ -57,7 +56,7 @@ async def last_thread(top: Path, invocation: Invocation) -> "ThreadRow":
     Raises:
         ThreadError: There is none.
     """
-    return _noted(await store_of(top, invocation).last(), invocation)
+    return _noted(await (await store_of(top, invocation)).last(), invocation)
 
 
 def _noted(row: "ThreadRow", invocation: Invocation) -> "ThreadRow":
@@ -74,23 +73,36 @@ async def as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
     return row.model_copy(update={"status": "interrupted"}) if killed else row
 
 
-def store_of(top: Path, invocation: Invocation) -> "ThreadStore":
+async def database_in(top: Path) -> Path | None:
+    """The database of a repository, once `.rolecall/` is proved to be ours; `None` when there is none.
+
+    Raises:
+        RepositoryError: The folder is there and not ours; nothing of it was read.
+    """
+    from tools.state_folder import proven
+
+    database = (await proven(top)).database
+    return database if await asyncio.to_thread(database.is_file) else None
+
+
+async def store_of(top: Path, invocation: Invocation) -> "ThreadStore":
     """The threads of a repository.
 
     Raises:
         ThreadError: rolecall never worked here.
+        RepositoryError: `.rolecall/` is there and not ours.
     """
-    from graph.checkpoints import database_of
     from graph.threads import ThreadStore
 
-    if not database_of(top).is_file():
+    database = await database_in(top)
+    if database is None:
         raise ThreadError(f"there is no thread in {top} yet", hint=f"start one: {invocation.call('run', 'TASK')}")
-    return ThreadStore(database_of(top))
+    return ThreadStore(database)
 
 
 def record_of(top: Path, thread_id: str) -> Path:
     """The file with the events of a thread."""
-    return top / FOLDER / "runs" / thread_id / "events.jsonl"
+    return RepoLayout(top).run(thread_id).events
 
 
 async def settings_for(options: Namespace, top: Path | None, *, asked: "Asked | None" = None) -> "Loaded":

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from core.events import Event
+from core.thread_ids import is_thread_id
 
 
 def event_of(record: dict[str, Any]) -> Event:
     """An event out of its flat record. Names of a later version are taken as they are."""
+    thread = str(record.get("thread", ""))
     head = {"v", "event", "thread", "ts"}
     return Event.model_construct(
         event=record["event"],
-        thread=str(record.get("thread", "")),
+        thread=thread if is_thread_id(thread) else "",
         ts=_moment(record.get("ts")),
         data={key: value for key, value in record.items() if key not in head},
     )

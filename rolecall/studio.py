@@ -11,12 +11,13 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from core.context import Context
 from core.settings_source import load_settings
 from graph.build import Builder, build_graph
-from graph.checkpoints import database_of, open_checkpoints
+from graph.checkpoints import open_checkpoints
 from graph.served import served
 from graph.session import ThreadSpec
 from graph.threads import ThreadStore
 from rolecall.asked import Asked
 from tools.repository import find_top
+from tools.state_folder import made
 
 REPO_VARIABLE = "ROLECALL_REPO"
 """Names the repository to work on; the current folder when it is not set."""
@@ -56,7 +57,7 @@ async def make_graph() -> AsyncIterator[Builder]:
 async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Context]:
     """The thread as its row in the list says, or as the command that started the server was called."""
     top = await find_top(repository())
-    row = await ThreadStore(database_of(top)).get(thread)
+    row = await ThreadStore((await made(top)).database).get(thread)
     kept = row.options if row else json.loads(os.environ.get(ASKED_VARIABLE, "{}"))
     asked = Asked.remembered(kept)
     config = Path(asked.config) if asked.config else None
@@ -69,7 +70,6 @@ async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Contex
 @asynccontextmanager
 async def make_checkpointer() -> AsyncIterator[BaseCheckpointSaver[str]]:
     """Give the saver on the repository's own database."""
-    database = database_of(await find_top(repository()))
-    database.parent.mkdir(parents=True, exist_ok=True)
-    async with open_checkpoints(database) as saver:
+    layout = await made(await find_top(repository()))
+    async with open_checkpoints(layout.database) as saver:
         yield saver

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 
 from tests.golden.golden import Golden
@@ -10,3 +12,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
     return Golden(update=bool(request.config.getoption("--update-golden")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_user_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What rolecall keeps for a user is kept for these tests, also of repositories that several of them share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROLECALL_STATE_DIR", str(tmp_path_factory.mktemp("user-state")))
+        yield

@@ -5,9 +5,10 @@ import asyncio
 from pathlib import Path
 
 from core.errors import RepositoryError
+from core.layout import FOLDER
 from tools.git import Git
 
-_EXCLUDED = "/.rolecall/"
+_EXCLUDED = f"/{FOLDER}/"
 _FIRST_COMMIT = "git add -A && git commit -m 'First commit'"
 
 

@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from core.errors import RepositoryError
+from core.layout import RepoLayout
 from core.thread_ids import short_id
 from tools.generated import copy_generated
 from tools.git import PLAIN_DIFF, Git
 from tools.listing import fold
-from tools.repository import exclude_rolecall, find_top, require_no_conflicts
+from tools.repository import find_top, require_no_conflicts
 from tools.staging import new_files, oversized, stage_all, tracked_and_new
+from tools.state_folder import made
 from tools.submodules import fill_submodules
 
 _LOCK_LOOKS = 20
@@ -31,8 +33,10 @@ class GitWorkspace:
     def __init__(self, repo: Path, thread_id: str) -> None:
         self._repo = repo
         self._short = short_id(thread_id)
-        self._run_dir = repo / ".rolecall" / "runs" / thread_id
-        self._root = repo / ".rolecall" / "worktrees" / self._short
+        self._thread_id = thread_id
+        self._layout = RepoLayout(repo)
+        self._files = self._layout.run(thread_id)
+        self._root = self._layout.worktree(thread_id)
         self._user = Git(repo)
         self._git = Git(self._root)
         self._lock = asyncio.Lock()
@@ -66,7 +70,7 @@ class GitWorkspace:
     @property
     def run_dir(self) -> Path:
         """Where events, report, diff and whole outputs are kept."""
-        return self._run_dir
+        return self._files.folder
 
     async def prepare(self) -> None:
         """Make worktree and branch from the user's HEAD plus uncommitted changes; does nothing when they are there.
@@ -76,8 +80,8 @@ class GitWorkspace:
         Raises:
             RepositoryError: The repository cannot be worked in.
         """
-        await asyncio.to_thread(self._run_dir.mkdir, parents=True, exist_ok=True)
-        await exclude_rolecall(self._user)
+        await made(self._repo)
+        await asyncio.to_thread(self._layout.make_run, self._thread_id)
         base = await self._user.resolve(f"{self._base_ref}^{{commit}}")
         if base is None:
             base = await self._capture_base()
@@ -190,7 +194,7 @@ class GitWorkspace:
 
     @property
     def _ready_mark(self) -> Path:
-        return self._run_dir / "worktree-ready"
+        return self._files.worktree_ready
 
     async def _capture_base(self) -> str:
         await require_no_conflicts(self._user)
@@ -232,8 +236,7 @@ class GitWorkspace:
         await asyncio.to_thread(self._ready_mark.unlink, missing_ok=True)
         # Twice forced: a worktree whose making was killed is still locked.
         await self._user.try_run("worktree", "remove", "--force", "--force", str(self._root))
-        if self._root.exists():
-            await asyncio.to_thread(shutil.rmtree, self._root)
+        await asyncio.to_thread(self._layout.remove_worktree, self._thread_id)
         # Its registration survives when the folder was half made or deleted by hand.
         await self._user.try_run("worktree", "unlock", str(self._root))
         await self._user.try_run("worktree", "remove", "--force", "--force", str(self._root))

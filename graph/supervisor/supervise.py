@@ -11,7 +11,7 @@ from core.events import EventSink
 from core.settings import Settings, SupervisorSettings
 from graph.control import Graph
 from graph.inbox import Mailbox, SqliteInbox
-from graph.lease import Lease
+from graph.lease import Lease, supervisor_lease
 from graph.supervisor.desk import Desk
 from graph.supervisor.snapshot import Snapshot, observe
 from graph.supervisor.status import Speaker, keep_answering, keep_status
@@ -49,7 +49,7 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
     """
     try:
         async with (
-            Lease(database, f"supervisor of {thread_id}"),
+            Lease(database, supervisor_lease(thread_id)),
             open_watch(graph, database, thread_id) as watch,
             SqliteInbox(database, thread_id) as inbox,
         ):

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from core.errors import RepositoryError, RolecallError, UsageError
+from core.layout import FOLDER
 from rolecall.invocation import Invocation
 
 TASK = "Make the failing tests pass"
@@ -90,9 +91,7 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         inside = path.relative_to(folder)
-        if inside.parts[0] == ".rolecall" or (
-            inside.parts[0] == ".git" and str(inside) not in {".git/index", ".git/HEAD"}
-        ):
+        if inside.parts[0] == FOLDER or (inside.parts[0] == ".git" and str(inside) not in {".git/index", ".git/HEAD"}):
             continue
         digest.update(str(inside).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

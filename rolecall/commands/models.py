@@ -10,7 +10,7 @@ from core.errors import Exit, RepositoryError
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.lines import clean, tokens
-from rolecall.place import FOLDER, folder_of, settings_for, top_of
+from rolecall.place import database_in, folder_of, settings_for, top_of
 
 if TYPE_CHECKING:
     from llm_registry.bench import Comparison
@@ -62,7 +62,7 @@ async def _bench(options: argparse.Namespace) -> int:
 
     top = await _top(options)
     loaded = await settings_for(options, top)
-    database = top / FOLDER / "rolecall.db" if top else None
+    database = await database_in(top) if top else None
     compared = await bench(loaded.settings, options.role, options.model, database=database, limit=options.limit)
     if options.json:
         answer(compared.model_dump(mode="json"))
@@ -92,8 +92,8 @@ async def _top(options: argparse.Namespace) -> Path | None:
 async def _figures(top: Path | None) -> "tuple[Figures, ...]":
     from llm_registry.calls import CallStore
 
-    database = top / FOLDER / "rolecall.db" if top else None
-    if database is None or not database.is_file():
+    database = await database_in(top) if top else None
+    if database is None:
         return ()
     return await CallStore(database).figures()
 

@@ -21,10 +21,10 @@ from graph.threads import ThreadStore
 from rolecall.asked import Asked
 from rolecall.http_door import entrance, new_token
 from rolecall.invocation import Invocation
-from rolecall.place import FOLDER, folder_of, settings_for
+from rolecall.place import folder_of, settings_for
 from rolecall.studio import ASKED_VARIABLE, ORIGINS_VARIABLE, REPO_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
-from tools.git import Git
-from tools.repository import exclude_rolecall, find_top
+from tools.repository import find_top
+from tools.state_folder import made
 
 if TYPE_CHECKING:
     import httpx
@@ -80,8 +80,7 @@ def _check_origins(origins: Sequence[str]) -> None:
 async def _studio(options: argparse.Namespace) -> int:
     top = await find_top(folder_of(options))
     loaded = await settings_for(options, top)
-    await exclude_rolecall(Git(top))
-    folder = top / FOLDER / "studio"
+    folder = (await made(top)).studio
     await asyncio.to_thread(_write, folder, options.origin)
     token = os.environ.get(TOKEN_VARIABLE) or new_token()
     config = {"ROLECALL_CONFIG": str(loaded.path.resolve())} if loaded.path else {}

@@ -69,7 +69,7 @@ class _Round:
         under_way: dict[str, asyncio.Task[bool]] = {}
         async with asyncio.TaskGroup() as group:
             while not self.stop.is_set():
-                for row in await store_of(self._top, self._invocation).list():
+                for row in await (await store_of(self._top, self._invocation)).list():
                     if (
                         row.thread_id not in under_way
                         and not row.finished

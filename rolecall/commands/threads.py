@@ -2,18 +2,18 @@
 
 import argparse
 import asyncio
-import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ThreadError, UsageError
+from core.layout import RepoLayout
 from core.thread_ids import short_id
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.lines import clean, one_line
-from rolecall.place import FOLDER, as_it_stands, folder_of, store_of, thread_named, top_of
+from rolecall.place import as_it_stands, database_in, folder_of, store_of, thread_named, top_of
 
 if TYPE_CHECKING:
     from graph.receipts import Receipt
@@ -33,8 +33,10 @@ def threads(options: argparse.Namespace, invocation: Invocation) -> int:
 
 async def _list(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
-    rows = await store_of(top, invocation).list() if (top / FOLDER).is_dir() else []
-    rows = [await as_it_stands(row, top) for row in rows]
+    store = await store_of(top, invocation) if await database_in(top) else None
+    rows = [await as_it_stands(row, top) for row in await store.list()] if store else []
+    if store and (left_out := await store.unreadable()):
+        print(f"warning: {left_out} entries that rolecall cannot have written are left out", file=sys.stderr)
     if options.json:
         answer({"threads": [_record(row) for row in rows]})
         return 0
@@ -65,8 +67,8 @@ async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
 
 def _papers(top: Path, thread_id: str) -> dict[str, str]:
     """What the thread wrote, as far as it got."""
-    folder = top / FOLDER / "runs" / thread_id
-    papers = {"report": folder / "report.md", "diff": folder / "diff.patch", "events": folder / "events.jsonl"}
+    files = RepoLayout(top).run(thread_id)
+    papers = {"report": files.report, "diff": files.diff, "events": files.events}
     return {name: str(path) for name, path in papers.items() if path.is_file()}
 
 
@@ -133,15 +135,19 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _forget(top: Path, thread_id: str, invocation: Invocation) -> None:
-    from graph.checkpoints import database_of
-    from graph.lease import Lease
+    from graph.lease import Lease, supervisor_lease
     from tools.workspace import GitWorkspace
 
-    # Nobody may begin to drive it while it goes away; a thread that is driven stays.
-    async with Lease(database_of(top), thread_id):
+    store = await store_of(top, invocation)
+    database = RepoLayout(top).database
+    # Nobody may begin to drive it while it goes away; a thread that is driven or supervised stays.
+    async with (
+        Lease(database, thread_id, discard=True),
+        Lease(database, supervisor_lease(thread_id), discard=True),
+    ):
         await (await GitWorkspace.open(top, thread_id)).remove()
-        await asyncio.to_thread(shutil.rmtree, top / FOLDER / "runs" / thread_id, ignore_errors=True)
-    await store_of(top, invocation).forget(thread_id)
+        await asyncio.to_thread(RepoLayout(top).remove_run, thread_id)
+        await store.forget(thread_id)
 
 
 def _record(row: "ThreadRow") -> dict[str, Any]:

@@ -10,6 +10,14 @@ from graph.threads import ThreadRow, ThreadStore
 from tools.workspace import GitWorkspace
 
 
+def id_of(beginning: str) -> str:
+    digits = f"{beginning:0<32}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+A, B = id_of("a"), id_of("b")
+
+
 def row(thread: str, *, updated: float = 1.0) -> ThreadRow:
     return ThreadRow(
         thread_id=thread, task="t", repo=Path("repo"), branch="b", status="running",
@@ -23,8 +31,8 @@ def store(tmp_path: Path) -> ThreadStore:
 
 
 async def test_a_thread_is_found_by_the_beginning_of_its_id(store: ThreadStore) -> None:
-    await store.create(row("aaaa1111"))
-    await store.create(row("aaaa2222"))
+    await store.create(row(id_of("aaaa1")))
+    await store.create(row(id_of("aaaa2")))
     assert (await store.find("AAAA1")).options == {"checks": ["make test"]}
     with pytest.raises(ThreadError, match="beginning of 2 threads"):
         await store.find("aaaa")
@@ -35,28 +43,28 @@ async def test_a_thread_is_found_by_the_beginning_of_its_id(store: ThreadStore) 
 async def test_the_last_thread_is_the_one_worked_on_last(store: ThreadStore) -> None:
     with pytest.raises(ThreadError, match="no thread in this repository"):
         await store.last()
-    await store.create(row("a", updated=1))
-    await store.create(row("b", updated=2))
-    await store.set_status("a", "done", exit_code=0)
+    await store.create(row(A, updated=1))
+    await store.create(row(B, updated=2))
+    await store.set_status(A, "done", exit_code=0)
     last = await store.last()
-    assert (last.thread_id, last.status, last.exit_code, last.finished) == ("a", "done", 0, True)
+    assert (last.thread_id, last.status, last.exit_code, last.finished) == (A, "done", 0, True)
 
 
 async def test_making_a_thread_again_changes_nothing(store: ThreadStore) -> None:
-    await store.create(row("a"))
-    await store.set_status("a", "done", exit_code=0)
-    await store.create(row("a"))
-    assert (await store.find("a")).status == "done"
+    await store.create(row(A))
+    await store.set_status(A, "done", exit_code=0)
+    await store.create(row(A))
+    assert (await store.find(A)).status == "done"
 
 
 async def test_forgetting_a_thread_takes_its_rows_everywhere_and_no_others(store: ThreadStore, tmp_path: Path) -> None:
-    for thread in ("a", "b"):
+    for thread in (A, B):
         await store.create(row(thread))
         async with SqliteInbox(tmp_path / "rolecall.db", thread) as inbox:
             await inbox.put(thread, kind="guidance", author="user", text="x")
-    await store.forget("a")
-    assert [item.thread_id for item in await store.list()] == ["b"]
-    async with SqliteInbox(tmp_path / "rolecall.db", "a") as gone, SqliteInbox(tmp_path / "rolecall.db", "b") as kept:
+    await store.forget(A)
+    assert [item.thread_id for item in await store.list()] == [B]
+    async with SqliteInbox(tmp_path / "rolecall.db", A) as gone, SqliteInbox(tmp_path / "rolecall.db", B) as kept:
         assert await gone.after(0) == []
         assert len(await kept.after(0)) == 1
 

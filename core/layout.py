@@ -1,0 +1,170 @@
+"""Where rolecall keeps what belongs to a repository: the names below `.rolecall/`, and removing what lies there.
+
+Owns names and removal. Whether the folder is ours at all is proved in `ownership`.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import RepositoryError
+from core.thread_ids import require_thread_id, short_id
+
+FOLDER = ".rolecall"
+DATABASE = "rolecall.db"
+DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
+"""The database and what SQLite keeps beside it."""
+WORKTREES = "worktrees"
+RUNS = "runs"
+STUDIO = "studio"
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Flags that open a folder itself, never what a link in its place leads to."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """What one thread leaves in its folder."""
+
+    folder: Path
+
+    @property
+    def events(self) -> Path:
+        """Every event, one JSON object per line."""
+        return self.folder / "events.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The report of the last run."""
+        return self.folder / "report.md"
+
+    @property
+    def diff(self) -> Path:
+        """The thread's changes as a patch."""
+        return self.folder / "diff.patch"
+
+    @property
+    def log(self) -> Path:
+        """What a run in the background wrote to its terminal."""
+        return self.folder / "output.log"
+
+    @property
+    def worktree_ready(self) -> Path:
+        """There once the worktree is whole."""
+        return self.folder / "worktree-ready"
+
+
+@dataclass(frozen=True, slots=True)
+class RepoLayout:
+    """The places of rolecall in one repository. Makes none of them."""
+
+    repo: Path
+    """Top level of the user's checkout."""
+
+    @property
+    def folder(self) -> Path:
+        """`.rolecall/`."""
+        return self.repo / FOLDER
+
+    @property
+    def database(self) -> Path:
+        """The file that holds everything structured."""
+        return self.folder / DATABASE
+
+    @property
+    def studio(self) -> Path:
+        """Where the development server stands."""
+        return self.folder / STUDIO
+
+    def run(self, thread_id: str) -> RunFiles:
+        """The files of a thread.
+
+        Raises:
+            ThreadError: The id is no UUID.
+        """
+        return RunFiles(self.folder / RUNS / require_thread_id(thread_id))
+
+    def worktree(self, thread_id: str) -> Path:
+        """The worktree of a thread.
+
+        Raises:
+            ThreadError: The id is no UUID.
+        """
+        return self.folder / WORKTREES / short_id(thread_id)
+
+    def make_run(self, thread_id: str) -> RunFiles:
+        """Make the folder of a thread in `.rolecall/`, which must be there.
+
+        Raises:
+            ThreadError: The id is no UUID.
+            RepositoryError: A link or a file stands where the folder should be.
+            OSError: It cannot be made.
+        """
+        files = self.run(thread_id)
+        held = [os.open(self.repo, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+        try:
+            for name in (FOLDER, RUNS, files.folder.name):
+                if name != FOLDER:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, 0o700, dir_fd=held[-1])
+                held.append(self._open(name, held[-1]))
+        finally:
+            for descriptor in held:
+                os.close(descriptor)
+        return files
+
+    def remove_run(self, thread_id: str) -> None:
+        """Remove the files of a thread, if there are any.
+
+        Raises:
+            ThreadError: The id is no UUID.
+            RepositoryError: A link stands where one of our folders should be; nothing was removed.
+            OSError: Something in it cannot be removed.
+        """
+        self._remove(RUNS, require_thread_id(thread_id))
+
+    def remove_worktree(self, thread_id: str) -> None:
+        """Remove the worktree of a thread, if there is one; git is told of it elsewhere. Raises as `remove_run`."""
+        self._remove(WORKTREES, short_id(thread_id))
+
+    def _remove(self, kind: str, name: str) -> None:
+        with self._inside(kind) as parent:
+            if parent is None:
+                return
+            try:
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            except FileNotFoundError:
+                return
+            if stat.S_ISDIR(found.st_mode):
+                # From a descriptor on: no link that is put in the way meanwhile leads out of it.
+                shutil.rmtree(name, dir_fd=parent)
+            else:
+                os.unlink(name, dir_fd=parent)
+
+    @contextmanager
+    def _inside(self, kind: str) -> Iterator[int | None]:
+        """A descriptor of one of our folders, reached without following a link; `None` when it is not there."""
+        held: list[int] = []
+        try:
+            held.append(os.open(self.repo, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            with suppress(FileNotFoundError):
+                for name in (FOLDER, kind):
+                    held.append(self._open(name, held[-1]))
+            yield held[-1] if len(held) == 3 else None
+        finally:
+            for descriptor in held:
+                os.close(descriptor)
+
+    def _open(self, name: str, parent: int) -> int:
+        try:
+            return os.open(name, OPEN_FOLDER, dir_fd=parent)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise RepositoryError(
+                f"{name} in {self.folder} is not a folder of ours, so it is left alone",
+                hint=f"look at {self.folder} and take away what is not yours",
+            ) from error
