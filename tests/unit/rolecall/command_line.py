@@ -17,10 +17,14 @@ class Done:
     err: str
 
 
+_SAME = {"ROLECALL_STATE_DIR"}
+"""Who the user is: repositories that this process made are the user's too."""
+
+
 def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The user's environment, without the test runner's and with a home of its own."""
     ours = ("ROLECALL_", "PYTHON", "XDG_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) or name in _SAME}
     return {**kept, "HOME": str(home), **(more or {})}
 
 
