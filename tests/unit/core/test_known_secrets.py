@@ -16,5 +16,5 @@ def test_keys_headers_and_addresses_of_the_settings_are_known() -> None:
 
 
 def test_the_environment_gives_what_its_names_call_secret() -> None:
-    given = {"MY_API_KEY": "abcdef1", "DB": "postgres://u:hunter22@db/x", "PWD": "/home/x", "LANG": "C.UTF-8"}
+    given = {"MY_API_KEY": "abcdef1", "DB": "postgres://u:hunter22@db/x", "PWD": "/home/ada", "LANG": "C.UTF-8"}
     assert known_secrets(Settings(), given) == {"MY_API_KEY": "abcdef1", "DB.password": "hunter22"}
