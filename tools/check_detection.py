@@ -2,9 +2,12 @@
 
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+
+from tools.plain_files import read_plain
 
 PYTEST = "python -m pytest -q"
 UNITTEST = "python -m unittest discover"
@@ -40,11 +43,11 @@ def _python(root: Path, files: Sequence[str], *, has_pytest: bool) -> str:
 
 
 def _unittest(root: Path, tests: Sequence[str]) -> str:
-    cases = [name for name in tests if "unittest" in _read(root / name)]
+    cases = [name for name in tests if "unittest" in _read(root, name)]
     if not cases:
         return ""
     folders = {name.rpartition("/")[0] for name in cases}
-    start = f" -s {min(folders, key=len)}" if "" not in folders else ""
+    start = f" -s {shlex.quote(min(folders, key=len))}" if "" not in folders else ""
     pattern = "" if all(Path(name).name.startswith("test") for name in cases) else " -p '*test*.py'"
     return f"{UNITTEST}{start}{pattern}"
 
@@ -52,14 +55,15 @@ def _unittest(root: Path, tests: Sequence[str]) -> str:
 def _configures_pytest(root: Path) -> bool:
     if any((root / name).is_file() for name in ("pytest.ini", ".pytest.ini", "pytest.toml", "conftest.py")):
         return True
-    if "[tool:pytest]" in _read(root / "setup.cfg") or "[pytest]" in _read(root / "tox.ini"):
+    if "[tool:pytest]" in _read(root, "setup.cfg") or "[pytest]" in _read(root, "tox.ini"):
         return True
-    return "pytest" in _toml(root / "pyproject.toml").get("tool", {})
+    tables = _toml(root, "pyproject.toml").get("tool")
+    return isinstance(tables, dict) and "pytest" in tables
 
 
 def _mentions_other_patterns(root: Path) -> bool:
     """Whether the configuration finds tests under names of its own."""
-    return any("python_files" in _read(root / name) or "doctest" in _read(root / name)
+    return any("python_files" in _read(root, name) or "doctest" in _read(root, name)
                for name in ("pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini"))  # fmt: skip
 
 
@@ -67,8 +71,8 @@ def _npm(root: Path, names: set[str]) -> str:
     if "package.json" not in names:
         return ""
     try:
-        package = json.loads(_read(root / "package.json"))
-    except ValueError:
+        package = json.loads(_read(root, "package.json"))
+    except (ValueError, RecursionError):
         return ""
     scripts = package.get("scripts") if isinstance(package, dict) else None
     script = str(scripts.get("test", "")) if isinstance(scripts, dict) else ""
@@ -83,21 +87,20 @@ def _runner(names: set[str]) -> str:
 
 def _make(root: Path, names: set[str]) -> str:
     for name in ("GNUmakefile", "makefile", "Makefile"):
-        target = _MAKE_TEST.search(_read(root / name)) if name in names else None
+        target = _MAKE_TEST.search(_read(root, name)) if name in names else None
         if target:
             return f"make {target.group(1)}"
     return ""
 
 
-def _toml(path: Path) -> dict[str, dict[str, object]]:
+def _toml(root: Path, name: str) -> dict[str, object]:
     try:
-        return tomllib.loads(_read(path))
-    except tomllib.TOMLDecodeError:
+        return tomllib.loads(_read(root, name))
+    except (tomllib.TOMLDecodeError, RecursionError):
         # A broken file says nothing about checks; the checks themselves will complain about it.
         return {}
 
 
-def _read(path: Path) -> str:
-    if not path.is_file() or path.stat().st_size > _MAX_READ:
-        return ""
-    return path.read_text(encoding="utf-8", errors="replace")
+def _read(root: Path, name: str) -> str:
+    """A small file of the repository itself; empty for links, pipes and what is large."""
+    return (read_plain(root, name, max_bytes=_MAX_READ) or b"").decode("utf-8", "replace")

@@ -12,7 +12,6 @@ import shutil
 import signal
 import tempfile
 import time
-import tokenize
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +19,8 @@ from typing import Any
 
 import psutil
 
-from tools.repair.patches import apply_spans, exact_edit, unified_diff
-from tools.repair.result import (
-    Disagreement,
-    Patch,
-    RepairEvent,
-    RepairResult,
-    SuspiciousLine,
-)
+from tools.repair.answer import MAX_LINE_BYTES, read_line, result_of
+from tools.repair.result import RepairEvent, RepairResult
 
 Spawn = Callable[[Sequence[str], Path, Mapping[str, str]], Awaitable[asyncio.subprocess.Process]]
 START_SCRIPT = Path(__file__).with_name("worker") / "start_search.py"
@@ -96,7 +89,7 @@ async def _search(
     if answer is None:
         elapsed = time.monotonic() - started
         return RepairResult(status="interrupted", elapsed_s=elapsed, stop_reason=stop_reason)
-    return await asyncio.to_thread(_result, request.root, answer)
+    return await asyncio.to_thread(result_of, request.root, answer)
 
 
 def _environment(request: RepairRequest, temp: Path) -> dict[str, str]:
@@ -142,23 +135,23 @@ async def _read(
 ) -> dict[str, Any] | None:
     assert process.stdout is not None
     async for line in _lines(process.stdout):
-        fields = json.loads(line)
-        kind = fields.pop("event")
-        if kind == "result":
-            answer: dict[str, Any] = fields["result"]
-            return answer
-        if on_event is not None:
-            on_event(RepairEvent(kind=kind, fields=fields))
+        told = read_line(line)
+        if isinstance(told, dict):
+            return told
+        if told is not None and on_event is not None:
+            on_event(told)
     return None
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length: whoever spawned the process chose the limit of its reader."""
+    """Lines up to a length: whoever spawned the process chose the limit of its reader."""
     buffer = b""
     while chunk := await stream.read(1 << 16):
         *whole, buffer = (buffer + chunk).split(b"\n")
         for line in whole:
             yield line
+        if len(buffer) > MAX_LINE_BYTES:
+            return
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -181,35 +174,3 @@ def _family(pid: int) -> list[psutil.Process]:
         found = {member.pid: member for member in psutil.Process(pid).children(recursive=True)}
         return list(found.values())
     return []
-
-
-def _result(root: Path, answer: dict[str, Any]) -> RepairResult:
-    disagreement = answer["disagreement"]
-    return RepairResult(
-        status=answer["status"],
-        patches=tuple(_patch(root, raw) for raw in answer["patches"]),
-        suspicious=tuple(SuspiciousLine(**raw) for raw in answer["suspicious"]),
-        disagreement=Disagreement(**disagreement) if disagreement else None,
-        tried=answer["tried"],
-        elapsed_s=answer["elapsed_s"],
-        failing=tuple(answer["failing"]),
-        passing=answer["passing"],
-        stop_reason=answer["stop_reason"],
-    )
-
-
-def _patch(root: Path, raw: dict[str, Any]) -> Patch:
-    fields = dict(raw)
-    path = fields.pop("path")
-    spans = [(start, end, new) for start, end, new in fields.pop("edits")]
-    before = _read_source(root / path)
-    after = apply_spans(before, spans)
-    edit = exact_edit(path, before, after)
-    return Patch(diff=unified_diff(path, before, after), edits=(edit,), **fields)
-
-
-def _read_source(path: Path) -> str:
-    """The text with its own line ends, decoded as the interpreter does."""
-    with path.open("rb") as file:
-        encoding, _ = tokenize.detect_encoding(file.readline)
-    return path.read_bytes().decode(encoding)

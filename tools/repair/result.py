@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 Status = Literal["nothing_fails", "plausible", "none", "unusable_tests", "interrupted"]
+Confidence = Literal["high", "low"]
 
 
 class Frozen(BaseModel):
@@ -40,7 +41,7 @@ class Patch(Frozen):
     """How many tests passed with the patch."""
     cluster: int
     """Patches of one cluster behave alike on every recorded call."""
-    confidence: Literal["high", "low"]
+    confidence: Confidence
     reason: str
     """Why the confidence is what it is."""
 

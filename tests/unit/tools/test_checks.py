@@ -1,6 +1,7 @@
 """Which checks a repository has, and that they are run for real."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -51,6 +52,30 @@ def detected(folder: Path, files: dict[str, str], *, has_pytest: bool = True) ->
 )  # fmt: skip
 def test_checks_are_read_off_the_files(tmp_path, files, expected) -> None:
     assert detected(tmp_path, files) == expected
+
+
+@pytest.mark.parametrize("name", ["package.json", "Makefile", "tox.ini", "pyproject.toml", "setup.cfg", "pytest.ini"])
+def test_links_pipes_and_huge_files_tell_nothing(tmp_path, name) -> None:
+    text = '{"scripts": {"test": "x"}}' if name == "package.json" else "test:\n\n[pytest]\npython_files = x\n"
+    write(tmp_path / "outside", {name: text})
+    for kind in ("link", "pipe", "huge", "deep"):
+        tree = tmp_path / kind
+        tree.mkdir()
+        match kind:
+            case "link":
+                (tree / name).symlink_to(tmp_path / "outside" / name)
+            case "pipe":
+                os.mkfifo(tree / name)
+            case "huge":
+                (tree / name).write_text(text)
+                os.truncate(tree / name, 3 << 30)
+            case "deep":
+                (tree / name).write_text("x = " + "[" * 100_000)
+        assert [check for check in detect_checks(tree, [name], has_pytest=False) if check != "tox"] == []
+
+
+def test_the_name_of_a_folder_is_no_part_of_the_command(tmp_path) -> None:
+    assert detected(tmp_path, {"x; touch y/testcalc.py": CASE}) == ("python -m unittest discover -s 'x; touch y'",)
 
 
 def test_without_pytest_unittest_runs_the_same_tests(tmp_path) -> None:

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from rolecall_search.baseline import Baseline, Runner, TestRun, measure
 from rolecall_search.candidates import Stream
@@ -42,6 +42,7 @@ COMPARED = 14
 TRACED_PATCHES = 5
 UNLOADABLE = frozenset({"SyntaxError", "IndentationError", "TabError", "ModuleNotFoundError"})
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 
 
 def main() -> None:
@@ -58,8 +59,11 @@ def main() -> None:
     pid = os.fork()
     if pid == 0:
         theirs.close()
+        keep_to_itself(channel.close, ours.close)
         _search_process(request, channel, ours)
     ours.close()
+    channel.close()
+    keep_to_itself(theirs.close)
     serve(theirs, Pool(request.workers + 1, request.temp), lambda: not _ended(pid))
     if not _ended(pid):
         os.kill(pid, signal.SIGKILL)
@@ -70,6 +74,14 @@ def die_with_parent() -> None:
     """Let the kernel kill this process when its parent dies (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def keep_to_itself(*closings: Callable[[], None]) -> None:
+    """Close what is this process's own in every fork of it, and hide its descriptors and memory from them (Linux)."""
+    for close in closings:
+        os.register_at_fork(after_in_child=close)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _ended(pid: int) -> bool:

@@ -6,6 +6,7 @@ Owns the ranking after the search. It runs nothing.
 from __future__ import annotations
 
 import ast
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,6 +155,7 @@ def _plain(entry: Ranked, ranked: list[Ranked], clusters: int, behaviour: Behavi
     confidence, reason = label(entry, len(ranked) - 1, clusters, behaviour)
     return {
         "path": candidate.source.rel,
+        "sha256": hashlib.sha256(candidate.source.text.encode()).hexdigest(),
         "edits": [list(edit) for edit in candidate.edits],
         "line": candidate.line,
         "template": candidate.template,

@@ -1,0 +1,168 @@
+"""What the search process sends back, taken as data: code under repair runs there and may write what it likes.
+
+Owns the checks between the pipe and a `RepairResult`. Nothing said here makes a file readable that is not a source of
+the repository, and no patch is believed to pass: whoever applies one runs the checks.
+"""
+
+import hashlib
+import io
+import json
+import tokenize
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, field_validator
+
+from core.secret_files import SecretFiles
+from tools.plain_files import read_plain
+from tools.repair.patches import apply_spans, exact_edit, unified_diff
+from tools.repair.result import (
+    Confidence,
+    Disagreement,
+    Frozen,
+    Patch,
+    RepairEvent,
+    RepairResult,
+    Status,
+    SuspiciousLine,
+)
+
+MAX_LINE_BYTES = 32 * 1024 * 1024
+MAX_SOURCE_BYTES = 4 * 1024 * 1024
+EVENTS = frozenset({"baseline", "suspicious", "progress"})
+_PRIVATE = frozenset({".git", ".hg", ".svn", ".rolecall"})
+
+_Name = Annotated[str, Field(max_length=1000)]
+_Text = Annotated[str, Field(max_length=20_000)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Source(Frozen):
+    path: _Name
+
+    @field_validator("path")
+    @classmethod
+    def _is_source(cls, path: str) -> str:
+        place = PurePosixPath(path)
+        inside = not place.is_absolute() and ".." not in place.parts and path.isprintable()
+        if not inside or place.suffix != ".py" or _PRIVATE & {part.lower() for part in place.parts}:
+            raise ValueError("no source of the repository")
+        return path
+
+
+class _Patch(_Source):
+    sha256: str
+    """Of the text that the search edited."""
+    edits: Annotated[tuple[tuple[NonNegativeInt, NonNegativeInt, _Text], ...], Field(min_length=1, max_length=100)]
+    line: PositiveInt
+    template: _Name
+    score: _Finite
+    validated_by: NonNegativeInt
+    cluster: int
+    confidence: Confidence
+    reason: _Text
+
+
+class _Suspicious(_Source):
+    line: PositiveInt
+    score: _Finite
+    text: _Text
+
+
+class _Disagreement(Frozen):
+    call: _Text
+    outputs: Annotated[tuple[_Text, ...], Field(max_length=100)]
+
+
+class _Answer(Frozen):
+    status: Status
+    stop_reason: _Text
+    patches: Annotated[tuple[dict[str, Any], ...], Field(max_length=100)]
+    suspicious: Annotated[tuple[dict[str, Any], ...], Field(max_length=100)]
+    disagreement: _Disagreement | None
+    tried: NonNegativeInt
+    elapsed_s: _Finite
+    failing: Annotated[tuple[_Text, ...], Field(max_length=100_000)]
+    passing: NonNegativeInt
+
+
+def read_line(line: bytes) -> RepairEvent | dict[str, Any] | None:
+    """An event, the answer as it was sent, or `None` for a line that is neither."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    kind = fields.pop("event", None) if isinstance(fields, dict) else None
+    if kind == "result" and isinstance(fields.get("result"), dict):
+        answer: dict[str, Any] = fields["result"]
+        return answer
+    return RepairEvent(kind=kind, fields=fields) if isinstance(kind, str) and kind in EVENTS else None
+
+
+def result_of(root: Path, sent: dict[str, Any], hidden: SecretFiles | None = None) -> RepairResult:
+    """The result that an answer stands for; blocking, reads the files it names.
+
+    Patches for what is no plain source of the repository, or not as it was searched, are left out, and the reason of
+    the end says so.
+
+    Args:
+        root: The folder that was searched.
+        sent: The answer.
+        hidden: Which files are not shown.
+    """
+    try:
+        answer = _Answer.model_validate(sent)
+    except ValidationError:
+        return RepairResult(status="interrupted", stop_reason="the search process gave an answer that makes no sense")
+    patches = [_patch(root, raw, hidden or SecretFiles()) for raw in answer.patches]
+    kept = tuple(patch for patch in patches if patch is not None)
+    reason, status, disagreement = answer.stop_reason, answer.status, answer.disagreement
+    if len(kept) < len(patches):
+        reason += f"; {len(patches) - len(kept)} patches were refused: not for sources of the repository as they are"
+        disagreement = None
+    if status == "plausible" and not kept:
+        status = "none"
+    return RepairResult(
+        status=status, patches=kept, suspicious=_suspicious(answer.suspicious), tried=answer.tried,
+        disagreement=Disagreement(**disagreement.model_dump()) if disagreement else None,
+        elapsed_s=answer.elapsed_s, failing=answer.failing, passing=answer.passing, stop_reason=reason,
+    )  # fmt: skip
+
+
+def _suspicious(sent: tuple[dict[str, Any], ...]) -> tuple[SuspiciousLine, ...]:
+    found = []
+    for raw in sent:
+        try:
+            found.append(SuspiciousLine(**_Suspicious.model_validate(raw).model_dump()))
+        except ValidationError:
+            continue  # a line of another file is no help
+    return tuple(found)
+
+
+def _patch(root: Path, raw: dict[str, Any], hidden: SecretFiles) -> Patch | None:
+    try:
+        sent = _Patch.model_validate(raw)
+    except ValidationError:
+        return None
+    before = None if hidden.hides(sent.path) else _source(root, sent.path)
+    if before is None or hashlib.sha256(before.encode()).hexdigest() != sent.sha256:
+        return None
+    spans = sorted(sent.edits)
+    ends = [0, *(end for _, end, _ in spans)]
+    if any(not ends[at] <= start <= end <= len(before) for at, (start, end, _) in enumerate(spans)):
+        return None
+    after = apply_spans(before, spans)
+    fields = sent.model_dump(exclude={"path", "edits", "sha256"})
+    return Patch(diff=unified_diff(sent.path, before, after), edits=(exact_edit(sent.path, before, after),), **fields)
+
+
+def _source(root: Path, name: str) -> str | None:
+    """The text with its own line ends, decoded as the interpreter does."""
+    data = read_plain(root, name, max_bytes=MAX_SOURCE_BYTES)
+    if data is None:
+        return None
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return None
