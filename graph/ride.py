@@ -9,7 +9,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, Interrupt, StateSnapshot
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.context import Context
+from core.artifacts import Guidance
+from core.context import Context, InboxItem
 from core.errors import BudgetError, ModelError
 from core.thread_ids import short_id
 from graph.control import Graph, PausedError, steered_stream
@@ -134,7 +135,10 @@ class Ride:
         status = report.status if report else "not_done"
         said = {"done": "", "answered": values.get("answer", "")}.get(status, values.get("stop_reason", ""))
         parts = [str(said)] if said else []
-        late = [item for item in await self._inbox.after(values.get("guidance_cursor", 0)) if item.kind in SPOKEN]
+        heard: tuple[Guidance, ...] = values.get("guidance", ())
+        waiting = await self._inbox.after(values.get("guidance_cursor", 0))
+        late: list[Guidance | InboxItem] = [item for item in heard if item.node == "report" and item.kind == "guidance"]
+        late += [item for item in waiting if item.kind in SPOKEN]
         for item in late:
             self.context.events.emit(
                 "warning", message=f"guidance {item.id} came too late to be delivered: {item.text}"

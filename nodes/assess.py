@@ -1,5 +1,6 @@
 """Decides what comes next: rules first, the primary only where they leave a choice."""
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from langgraph.runtime import Runtime
@@ -12,6 +13,8 @@ from nodes.calling import Question, ask
 from nodes.guidance import drain
 from nodes.steering import Steered, steer
 from nodes.wording import plan_text, review_text, step_text
+
+_AFTER_THE_WORK = frozenset({"summarize", "qa", "assess"})
 
 
 class AssessInput(TypedDict):
@@ -40,12 +43,37 @@ async def assess(state: AssessInput, runtime: Runtime[Context]) -> dict[str, Any
         context.events.emit("warning", message=f"guidance {refusal.id} was not applied: {refusal.reason}")
     state = {**state, "plan": steered.plan}
     limits = context.settings.budget
-    decision = wished(steered.replan, state, limits) or by_rule(state, limits)
+    late = _unacted((*state.get("guidance", ()), *drained.guidance), after=state.get("steered", 0))
+    decision = wished(steered.replan, state, limits) or reopened(late, by_rule(state, limits), state)
+    if late and (decision is None or decision.action in ("done", "stuck")):
+        words = "; ".join(item.text for item in late)
+        context.events.emit("warning", message=f"what was said last could not be acted on any more: {words}")
     update: dict[str, Any] = {**drained.update, "plan": steered.plan, "steered": steered.upto}
     if decision is None:
         answered = await ask(_question(state), AssessDecision, runtime, drained=drained)
         decision, update = _only_open(answered.value), {**update, **answered.update}
     return {"assessment": decision, **_consequence(decision, state), **update}
+
+
+def reopened(late: Sequence[Guidance], decision: AssessDecision | None, state: AssessInput) -> AssessDecision | None:
+    """One more visit of the coder, where the work would end before it could follow what somebody said meanwhile.
+
+    Each word opens it once. The embedded engine follows no words.
+    """
+    ends = decision is not None and decision.action in ("done", "stuck")
+    if not late or not ends or state["step_results"][-1].served_by == EMBEDDED:
+        return decision
+    who = ", ".join(dict.fromkeys(item.author for item in late))
+    words = "\n".join(f"- {item.text}" for item in late)
+    advice = f"Said after your last attempt; follow it now and leave everything else as it is:\n{words}"
+    return AssessDecision(action="fix", reason=f"{who} said something after the last attempt", advice=advice)
+
+
+def _unacted(guidance: Sequence[Guidance], *, after: int) -> list[Guidance]:
+    """What people and programs said while the work was being summed up or judged: the model that works never saw it."""
+    seen = {item.id: item for item in guidance if item.id > after}
+    return [item for item in seen.values()
+            if item.kind == "guidance" and item.author != "supervisor" and item.node in _AFTER_THE_WORK]  # fmt: skip
 
 
 def _steered(state: AssessInput, fresh: tuple[Guidance, ...]) -> Steered:

@@ -24,6 +24,8 @@ from core.state import deliver, latest
 GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume", "ask"]
 SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})
 """Kinds a model is shown. The others are for the runner and for the choice of models."""
+STOPPED_FOR_REPLAN = "Stopped here because a new plan was asked for."
+"""The last word of a loop that a wish for a new plan ended."""
 STANDING_CHARS = 4000
 """How much of earlier guidance a prompt repeats."""
 
@@ -136,6 +138,12 @@ class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):
         drained = await drain(_cursor(request.state), request.runtime.context, self._node)
         if not drained.update:
             return await handler(request)
+        if any(item.kind == "replan" for item in drained.guidance):
+            # The plan is made anew: another word on the old one would be wasted.
+            ended = [*drained.messages, AIMessage(STOPPED_FOR_REPLAN)]
+            return ExtendedModelResponse(
+                model_response=ModelResponse(result=ended), command=Command(update=drained.update)
+            )
         messages: list[AnyMessage] = [*request.messages, *drained.messages]
         response = await handler(request.override(messages=messages))
         return ExtendedModelResponse(

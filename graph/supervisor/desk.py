@@ -12,7 +12,7 @@ from core.events import EventSink
 from core.settings import EMBEDDED, Settings
 from graph.inbox import SqliteInbox
 from graph.supervisor.judge import Opinion, Suggestion, by_rule, can_judge, judge, serves_work
-from graph.supervisor.ladder import Action, Past, Place, highest_permitted, next_rung, permitted
+from graph.supervisor.ladder import Action, Past, Place, higher, highest_permitted, next_rung, permitted
 from graph.supervisor.ledger import Entry, Ledger, past_of, verdict
 from graph.supervisor.rules import Finding, View, findings
 from graph.supervisor.snapshot import Snapshot
@@ -125,16 +125,41 @@ class Desk:
         await self._act(case, opinion or Opinion(by_rule(case.finding, case.rung)))
 
     async def _act(self, case: Case, opinion: Opinion) -> None:
-        wanted = self._completed(opinion.suggestion)
+        wanted = self._completed(self._raised(opinion.suggestion, case))
+        if wanted.action != "nothing" and self._was_said(wanted, case):
+            # The same words again would tell the model nothing; counted as made, so that the ladder goes on.
+            said = wanted.model_copy(update={"text": "", "reason": "the same was said before in this step"})
+            await self._record(case, said, opinion, None)
+            return
         applied = wanted.action != "nothing" and permitted(wanted.action, self._settings.policy)
         inbox_id = await self._put(wanted, case) if applied else None
         await self._record(case, wanted, opinion, inbox_id)
         if applied or wanted.action == "nothing" or case.rung == "nothing":
             return
         instead = highest_permitted(wanted.action, self._settings.policy)
-        if instead is not None:
-            nudge = by_rule(case.finding, instead)
+        said = opinion.suggestion.text
+        nudge = by_rule(case.finding, "nudge").model_copy(update={"text": said} if said else {})
+        if instead is not None and not self._was_said(nudge, case):
             await self._record(case, nudge, Opinion(nudge), await self._put(nudge, case))
+
+    def _raised(self, suggestion: Suggestion, case: Case) -> Suggestion:
+        """What the judge wants, or the rung of the ladder where that is higher, with the judge's words added.
+
+        That nothing is wrong is believed once in a step.
+        """
+        doubted = suggestion.action == "nothing" and case.rung != "nothing" and self._was_let_pass(case)
+        action = case.rung if doubted else higher(suggestion.action, case.rung)
+        if action == suggestion.action:
+            return suggestion
+        own = by_rule(case.finding, action)
+        return own.model_copy(update={"text": f"{own.text} {suggestion.text}".strip(), "reason": suggestion.reason})
+
+    def _was_let_pass(self, case: Case) -> bool:
+        return any(item.action == "nothing" and item.step == _step(case.snapshot) for item in self._past)
+
+    def _was_said(self, wanted: Suggestion, case: Case) -> bool:
+        text = _words(wanted, case)
+        return any(item.applied and item.text == text and item.step == _step(case.snapshot) for item in self._past)
 
     def _completed(self, suggestion: Suggestion) -> Suggestion:
         """A switch needs somebody to switch to, an order needs steps: what cannot be done becomes a nudge."""
@@ -156,9 +181,8 @@ class Desk:
                 payload["milestone"] = wanted.milestone.model_dump(mode="json") if wanted.milestone else {}
             case "switch_model":
                 payload |= {"role": WORKER, "use": self._stronger(), "step": _step(case.snapshot)}
-        text = wanted.text or wanted.reason or case.finding.reason
         return await self._inbox.put(
-            self._thread_id, kind=KIND_OF[wanted.action], author=AUTHOR, text=text, payload=payload
+            self._thread_id, kind=KIND_OF[wanted.action], author=AUTHOR, text=_words(wanted, case), payload=payload
         )
 
     async def _record(self, case: Case, wanted: Suggestion, opinion: Opinion, inbox_id: int | None) -> None:
@@ -167,7 +191,7 @@ class Desk:
             rule=case.finding.rule,
             reason=case.finding.reason if not wanted.reason else f"{case.finding.reason}; {wanted.reason}",
             action=wanted.action,
-            text=wanted.text,
+            text=_words(wanted, case) if applied else wanted.text,
             applied=applied,
             step=_step(snapshot),
             work=snapshot.work,
@@ -176,7 +200,8 @@ class Desk:
             cost=opinion.cost,
         )
         ident = await self._ledger.add(entry)
-        self._past.append(Past(entry.rule, wanted.action, applied, entry.step, entry.work, time.time()))
+        past = Past(entry.rule, wanted.action, applied, entry.step, entry.work, time.time(), entry.text)
+        self._past.append(past)
         if applied:
             self._open[ident] = entry
         self._events.emit(
@@ -224,6 +249,11 @@ class Desk:
             if spec not in (working, "", EMBEDDED):
                 return role
         return None
+
+
+def _words(wanted: Suggestion, case: Case) -> str:
+    """What the thread is told."""
+    return wanted.text or wanted.reason or case.finding.reason
 
 
 def _step(snapshot: Snapshot) -> str:

@@ -97,6 +97,8 @@ def by_rule(finding: Finding, rung: Action) -> Suggestion:
                 f"{finding.reason.capitalize()}. Stop here: say in two sentences what blocks this step and end your "
                 "turn; the plan will be made anew."
             )
+        case "switch_model":
+            text = f"{finding.reason.capitalize()}. Another model takes over this step from here."
         case "pause":
             text = f"{finding.reason}; nothing that was tried has helped"
         case _:

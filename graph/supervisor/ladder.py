@@ -28,6 +28,7 @@ class Past:
     """Tool calls of the thread at that time."""
     at: float
     """Seconds since the epoch."""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,17 @@ def next_rung(past: Sequence[Past], place: Place, settings: SupervisorSettings) 
     count = sum(item.step == place.step and item.rule != "milestone" for item in past)
     rungs = [rung for rung in RUNGS if place.stronger or rung != "switch_model"]
     return rungs[min(count, len(rungs) - 1)]
+
+
+def higher(wanted: Action, rung: Action) -> Action:
+    """The higher of what the judge wants and what the ladder says: a mild judge must not keep a thread at the bottom.
+
+    Changes of the plan's order stand between a nudge and a new plan.
+    """
+    if wanted == "nothing" or rung == "nothing":
+        return wanted
+    rank = {action: place for place, action in enumerate(RUNGS)} | {"reprioritize": 0.5, "milestone": 0.5}
+    return wanted if rank[wanted] >= rank[rung] else rung
 
 
 def permitted(action: Action, policy: str) -> bool:

@@ -59,7 +59,8 @@ class Recorded:
     created: float
     entry: Entry
     outcome: str | None
-    """`green`, `better`, `same`, `worse`, or `no check followed`; `None` while it is open."""
+    """`green`, `unchanged` (green before too), `better`, `same`, `worse`, or `no check followed`;
+    `None` while it is open."""
 
 
 class Ledger:
@@ -114,6 +115,7 @@ def past_of(recorded: tuple[Recorded, ...]) -> tuple[Past, ...]:
             step=item.entry.step,
             work=item.entry.work,
             at=item.created,
+            text=item.entry.text,
         )
         for item in recorded
     )
@@ -126,6 +128,8 @@ def verdict(before: int | None, after: int) -> str:
         before: Failing tests when it was made; `None` when unknown.
         after: Failing tests now.
     """
+    if after == before == 0:
+        return "unchanged"
     if after == 0:
         return "green"
     if before is None or after == before:

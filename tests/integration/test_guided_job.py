@@ -107,10 +107,38 @@ async def test_a_message_that_comes_too_late_is_named_not_lost(tmp_path: Path) -
     assert "1 message came too late" in outcome.message
 
 
-def put_now(repo: Path, thread: str) -> None:
+async def test_what_is_said_while_the_last_step_is_judged_opens_the_work_again(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    threads: list[str] = []
+    told: list[str] = []
+    put: list[bool] = []
+    script = CompetentScript(files=SLUGIFY)
+
+    def heard(event: Event) -> None:
+        threads.append(event.thread)
+
+    def judging(request: ModelRequest) -> Reply:
+        if request.title == "QAVerdict" and not put:
+            put.append(True)
+            put_now(repo, threads[0], "Mention it in the README.")
+        if "edit_file" in request.tool_names:
+            told.append(request.prompt)
+        return script(request)
+
+    with ModelServer(judging) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1)), heard=heard)  # type: ignore[arg-type]
+    state = await state_of(repo, outcome.thread_id)
+    assert [(item.text, item.node) for item in state["guidance"]] == [("Mention it in the README.", "assess")]
+    assert outcome.exit_code == 0
+    assert len(state["step_results"]) == 2
+    assert "Mention it in the README." not in told[0]
+    assert "Mention it in the README." in told[-1]
+
+
+def put_now(repo: Path, thread: str, text: str = "Too late.") -> None:
     """From the server's own thread, as another process would."""
     with sqlite3.connect(database_of(repo), timeout=30) as db:
-        row = (thread, "guidance", "user", "Too late.", "{}", time.time())
+        row = (thread, "guidance", "user", text, "{}", time.time())
         db.execute("INSERT INTO inbox(thread_id, kind, author, text, payload, created) VALUES(?, ?, ?, ?, ?, ?)", row)
 
 

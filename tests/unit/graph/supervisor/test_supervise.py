@@ -97,11 +97,12 @@ async def test_who_only_observes_suggests_and_leaves_the_run_alone(tmp_path: Pat
 
 
 async def test_the_ladder_climbs_while_nothing_helps(tmp_path: Path) -> None:
-    speaker = Speaker(speak=stubborn(3), latency=0.1)
+    speaker = Speaker(speak=stubborn(9), latency=0.1)
     config = settings(policy="full", judge=False)
     opinions = Opinions({}, {"reasoning": "bigger"})
-    async with watched(tmp_path, speaker, [read_file], config, opinions.as_models()) as (graph, context, _):
-        await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+    for _ in range(2):  # a wish for a new plan ends the visit
+        async with watched(tmp_path, speaker, [read_file], config, opinions.as_models()) as (graph, context, _):
+            await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
     items = await SqliteInbox(tmp_path / "db", "t").after(0)
     assert [item.kind for item in items][:4] == ["nudge", "replan", "model", "pause"]
@@ -118,13 +119,45 @@ async def test_from_the_second_time_on_a_model_is_asked_and_paid_for_in_the_ledg
         await graph.ainvoke({"task": "fix the parser"}, CONFIG, context=context, durability="sync")
 
     first, second = await SqliteInbox(tmp_path / "db", "t").after(0)
-    assert (first.kind, second.kind, second.text) == ("nudge", "nudge", "open b.py instead")
+    assert (first.kind, second.kind) == ("nudge", "replan")  # the ladder is above the judge, who is heard all the same
+    assert second.text.endswith("open b.py instead")
     [(role, purpose, question)] = opinions.asked
     assert (role, purpose) == ("supervisor", "judge")
     assert "fix the parser" in question
     assert 'read_file {"path": "a.py"}' in question
     entries = await Ledger(tmp_path / "db", "t").all()
     assert [entry.entry.cost.get("spec") for entry in entries if entry.entry.cost] == ["small"]
+
+
+@pytest.mark.parametrize(("policy", "kinds"), [
+    ("full", ["nudge", "replan", "model", "pause"]), ("replan", ["nudge", "replan"]), ("nudge", ["nudge", "nudge"]),
+])  # fmt: skip
+async def test_a_judge_that_always_nudges_keeps_no_thread_at_the_bottom(
+    tmp_path: Path, policy: str, kinds: list[str]
+) -> None:
+    speaker = Speaker(speak=stubborn(9), latency=0.1)
+    mild = {"Suggestion": [{"action": "nudge", "text": "try harder"}] * 99}
+    opinions = Opinions(mild, {"reasoning": "bigger"})
+    for _ in range(2):
+        async with watched(tmp_path, speaker, [read_file], settings(policy=policy), opinions.as_models()) as parts:
+            graph, context, _ = parts
+            await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+
+    items = await SqliteInbox(tmp_path / "db", "t").after(0)
+    assert [item.kind for item in items][: len(kinds)] == kinds
+    assert len({item.text for item in items}) == len(items)
+
+
+async def test_a_wish_for_a_new_plan_ends_the_loop_before_its_next_call(tmp_path: Path) -> None:
+    speaker = Speaker(speak=stubborn(9), latency=0.1)
+    async with watched(tmp_path, speaker, [read_file], settings(enabled=False)) as (graph, context, _):
+        run = asyncio.create_task(graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync"))
+        while not speaker.prompts:
+            await asyncio.sleep(0.01)
+        await SqliteInbox(tmp_path / "db", "t").put("t", kind="replan", author="user", text="make a new plan")
+        final = await run
+    assert len(speaker.prompts) == 1
+    assert [(item.kind, item.text) for item in final["guidance"]] == [("replan", "make a new plan")]
 
 
 async def test_a_judge_that_fails_leaves_the_rule_in_force(tmp_path: Path) -> None:
