@@ -137,8 +137,8 @@ class Desk:
         if applied or wanted.action == "nothing" or case.rung == "nothing":
             return
         instead = highest_permitted(wanted.action, self._settings.policy)
-        said = opinion.suggestion.text
-        nudge = by_rule(case.finding, "nudge").model_copy(update={"text": said} if said else {})
+        words = opinion.suggestion.text
+        nudge = by_rule(case.finding, "nudge").model_copy(update={"text": words} if words else {})
         if instead is not None and not self._was_said(nudge, case):
             await self._record(case, nudge, Opinion(nudge), await self._put(nudge, case))
 
