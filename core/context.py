@@ -108,6 +108,9 @@ class Workspace(Protocol):
     async def commit(self, message: str) -> str | None:
         """Commit all changes; `None` when there are none."""
 
+    def notices(self) -> tuple[str, ...]:
+        """What was left out of commits and snapshots since this was asked last, one sentence each."""
+
     async def tip(self) -> str | None:
         """The last commit the thread made; `None` when it made none."""
 

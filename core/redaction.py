@@ -159,6 +159,18 @@ class Redactor:
                     for key, inner in value.items()}  # fmt: skip
         return [self.clean_tree(inner) for inner in value] if isinstance(value, list | tuple) else value
 
+    def found_in(self, text: str, *, known_only: bool = False) -> frozenset[str]:
+        """What `clean` would put in place of the secrets of a text; empty when it holds none.
+
+        Args:
+            text: Any content.
+            known_only: Look for the known secrets only, not for what merely has the form of one.
+        """
+        if known_only:
+            known = self._known.findall(text) if self._known is not None else []
+            return frozenset(f"[secret:{self._names[form]}]" for form in known)
+        return frozenset(PLACEHOLDER.findall(self.clean(text))) - frozenset(PLACEHOLDER.findall(text))
+
     def finds(self, text: str) -> bool:
         """Whether a text holds something that `clean` would hide."""
         return self.clean(text) != text

@@ -41,7 +41,11 @@ class SecretFiles:
         Args:
             path: Relative to the repository, posix; case does not matter.
         """
-        return looks_secret(path) and not any(_matches(path, pattern) for pattern in self.shown)
+        return looks_secret(path) and not self.shows(path)
+
+    def shows(self, path: str) -> bool:
+        """Whether the user asked for a file by name."""
+        return any(_matches(path, pattern) for pattern in self.shown)
 
     def shown_among(self, paths: Iterable[str]) -> list[str]:
         """Those of some paths that are not hidden, in their order."""
@@ -58,7 +62,7 @@ def looks_secret(path: str) -> bool:
     name = place.name
     if _any(name, _PUBLIC) or place.suffix in _SOURCES:
         return False
-    if _any(name, _NAMES) or any(_ends_with(place, pattern) for pattern in _PLACES):
+    if _any(name, _NAMES) or any(_any("/".join(place.parts[-parts:]), _PLACES) for parts in (2, 3)):
         return True
     return _any(name, _KEY_MATERIAL) and not _FIXTURES & set(place.parts[:-1])
 
@@ -70,11 +74,6 @@ def _any(name: str, patterns: tuple[str, ...]) -> bool:
 @lru_cache
 def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(fnmatch.translate, patterns)))
-
-
-def _ends_with(place: PurePosixPath, pattern: str) -> bool:
-    wanted = pattern.split("/")
-    return fnmatch.fnmatchcase("/".join(place.parts[-len(wanted) :]), pattern)
 
 
 def _matches(path: str, pattern: str) -> bool:

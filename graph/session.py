@@ -10,6 +10,7 @@ from core.context import Context, RunOptions
 from core.events import EventSink
 from core.known_secrets import redactor_of
 from core.layout import RunFiles
+from core.secret_files import SecretFiles
 from core.settings import Settings
 from graph.activity import Activity
 from graph.checkpoints import database_of
@@ -22,6 +23,7 @@ from tools.outputs import OutputStore
 from tools.repair.engine import START_SCRIPT
 from tools.repair_search import TreeRepair
 from tools.sandbox import Places, open_sandbox
+from tools.staging_rules import StagingRules
 from tools.target_python import TargetPython, find_target_python
 from tools.workspace import GitWorkspace
 
@@ -50,7 +52,9 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         ConfigError: The settings ask for what is not there.
     """
     settings = spec.settings
-    workspace = await GitWorkspace.open(spec.repo, spec.thread_id)
+    redactor = redactor_of(settings)
+    rules = StagingRules(SecretFiles(settings.sandbox.show), redactor)
+    workspace = await GitWorkspace.open(spec.repo, spec.thread_id, rules)
     await workspace.prepare()
     files = RunFiles(workspace.run_dir)
     log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen)
@@ -83,7 +87,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
                 inbox=SqliteInbox(database, spec.thread_id),
                 events=events,
                 options=spec.options,
-                redactor=redactor_of(settings),
+                redactor=redactor,
             )
 
 

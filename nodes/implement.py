@@ -74,11 +74,14 @@ async def _work(
     if commit:
         files = tuple(readable(name) for name in await context.workspace.changed_files(commit))
         context.events.emit("step_committed", step=step.id, commit=commit, files=list(files))
+    notices = context.workspace.notices()
+    for notice in notices:
+        context.events.emit("warning", message=readable(notice))
     spoke = speaker_of(final)
     result = StepResult(
         step_id=step.id,
         attempt=state.get("attempt", 1),
-        text=last_words(final) or "The coder ended without a word.",
+        text="\n".join((last_words(final) or "The coder ended without a word.", *map(readable, notices))),
         files=files,
         commit=commit,
         tool_calls=sum(isinstance(message, ToolMessage) for message in final["messages"]),

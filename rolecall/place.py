@@ -37,7 +37,7 @@ async def top_of(folder: Path) -> Path:
     from tools.git import Git
     from tools.repository import find_top
 
-    found = await Git(folder).try_run("rev-parse", "--show-toplevel")
+    found = await Git(folder, discover=True).try_run("rev-parse", "--show-toplevel")
     return Path(found.out.strip()) if found.code == 0 else await find_top(folder)
 
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from core.errors import RepositoryError
 from tools.git import PLAIN_DIFF, Git
+from tools.staging import attributes_of, scratch_index
+from tools.staging_rules import StagingRules
 from tools.workspace import GitWorkspace
 
 _UNDER_WAY = {
@@ -33,7 +35,9 @@ class Applied(BaseModel):
         return self.how != "manual"
 
 
-async def apply_branch(repo: Path, thread_id: str, *, title: str = "", running: bool = False) -> Applied:
+async def apply_branch(
+    repo: Path, thread_id: str, *, title: str = "", running: bool = False, rules: StagingRules | None = None
+) -> Applied:
     """Merge a thread's branch into the user's current branch, or apply its patch to the files.
 
     A branch that began at a commit of the current branch is merged. Where the user had uncommitted changes when
@@ -45,11 +49,12 @@ async def apply_branch(repo: Path, thread_id: str, *, title: str = "", running: 
         thread_id: The thread.
         title: What the merge is said to bring; the title of the last commit when empty.
         running: Somebody drives the thread at present.
+        rules: What is left out of commits, as the thread had it.
 
     Raises:
         RepositoryError: The repository holds no work of this thread.
     """
-    workspace = await GitWorkspace.open(repo, thread_id)
+    workspace = await GitWorkspace.open(repo, thread_id, rules)
     outcome = await _apply(workspace, title)
     if not await workspace.has_uncommitted():
         return outcome
@@ -80,8 +85,8 @@ async def _merge(git: Git, branch: str, span: tuple[str, str], title: str) -> Ap
         return _manual(f"{branch} was not merged: {obstacle}", *remedy, command)
     subject = title or (await git.run("log", "-1", "--format=%s", tip)).strip()
     done = await git.try_run(
-        "merge", "--no-ff", "--no-edit", "--no-autostash", "--no-verify-signatures", "-m", f"Merge {branch}: {subject}",
-        tip, env=await git.identity(),
+        "merge", "--no-ff", "--no-edit", "--no-stat", "--no-autostash", "--no-verify-signatures",
+        "-m", f"Merge {branch}: {subject}", tip, env=await git.identity(),
     )  # fmt: skip
     if done.code == 0:
         return Applied(
@@ -99,56 +104,91 @@ async def _obstacle(git: Git, base: str, tip: str) -> tuple[str, tuple[str, ...]
         return f"a {operation} is under way", (f"git {operation} --continue",)
     if (await git.try_run("symbolic-ref", "--quiet", "HEAD")).code != 0:
         return "HEAD is detached, so the merge would belong to no branch", ("git switch --create NAME",)
-    if (await git.try_run("diff", "--cached", "--quiet", "HEAD")).code != 0:
+    files = await git.isolated()
+    head = await git.run("rev-parse", "HEAD^{commit}")
+    staged = await files.try_run("diff-index", "--cached", "--quiet", "--ignore-submodules=all", head)
+    if staged.code != 0:
         return "your index holds staged changes", ("git commit",)
-    both = sorted(await _touched(git, base, tip) & await _dirty(git))
+    touched = await _touched(git, base, tip)
+    program = await _program(git, tip, touched)
+    if program:
+        return program, ()
+    both = sorted(touched & await _dirty(git, head))
     if both:
         return f"you have uncommitted changes in {_some(both)}", (f"git add -- {shlex.join(both)}", "git commit")
     return await _conflict(git, base, tip), ()
 
 
 async def _conflict(git: Git, base: str, tip: str) -> str:
-    tried = await git.try_run("merge-tree", "--write-tree", "HEAD", tip)
+    files = await git.isolated()
+    head = await git.run("rev-parse", "HEAD^{commit}")
+    tried = await files.try_run("merge-tree", "--write-tree", head, tip)
     if tried.code == 1:
         return "it conflicts with what was committed since"
     # An older git cannot try a merge; without commits of the user's since then it cannot conflict.
-    if tried.code != 0 and await git.resolve("HEAD^{commit}") != base:
+    if tried.code != 0 and head != base:
         return "this git is too old to try a merge beforehand"
     return ""
 
 
 async def _patch(git: Git, branch: str, base: str, tip: str) -> Applied:
-    patch = await git.run("diff", *PLAIN_DIFF, "--binary", "--full-index", "--no-renames", base, tip, "--")
+    files = await git.isolated()
+    names = await _touched(git, base, tip)
+    command = f"git diff --binary {base[:12]} {branch} | git apply --3way"
+    program = await _program(git, tip, names)
+    if program:
+        return _manual(f"the changes of {branch} were not applied: {program}", command)
+    patch = await files.run("diff", *PLAIN_DIFF, "--binary", "--full-index", "--no-renames", base, tip, "--")
     check = ("apply", "--check", "--whitespace=nowarn")
-    if (await git.try_run(*check, "--reverse", stdin=f"{patch}\n")).code == 0:
+    if (await files.try_run(*check, "--reverse", stdin=f"{patch}\n")).code == 0:
         return Applied(how="nothing", message=f"the changes of {branch} are in your files already")
-    tried = await git.try_run(*check, stdin=f"{patch}\n")
+    tried = await files.try_run(*check, stdin=f"{patch}\n")
     if tried.code != 0:
         reason = tried.err.strip().splitlines()[0].removeprefix("error: ") if tried.err.strip() else tried.reason
         return _manual(
             f"the changes of {branch} do not fit your files as they are now: {reason}",
-            f"git diff --binary {base[:12]} {branch} | git apply --3way",
+            command,
         )
-    await git.run("apply", "--whitespace=nowarn", stdin=f"{patch}\n")
-    names = sorted(await _touched(git, base, tip))
-    return Applied(how="patched", message=f"the changes of {branch} are in your files, not committed: {_some(names)}")
+    await files.run("apply", "--whitespace=nowarn", stdin=f"{patch}\n")
+    return Applied(
+        how="patched", message=f"the changes of {branch} are in your files, not committed: {_some(sorted(names))}"
+    )
 
 
 async def _operation(git: Git) -> str:
-    for name, operation in _UNDER_WAY.items():
-        if (git.folder / await git.run("rev-parse", "--git-path", name)).exists():
-            return operation
+    git_dir = (await git.place()).git_dir
+    return next((operation for name, operation in _UNDER_WAY.items() if (git_dir / name).exists()), "")
+
+
+async def _program(git: Git, tip: str, names: set[str]) -> str:
+    """Why the files cannot be written here: git would run a program for them; empty when it would not."""
+    config = await git.config()
+    programs = {"filter": set(config.filters()), "merge": config.merge_drivers()}
+    if not any(programs.values()):
+        return ""
+    files = await git.isolated()
+    found = await attributes_of(files, names, *programs)
+    async with scratch_index(None) as index:
+        # The work may bring attributes of its own.
+        await files.run("read-tree", tip, index=index)
+        after = await attributes_of(files, names, *programs, index=index, cached=True)
+    for attributes in (found, after):
+        touched = sorted(name for (name, attribute), value in attributes.items() if value in programs[attribute])
+        if touched:
+            return f"git would run a filter or merge program of its configuration on {_some(touched)}"
     return ""
 
 
 async def _touched(git: Git, base: str, tip: str) -> set[str]:
-    return set(await git.names("diff", "--name-only", "--no-renames", "-z", base, tip, "--"))
+    files = await git.isolated()
+    return set(await files.names("diff", *PLAIN_DIFF, "--name-only", "--no-renames", "-z", base, tip, "--"))
 
 
-async def _dirty(git: Git) -> set[str]:
+async def _dirty(git: Git, head: str) -> set[str]:
     """Files that differ from HEAD, and all that are untracked, ignored ones included."""
-    changed = await git.names("diff", "--name-only", "--no-renames", "-z", "HEAD", "--")
-    return set(changed) | set(await git.names("ls-files", "--others", "-z"))
+    files = await git.isolated()
+    changed = await files.names("diff", *PLAIN_DIFF, "--name-only", "--no-renames", "-z", head, "--")
+    return set(changed) | set(await files.names("ls-files", "--others", "-z"))
 
 
 async def _is_ancestor(git: Git, one: str, other: str) -> bool:

@@ -19,48 +19,34 @@ async def find_top(folder: Path) -> Path:
         RepositoryError: Not a folder, no git, no repository, bare, inside `.git`, or without a commit.
     """
     folder = await asyncio.to_thread(_resolved, folder)
-    git = Git(folder)
-    found = await git.try_run("rev-parse", "--is-bare-repository", "--is-inside-git-dir")
-    if found.code != 0:
+    git = Git(folder, discover=True)
+    # Later words are missing where an earlier one ended it.
+    found = await git.try_run(
+        "rev-parse", "--is-bare-repository", "--is-inside-git-dir", "--show-toplevel", "HEAD^{commit}"
+    )
+    lines = found.out.splitlines()
+    if len(lines) < 2:
         raise _no_repository(folder, found.reason)
-    bare, inside = (word == "true" for word in found.out.split())
-    if bare:
+    if lines[0] == "true":
         raise RepositoryError(
             f"{folder} is a bare repository, which has no files to work on",
             hint=f"clone it (`git clone {folder} work`) and give the clone with --repo",
         )
-    if inside:
+    if lines[1] == "true":
         raise RepositoryError(f"{folder} is inside a .git folder", hint="give the folder of the working tree")
-    top = Path(await git.run("rev-parse", "--show-toplevel"))
-    await _require_commit(Git(top))
-    return top
+    if found.code != 0:
+        top = lines[2] if len(lines) > 2 else str(folder)
+        raise RepositoryError(
+            f"{top} has no commit yet, and rolecall works on a branch of one",
+            hint=f"make a first commit: {_FIRST_COMMIT}",
+        )
+    return Path(lines[2])
 
 
 async def exclude_rolecall(git: Git) -> None:
     """List `.rolecall/` in the repository's own exclude file, once; never in the user's .gitignore."""
-    path = git.folder / await git.run("rev-parse", "--git-path", "info/exclude")
-    await asyncio.to_thread(_append_line, path, _EXCLUDED)
-
-
-async def _require_commit(git: Git) -> None:
-    if await git.resolve("HEAD^{commit}") is None:
-        raise RepositoryError(
-            f"{git.folder} has no commit yet, and rolecall works on a branch of one",
-            hint=f"make a first commit: {_FIRST_COMMIT}",
-        )
-
-
-async def require_no_conflicts(git: Git) -> None:
-    """See that the working tree can be taken along as it is.
-
-    Raises:
-        RepositoryError: Files of a merge are still in conflict.
-    """
-    if await git.names("ls-files", "--unmerged", "-z"):
-        raise RepositoryError(
-            f"{git.folder} is in the middle of a merge with conflicts",
-            hint="solve the conflicts and commit, or take the merge back with `git merge --abort`",
-        )
+    place = await git.place()
+    await asyncio.to_thread(_append_line, place.common_dir / "info" / "exclude", _EXCLUDED)
 
 
 def _no_repository(folder: Path, reason: str) -> RepositoryError:

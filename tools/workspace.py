@@ -2,8 +2,6 @@
 index, stashes and other refs are read and never written. Bringing the work home is in `apply`."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,11 +9,14 @@ from pathlib import Path
 from core.errors import RepositoryError
 from core.layout import RepoLayout
 from core.thread_ids import short_id
+from tools.checkout import Checkout, remove_worktree, restore_link
 from tools.generated import copy_generated
-from tools.git import PLAIN_DIFF, Git
+from tools.git import PLAIN_DIFF, Git, IsolatedGit
+from tools.git_place import GitPlace, place_of
 from tools.listing import fold
-from tools.repository import find_top, require_no_conflicts
-from tools.staging import new_files, oversized, stage_all, tracked_and_new
+from tools.repository import find_top
+from tools.staging import Staged, scratch_index, stage, tracked_and_new
+from tools.staging_rules import FILTERED, NESTED, SECRET_NAME, SECRET_TEXT, StagingRules, some, told
 from tools.state_folder import made
 from tools.submodules import fill_submodules
 
@@ -30,7 +31,7 @@ class GitWorkspace:
     whatever the user had uncommitted when it began.
     """
 
-    def __init__(self, repo: Path, thread_id: str) -> None:
+    def __init__(self, repo: Path, thread_id: str, rules: StagingRules | None = None) -> None:
         self._repo = repo
         self._short = short_id(thread_id)
         self._thread_id = thread_id
@@ -39,18 +40,25 @@ class GitWorkspace:
         self._root = self._layout.worktree(thread_id)
         self._user = Git(repo)
         self._git = Git(self._root)
+        self._rules = rules or StagingRules()
         self._lock = asyncio.Lock()
+        self._notices: dict[str, bool] = {}
         self.warnings: tuple[str, ...] = ()
         """What a person should know about this repository, one sentence each."""
 
     @classmethod
-    async def open(cls, repo: Path, thread_id: str) -> "GitWorkspace":
+    async def open(cls, repo: Path, thread_id: str, rules: StagingRules | None = None) -> "GitWorkspace":
         """Find the repository around a folder; makes nothing yet.
+
+        Args:
+            repo: The folder.
+            thread_id: The thread.
+            rules: What is left out of commits; the usual secret-looking names when `None`.
 
         Raises:
             RepositoryError: There is no git, no repository, no working tree or no commit.
         """
-        return cls(await find_top(repo), thread_id)
+        return cls(await find_top(repo), thread_id, rules)
 
     @property
     def root(self) -> Path:
@@ -82,25 +90,36 @@ class GitWorkspace:
         """
         await made(self._repo)
         await asyncio.to_thread(self._layout.make_run, self._thread_id)
-        base = await self._user.resolve(f"{self._base_ref}^{{commit}}")
+        refs = await self._refs()
+        base, orders = refs.get(self._base_ref), []
         if base is None:
-            base = await self._capture_base()
-            await self._user.run("update-ref", self._base_ref, base)
-        if await self._user.resolve(self._branch_ref) is None:
-            await self._user.run("update-ref", self._branch_ref, base)
-        if not await self._is_ready():
-            await self._make_worktree()
+            base = await self._capture_base(refs)
+            orders.append(f"update {self._base_ref} {base}\n")
+        if self._branch_ref not in refs:
+            orders.append(f"update {self._branch_ref} {base}\n")
+        if orders:
+            await self._user.run("update-ref", "--stdin", stdin="".join(orders))
+        if await self._is_ready():
+            await self._checkout().hide(self._rules.secret_files)
+        else:
+            await self._make_worktree(refs.get(self._branch_ref, base))
 
     async def commit(self, message: str) -> str | None:
         """Commit all changes; `None` when there are none. Runs no hook."""
-        async with self._index():
-            head = await self._git.run("rev-parse", self._branch_ref)
-            tree = await stage_all(self._git)
-            if tree == await self._git.run("rev-parse", f"{head}^{{tree}}"):
+        async with self._index() as index:
+            head, before = await self._head()
+            staged = await self._stage(head, index)
+            if staged.tree == before:
                 return None
-            made = await self._git.commit_tree(tree, message, head)
-            await self._git.run("update-ref", "-m", "rolecall", self._branch_ref, made, head)
+            made = await self._user.commit_tree(staged.tree, message, head)
+            await self._user.run("update-ref", "-m", "rolecall", self._branch_ref, made, head)
             return made
+
+    def notices(self) -> tuple[str, ...]:
+        """What was left out of commits and snapshots since this was asked last, one sentence each."""
+        fresh = tuple(notice for notice, given in self._notices.items() if not given)
+        self._notices |= dict.fromkeys(fresh, True)
+        return fresh
 
     async def tip(self) -> str | None:
         """The last commit the thread made; `None` when it made none."""
@@ -121,14 +140,15 @@ class GitWorkspace:
         if commit is None:
             out = await self._diff_with(*named)
         else:
-            out = await self._user.run("diff", *PLAIN_DIFF, *named, f"{commit}^", commit, "--")
+            git = await self._user.isolated()
+            out = await git.run("diff", *PLAIN_DIFF, *named, f"{commit}^", commit, "--")
         return tuple(sorted(name for name in out.split("\0") if name))
 
     async def has_uncommitted(self) -> bool:
         """Whether the worktree holds changes that are in no commit of the branch."""
         if not await self._is_ready():
             return False
-        return await self._tree_now() != await self._git.run("rev-parse", f"{self._branch_ref}^{{tree}}")
+        return await self._tree_now() != (await self._head())[1]
 
     async def snapshot(self) -> str:
         """Git tree of the worktree as it is now, untracked files included; touches no index.
@@ -142,7 +162,8 @@ class GitWorkspace:
 
     async def listing(self, *, limit: int = 200) -> str:
         """The tracked and new files, one per line, large folders folded."""
-        return fold(await tracked_and_new(self._git), limit)
+        names = await tracked_and_new(self._git)
+        return fold([name for name in names if not self._rules.secret_files.hides(name)], limit)
 
     async def restore(self, tree: str) -> None:
         """Bring the files of the worktree to a snapshot; ignored files stay. The branch does not move.
@@ -150,21 +171,23 @@ class GitWorkspace:
         Raises:
             RepositoryError: The snapshot is unknown.
         """
-        if await self._git.resolve(f"{tree}^{{tree}}") is None:
+        if await self._user.resolve(f"{tree}^{{tree}}") is None:
             raise RepositoryError(f"the snapshot {tree[:12]} is no longer in the repository")
-        async with self._index():
-            await self._keep(await stage_all(self._git))
-            await self._git.run("read-tree", "--reset", "-u", tree)
+        async with self._index() as index:
+            await self._keep((await self._stage((await self._head())[0], index)).tree)
+            await self._checkout().fill(tree, self._rules.secret_files)
 
     async def discard(self) -> None:
         """Bring the worktree back to the last commit of the branch; a snapshot of what was there is kept."""
-        await self.restore(await self._git.run("rev-parse", f"{self._branch_ref}^{{tree}}"))
+        await self.restore((await self._head())[1])
 
     async def remove(self) -> None:
         """Remove worktree, branch, base and snapshots; the run folder stays."""
         await self._drop_worktree()
-        for ref in (self._branch_ref, self._base_ref, self._snapshots_ref):
-            await self._user.try_run("update-ref", "-d", ref)
+        known = (self._branch_ref, self._base_ref, self._snapshots_ref)
+        orders = "".join(f"delete {ref}\n" for ref in await self._refs() if ref in known)
+        if orders:
+            await self._user.run("update-ref", "--stdin", stdin=orders)
 
     async def base(self) -> str:
         """The commit the thread started from.
@@ -196,91 +219,132 @@ class GitWorkspace:
     def _ready_mark(self) -> Path:
         return self._files.worktree_ready
 
-    async def _capture_base(self) -> str:
-        await require_no_conflicts(self._user)
-        if await self._user.resolve("refs/heads/rolecall") is not None:
+    async def _refs(self) -> dict[str, str]:
+        """Objects of this thread's refs, and of the branch that would stand in their way, as far as they are there."""
+        out = await self._user.run(
+            "for-each-ref", "--format=%(refname) %(objectname)", self._base_ref, self._branch_ref, self._snapshots_ref,
+            "refs/heads/rolecall",
+        )  # fmt: skip
+        return dict(line.split(" ", 1) for line in out.splitlines())
+
+    async def _head(self) -> tuple[str, str]:
+        """The last commit of the branch and its tree."""
+        words = await self._user.run("rev-parse", f"{self._branch_ref}^{{commit}}", f"{self._branch_ref}^{{tree}}")
+        commit, tree = words.split()
+        return commit, tree
+
+    async def _capture_base(self, refs: dict[str, str]) -> str:
+        if "refs/heads/rolecall" in refs:
             raise RepositoryError(
                 "this repository has a branch named rolecall, which leaves no room for branches rolecall/…",
                 hint="give it another name: git branch -m rolecall NAME",
             )
-        head = await self._user.run("rev-parse", "HEAD^{commit}")
-        left_out = await self._too_large()
-        async with self._scratch_index(self._user) as index:
-            tree = await stage_all(self._user, index=index, left_out=left_out)
-        if tree == await self._user.run("rev-parse", f"{head}^{{tree}}"):
+        head, before = (await self._user.run("rev-parse", "HEAD^{commit}", "HEAD^{tree}")).split()
+        git = await self._user.isolated()
+        async with scratch_index((await self._user.place()).index) as index:
+            staged = await stage(git, head, self._rules.for_base(), index=index, keep_links=True)
+        self.warnings += base_warnings(staged.left_out)
+        if staged.tree == before:
             return head
-        return await self._user.commit_tree(tree, "Uncommitted changes when rolecall began", head)
+        return await self._user.commit_tree(staged.tree, "Uncommitted changes when rolecall began", head)
 
-    async def _too_large(self) -> set[str]:
-        names = await new_files(self._user)
-        large = await asyncio.to_thread(oversized, self._repo, names)
-        if large:
-            told = ", ".join(sorted(large)[:5]) + (f" and {len(large) - 5} more" if len(large) > 5 else "")
-            self.warnings = (*self.warnings, f"new files were too large to be taken into the worktree: {told}")
-        return large
+    async def _stage(self, head: str, index: Path) -> Staged:
+        staged = await stage(await self._files(), head, self._rules, index=index)
+        for notice in told(staged.left_out):
+            self._notices.setdefault(notice, False)
+        return staged
+
+    async def _files(self) -> IsolatedGit:
+        return await self._git.isolated()
+
+    def _checkout(self) -> Checkout:
+        return Checkout(self._git)
 
     async def _is_ready(self) -> bool:
-        if not self._ready_mark.is_file() or not (self._root / ".git").is_file():
+        """Whether the worktree is there; a `.git` file that a command took away or exchanged is put back."""
+        if not self._ready_mark.is_file() or not self._root.is_dir():
             return False
-        inside = await self._git.try_run("rev-parse", "--show-toplevel")
-        return inside.code == 0 and Path(inside.out.strip()) == self._root
+        place = await self._place()
+        if place is None:
+            return False
+        await asyncio.to_thread(restore_link, place)
+        return True
 
-    async def _make_worktree(self) -> None:
+    async def _place(self) -> GitPlace | None:
+        try:
+            return await asyncio.to_thread(place_of, self._root)
+        except RepositoryError:
+            return None
+
+    async def _make_worktree(self, commit: str) -> None:
         await self._drop_worktree()
-        await self._user.run("worktree", "add", "--force", "--quiet", str(self._root), self.branch)
-        await copy_generated(self._user, self._repo, self._root)
-        self.warnings += await fill_submodules(self._user, self._repo, self._root)
+        await self._user.run("worktree", "add", "--no-checkout", "--force", "--quiet", str(self._root), self.branch)
+        self._git = Git(self._root)
+        checkout = self._checkout()
+        filled = await checkout.fill(commit, self._rules.secret_files)
+        if filled.hidden:
+            self.warnings += (f"files that {SECRET_NAME} are kept out of the worktree; {_SHOW}: {some(filled.hidden)}",)
+        filtered = await checkout.filtered(filled.names)
+        if filtered:
+            self.warnings += (f"files that {FILTERED}; the worktree has them as git stores them: {some(filtered)}",)
+        rules = self._rules.for_base()
+        _, secret = await copy_generated(self._user, self._root, filled.names, rules)
+        if secret:
+            self.warnings += (f"generated files that may hold secrets were not copied; {_SHOW}: {some(secret)}",)
+        self.warnings += await fill_submodules(self._repo, self._root, filled.links, rules)
         await asyncio.to_thread(self._ready_mark.touch)
 
     async def _drop_worktree(self) -> None:
         await asyncio.to_thread(self._ready_mark.unlink, missing_ok=True)
-        # Twice forced: a worktree whose making was killed is still locked.
-        await self._user.try_run("worktree", "remove", "--force", "--force", str(self._root))
-        await asyncio.to_thread(self._layout.remove_worktree, self._thread_id)
-        # Its registration survives when the folder was half made or deleted by hand.
-        await self._user.try_run("worktree", "unlock", str(self._root))
-        await self._user.try_run("worktree", "remove", "--force", "--force", str(self._root))
+        common = (await self._user.place()).common_dir
+        await asyncio.to_thread(remove_worktree, common, self._layout, self._thread_id)
 
     async def _diff_with(self, *options: str) -> str:
         base = await self.base()
-        tree = await self._tree_now() if await self._is_ready() else self._branch_ref
-        return await self._user.run("diff", *PLAIN_DIFF, *options, base, tree, "--")
+        tree = await self._tree_now() if await self._is_ready() else (await self._head())[1]
+        git = await self._user.isolated()
+        return await git.run("diff", *PLAIN_DIFF, *options, base, tree, "--")
 
     async def _tree_now(self) -> str:
-        async with self._scratch_index(self._git) as index:
-            return await stage_all(self._git, index=index)
+        head, _ = await self._head()
+        async with scratch_index((await self._git.place()).index) as index:
+            return (await self._stage(head, index)).tree
 
     async def _keep(self, tree: str) -> None:
-        last = await self._git.resolve(self._snapshots_ref)
-        if last is not None and await self._git.resolve(f"{last}^{{tree}}") == tree:
+        last = (await self._refs()).get(self._snapshots_ref)
+        if last is not None and await self._user.resolve(f"{last}^{{tree}}") == tree:
             return
-        kept = await self._git.commit_tree(tree, "snapshot", *([last] if last else []))
-        await self._git.run("update-ref", self._snapshots_ref, kept)
+        kept = await self._user.commit_tree(tree, "snapshot", *([last] if last else []))
+        await self._user.run("update-ref", self._snapshots_ref, kept)
 
     @asynccontextmanager
-    async def _index(self) -> AsyncIterator[None]:
+    async def _index(self) -> AsyncIterator[Path]:
         """The worktree's own index, for one writer at a time.
 
         A lock that a killed git left is removed: the thread is driven by one process, so no other can hold it long.
         """
         async with self._lock:
-            held = self._root / await self._git.run("rev-parse", "--git-path", "index.lock")
+            place = await self._git.place()
+            held = place.git_dir / "index.lock"
             for _ in range(_LOCK_LOOKS):
                 if not held.exists():
                     break
                 await asyncio.sleep(_LOCK_LOOK_S)
             await asyncio.to_thread(held.unlink, missing_ok=True)
-            yield
+            await asyncio.to_thread(restore_link, place)
+            yield place.index
 
-    @asynccontextmanager
-    async def _scratch_index(self, git: Git) -> AsyncIterator[Path]:
-        """A copy of an index, so that staging is quick and the index itself stays as it is."""
-        source = git.folder / await git.run("rev-parse", "--git-path", "index")
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="rolecall-index-"))
-        try:
-            index = folder / "index"
-            if source.is_file():
-                await asyncio.to_thread(shutil.copy2, source, index)
-            yield index
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+_SHOW = "name them in sandbox.show if models and commands may see them"
+
+
+def base_warnings(left_out: dict[str, str]) -> tuple[str, ...]:
+    """What a person should know about changes that were not taken along, one sentence for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    return tuple(
+        f"uncommitted files were not taken into the worktree, since they {reason}"
+        f"{f' ({_SHOW})' if reason in {SECRET_NAME, SECRET_TEXT} else ''}: {some(names)}"
+        for reason, names in by_reason.items() if reason != NESTED
+    )  # fmt: skip

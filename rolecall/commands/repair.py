@@ -93,7 +93,7 @@ async def _searched(folder: Path) -> tuple[Path, str]:
     """
     from tools.git import Git
 
-    if (await Git(folder).try_run("rev-parse", "--git-dir")).code != 0:
+    if (await Git(folder, discover=True).try_run("rev-parse", "--git-dir")).code != 0:
         return folder, f"{folder} belongs to no git repository; the tests in it are searched as they are"
     return await top_of(folder), ""
 

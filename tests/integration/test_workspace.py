@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import RepositoryError
 from tests.repositories import fingerprint, git, make_repository, thread, write
-from tools.staging import oversized
+from tools.staging_rules import oversized
 from tools.workspace import GitWorkspace
 
 PREPARE = """

@@ -1,0 +1,152 @@
+"""What is taken over from a repository's configuration: how files are read and written, and who the user is. Owns
+that list, and the list of programs a configuration names, none of which is run."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import RepositoryError
+
+_KEPT = {
+    "core": (
+        "autocrlf", "eol", "filemode", "ignorecase", "symlinks", "precomposeunicode", "checkstat", "trustctime",
+        "compression", "loosecompression", "sharedrepository", "protecthfs", "protectntfs", "longpaths",
+        "checkroundtripencoding",
+    ),
+    "user": ("name", "email"),
+    "author": ("name", "email"),
+    "committer": ("name", "email"),
+    "extensions": ("objectformat", "partialclone"),
+}  # fmt: skip
+"""Settings without which files would be stored otherwise than by the user's own git. None of them names a program."""
+_FIXED = {
+    "core": {
+        "bare": "false", "hookspath": os.devnull, "fsmonitor": "false", "quotepath": "false", "safecrlf": "false",
+        "splitindex": "false", "untrackedcache": "false",
+    },
+    "color": {"ui": "false"},
+    "diff": {"context": "3"},
+    "apply": {"ignorewhitespace": "no"},
+    "gc": {"auto": "0"},
+}  # fmt: skip
+_FILES = {"excludesfile": "ignore", "attributesfile": "attributes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A program that files of some paths are sent through."""
+
+    name: str
+    required: bool
+    """git itself refuses to store such a file without it."""
+
+
+class GitConfig:
+    """The effective configuration of a repository, as `git config --list -z` prints it."""
+
+    def __init__(self, listed: str) -> None:
+        self._values: dict[str, str] = {}
+        for entry in listed.split("\0"):
+            if entry:
+                name, gap, value = entry.partition("\n")
+                self._values[name] = value if gap else "true"
+
+    def get(self, name: str) -> str | None:
+        """The value that holds; section and variable in lower case."""
+        return self._values.get(name)
+
+    def filters(self) -> dict[str, Filter]:
+        """The filters that would run a program, by name."""
+        named = {name: required for name, required in self._filters() if name}
+        return {name: Filter(name, required) for name, required in named.items()}
+
+    def merge_drivers(self) -> set[str]:
+        """Names of the merge drivers that would run a program."""
+        return {name for name, variable, value in self._of("merge") if variable == "driver" and value}
+
+    def programs_off(self) -> tuple[str, ...]:
+        """Settings for `git -c` that turn every program named here off; for calls that must read the configuration.
+
+        Raises:
+            RepositoryError: A name cannot be written so.
+        """
+        off: list[str] = []
+        for name in {name for name, _, _ in self._of("filter")}:
+            off += [f"filter.{name}.{variable}=" for variable in ("clean", "smudge", "process")]
+            off.append(f"filter.{name}.required=false")
+        # A driver that always answers "conflict".
+        off += [f"merge.{name}.driver=exit 1" for name in self.merge_drivers()]
+        if self.get("merge.default") is not None:
+            off.append("merge.default=text")
+        for name in {name for name, _, _ in self._of("hook")}:
+            off += [f"hook.{name}.command=:", f"hook.{name}.enabled=false"]
+        for name in {name for name, variable, _ in self._of("diff") if variable in {"command", "textconv"}}:
+            off += [f"diff.{name}.command=", f"diff.{name}.textconv="]
+        odd = next((setting for setting in off if "=" in setting.split("=", 1)[0] or setting.count("=") > 1), None)
+        if odd is not None:
+            raise RepositoryError(
+                f"the git configuration names a program under {odd!r}, a name with an equals sign",
+                hint="give that filter, driver or hook another name in the git configuration",
+            )
+        return tuple(off)
+
+    def own_config(self, work_tree: Path) -> str:
+        """A configuration file with what is kept of this one; blocking."""
+        sections: dict[str, dict[str, str]] = {}
+        for section, names in _KEPT.items():
+            for name in names:
+                value = self.get(f"{section}.{name}")
+                if value is not None:
+                    sections.setdefault(section, {})[name] = value
+        core = sections.setdefault("core", {})
+        core["repositoryformatversion"] = "1" if "extensions" in sections else "0"
+        for name, usual in _FILES.items():
+            path = self._file(name, usual, work_tree)
+            if path is not None:
+                core[name] = str(path)
+        for section, fixed in _FIXED.items():
+            sections.setdefault(section, {}).update(fixed)
+        return "".join(_section(name, values) for name, values in sections.items())
+
+    def identity(self, fallback: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+        """Environment variables that name an author where the user has set none."""
+        given = {}
+        for part, value in fallback.items():
+            for whose in ("author", "committer"):
+                name = f"GIT_{whose.upper()}_{part}"
+                configured = self.get(f"user.{part.lower()}") or self.get(f"{whose}.{part.lower()}")
+                if not configured and not environment.get(name):
+                    given[name] = value
+        return given
+
+    def _file(self, name: str, usual: str, work_tree: Path) -> Path | None:
+        """A file of patterns that the user keeps for all repositories."""
+        home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+        given = self.get(f"core.{name}")
+        path = Path(home, "git", usual) if given is None else Path(os.path.expanduser(given))  # noqa: PTH111
+        path = work_tree / path
+        return path if path.is_file() else None
+
+    def _filters(self) -> Iterator[tuple[str, bool]]:
+        for name, variable, value in self._of("filter"):
+            if variable in {"clean", "smudge", "process"} and value:
+                yield name, (self.get(f"filter.{name}.required") or "").lower() in {"true", "yes", "on", "1"}
+
+    def _of(self, section: str) -> Iterator[tuple[str, str, str]]:
+        """Subsection, variable and value of the entries of a section."""
+        for name, value in self._values.items():
+            if name.startswith(f"{section}."):
+                subsection, gap, variable = name.removeprefix(f"{section}.").rpartition(".")
+                if gap:
+                    yield subsection, variable, value
+
+
+def _section(name: str, values: Mapping[str, str]) -> str:
+    return f"[{name}]\n" + "".join(_lines(values.items()))
+
+
+def _lines(values: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for name, value in values:
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        yield f'\t{name} = "{quoted}"\n'

@@ -1,0 +1,122 @@
+"""Where git is told to work. Owns how git directory and working tree of a folder are found without asking git, which
+would believe whatever `.git` lies there, and which `git` program of the PATH is not the target's own."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import RepositoryError
+from core.layout import FOLDER, WORKTREES
+
+_WORKTREES = (FOLDER, WORKTREES)
+
+
+@dataclass(frozen=True, slots=True)
+class GitPlace:
+    """A working tree with the git directory that belongs to it."""
+
+    git_dir: Path
+    """Its own one: for a linked worktree the folder in `worktrees/` of the repository."""
+    common_dir: Path
+    """The one that all worktrees of the repository share."""
+    work_tree: Path
+
+    @property
+    def index(self) -> Path:
+        """The index file of the working tree."""
+        return self.git_dir / "index"
+
+    @property
+    def objects(self) -> Path:
+        """Where objects are kept."""
+        return self.common_dir / "objects"
+
+
+def place_of(folder: Path) -> GitPlace | None:
+    """The place of the top folder of a working tree; `None` where git has to look for it; blocking.
+
+    For a worktree of rolecall the repository is asked, never the `.git` in the worktree: commands can replace that.
+
+    Raises:
+        RepositoryError: A worktree of rolecall that its repository does not know.
+    """
+    owner = owner_of(folder)
+    if owner is None:
+        return _place_at(folder)
+    home = _place_at(owner)
+    private = None if home is None else registered(home.common_dir, folder)
+    if home is None or private is None:
+        raise RepositoryError(
+            f"the worktree {folder} is not registered in its repository any more",
+            hint="resume the thread: the worktree is made again from its branch",
+        )
+    return GitPlace(private, home.common_dir, folder)
+
+
+def owner_of(folder: Path) -> Path | None:
+    """The checkout whose thread works in a folder; `None` when the folder is no worktree of rolecall."""
+    parents = folder.parents
+    if len(parents) > len(_WORKTREES) and folder.parent.parts[-2:] == _WORKTREES:
+        return parents[2]
+    return None
+
+
+def registered(common_dir: Path, folder: Path) -> Path | None:
+    """The private git directory of a linked worktree, found by what git wrote when it was made; blocking."""
+    wanted = os.path.normpath(folder / ".git")
+    for entry in sorted((common_dir / "worktrees").glob("*/gitdir")):
+        written = os.path.normpath(entry.parent / entry.read_text(encoding="utf-8", errors="surrogateescape").strip())
+        if written == wanted:
+            return entry.parent
+    return None
+
+
+def safe_path(folder: Path, path: str) -> str:
+    """A PATH without relative folders and without those inside the repository around a folder; blocking."""
+    own = tuple(_own_folders(folder))
+    kept = [entry for entry in path.split(os.pathsep)
+            if Path(entry).is_absolute() and not any(_inside(entry, top) for top in own)]  # fmt: skip
+    return os.pathsep.join(kept)
+
+
+def git_program(folder: Path) -> tuple[str | None, str]:
+    """The git to run for a folder, and the PATH it gets; blocking."""
+    path = safe_path(folder, os.environ.get("PATH", os.defpath))
+    return shutil.which("git", path=path) if path else None, path
+
+
+def _own_folders(folder: Path) -> Iterator[Path]:
+    """What belongs to the target: the working tree around the folder, and the checkout of a worktree of rolecall."""
+    for candidate in (folder, *folder.parents):
+        owner = owner_of(candidate)
+        if owner is not None:
+            yield owner
+            return
+        if (candidate / ".git").exists():
+            yield candidate
+            return
+    yield folder
+
+
+def _inside(entry: str, top: Path) -> bool:
+    return any(Path(form).is_relative_to(top) for form in (os.path.normpath(entry), os.path.realpath(entry)))
+
+
+def _place_at(folder: Path) -> GitPlace | None:
+    entry = folder / ".git"
+    if entry.is_dir():
+        git_dir = entry
+    elif entry.is_file():
+        text = entry.read_text(encoding="utf-8", errors="surrogateescape")
+        if not text.startswith("gitdir:"):
+            return None
+        git_dir = Path(os.path.normpath(folder / text.removeprefix("gitdir:").strip()))
+    else:
+        return None
+    common = git_dir / "commondir"
+    if not common.is_file():
+        return GitPlace(git_dir, git_dir, folder)
+    shared = common.read_text(encoding="utf-8", errors="surrogateescape").strip()
+    return GitPlace(git_dir, Path(os.path.normpath(git_dir / shared)), folder)
