@@ -246,7 +246,7 @@ class IsolatedGit(Git):
             if self._own is None:
                 place = await self.place()
                 self._own = await asyncio.to_thread(_own_dir, place, await self.config())
-                weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
+                weakref.finalize(self, _removed, self._own)
         return self._own
 
     async def _manner(self, command: str) -> tuple[list[str], dict[str, str]]:
@@ -258,6 +258,16 @@ class IsolatedGit(Git):
             "XDG_CONFIG_HOME": str(own), "GIT_LITERAL_PATHSPECS": "1",
         }  # fmt: skip
         return [], env
+
+
+def _removed(folder: Path) -> None:
+    """Remove a folder; beside the event loop where one runs, since objects are collected at any moment."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        loop.run_in_executor(None, shutil.rmtree, folder, True)  # noqa: FBT003 - it takes no keywords
 
 
 def _own_dir(place: GitPlace, config: GitConfig) -> Path:
