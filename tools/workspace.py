@@ -249,12 +249,12 @@ class GitWorkspace:
         return await self._user.commit_tree(staged.tree, "Uncommitted changes when rolecall began", head)
 
     async def _stage(self, head: str, index: Path) -> Staged:
-        staged = await stage(await self._files(), head, self._rules, index=index)
+        staged = await stage(await self._content(), head, self._rules, index=index)
         for notice in told(staged.left_out):
             self._notices.setdefault(notice, False)
         return staged
 
-    async def _files(self) -> IsolatedGit:
+    async def _content(self) -> IsolatedGit:
         return await self._git.isolated()
 
     def _checkout(self) -> Checkout:
