@@ -1,4 +1,14 @@
-"""Text for people, made of what nobody promised to be UTF-8 (names of files, diffs, arguments) and of counts."""
+"""Text for people, made of what nobody promised to be UTF-8 or harmless (names of files, diffs, words of models).
+
+`visible` is the one function through which foreign text goes to a terminal. It owns characters, no layout.
+"""
+
+import re
+
+_INVISIBLE = re.compile(
+    # Letters and marks that fonts draw as nothing, though Unicode counts them as printable; selectors of emoji stay.
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def readable(text: str) -> str:
@@ -11,6 +21,59 @@ def readable(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def visible(text: str) -> str:
+    r"""Show what would drive a terminal or deceive its reader as escapes; line feeds and tabs stay.
+
+    Covers control characters of both sets (so no escape sequence, cursor movement, overwriting by carriage return or
+    backspace survives), bidirectional overrides, zero-width and other format characters, line separators, surrogates.
+
+    Args:
+        text: Anything foreign: what it held as ESC is shown as the four characters `\x1b`.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _INVISIBLE.sub(lambda found: _escaped(found[0]), "".join(map(_shown, text)))
+
+
+def visible_line(text: str) -> str:
+    """Like `visible` on a single line: line ends, tabs and runs of spaces become one space."""
+    return visible(" ".join(text.split()))
+
+
+def safe_json(text: str) -> str:
+    r"""Escape in a JSON document what `visible` escapes, as `\uXXXX`, which means the same to whoever parses it.
+
+    Args:
+        text: JSON as `json.dumps(…, ensure_ascii=False)` writes it, indented or not.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter if letter in "\n\t" or visible(letter) == letter else _utf16(letter) for letter in text)
+
+
 def counted(number: int, what: str) -> str:
     """A number with its noun, in the plural where it must be."""
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _shown(letter: str) -> str:
+    # Spaces of other widths count as not printable, and neither move anything nor hide it.
+    return letter if letter.isprintable() or letter in "\n\t" or _is_space(letter) else _escaped(letter)
+
+
+def _is_space(letter: str) -> bool:
+    return letter == "\u00a0" or "\u2000" <= letter <= "\u200a" or letter in "\u1680\u202f\u205f\u3000"
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00  # stands for a byte that is no UTF-8
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _utf16(letter: str) -> str:
+    units = letter.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

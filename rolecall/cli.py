@@ -18,6 +18,7 @@ from core.errors import UsageError
 from rolecall import arguments
 from rolecall.exits import guarded
 from rolecall.invocation import Invocation
+from rolecall.streams import shown_streams
 
 Handler = Callable[[argparse.Namespace, Invocation], int]
 
@@ -131,7 +132,8 @@ def main(argv: Sequence[str]) -> int:
     _fill_closed_streams()
     _speak_utf8()
     invocation = Invocation(argv=list(argv), json="--json" in argv, debug="--debug" in argv)
-    return guarded(partial(_dispatch, list(argv), invocation), invocation)
+    with shown_streams():
+        return guarded(partial(_dispatch, list(argv), invocation), invocation)
 
 
 def _fill_closed_streams() -> None:

@@ -1,6 +1,7 @@
 """Shows a run on stderr: lines that scroll, and on a terminal a few live lines below them. Nothing goes to stdout."""
 
 import errno
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from rich.text import Text
 from core.events import Event
 from core.thread_ids import short_id
 from rolecall.lines import clean, one_line
+from rolecall.streams import beneath, shown
 from rolecall.view import View
 
 
@@ -27,7 +29,11 @@ class Screen(Console):
 
     def __init__(self, *, plain: bool = False) -> None:
         super().__init__(
-            stderr=True, highlight=False, markup=False, emoji=False, force_terminal=False if plain else None
+            file=beneath(sys.stderr),
+            highlight=False,
+            markup=False,
+            emoji=False,
+            force_terminal=False if plain else None,
         )
 
     def on_broken_pipe(self) -> None:
@@ -61,6 +67,7 @@ class Display(AbstractContextManager["Display"]):
         """Begin to draw."""
         if self._live:
             self._live.start()
+            sys.stderr = shown(sys.stderr)  # what others print goes above the live lines, cleaned as before
         return self
 
     def __exit__(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from core.errors import Exit, LockedError, RolecallError, ThreadError, UsageError
 from rolecall.invocation import Invocation
 from rolecall.jsonl import write_line
+from rolecall.lines import hanging
 
 
 def guarded(action: Callable[[], int], invocation: Invocation) -> int:
@@ -66,9 +67,9 @@ def _show(invocation: Invocation, code: str, message: str, hint: str) -> None:
         traceback.print_exc()
     if invocation.json:
         write_line(_record(invocation, "error", code=code, message=message, hint=hint))
-    print(f"error[{code}]: {invocation.named(message)}", file=sys.stderr)
+    print(f"error[{code}]: {hanging(invocation.named(message))}", file=sys.stderr)
     if hint:
-        print(f"hint: {invocation.named(hint)}", file=sys.stderr)
+        print(f"hint: {hanging(invocation.named(hint))}", file=sys.stderr)
 
 
 def _finish(invocation: Invocation, code: int) -> None:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from core.text import safe_json
+
 if TYPE_CHECKING:
     from core.events import Event
 
@@ -84,4 +86,4 @@ class EventLines:
 
 
 def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False, default=str) + "\n"
+    return safe_json(json.dumps(record, ensure_ascii=False, default=str)) + "\n"

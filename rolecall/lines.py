@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.text import counted
+from core.text import counted, visible, visible_line
 
 EMBEDDED = "embedded"
 
@@ -55,13 +55,18 @@ def traffic(read: int | None, written: int | None) -> str:
 
 
 def clean(text: str) -> str:
-    """A text without the characters that would drive the terminal; line ends stay."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text.expandtabs(4))
+    """A text in which everything that would drive the terminal is made visible; line ends stay."""
+    return visible(text.expandtabs(4))
+
+
+def hanging(text: str) -> str:
+    """A text whose further lines are indented, so that none of them looks like a line of ours."""
+    return "\n  ".join(clean(text).splitlines())
 
 
 def one_line(text: object, *, width: int = 160) -> str:
     """A text on one line, cut at `width` characters, without what would drive the terminal."""
-    flat = clean(" ".join(str(text).split()))
+    flat = visible_line(str(text))
     return flat if len(flat) <= width else f"{flat[: width - 1]}…"
 
 

@@ -10,7 +10,7 @@ from core.errors import Exit
 from core.text import counted
 from core.thread_ids import short_id
 from rolecall.invocation import Invocation
-from rolecall.lines import clean, traffic
+from rolecall.lines import clean, hanging, traffic
 
 if TYPE_CHECKING:
     from graph.runner import RunOutcome
@@ -46,11 +46,11 @@ def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> N
         invocation.thread = outcome.thread_id
         rows += [("see it", invocation.on_thread("diff")), ("take it", invocation.on_thread("apply"))]
     for label, text in rows:
-        for at, line in enumerate(text.splitlines()):
+        for at, line in enumerate(clean(text).splitlines()):
             print(f"{label if at == 0 else '':<9} {line}")
     sys.stdout.flush()
     if outcome.hint and outcome.status != "paused":  # how to go on is said below anyway
-        print(f"hint: {invocation.named(outcome.hint)}", file=sys.stderr)
+        print(f"hint: {hanging(invocation.named(outcome.hint))}", file=sys.stderr)
 
 
 def used(usage: Mapping[str, RoleUsage]) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from core.errors import RepositoryError
+from core.text import safe_json
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.place import folder_of, settings_for, top_of
@@ -54,7 +55,7 @@ def _show(options: argparse.Namespace) -> int:
         )
         return 0
     print(f"from {loaded.path or 'the defaults, there is no configuration file'}", file=sys.stderr)
-    print(json.dumps(settings, indent=2, ensure_ascii=False))
+    print(safe_json(json.dumps(settings, indent=2, ensure_ascii=False)))
     return 0
 
 

@@ -12,6 +12,7 @@ from rolecall.jsonl import answer
 from rolecall.lines import clean, one_line
 from rolecall.place import folder_of, record_of, thread_named, top_of
 from rolecall.record import Follower, event_of
+from rolecall.streams import write_patch
 from rolecall.view import View
 
 
@@ -61,9 +62,7 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
     if options.json:
         answer({"thread": row.thread_id, "diff": text})
     elif text:
-        whole = text if text.endswith("\n") else f"{text}\n"
-        # Byte for byte: a source in another encoding must still apply.
-        sys.stdout.buffer.write(whole.encode("utf-8", "surrogateescape"))
+        write_patch(text if text.endswith("\n") else f"{text}\n")
     else:
         print("nothing was changed", file=sys.stderr)
     return 0

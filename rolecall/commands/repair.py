@@ -14,6 +14,7 @@ from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.lines import one_line
 from rolecall.place import folder_of, top_of
+from rolecall.streams import write_patch
 
 if TYPE_CHECKING:
     from tools.repair.result import RepairEvent, RepairResult
@@ -100,17 +101,20 @@ async def _searched(folder: Path) -> tuple[Path, str]:
 
 def _progress(stack: ExitStack) -> "Callable[[RepairEvent], None]":
     """Shows what the search does, live on a terminal and as lines elsewhere."""
+    from rich.text import Text
+
     from rolecall.display import Screen
 
     console = Screen()
     status = stack.enter_context(console.status("running the tests")) if console.is_terminal else None
 
     def show(event: "RepairEvent") -> None:
+        kind = one_line(event.kind)
         said = one_line(" ".join(f"{value} {name}" for name, value in event.fields.items() if _plain(value)), width=100)
         if status is not None:
-            status.update(f"{event.kind}: {said}")
+            status.update(Text(f"{kind}: {said}"))
         elif event.kind != "progress" and said:
-            console.print(f"{event.kind}: {said}")
+            console.print(f"{kind}: {said}")
 
     return show
 
@@ -129,8 +133,7 @@ def print_result(result: "RepairResult", invocation: Invocation) -> None:
         why, said = f" ({patch.reason})" if patch.reason not in {"", said} else "", patch.reason
         print(f"patch {at + 1}: {patch.template}, confidence {patch.confidence}{why}", file=sys.stderr)
         if at == 0:
-            sys.stdout.write(patch.diff)
-            sys.stdout.flush()
+            write_patch(patch.diff)
     if result.disagreement is not None:
         print(f"the patches differ on {result.disagreement.call}: read them before you choose", file=sys.stderr)
     if result.patches:

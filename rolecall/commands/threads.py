@@ -43,7 +43,8 @@ async def _list(options: argparse.Namespace, invocation: Invocation) -> int:
     if not rows:
         print(f"no threads in {top}", file=sys.stderr)
     for row in rows:
-        print(f"{short_id(row.thread_id)}  {row.status:<12} {_ago(row.updated):>10}  {one_line(row.task, width=70)}")
+        status, task = one_line(row.status), one_line(row.task, width=70)
+        print(f"{short_id(row.thread_id)}  {status:<12} {_ago(row.updated):>10}  {task}")
     return 0
 
 
@@ -60,8 +61,9 @@ async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
         for at, line in enumerate(_in_words(value).splitlines() or [""]):
             print(f"{name.replace('_', ' ') if at == 0 else '':<10} {clean(line)}".rstrip())
     for one in messages:
-        where = f" at {one['node']}" if one["node"] else ""
-        print(f"message {one['id']:<3}{one['status']}{where}: {one['author']}: {one['text'] or one['kind']}")
+        where = f" at {one_line(one['node'])}" if one["node"] else ""
+        said = f"{one_line(one['author'])}: {one['text'] or one_line(one['kind'])}"
+        print(f"message {one['id']:<3}{one['status']}{where}: {said}")
     return 0
 
 

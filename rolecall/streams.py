@@ -1,0 +1,85 @@
+"""The way out to the screen: whatever is printed for people goes through `core.text.visible`, whoever prints it.
+
+It wraps the two standard streams once, so that no command can forget to clean what it shows. Only the live display,
+which draws with escape sequences of its own, and patches for programs go past it.
+"""
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from core.text import visible
+
+
+class Shown(io.TextIOBase):
+    """A text stream on which nothing printed can drive the terminal behind it.
+
+    Args:
+        stream: Where the cleaned text goes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.beneath = stream
+
+    def __getattr__(self, name: str) -> Any:  # whatever streams have: `buffer`, `name`, `reconfigure`
+        return getattr(self.beneath, name)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # the base class has none
+        """Of the stream beneath."""
+        return self.beneath.encoding
+
+    def write(self, text: str) -> int:
+        """Write the text with everything harmful made visible."""
+        self.beneath.write(visible(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what is buffered."""
+        self.beneath.flush()
+
+    def fileno(self) -> int:
+        """Of the stream beneath."""
+        return self.beneath.fileno()
+
+    def isatty(self) -> bool:
+        """Whether a terminal is beneath."""
+        return self.beneath.isatty()
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+
+@contextmanager
+def shown_streams() -> Iterator[None]:
+    """Clean what is printed while the block runs."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = shown(sys.stdout), shown(sys.stderr)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def shown(stream: TextIO) -> TextIO:
+    """The stream, cleaning what is written to it."""
+    return stream if isinstance(stream, Shown) else cast("TextIO", Shown(stream))
+
+
+def beneath(stream: TextIO) -> TextIO:
+    """The stream as it is, for a display that draws with escape sequences and cleans its texts itself."""
+    return stream.beneath if isinstance(stream, Shown) else stream
+
+
+def write_patch(text: str) -> None:
+    """Write a patch to stdout: on a terminal cleaned, elsewhere byte for byte, since it may go into `git apply`."""
+    if sys.stdout.isatty():
+        shown(sys.stdout).write(text)
+    else:
+        sys.stdout.flush()
+        # A source in another encoding must still apply.
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.flush()
