@@ -61,6 +61,13 @@ class ConfigError(RolecallError):
     exit_code = Exit.CONFIG
 
 
+class SandboxError(RolecallError):
+    """The walls commands run in did not hold; nothing runs without them instead."""
+
+    code = "sandbox"
+    exit_code = Exit.CONFIG
+
+
 class ModelError(RolecallError):
     """No model of a role could serve a call."""
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from core.context import Context, RunOptions
 from core.events import EventSink
-from core.known_secrets import redactor_of
+from core.known_secrets import known_secrets
 from core.layout import RunFiles
+from core.redaction import Redactor
 from core.secret_files import SecretFiles
 from core.settings import Settings
 from graph.activity import Activity
@@ -52,7 +53,8 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         ConfigError: The settings ask for what is not there.
     """
     settings = spec.settings
-    redactor = redactor_of(settings)
+    secrets = known_secrets(settings)
+    redactor = Redactor(secrets)
     rules = StagingRules(SecretFiles(settings.sandbox.show), redactor)
     workspace = await GitWorkspace.open(spec.repo, spec.thread_id, rules)
     await workspace.prepare()
@@ -62,13 +64,13 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         events = Activity(log)
         # Before anything of the repository is run: its interpreter is a program of the repository too.
         places = Places(workspace.root, workspace.repo, (START_SCRIPT.parent,))
-        bare = await open_sandbox(settings.sandbox, places)
+        bare = await open_sandbox(settings.sandbox, places, secrets=secrets)
         target = await find_target_python(workspace.repo, workspace.root, settings.checks.python)
         _warn(events, workspace, target)
         sandbox = await asyncio.to_thread(bare.showing, target.readable)
         outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
         commands = await asyncio.to_thread(
-            SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals
+            SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
         )
         checks = RepositoryChecks(workspace.root, commands, settings.checks, target, events, spec.checks)
         database = database_of(workspace.repo)

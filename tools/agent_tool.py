@@ -13,7 +13,7 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from core.errors import BudgetError, RolecallError, ToolError
+from core.errors import BudgetError, RolecallError, SandboxError, ToolError
 from core.redaction import Redactor
 
 P = ParamSpec("P")
@@ -28,8 +28,9 @@ _MOST_MISFITS = 8
 def agent_tool(function: Callable[P, Awaitable[str]]) -> BaseTool:
     """Make a LangChain tool of an async function; its docstring is what the model reads.
 
-    Failures come back as tool messages with the status "error". Interrupts, cancellation and an exhausted budget
-    pass through, since they are not the model's to mend. Secrets are hidden in whatever the tool says.
+    Failures come back as tool messages with the status "error". Interrupts, cancellation, an exhausted budget
+    and walls that fail pass through, since they are not the model's to mend. Secrets are hidden in whatever the
+    tool says.
     """
 
     @functools.wraps(function)
@@ -38,7 +39,7 @@ def agent_tool(function: Callable[P, Awaitable[str]]) -> BaseTool:
         try:
             _refuse_non_finite(kwargs)
             return redactor.clean(await function(*args, **kwargs))
-        except (GraphBubbleUp, BudgetError, ToolException):
+        except (GraphBubbleUp, BudgetError, SandboxError, ToolException):
             raise
         except RolecallError as error:
             raise ToolException(redactor.clean(_told(error))) from error

@@ -2,22 +2,28 @@
 
 import asyncio
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from core.context import CommandResult
+from core.errors import SandboxError
+from core.redaction import Redactor
 from core.secret_files import SecretFiles
 from core.settings import ApprovalSettings, SandboxSettings
 from tools.allow_list import AllowList
+from tools.cleaning import clean_stream
 from tools.outputs import OutputStore
-from tools.processes import MARK, end
+from tools.processes import MARK
 from tools.sandbox import Sandbox
 from tools.turns import Turns
+from tools.watchdog import Watchdog
 
 MAX_STORED_BYTES = 64 * 1024 * 1024
-_LOOK_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.1
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash")
 """Models write for bash; without one, the plain shell has to do."""
 
@@ -32,11 +38,13 @@ class SandboxCommands:
         env: Mapping[str, str],
         settings: SandboxSettings,
         approvals: ApprovalSettings,
+        redactor: Redactor | None = None,
     ) -> None:
         self._sandbox = sandbox
         self._outputs = outputs
         self._env = dict(env)
         self._settings = settings
+        self._redactor = redactor or Redactor()
         self._allow = AllowList(
             approvals, sandbox.root, walls=sandbox.walled, hidden=SecretFiles(settings.show),
             path=self._env.get("PATH", os.defpath),
@@ -77,12 +85,11 @@ class SandboxCommands:
 
     async def _run_alone(self, command: str, timeout_s: float | None) -> CommandResult:
         limit = self._settings.command_timeout_s if timeout_s is None else timeout_s
-        descriptor, name = await asyncio.to_thread(self._outputs.create)
         started = time.monotonic()
-        try:
-            code, stopped = await self._run_into(descriptor, name, command, limit)
-        finally:
-            os.close(descriptor)
+        # Without a name until it is cleaned: what is killed half-way leaves no secret on the disk.
+        with await asyncio.to_thread(lambda: tempfile.TemporaryFile("w+b", dir=self._outputs.folder())) as raw:
+            code, stopped = await self._run_into(raw.fileno(), command, limit)
+            name = await asyncio.to_thread(self._keep, raw)
         output = await asyncio.to_thread(self._outputs.excerpt, name)
         if stopped:
             output = f"{output.rstrip()}\n[{stopped}]\n"
@@ -91,24 +98,38 @@ class SandboxCommands:
             duration_s=time.monotonic() - started, timed_out=stopped.startswith("killed after"),
         )  # fmt: skip
 
-    async def _run_into(self, descriptor: int, name: str, command: str, limit: float) -> tuple[int, str]:
+    def _keep(self, raw: IO[bytes]) -> str:
+        """Store what a command wrote, without the secrets in it."""
+        raw.seek(0)
+        descriptor, name = self._outputs.create()
+        with os.fdopen(descriptor, "wb") as kept:
+            clean_stream(raw, kept, self._redactor, most=MAX_STORED_BYTES)
+        return name
+
+    async def _run_into(self, descriptor: int, command: str, limit: float) -> tuple[int, str]:
         mark = uuid.uuid4().hex
         argv = [self._shell, "-c", command]
+        watchdog = Watchdog(self._sandbox.root, self._settings)
+        await asyncio.to_thread(watchdog.begin)
         try:
-            process = await self._sandbox.spawn(
-                argv, env=self._env | {MARK: mark}, stdin=asyncio.subprocess.DEVNULL, stdout=descriptor,
-                stderr=descriptor,
-            )  # fmt: skip
+            running = await self._sandbox.start(argv, env=self._env | {MARK: mark}, output=descriptor)
         except OSError as error:
             return 126, f"could not be started: {error.strerror or error}"
         stopped = ""
         try:
-            stopped = await self._watch(process, name, limit)
+            stopped = await self._watch(running.process, descriptor, limit, watchdog)
+            if not stopped and running.walls_failed():
+                raise SandboxError(
+                    f"the walls around a command could not be built: {await asyncio.to_thread(_last_line, descriptor)}",
+                    hint="`rolecall doctor` says what holds here",
+                )
         finally:
-            await asyncio.shield(end(process, mark))
-        return process.returncode or 0, stopped
+            await asyncio.shield(running.end(mark))
+        return running.process.returncode or 0, stopped
 
-    async def _watch(self, process: asyncio.subprocess.Process, name: str, limit: float) -> str:
+    async def _watch(
+        self, process: asyncio.subprocess.Process, descriptor: int, limit: float, watchdog: Watchdog
+    ) -> str:
         """Wait for the end of a process; say why when it must be stopped."""
         waiting = asyncio.ensure_future(process.wait())
         deadline = time.monotonic() + limit
@@ -120,7 +141,15 @@ class SandboxCommands:
                     return ""
                 if left <= 0:
                     return f"killed after {limit:g} s: the command did not end"
-                if await asyncio.to_thread(self._outputs.size, name) > MAX_STORED_BYTES:
+                if os.fstat(descriptor).st_size > MAX_STORED_BYTES:
                     return f"killed: it wrote more than {MAX_STORED_BYTES // 2**20} MB"
+                if reason := await asyncio.to_thread(watchdog.look, process.pid):
+                    return f"killed: {reason}"
         finally:
             waiting.cancel()
+
+
+def _last_line(descriptor: int) -> str:
+    """The last words on a descriptor, which are those of bubblewrap."""
+    lines = os.pread(descriptor, 4096, max(0, os.fstat(descriptor).st_size - 4096)).split(b"\n")
+    return next((line.decode("utf-8", "replace") for line in reversed(lines) if line.strip()), "it says nothing")

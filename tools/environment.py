@@ -1,44 +1,76 @@
-"""The environment that programs of the repository get: the user's own, without secrets, without rolecall's venv and
-without what colours output that no terminal shows. Reads the environment of this process when asked, never on
-import."""
+"""The environment that programs of the repository get: of the user's own what is on a list, without rolecall's venv.
+Reads the environment of this process when asked, never on import."""
 
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+
+from core.redaction import Redactor
 
 ORIGINAL_PYTHONPATH = "ROLECALL_ORIGINAL_PYTHONPATH"
 """Where the command line keeps the user's PYTHONPATH while it cleans its own."""
 
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|(^|_)(AUTH|PAT|PWD_HASH|COOKIE)(_|$)", re.IGNORECASE)
-_PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
-_DROPPED = ("ROLECALL_", "GIT_", "LANGCHAIN_", "LANGGRAPH_", "LANGSMITH_", "PYTHONHOME", "PYTHONSTARTUP", "BASH_ENV")
-_AGENTS = ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST")
-_COLOURED = ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "PYTEST_FORCE_COLOR", "MYPY_FORCE_COLOR", "TTY_COMPATIBLE")
-"""CI services and notebooks set these; models and the parsers of check output are not helped by escape codes."""
-_MAKING = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR")
-"""Set where rolecall was started by a Makefile: a `make` of the repository is not a part of that one."""
+_LEAST_SECRET = 6
+_NAMES = """
+PATH HOME USER LOGNAME SHELL LANG LANGUAGE TERM TZ TZDIR PWD TMPDIR TMP TEMP CI NO_COLOR MANPATH HOSTNAME
+XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_DATA_DIRS XDG_CONFIG_DIRS VIRTUAL_ENV CONDA_PREFIX
+CONDA_DEFAULT_ENV CONDA_EXE MAMBA_ROOT_PREFIX PYENV_ROOT PYENV_VERSION PIPX_HOME POETRY_HOME UV_CACHE_DIR
+UV_PYTHON_INSTALL_DIR PYTHONHASHSEED PYTHONUTF8 PYTHONIOENCODING PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE
+PYTHONWARNINGS NODE_PATH NODE_ENV NVM_DIR NVM_BIN FNM_DIR FNM_MULTISHELL_PATH VOLTA_HOME PNPM_HOME BUN_INSTALL
+DENO_DIR CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN CARGO_TARGET_DIR RUSTFLAGS GOPATH GOROOT GOBIN GOCACHE GOMODCACHE
+GOFLAGS GO111MODULE GOTOOLCHAIN CGO_ENABLED JAVA_HOME JDK_HOME M2_HOME MAVEN_HOME GRADLE_HOME GRADLE_USER_HOME
+ANDROID_HOME ANDROID_SDK_ROOT KOTLIN_HOME SCALA_HOME SDKMAN_DIR RBENV_ROOT RBENV_VERSION GEM_HOME GEM_PATH RUBYLIB
+DOTNET_ROOT DOTNET_CLI_HOME PERL5LIB R_HOME R_LIBS_USER JULIA_DEPOT_PATH OPAM_SWITCH_PREFIX OCAML_TOPLEVEL_PATH
+CAML_LD_LIBRARY_PATH STACK_ROOT GHCUP_INSTALL_BASE_PREFIX FLUTTER_ROOT PUB_CACHE ASDF_DIR ASDF_DATA_DIR
+MISE_DATA_DIR HOMEBREW_PREFIX HOMEBREW_CELLAR HOMEBREW_REPOSITORY NIX_PATH NIX_PROFILES NIX_SSL_CERT_FILE
+LD_LIBRARY_PATH LIBRARY_PATH CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH PKG_CONFIG_PATH CC CXX CPP AR LD CFLAGS
+CXXFLAGS CPPFLAGS LDFLAGS CMAKE_PREFIX_PATH CMAKE_GENERATOR CUDA_HOME CUDA_VISIBLE_DEVICES OMP_NUM_THREADS
+SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS SOURCE_DATE_EPOCH MPLBACKEND
+QT_QPA_PLATFORM DJANGO_SETTINGS_MODULE
+"""
+_PASSED = frozenset(_NAMES.split())
+"""What programs need in order to find themselves and their parts; everything else is withheld. A list of what is
+forbidden would always lack the next vendor's name for a key."""
+_PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"})
+_PASSWORD_IN_URL = re.compile(r"://[^/\s@]+@")
 
 
-def user_environment(source: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of the user's shell as commands may see it.
+def user_environment(
+    source: Mapping[str, str] | None = None, *, more: Collection[str] = (), secrets: Collection[str] = ()
+) -> dict[str, str]:
+    """The environment of the user's shell as commands may see it: what is known to be harmless, and nothing else.
 
     Args:
         source: The environment to start from; that of this process when `None`.
+        more: Names of more variables that are passed on, as the setting `sandbox.env` lists them.
+        secrets: Values, such as keys of models, that are never passed on, whatever the name.
     """
     given = dict(os.environ if source is None else source)
-    kept = {name: value for name, value in given.items() if not _is_private(name, value)}
-    kept = {name: value for name, value in kept.items() if name not in (*_COLOURED, *_MAKING)}
+    kept = {name: value for name, value in given.items() if _is_passed(name) and not _tells_a_secret(value)}
     pythonpath = given.get(ORIGINAL_PYTHONPATH, given.get("PYTHONPATH", ""))
-    kept.pop("PYTHONPATH", None)
     if pythonpath:
         kept["PYTHONPATH"] = pythonpath
     if _is_ours(given.get("VIRTUAL_ENV", "")):
         kept.pop("VIRTUAL_ENV", None)
     kept["PATH"] = os.pathsep.join(user_path(given.get("PATH", os.defpath)))
     # A pager or an editor would wait for a person who is not there.
-    return kept | {"PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0", "EDITOR": "true"}
+    kept |= {"PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0", "EDITOR": "true"}
+    kept |= listed_variables(more, given)
+    return {name: value for name, value in kept.items() if not _holds(value, secrets)}
+
+
+def listed_variables(names: Collection[str], source: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables a person listed by name; what is rolecall's own stays withheld all the same."""
+    given = os.environ if source is None else source
+    return {name: given[name] for name in names if name in given and not name.startswith("ROLECALL_")}
+
+
+def proxies(source: Mapping[str, str] | None = None) -> dict[str, str]:
+    """How to reach the network, for commands that may; an address with a password in it is left out."""
+    given = os.environ if source is None else source
+    return {name: value for name, value in given.items() if name.upper() in _PROXIES and not _tells_a_secret(value)}
 
 
 def user_path(path: str) -> list[str]:
@@ -51,10 +83,16 @@ def in_own_venv() -> bool:
     return sys.prefix != sys.base_prefix
 
 
-def _is_private(name: str, value: str) -> bool:
-    if name.startswith(_DROPPED) or name in _AGENTS:
-        return True
-    return bool(_SECRET.search(name) or _PASSWORD_IN_URL.search(value))
+def _is_passed(name: str) -> bool:
+    return name in _PASSED or name.startswith("LC_")
+
+
+def _tells_a_secret(value: str) -> bool:
+    return bool(_PASSWORD_IN_URL.search(value)) or Redactor().finds(value)
+
+
+def _holds(value: str, secrets: Collection[str]) -> bool:
+    return any(len(secret) >= _LEAST_SECRET and secret in value for secret in secrets)
 
 
 def _is_ours(prefix: str) -> bool:

@@ -18,6 +18,11 @@ class OutputStore:
         """How much of an output is shown."""
         return self._max
 
+    def folder(self) -> Path:
+        """Where the files are; made when it is not there."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
+
     def create(self) -> tuple[int, str]:
         """Make the next file.
 
@@ -27,7 +32,7 @@ class OutputStore:
         Raises:
             OSError: The folder cannot be written.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder()
         number = 1 + max((int(path.stem) for path in self._folder.glob("*.txt") if path.stem.isdigit()), default=0)
         while True:
             name = f"{number:03d}.txt"

@@ -7,27 +7,27 @@ from collections.abc import Mapping
 
 import psutil
 
+from tools.process_tree import kill_tree
+
 MARK = "ROLECALL_COMMAND"
 """Environment variable that marks every process a command starts, so that daemons of it are found too."""
 PLACE_MARK = "ROLECALL_WORKTREE"
 """Environment variable that tells the worktree a process was started for."""
+_MAX_ROUNDS = 200
+_ROUND_S = 0.01
 _MAX_LOOKS = 10
 _DYING_S = 2.0
 
 
-def limited(argv: list[str], *, memory_mb: int) -> list[str]:
-    """Wrap a command so that it runs under limits on memory, file size and core dumps.
-
-    Args:
-        argv: Program and arguments.
-        memory_mb: Limit of each process on private memory. Address space is not limited: runtimes reserve it freely.
-    """
-    limits = f"ulimit -c 0; ulimit -f {8 * 1024 * 1024} 2>/dev/null; ulimit -d {memory_mb * 1024} 2>/dev/null"
-    return ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", *argv]
-
-
 async def end(process: asyncio.subprocess.Process, mark: str = "") -> None:
-    """Kill the group of a process and all that carries its mark, and reap it. Does nothing to what has ended."""
+    """Kill a process with all its descendants and all that carries its mark, and reap it. Does nothing to what has
+    ended."""
+    if process.returncode is None:
+        # From below: as long as it lives, what its children leave behind stays its own.
+        for _ in range(_MAX_ROUNDS):
+            if not await asyncio.to_thread(kill_tree, process.pid):
+                break
+            await asyncio.sleep(_ROUND_S)
     _kill_group(process.pid)
     if mark:
         await asyncio.to_thread(kill_marked, MARK, mark)

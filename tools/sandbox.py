@@ -4,6 +4,8 @@ of processes; what a command may be is decided in `allow_list`, how its output i
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +13,21 @@ from typing import Protocol, Self
 
 from core.errors import ConfigError
 from core.settings import SandboxSettings
-from tools.bubblewrap import Bubblewrap, build_walls
-from tools.environment import user_environment
-from tools.processes import PLACE_MARK, end, kill_marked, limited
+from tools.bubblewrap import Bubblewrap, build_walls, features_of
+from tools.environment import listed_variables, proxies, user_environment
+from tools.launch import Launch, limited
+from tools.processes import PLACE_MARK, kill_marked
+from tools.running import Running
 from tools.turns import Turns
+from tools.wall_probe import prove
 
-_PROBE_TIMEOUT_S = 10
-_LINE_BYTES = 64 * 1024
+_REAPER = Path(__file__).with_name("reaper.py")
+_INSTALLERS = {
+    "apt-get": "apt install bubblewrap", "dnf": "dnf install bubblewrap", "pacman": "pacman -S bubblewrap",
+    "zypper": "zypper install bubblewrap", "apk": "apk add bubblewrap",
+}  # fmt: skip
+_MISSING = "bubblewrap is not installed"
+_LEAST_SECRET = 6
 _LINE_LIMIT = 64 * 1024 * 1024
 """Bytes a reader of the standard output may get in one line."""
 
@@ -41,8 +51,8 @@ class Wrapper(Protocol):
     def policy(self) -> str:
         """What it does, in one sentence."""
 
-    def wrap(self, argv: list[str], cwd: Path, scratch: Path | None = None) -> list[str]:
-        """The command line that runs another command line inside; `scratch` is one more folder it may write."""
+    def launch(self, argv: list[str], cwd: Path, scratch: Path | None = None, *, told: bool = False) -> Launch:
+        """How to run a command line inside; `scratch` is one more folder it may write, `told` asks for its status."""
 
     def showing(self, readable: Sequence[Path]) -> Self:
         """The same with more folders readable; blocking."""
@@ -50,22 +60,26 @@ class Wrapper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HostPolicy:
-    """No walls: a process group of its own, limits, a clean environment."""
+    """No walls: limits, a clean environment, and an end for whatever is started."""
 
     reason: str
-    memory_mb: int
+    settings: SandboxSettings
 
     @property
     def policy(self) -> str:
         """What it does, in one sentence."""
         return (
-            f"commands run on the host without isolation ({self.reason}), network open: own process group, time and "
-            f"output limits, {self.memory_mb} MB of memory per process, no secrets in the environment"
+            f"commands run on the host WITHOUT isolation ({self.reason}): they can read and write what you can, "
+            f"network open; no secrets in the environment; per command at most {self.settings.memory_mb} MB of memory, "
+            f"{self.settings.max_processes} processes, {self.settings.disk_mb} MB of new files"
         )
 
-    def wrap(self, argv: list[str], cwd: Path, scratch: Path | None = None) -> list[str]:
-        """Give the command line back as it is."""
-        return argv
+    def launch(self, argv: list[str], cwd: Path, scratch: Path | None = None, *, told: bool = False) -> Launch:
+        """The command line under limits, and under a parent that leaves nothing behind."""
+        inner = limited(argv, self.settings, tasks=False)
+        if sys.platform != "linux" or not sys.executable:
+            return Launch(inner)
+        return Launch([sys.executable, "-I", "-S", str(_REAPER), str(os.getpid()), *inner])
 
     def showing(self, readable: Sequence[Path]) -> "HostPolicy":
         """Everything is readable already."""
@@ -75,10 +89,13 @@ class HostPolicy:
 class Sandbox:
     """Starts programs under one policy."""
 
-    def __init__(self, wrapper: Wrapper, places: Places, settings: SandboxSettings) -> None:
+    def __init__(
+        self, wrapper: Wrapper, places: Places, settings: SandboxSettings, secrets: Mapping[str, str] | None = None
+    ) -> None:
         self._wrapper = wrapper
         self._places = places
         self._settings = settings
+        self._secrets = dict(secrets or {})
         self.turns = Turns()
         """Taken around whatever runs code of the repository, and by the file tools."""
         # A folder that is not a worktree of ours may be used by several at once.
@@ -106,7 +123,7 @@ class Sandbox:
             readable: Folders, such as the prefix of the repository's interpreter.
         """
         places = replace(self._places, readable=tuple(dict.fromkeys((*self._places.readable, *readable))))
-        made = Sandbox(self._wrapper.showing(readable), places, self._settings)
+        made = Sandbox(self._wrapper.showing(readable), places, self._settings, self._secrets)
         made._cleared = self._cleared
         made.turns = self.turns
         return made
@@ -137,17 +154,57 @@ class Sandbox:
         Raises:
             OSError: The program cannot be started.
         """
+        return (await self._start(argv, cwd, env, (stdin, stdout, stderr))).process
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        *,
+        output: int,
+    ) -> Running:
+        """Like `spawn`, for those who want to know when all of it is gone; reads nothing, writes to a descriptor."""
+        return await self._start(argv, cwd, env, (asyncio.subprocess.DEVNULL, output, output), told=True)
+
+    async def _start(
+        self,
+        argv: Sequence[str],
+        cwd: Path | None,
+        env: Mapping[str, str] | None,
+        streams: tuple[int, int, int],
+        *,
+        told: bool = False,
+    ) -> Running:
         await self._cleared.ensure()
         folder = self._places.root if cwd is None else cwd
-        given = {**(user_environment() if env is None else env), PLACE_MARK: str(self._places.root), "PWD": str(folder)}
+        given = self._environment(env) | {PLACE_MARK: str(self._places.root), "PWD": str(folder)}
         scratch = given.get("TMPDIR", "")
         own = Path(scratch) if scratch and scratch != os.environ.get("TMPDIR") else None
-        limits = limited(list(argv), memory_mb=self._settings.memory_mb)
-        command = self._wrapper.wrap(limits, folder, own)
-        return await asyncio.create_subprocess_exec(
-            *command, cwd=folder, env=given, stdin=stdin, stdout=stdout, stderr=stderr,
-            start_new_session=True, limit=_LINE_LIMIT,
-        )  # fmt: skip
+        launch = await asyncio.to_thread(self._wrapper.launch, list(argv), folder, own, told=told)
+        stdin, stdout, stderr = streams
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *launch.argv, cwd=folder, env=given, stdin=stdin, stdout=stdout, stderr=stderr,
+                start_new_session=True, limit=_LINE_LIMIT, pass_fds=launch.inherited,
+            )  # fmt: skip
+        except BaseException:
+            if launch.status is not None:
+                os.close(launch.status)
+            raise
+        finally:
+            launch.close()
+        return Running(process, launch.status)
+
+    def _environment(self, env: Mapping[str, str] | None) -> dict[str, str]:
+        """What was given or is the user's, with what the settings list, and never a value that is a secret."""
+        base = dict(user_environment() if env is None else env)
+        base |= listed_variables(self._settings.env)
+        if self._settings.network:
+            base |= proxies()
+        withheld = {value for name, value in self._secrets.items()
+                    if name not in self._settings.env and len(value) >= _LEAST_SECRET}  # fmt: skip
+        return {name: value for name, value in base.items() if not any(secret in value for secret in withheld)}
 
 
 class _Cleared:
@@ -165,49 +222,58 @@ class _Cleared:
                 self._done = True
 
 
-async def open_sandbox(settings: SandboxSettings, places: Places) -> Sandbox:
-    """Choose the strongest policy that works here; bubblewrap is tried by running it once.
+async def open_sandbox(
+    settings: SandboxSettings, places: Places, *, secrets: Mapping[str, str] | None = None
+) -> Sandbox:
+    """Choose the strongest policy that works here, once: bubblewrap is proved by a run that tries to break out.
+
+    Args:
+        settings: Which policy is wanted, and its limits.
+        places: The folders.
+        secrets: By name, values that no command gets to see in its environment; what the setting `env` lists is given
+            all the same, unless it is a key of the configuration itself.
 
     Raises:
-        ConfigError: `sandbox.mode` asks for bubblewrap and it does not work here.
+        ConfigError: `sandbox.mode` or `sandbox.require` asks for bubblewrap and it does not hold here.
     """
+    if settings.mode == "host" and not settings.require:
+        return Sandbox(HostPolicy('sandbox.mode is "host"', settings), places, settings, secrets)
     if settings.mode == "host":
-        return Sandbox(HostPolicy('sandbox.mode is "host"', settings.memory_mb), places, settings)
+        problem, hint = 'sandbox.mode is "host"', 'set sandbox.mode to "auto"'
+    else:
+        walls, problem = await _walls(settings, places)
+        if walls is not None:
+            return Sandbox(walls, places, settings, secrets)
+        hint = await asyncio.to_thread(_hint, problem)
+    if settings.require:
+        raise ConfigError(f"sandbox.require asks for bubblewrap, but {problem}", hint=hint)
+    if settings.mode == "bubblewrap":
+        raise ConfigError(f'sandbox.mode is "bubblewrap", but {problem}', hint=hint)
+    return Sandbox(HostPolicy(f"{problem}; {hint}", settings), places, settings, secrets)
+
+
+async def _walls(settings: SandboxSettings, places: Places) -> tuple[Bubblewrap | None, str]:
+    """Walls that hold, or why there are none."""
     program = await asyncio.to_thread(shutil.which, "bwrap")
     if program is None:
-        problem = "bubblewrap is not installed"
-    else:
-        walls = await asyncio.to_thread(
-            build_walls, program, places.root, places.repo, places.readable, network=settings.network
-        )
-        problem = await _probe(walls, places.root)
-        if not problem:
-            return Sandbox(walls, places, settings)
-    if settings.mode == "bubblewrap":
-        raise ConfigError(
-            f'sandbox.mode is "bubblewrap", but {problem}',
-            hint='install bubblewrap, allow user namespaces, or set sandbox.mode to "auto"',
-        )
-    return Sandbox(HostPolicy(problem, settings.memory_mb), places, settings)
+        return None, _MISSING
+    try:
+        features = await asyncio.to_thread(features_of, program)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, f"bubblewrap does not work here: {error}"
+    walls = await asyncio.to_thread(build_walls, features, places.root, places.repo, places.readable, settings)
+    problem = await prove(walls)
+    if problem and features.locks_namespaces:
+        # Where bubblewrap itself is set-uid it cannot; the filter of system calls forbids them as well.
+        walls = replace(walls, features=replace(features, locks_namespaces=False))
+        problem = await prove(walls)
+    return (None, problem) if problem else (walls, "")
 
 
-async def _probe(walls: Bubblewrap, root: Path) -> str:
-    command = walls.wrap(["/bin/sh", "-c", "test -w ."], root)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, start_new_session=True, cwd=root, env=user_environment(),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-    except OSError as error:
-        return f"bubblewrap cannot be started: {error.strerror}"
-    try:
-        async with asyncio.timeout(_PROBE_TIMEOUT_S):
-            _, err = await process.communicate()
-    except TimeoutError:
-        return "bubblewrap does not answer"
-    finally:
-        await end(process)
-    if process.returncode == 0:
-        return ""
-    lines = err.decode("utf-8", "replace").strip().splitlines()
-    return f"bubblewrap does not work here: {lines[-1] if lines else process.returncode}"
+def _hint(problem: str) -> str:
+    """What to do to have walls."""
+    if sys.platform != "linux":
+        return "bubblewrap needs Linux"
+    if problem != _MISSING:
+        return "allow unprivileged user namespaces for bwrap"
+    return next((how for program, how in _INSTALLERS.items() if shutil.which(program)), "install bubblewrap")
