@@ -41,9 +41,10 @@ def classify(error: BaseException) -> CallFailure:
     Args:
         error: Whatever came out of the chat model.
     """
-    if isinstance(error, CallFailure):
-        return error
     chain = list(_causes(error))
+    # Ours may lie inside what a library made of it.
+    if (ours := next((each for each in chain if isinstance(each, CallFailure)), None)) is not None:
+        return ours
     status = _status(chain)
     text = " | ".join(dict.fromkeys(words for each in chain if (words := _words(each))))
     kind = _by_status(status, text) if status else _by_type(chain, text)

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     OVERLOADED = "overloaded"
     CONTEXT = "context"
     QUOTA = "quota"
+    REDIRECTED = "redirected"
     AUTH = "auth"
     UNKNOWN_MODEL = "unknown_model"
     NO_ENDPOINT = "no_endpoint"
@@ -43,7 +44,7 @@ ENDPOINT_SICK = frozenset({
 })  # fmt: skip
 """Counts against the server; several in a row open its breaker."""
 
-SPEC_DEAD = frozenset({Kind.AUTH, Kind.QUOTA, Kind.UNKNOWN_MODEL, Kind.NO_ENDPOINT})
+SPEC_DEAD = frozenset({Kind.AUTH, Kind.QUOTA, Kind.UNKNOWN_MODEL, Kind.NO_ENDPOINT, Kind.REDIRECTED})
 """The server is fine but will not serve this spec before its owner changes something."""
 
 

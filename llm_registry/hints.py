@@ -63,6 +63,7 @@ _REMEDIES = {
     Kind.QUOTA: "give the key of `{origin}` more credit",
     Kind.UNKNOWN_MODEL: "name another `model` for `{origin}` than {model!r}, which {address} lacks{has}",
     Kind.NO_ENDPOINT: "correct the `base_url` of `{origin}`: {address} is no address of a model server",
+    Kind.REDIRECTED: "set `base_url` of `{origin}` to where {address} sends callers, if the key may go there",
     Kind.CONTEXT: "load {model} with a larger window",
     Kind.BAD_OUTPUT: _WEAK,
     Kind.UNSUPPORTED: _WEAK,

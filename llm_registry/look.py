@@ -19,7 +19,9 @@ from llm_registry.addresses import endpoint_url
 from llm_registry.classify import by_words, words_of
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import Kind
+from llm_registry.links import spec_secrets
 from llm_registry.proxies import authorities, is_local
+from llm_registry.redirects import is_redirect, origin_of, target_of
 
 _NO_SUCH_PATH = "unexpected endpoint"
 _GRACE_S = 0.1
@@ -69,7 +71,7 @@ class Look:
         trust = not is_local(base)
         # Building a TLS context takes longer than the whole look at a local server.
         verify = authorities() if parts.scheme == "https" else False
-        return httpx.AsyncClient(headers=headers, trust_env=trust, verify=verify)
+        return httpx.AsyncClient(headers=headers, trust_env=trust, verify=verify, follow_redirects=False)
 
     def _phases(self) -> httpx.Timeout:
         """Deadlines of one question. A handshake cut off from outside would leave its connection open behind it."""
@@ -165,7 +167,7 @@ class Look:
         reply = await (client.get(url, timeout=phases) if body is None else client.post(url, json=body, timeout=phases))
         if self.status is None or (name == "key" and reply.status_code == 401):
             self.status, self.said = reply.status_code, _said(reply)
-            self.elsewhere = urljoin(url, reply.headers.get("location", "")) if reply.has_redirect_location else ""
+            self.elsewhere = self._target(url, reply) if is_redirect(reply.status_code) else ""
         if reply.status_code != 200:
             return
         try:
@@ -186,6 +188,14 @@ class Look:
             return
         missing = reply.status_code in {404, 405, 501} and "model" not in text
         self.responses_api = not (missing or _NO_SUCH_PATH in text)
+
+    def _target(self, url: str, reply: httpx.Response) -> str:
+        """The `base_url` that a redirect means. What it says of another server's paths may be anything."""
+        location = reply.headers.get("location", "")
+        if (origin := target_of(url, location)) != origin_of(url):
+            return f"{origin}{urlsplit(endpoint_url(self.spec)).path}"
+        path = urlsplit(urljoin(url, location)).path.removesuffix("/api/tags").removesuffix("/models")
+        return origin + redact(path, spec_secrets(self.spec))
 
     def _facts(self) -> EndpointFacts:
         kind: facts.ServerKind = "openrouter" if self._is_openrouter() else facts.server_kind(self.bodies)
@@ -229,8 +239,8 @@ class Look:
 
     def _misplaced(self) -> str:
         if self.elsewhere:
-            target = self.elsewhere.removesuffix("/api/tags").removesuffix("/models")
-            return f"the address sends its callers on (HTTP {self.status}); did you mean {target}?"
+            said = f"the address sends its callers on (HTTP {self.status}), which is never followed"
+            return f"{said}; did you mean {self.elsewhere}? A key goes only where `base_url` says"
         base = endpoint_url(self.spec)
         advice = "is the path right?" if urlsplit(base).path else f"did you mean {base}/v1?"
         return f"no list of models at this address (HTTP {self.status}{self.said}); {advice}"

@@ -11,7 +11,7 @@ from core.settings import ModelSpec
 from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts
 from llm_registry.probe import probe_endpoints
-from llm_registry.proxies import is_local
+from llm_registry.redirects import same_origin
 
 _TAILS = ("/v1", "", "/api/v1", "/openai/v1")
 """Where servers keep their OpenAI protocol, below whatever stands before it."""
@@ -79,14 +79,14 @@ def _guesses(spec: ModelSpec, facts: EndpointFacts) -> Iterator[ModelSpec]:
     for provider, url in sorted(_addresses(given, facts), key=lambda one: one[0] != spec.provider):
         if (provider, url) not in seen:
             seen.add((provider, url))
-            # A key is not sent over a wire that its owner did not choose.
-            kept = spec.api_key if urlsplit(url).scheme == urlsplit(given).scheme or is_local(url) else ""
-            yield spec.model_copy(update={"provider": provider, "base_url": url, "api_key": kept, "api": "chat"})
+            # Keys are for the server that their owner named: this scheme, host and port, and no other.
+            bare = {} if same_origin(url, given) else {"api_key": "", "options": {}}
+            yield spec.model_copy(update={"provider": provider, "base_url": url, "api": "chat", **bare})
 
 
 def _addresses(given: str, facts: EndpointFacts) -> Iterator[tuple[str, str]]:
     told = facts.error.partition("did you mean ")[2].partition("?")[0]
-    if told.startswith("http"):
+    if same_origin(told, given):
         yield "openai_compatible", told
     origins = list(_origins(given, other_scheme=not facts.reachable and "nothing listens" not in facts.error))
     for origin in origins:

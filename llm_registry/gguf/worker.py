@@ -111,6 +111,18 @@ def _announce(options: argparse.Namespace, url: str) -> None:
     draft.rename(options.home / f"{options.key}.url")
 
 
+class _Nowhere(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the address holds the secret of the server."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def _direct() -> urllib.request.OpenerDirector:
+    """What asks our own server, past any proxy of the environment."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), _Nowhere)
+
+
 class _Watch:
     """Decides when the server has been idle for long enough, or belongs to nobody."""
 
@@ -141,7 +153,7 @@ class _Watch:
     def _activity(self) -> str:
         """The server's counters; while a request runs, something that is new each time."""
         try:
-            with urllib.request.urlopen(f"{self._url}/metrics", timeout=5) as reply:  # noqa: S310 - our own server
+            with _direct().open(f"{self._url}/metrics", timeout=5) as reply:
                 lines = reply.read().decode().splitlines()
         except (OSError, urllib.error.URLError):
             # Too busy to answer is busy.

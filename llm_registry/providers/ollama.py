@@ -1,5 +1,6 @@
 """Ollama's native protocol, which alone can set the window per call."""
 
+import os
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.ollama_stream import PlainChatOllama, read_plainly, refuse
 from llm_registry.providers.openai_compatible import make_client, opened
 from llm_registry.proxies import authorities, is_local
+from llm_registry.redirects import refuse_redirects, refuse_redirects_sync
 
 BASE_URL = "http://127.0.0.1:11434"
 ERRORS: tuple[type[Exception], ...] = (
@@ -35,17 +37,31 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
         "num_thread": spec.options.get("threads"),
         "keep_alive": spec.options.get("keep_alive"),
         "reasoning": None if spec.thinking == "auto" else spec.thinking,
-        "async_client_kwargs": {
+        "client_kwargs": {
             "timeout": httpx.Timeout(None, connect=spec.timeouts.connect),
             "trust_env": not is_local(base_url),
-            "verify": authorities(),
+            "verify": authorities() if base_url.startswith("https:") or not is_local(base_url) else False,
             "headers": headers,
-            "event_hooks": {"response": [refuse]},
+            "follow_redirects": False,
         },
+        "async_client_kwargs": {"event_hooks": {"response": [refuse_redirects, refuse]}},
+        "sync_client_kwargs": {"event_hooks": {"response": [refuse_redirects_sync]}},
     }
     model = PlainChatOllama(**{key: value for key, value in parameters.items() if value is not None})
+    _forget_key_of_environment(model)
     read_plainly(model)
     return Built(model=model, errors=ERRORS, close=model._async_client.close)  # noqa: SLF001 - it has no other door
+
+
+def _forget_key_of_environment(model: PlainChatOllama) -> None:
+    """The library gives `OLLAMA_API_KEY` to whichever server it is pointed at; a spec names its key itself."""
+    ambient = f"Bearer {os.environ.get('OLLAMA_API_KEY', '')}"
+    given = (model.client_kwargs or {}).get("headers", {})
+    if any(name.lower() == "authorization" for name in given):
+        return
+    for client in (model._client, model._async_client):  # noqa: SLF001 - it has no other door
+        if client._client.headers.get("authorization") == ambient:  # noqa: SLF001
+            del client._client.headers["authorization"]  # noqa: SLF001
 
 
 def _effort(spec: ModelSpec) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.chat_stream import MendingCompletions
 from llm_registry.providers.responses_stream import MendingClient
 from llm_registry.proxies import authorities, is_local
+from llm_registry.redirects import refuse_redirects, refuse_redirects_sync
 
 _HTTP_LIBRARY: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
 # Newer clients use `httpx2`, older ones `httpx`; its errors leak out of streams unwrapped.
@@ -90,17 +91,38 @@ def make_client(
         "default_headers": {**(headers or {}), **own_headers} or None,
         "extra_body": {**(extra_body or {}), **spec.options.get("extra_body", {})} or None,
         "use_responses_api": api == "responses",
-        "http_async_client": openai.DefaultAsyncHttpxClient(
-            timeout=timeout, trust_env=not is_local(spec.base_url), verify=authorities()
-        ),
+        "openai_proxy": "",
+        "http_async_client": openai.DefaultAsyncHttpxClient(**_wire(spec, timeout, refuse_redirects)),
+        "http_client": openai.DefaultHttpxClient(**_wire(spec, timeout, refuse_redirects_sync)),
     }
     if spec.max_output_tokens is not None:
         key = _limit_key(responses=api == "responses")
         parameters["extra_body"] = {**(parameters["extra_body"] or {}), key: spec.max_output_tokens}
     client = TolerantChatOpenAI(**{key: value for key, value in parameters.items() if value is not None})
+    _forget_environment(client, parameters["default_headers"] or {})
     client.async_client = MendingCompletions(client.async_client)
     client.root_async_client = MendingClient(client.root_async_client)
     return client
+
+
+def _wire(spec: ModelSpec, timeout: openai.Timeout, hook: Any) -> dict[str, Any]:
+    """How a client reaches the server: past proxies when it is the user's own, and never on to another one."""
+    outside = not is_local(spec.base_url)
+    return {
+        "timeout": timeout,
+        "trust_env": outside,
+        # Building a TLS context takes longer than many a call.
+        "verify": authorities() if outside or spec.base_url.startswith("https:") else False,
+        "follow_redirects": False,
+        "event_hooks": {"response": [hook]},
+    }
+
+
+def _forget_environment(client: ChatOpenAI, headers: dict[str, str]) -> None:
+    """Drop what the library takes from `OPENAI_…` variables for whichever server it is pointed at."""
+    for each in (client.root_client, client.root_async_client):
+        each.organization = each.project = None
+        each._custom_headers = headers  # noqa: SLF001 - it has no other door
 
 
 def _limit_key(*, responses: bool) -> str:

@@ -277,7 +277,8 @@ async def test_a_file_that_is_no_model_names_the_ones_beside_it(tmp_path: Path) 
 async def test_headers_a_server_repeats_are_not_shown(tmp_path: Path) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        said = re.findall(r"(?i)x-gate: (.*)\r", head)[0]
+        # Other addresses of the machine are tried, too, and without what belongs to this one.
+        said = next(iter(re.findall(r"(?i)x-gate: (.*)\r", head)), "you")
         body = json.dumps({"error": {"message": f"the gate does not know {said}"}}).encode()
         writer.write(b"HTTP/1.1 404 x\r\nConnection: close\r\n\r\n" + body)
 
