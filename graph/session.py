@@ -65,7 +65,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         # Before anything of the repository is run: its interpreter is a program of the repository too.
         places = Places(workspace.root, workspace.repo, (START_SCRIPT.parent,))
         bare = await open_sandbox(settings.sandbox, places, secrets=secrets)
-        target = await find_target_python(workspace.repo, workspace.root, settings.checks.python)
+        target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
         _warn(events, workspace, target)
         sandbox = await asyncio.to_thread(bare.showing, target.readable)
         outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)

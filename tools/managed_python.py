@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tools.environment import user_environment
-from tools.processes import end
+from tools.plain_files import read_plain
+from tools.target_look import TargetLook
 
 _QUESTIONS = (
     ("poetry.lock", ("poetry", "env", "info", "--executable")),
@@ -17,31 +18,20 @@ _QUESTIONS = (
 _TIMEOUT_S = 20
 
 
-async def managed_pythons(repo: Path) -> AsyncIterator[str]:
+async def managed_pythons(repo: Path, look: TargetLook) -> AsyncIterator[str]:
     """Interpreters of the managers whose files the repository holds and whose program is installed."""
+    if not look.walled and await asyncio.to_thread(_brings_plugins, repo):
+        return
     env = user_environment()
     for mark, argv in _QUESTIONS:
         program = await asyncio.to_thread(shutil.which, argv[0], path=env["PATH"]) if (repo / mark).is_file() else None
-        if program:
-            answer = await _ask([program, *argv[1:]], repo, env)
-            if answer:
-                yield answer
+        said = await look.ask([program, *argv[1:]], _TIMEOUT_S) if program else None
+        lines = (said or b"").decode("utf-8", "replace").strip().splitlines()
+        if lines:
+            yield lines[-1].strip()
 
 
-async def _ask(argv: list[str], repo: Path, env: dict[str, str]) -> str:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv, cwd=repo, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-    except OSError:
-        return ""
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            out, _ = await process.communicate()
-    except TimeoutError:
-        return ""
-    finally:
-        await end(process)
-    lines = out.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1].strip() if lines and process.returncode == 0 else ""
+def _brings_plugins(repo: Path) -> bool:
+    """Whether the repository has code that a manager would run to answer."""
+    project = read_plain(repo, "pyproject.toml", max_bytes=1_000_000)
+    return (repo / ".pdm-plugins").exists() or b"requires-plugins" in (project or b"")

@@ -2,7 +2,6 @@
 for it; never gives the target rolecall's own interpreter environment."""
 
 import asyncio
-import json
 import os
 import shutil
 import sys
@@ -10,12 +9,15 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import BaseModel, Field, ValidationError
+
 from core.errors import ConfigError
 from tools.environment import in_own_venv, user_environment
 from tools.launchers import write_launchers
 from tools.lent_pytest import lend, modules_for
 from tools.managed_python import managed_pythons
-from tools.processes import end
+from tools.sandbox import Sandbox
+from tools.target_look import TargetLook
 
 _PROBE_TIMEOUT_S = 30
 _PROBE = """
@@ -60,44 +62,62 @@ class _Probed:
     version: tuple[int, int]
     present: tuple[str, ...]
     prefixes: tuple[Path, ...]
+    readable: tuple[Path, ...]
     editable: tuple[Path, ...]
 
 
-async def find_target_python(repo: Path, root: Path, configured: str = "") -> TargetPython:
+class _Told(BaseModel):
+    """What an interpreter says of itself."""
+
+    python: str
+    version: tuple[int, int]
+    prefix: str
+    base: str
+    present: list[str] = Field(max_length=100)
+    path: list[str] = Field(max_length=1000)
+    mapped: list[str] = Field(max_length=10_000)
+
+
+async def find_target_python(
+    repo: Path, root: Path, configured: str = "", sandbox: Sandbox | None = None
+) -> TargetPython:
     """Choose the interpreter of a repository: configured, its own venv, that of its manager, the active, the PATH.
 
     Args:
         repo: The user's checkout, where an ignored venv lies.
         root: The worktree, whose code must win over what is installed.
         configured: The setting `checks.python`; a relative path starts at the checkout.
+        sandbox: Where interpreters are looked at. Without walls, those that came with the repository are passed over.
 
     Raises:
         ConfigError: The configured interpreter does not run.
     """
+    look = TargetLook(repo, root, sandbox)
     if configured:
         python = await asyncio.to_thread(shutil.which, configured) or str(repo / configured)
-        probed = await _probe(python, repo)
+        probed = await _probe(python, repo, look)
         if probed is None:
             raise ConfigError(
                 f"checks.python names {configured}, which does not run",
                 hint="give the path of a Python interpreter, or leave checks.python empty",
             )
         return await _settle(probed, repo, root, "")
-    broken: list[str] = []
-    async for python in _candidates(repo):
-        probed = await _probe(python, repo)
+    passed: list[str] = []
+    async for python in _candidates(repo, look):
+        refusal = await look.refusal(python)
+        probed = None if refusal else await _probe(python, repo, look)
         if probed is not None:
-            note = f"{broken[0]} does not run; rolecall took {python}" if broken else ""
+            note = f"{passed[0]}; rolecall took {python}" if passed else ""
             return await _settle(probed, repo, root, note)
-        broken.append(python)
+        passed.append(f"{python} {refusal or 'does not run'}")
     return TargetPython("python3", user_environment(), note="no Python interpreter was found for the repository")
 
 
-async def _candidates(repo: Path) -> AsyncIterator[str]:
+async def _candidates(repo: Path, look: TargetLook) -> AsyncIterator[str]:
     for name in (".venv", "venv", "env"):
         for python in _in_prefix(repo / name):
             yield python
-    async for python in managed_pythons(repo):
+    async for python in managed_pythons(repo, look):
         yield python
     for python in await asyncio.to_thread(lambda: list(_outside())):
         yield python
@@ -123,31 +143,29 @@ def _in_prefix(prefix: Path) -> Iterator[str]:
             return
 
 
-async def _probe(python: str, repo: Path) -> _Probed | None:
-    """What an interpreter is and has; `None` when it does not run."""
-    names = ",".join(modules_for((3, 0)))
+async def _probe(python: str, repo: Path, look: TargetLook) -> _Probed | None:
+    """What an interpreter is and has; `None` when it does not run.
+
+    What it says decides what commands may read, and it may be a program of the repository: folders count only where
+    they are its own, and paths of code only inside the checkout.
+    """
+    out = await look.ask([python, "-c", _PROBE, ",".join(modules_for((3, 0)))], _PROBE_TIMEOUT_S)
     try:
-        process = await asyncio.create_subprocess_exec(
-            python, "-c", _PROBE, names, cwd=repo, env=user_environment(),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-    except OSError:
+        told = _Told.model_validate_json(out or b"")
+    except ValidationError:
         return None
-    try:
-        async with asyncio.timeout(_PROBE_TIMEOUT_S):
-            out, _ = await process.communicate()
-        told = json.loads(out)
-    except (TimeoutError, ValueError):
-        return None
-    finally:
-        await end(process)
-    prefix = Path(told["prefix"])
-    places = [Path(path) for path in (*told["path"], *(str(Path(path).parent) for path in told["mapped"])) if path]
+    prefix = Path(told.prefix)
+    shown = [prefix, Path(told.base), *await asyncio.to_thread(look.prefixes_of, python)]
+    folders = [folder for folder in dict.fromkeys(shown) if await asyncio.to_thread(look.may_be_shown, folder, python)]
+    places = [Path(path) for path in (*told.path, *(str(Path(path).parent) for path in told.mapped)) if path]
+    own = Path(told.python).is_absolute() and await asyncio.to_thread(Path(told.python).is_file)
     return _Probed(
-        python=told["python"] or python, version=(told["version"][0], told["version"][1]),
-        present=tuple(told["present"]), prefixes=(prefix, Path(told["base"])),
-        editable=tuple(path for path in places if path.is_relative_to(repo) and not path.is_relative_to(prefix)),
+        python=told.python if own else python, version=told.version, present=tuple(told.present),
+        prefixes=(prefix, Path(told.base)), readable=tuple(folders),
+        editable=tuple(
+            path for path in places
+            if path.is_relative_to(repo) and ".." not in path.parts and not path.is_relative_to(prefix)
+        ),
     )  # fmt: skip
 
 
@@ -159,7 +177,7 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
     has_pytest, lent = "pytest" in probed.present, False
     notes = [note] if note else []
     concerned = await asyncio.to_thread(_holds_python, root)
-    readable = [prefix for prefix in probed.prefixes if prefix != Path("/usr")]
+    readable = [prefix for prefix in probed.readable if prefix != Path("/usr")]
     if not has_pytest:
         loan = await asyncio.to_thread(lend, probed.version, probed.present)
         lent = has_pytest = not loan.problem

@@ -76,7 +76,9 @@ async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, 
 
     folder, outside = await _searched(folder)
     bare = await open_sandbox(SandboxSettings(), Places(folder, folder))
-    target = await find_target_python(folder, folder)
+    if not quiet:  # before anything of the repository runs
+        print(bare.policy, file=sys.stderr)
+    target = await find_target_python(folder, folder, sandbox=bare)
     sandbox = await asyncio.to_thread(bare.showing, target.readable)
     request = RepairRequest(folder, target.python, target.env, arguments, budget_s)
     for said in (outside, target.note):

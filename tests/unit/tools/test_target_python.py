@@ -1,6 +1,7 @@
 """The repository's interpreter: which one is taken, whose code wins in it, and the loan of a pytest."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from core.errors import ConfigError
 from core.settings import ApprovalSettings, SandboxSettings
-from tests.repositories import make_repository, thread, write
+from tests.repositories import git, make_repository, thread, write
 from tests.unit.tools.bench import IN_VENV, MODES
 from tools.commands import SandboxCommands
 from tools.lent_pytest import lend
@@ -174,3 +175,99 @@ def test_a_python_too_old_for_our_pytest_gets_no_loan(tmp_path) -> None:
     loan = lend((3, 8), [], cache=tmp_path)
     assert not loan.folders
     assert "needs Python" in loan.problem
+
+
+class TestAnInterpreterOfTheRepository:
+    """A tracked interpreter that leaves a mark when it is run."""
+
+    def canary(self, tmp_path: Path, answer: str = "{}") -> tuple[Path, str]:
+        mark = tmp_path / "mark" / "was-run"
+        mark.parent.mkdir()
+        return mark, f"#!/bin/sh\ntouch {mark}\ncat <<'END'\n{answer}\nEND\n"
+
+    def repository(self, tmp_path: Path, files: dict[str, str], links: dict[str, str] | None = None) -> Path:
+        repo = make_repository(tmp_path / "shop", {"a.py": "", ".gitignore": ".venv\nignored\n"})
+        write(repo, files)
+        for name in files:
+            (repo / name).chmod(0o755)
+        for name, target in (links or {}).items():
+            (repo / name).parent.mkdir(parents=True, exist_ok=True)
+            (repo / name).symlink_to(target)
+        git(repo, "add", "--force", "--all")
+        git(repo, "commit", "--quiet", "-m", "x")
+        return repo
+
+    async def found(self, repo: Path, mode: str) -> TargetPython:
+        settings = SandboxSettings(mode=mode)  # type: ignore[arg-type]
+        workspace = await opened(repo)
+        sandbox = await open_sandbox(settings, Places(workspace.root, repo))
+        return await find_target_python(repo, workspace.root, sandbox=sandbox)
+
+    @pytest.mark.parametrize(
+        ("files", "links"),
+        [
+            (".venv/bin/python", {}),
+            ("venv/bin/python3", {}),
+            ("tools/fake", {".venv/bin/python": "../../tools/fake"}),
+            ("tools/bin/python", {".venv": "tools"}),
+            ("tools/v/bin/python", {"t": "tools", ".venv": "t/v"}),
+        ],
+    )
+    @pytest.mark.parametrize("mode", MODES)
+    async def test_it_never_runs_on_the_host(self, tmp_path, cache, files, links, mode) -> None:
+        mark, text = self.canary(tmp_path)
+        target = await self.found(self.repository(tmp_path, {files: text}, links), mode)
+        assert not mark.exists()
+        assert not Path(target.python).is_relative_to(tmp_path)
+        assert ("came with the repository" if mode == "host" else "does not run") in target.note
+
+    @pytest.mark.parametrize("name", ["pyvenv.cfg", "lib/python3.11/site-packages/sitecustomize.py"])
+    async def test_a_venv_of_which_anything_is_tracked_is_not_run(self, tmp_path, cache, name) -> None:
+        mark, text = self.canary(tmp_path)
+        repo = self.repository(tmp_path, {f".venv/{name}": "x"})
+        write(repo, {".venv/bin/python": text})
+        (repo / ".venv/bin/python").chmod(0o755)
+        assert "came with the repository" in (await self.found(repo, "host")).note
+        assert not mark.exists()
+
+    async def test_a_link_of_the_users_own_venv_to_a_tracked_file_is_not_run(self, tmp_path, cache) -> None:
+        mark, text = self.canary(tmp_path)
+        repo = self.repository(tmp_path, {"tools/fake": text})
+        (repo / ".venv/bin").mkdir(parents=True)
+        (repo / ".venv/bin/python").symlink_to("../../tools/fake")
+        assert "came with the repository" in (await self.found(repo, "host")).note
+        assert not mark.exists()
+
+    async def test_what_it_says_makes_nothing_readable(self, tmp_path, cache, monkeypatch) -> None:
+        home = tmp_path / "home"
+        write(home, {".ssh/id": "x", "notes/lib/python3.11/os.py": "", "notes/bin/python": ""})
+        monkeypatch.setenv("HOME", str(home))
+        for number, place in enumerate(("/", str(home), f"{home}/.ssh", f"{home}/notes", str(tmp_path), "/etc")):
+            said = {"python": "/bin/true", "version": [3, 11], "prefix": place, "base": place, "present": ["pytest"],
+                    "path": [place, f"{tmp_path}/shop/../home"], "mapped": [f"{place}/x"]}  # fmt: skip
+            repo = make_repository(tmp_path / str(number) / "shop", {"a.py": ""})
+            write(repo, {".venv/bin/python": self.canary(tmp_path / str(number), json.dumps(said))[1]})
+            (repo / ".venv/bin/python").chmod(0o755)
+            target = await find_target_python(repo, repo)
+            assert target.python == "/bin/true"
+            assert [folder for folder in target.readable if not folder.is_relative_to(cache)] == []
+            assert "home" not in target.env["PYTHONPATH"]
+
+    @pytest.mark.parametrize("said", ["", "{}", "[]", "x" * 2_000_000, '{"python": 3}', "[" * 50_000])
+    async def test_an_answer_that_makes_no_sense_is_none(self, tmp_path, cache, said) -> None:
+        _, text = self.canary(tmp_path, said)
+        repo = make_repository(tmp_path / "shop", {"a.py": ""})
+        write(repo, {".venv/bin/python": text})
+        (repo / ".venv/bin/python").chmod(0o755)
+        assert "does not run" in (await find_target_python(repo, repo)).note
+
+    async def test_a_manager_is_not_asked_on_the_host_where_the_repository_brings_plugins(
+        self, tmp_path, cache, monkeypatch
+    ) -> None:
+        mark, text = self.canary(tmp_path)
+        write(tmp_path / "bin", {"pdm": text})
+        (tmp_path / "bin/pdm").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+        repo = self.repository(tmp_path, {"pdm.lock": "", ".pdm-plugins/x.py": ""})
+        await self.found(repo, "host")
+        assert not mark.exists()
