@@ -58,7 +58,8 @@ class Checkout:
         hidden = set(secret_files.hidden_among(entry[2:] for entry in tagged))
         if away != hidden and not await self._narrowed():
             tree = await git.run("write-tree", "--missing-ok")
-            await git.run(*await self._sparse(sorted(hidden)), "read-tree", "-m", "-u", tree)
+            await self._sparse(sorted(hidden))
+            await git.run(*_SPARSE, "read-tree", "-m", "-u", tree)
 
     async def filtered(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Files whose attributes name a filter of the configuration."""
@@ -73,12 +74,10 @@ class Checkout:
         """Options that keep files away, beside those which the user keeps away from the checkout."""
         git = await self._git.isolated()
         narrowed = await self._narrowed()
-        if not hidden and not narrowed:
-            return ()
         patterns = (narrowed or "/*\n") + "".join(f"!/{_escaped(name)}\n" for name in hidden)
         target = await git.own_dir() / "info" / "sparse-checkout"
         await asyncio.to_thread(target.write_text, patterns, encoding="utf-8", errors="surrogateescape")
-        return _SPARSE
+        return _SPARSE if hidden or narrowed else ()
 
     async def _narrowed(self) -> str:
         """The patterns of a user who works with a part of the repository; empty for the whole."""

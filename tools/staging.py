@@ -58,7 +58,9 @@ class _Changes:
     """Paths of which the index differs from the commit: mode and object in the commit, and mode in the index."""
 
 
-async def stage(git: IsolatedGit, commit: str, rules: StagingRules, *, index: Path, keep_links: bool = False) -> Staged:
+async def stage(
+    git: IsolatedGit, commit: str, rules: StagingRules, *, index: Path, tree: str = "", keep_links: bool = False
+) -> Staged:
     """Bring an index to the present content of the working tree.
 
     Args:
@@ -66,6 +68,7 @@ async def stage(git: IsolatedGit, commit: str, rules: StagingRules, *, index: Pa
         commit: What left-out files are as in.
         rules: What is left out.
         index: The index file.
+        tree: That of the commit, where it is known.
         keep_links: Submodules moved in the index stay so; otherwise they are as in the commit.
 
     Raises:
@@ -90,7 +93,7 @@ async def stage(git: IsolatedGit, commit: str, rules: StagingRules, *, index: Pa
     await _put_back(git, index, changes, left_out, rules, keep_links=keep_links)
     left_out |= dict.fromkeys(changes.nested, NESTED)
     if not (gone or taken or changes.staged):
-        return Staged(await git.run("rev-parse", "--verify", f"{commit}^{{tree}}"), left_out)
+        return Staged(tree or await git.run("rev-parse", "--verify", f"{commit}^{{tree}}"), left_out)
     return Staged(await git.run("write-tree", "--missing-ok", index=index), left_out)
 
 

@@ -108,7 +108,7 @@ class GitWorkspace:
         """Commit all changes; `None` when there are none. Runs no hook."""
         async with self._index() as index:
             head, before = await self._head()
-            staged = await self._stage(head, index)
+            staged = await self._stage(head, before, index)
             if staged.tree == before:
                 return None
             made = await self._user.commit_tree(staged.tree, message, head)
@@ -174,7 +174,7 @@ class GitWorkspace:
         if await self._user.resolve(f"{tree}^{{tree}}") is None:
             raise RepositoryError(f"the snapshot {tree[:12]} is no longer in the repository")
         async with self._index() as index:
-            await self._keep((await self._stage((await self._head())[0], index)).tree)
+            await self._keep((await self._stage(*await self._head(), index)).tree)
             await self._checkout().fill(tree, self._rules.secret_files)
 
     async def discard(self) -> None:
@@ -242,14 +242,14 @@ class GitWorkspace:
         head, before = (await self._user.run("rev-parse", "HEAD^{commit}", "HEAD^{tree}")).split()
         git = await self._user.isolated()
         async with scratch_index((await self._user.place()).index) as index:
-            staged = await stage(git, head, self._rules.for_base(), index=index, keep_links=True)
+            staged = await stage(git, head, self._rules.for_base(), index=index, tree=before, keep_links=True)
         self.warnings += base_warnings(staged.left_out)
         if staged.tree == before:
             return head
         return await self._user.commit_tree(staged.tree, "Uncommitted changes when rolecall began", head)
 
-    async def _stage(self, head: str, index: Path) -> Staged:
-        staged = await stage(await self._content(), head, self._rules, index=index)
+    async def _stage(self, head: str, before: str, index: Path) -> Staged:
+        staged = await stage(await self._content(), head, self._rules, index=index, tree=before)
         for notice in told(staged.left_out):
             self._notices.setdefault(notice, False)
         return staged
@@ -306,9 +306,9 @@ class GitWorkspace:
         return await git.run("diff", *PLAIN_DIFF, *options, base, tree, "--")
 
     async def _tree_now(self) -> str:
-        head, _ = await self._head()
+        head, before = await self._head()
         async with scratch_index((await self._git.place()).index) as index:
-            return (await self._stage(head, index)).tree
+            return (await self._stage(head, before, index)).tree
 
     async def _keep(self, tree: str) -> None:
         last = (await self._refs()).get(self._snapshots_ref)
