@@ -1,13 +1,21 @@
-"""How every table of rolecall is reached: one SQLite file, write-ahead log, patient with other writers."""
+"""How every table of rolecall is reached: one SQLite file, write-ahead log, patient with other writers.
+
+What a database file brings along besides rows is never run: it is refused with triggers or views, functions named in
+its schema are not trusted, and no link is followed to it.
+"""
 
 import asyncio
 import sqlite3
+import stat
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
+
+from core.errors import RepositoryError
 
 BUSY_TIMEOUT_S = 30
 _RETRY_S = 0.01
@@ -22,11 +30,76 @@ async def connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
     Raises:
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
+        RepositoryError: It is no plain file, or holds triggers or views.
     """
-    async with aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S) as connection:
+    async with opened(path) as connection:
         connection.row_factory = aiosqlite.Row
-        await _write_ahead(connection)
         yield connection
+
+
+@asynccontextmanager
+async def opened(path: Path, *, checked: bool = True) -> AsyncIterator[aiosqlite.Connection]:
+    """Like `connect`, with rows as tuples.
+
+    Args:
+        path: The file; its folder must exist.
+        checked: Whether it is refused with triggers or views; nothing else may be done with one that was not.
+    """
+    _require_plain(path)
+    async with aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, factory=_Guarded) as connection:
+        await _write_ahead(connection)
+        if checked:
+            await _require_tables_only(connection, path)
+        yield connection
+
+
+async def drop_programs(connection: aiosqlite.Connection) -> tuple[str, ...]:
+    """Drop every trigger and view, and the indexes, which are made again where they are wanted; their names."""
+    query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view', 'index') AND sql IS NOT NULL"
+    async with connection.execute(query) as rows:
+        found = [(str(row[0]), str(row[1])) async for row in rows]
+    for kind, name in found:
+        quoted = name.replace('"', '""')
+        await connection.execute(f'DROP {kind} "{quoted}"')
+    await connection.commit()
+    return tuple(f"{kind} {name}" for kind, name in found if kind != "index")
+
+
+class _Guarded(sqlite3.Connection):
+    """A connection that does what we say and not what its schema says."""
+
+    def __init__(self, database: str, *args: Any, **named: Any) -> None:
+        super().__init__(database, *args, **named)
+        try:
+            for setting in ("trusted_schema=OFF", "cell_size_check=ON"):
+                self.execute(f"PRAGMA {setting}").close()
+            defensive = getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE", None)  # from Python 3.12 on
+            if defensive is not None:
+                vars(sqlite3.Connection)["setconfig"](self, defensive)
+        except BaseException:
+            self.close()
+            raise
+
+
+def _require_plain(path: Path) -> None:
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}-journal"):
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(path.with_name(name).lstat().st_mode):
+                raise RepositoryError(
+                    f"{path.with_name(name)} is a link or no file, so the database is not opened",
+                    hint="if you did not put it there, delete it",
+                )
+
+
+async def _require_tables_only(connection: aiosqlite.Connection, path: Path) -> None:
+    query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') LIMIT 1"
+    async with connection.execute(query) as rows:
+        found = await rows.fetchone()
+    if found is not None:
+        raise RepositoryError(
+            f"{path} holds the {found[0]} {str(found[1])[:80]!r}, which rolecall did not make, so it is not used",
+            hint="if it is your own, `rolecall threads adopt` drops what is not rolecall's; else delete it",
+        )
 
 
 async def create_tables(connection: aiosqlite.Connection, schema: str) -> None:

@@ -12,7 +12,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from core import artifacts
-from core.database import BUSY_TIMEOUT_S
+from core.database import opened
 from core.layout import RepoLayout
 from graph.lease import fence
 
@@ -56,7 +56,7 @@ async def open_checkpoints(database: Path, *, driver: Driver | None = None) -> A
     Raises:
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
     """
-    async with aiosqlite.connect(database, timeout=BUSY_TIMEOUT_S) as connection:
+    async with opened(database) as connection:
         saver = AsyncSqliteSaver(connection, serde=serializer())
         await saver.setup()
         if driver is not None:

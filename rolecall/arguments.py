@@ -132,10 +132,11 @@ def thread(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
 
 def threads(parser: argparse.ArgumentParser) -> None:
     """`threads`."""
-    parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "delete"), metavar="ACTION",
-                        help="list (default), show THREAD, or delete THREAD with its worktree and branch")  # fmt: skip
+    parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "delete", "adopt"),
+                        metavar="ACTION", help="list (default), show THREAD, delete THREAD with its worktree and "
+                        "branch, or adopt: take over threads that another machine, user or version made here")  # fmt: skip
     thread(parser, optional=True)
-    parser.add_argument("--yes", "-y", action="store_true", help="delete without asking")
+    parser.add_argument("--yes", "-y", action="store_true", help="delete or adopt without asking")
     repo(parser)
     as_json(parser)
 

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 def threads(options: argparse.Namespace, invocation: Invocation) -> int:
     """List, show or delete."""
-    if options.action == "list":
+    if options.action in {"list", "adopt"}:
         if options.thread:
-            raise UsageError("threads list takes no thread", hint=invocation.call("threads", "show", options.thread))
-        return asyncio.run(_list(options, invocation))
+            hint = invocation.call("threads", "show", options.thread)
+            raise UsageError(f"threads {options.action} takes no thread", hint=hint)
+        return asyncio.run((_list if options.action == "list" else _adopt)(options, invocation))
     if not options.thread:
         raise UsageError(f"threads {options.action} needs a thread", hint=invocation.call("threads", "list"))
     return asyncio.run((_show if options.action == "show" else _delete)(options, invocation))
@@ -133,6 +134,36 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
         answer({"deleted": row.thread_id})
     else:
         print(f"deleted {short_id(row.thread_id)}")
+    return 0
+
+
+async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
+    from graph.adoption import adopt
+
+    top = await top_of(folder_of(options))
+    folder = RepoLayout(top).folder
+    if not options.yes:
+        if options.json or not sys.stdin.isatty():
+            invocation.next_command = invocation.call("threads", "adopt", "--yes", "--repo", str(top))
+            raise ThreadError(
+                f"taking over {folder} means to trust what its database says of your threads",
+                hint="say --yes if you made it yourself; if it came with the repository, delete it instead",
+            )
+        print(f"{folder} will be used from now on. What its database would run is dropped, and its threads forget\n"
+              f"--trust-project, --config, --model and --checks. Do this only if you made it yourself: if it came with\n"
+              f"the repository, delete it instead. Take it over? [y/N] ", end="", file=sys.stderr, flush=True)  # fmt: skip
+        if (await asyncio.to_thread(sys.stdin.readline)).strip().lower() not in {"y", "yes"}:
+            print("left as it is", file=sys.stderr)
+            return 0
+    done = await adopt(top)
+    if options.json:
+        answer({"adopted": str(folder), "threads": done.threads, "dropped": done.dropped, "removed": done.removed})
+        return 0
+    print(f"{folder} is yours, with {done.threads} thread{'' if done.threads == 1 else 's'}")
+    for name in done.dropped:
+        print(f"dropped {clean(name)}")
+    if done.removed:
+        print(f"removed {done.removed} entries that were no threads")
     return 0
 
 
