@@ -134,7 +134,7 @@ def threads(parser: argparse.ArgumentParser) -> None:
     """`threads`."""
     parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "delete", "adopt"),
                         metavar="ACTION", help="list (default), show THREAD, delete THREAD with its worktree and "
-                        "branch, or adopt: take over threads that another machine, user or version made here")  # fmt: skip
+                        "branch, or adopt threads that another machine, user or version made here")  # fmt: skip
     thread(parser, optional=True)
     parser.add_argument("--yes", "-y", action="store_true", help="delete or adopt without asking")
     repo(parser)

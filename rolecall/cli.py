@@ -49,7 +49,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 arguments.repair, "repair:repair"),
     ),
     "Threads": (
-        Command("threads", "[list | show THREAD | delete THREAD | adopt] [options]", "list, show, delete or take over threads",
+        Command("threads", "[list | show THREAD | delete THREAD | adopt] [options]",
+                "list, show, delete or take over threads",
                 arguments.threads, "threads:threads"),
         Command("log", "THREAD [options]", "what happened in a thread, step by step",
                 arguments.of_thread, "history:log"),

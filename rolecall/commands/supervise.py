@@ -66,10 +66,11 @@ class _Round:
         from graph.checkpoints import database_of
         from graph.lease import holder
 
+        store = await store_of(self._top, self._invocation)
         under_way: dict[str, asyncio.Task[bool]] = {}
         async with asyncio.TaskGroup() as group:
             while not self.stop.is_set():
-                for row in await (await store_of(self._top, self._invocation)).list():
+                for row in await store.list():
                     if (
                         row.thread_id not in under_way
                         and not row.finished

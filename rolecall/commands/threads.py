@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from graph.receipts import Receipt
     from graph.threads import ThreadRow
 
+_ADOPTED = """{folder} will be used from now on. What its database would run is dropped, and its threads forget
+--trust-project, --config, --model and --checks. Do this only if you made it yourself; if it came with the
+repository, delete it instead. Take it over? [y/N] """
+
 
 def threads(options: argparse.Namespace, invocation: Invocation) -> int:
     """List, show or delete."""
@@ -149,9 +153,7 @@ async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
                 f"taking over {folder} means to trust what its database says of your threads",
                 hint="say --yes if you made it yourself; if it came with the repository, delete it instead",
             )
-        print(f"{folder} will be used from now on. What its database would run is dropped, and its threads forget\n"
-              f"--trust-project, --config, --model and --checks. Do this only if you made it yourself: if it came with\n"
-              f"the repository, delete it instead. Take it over? [y/N] ", end="", file=sys.stderr, flush=True)  # fmt: skip
+        print(_ADOPTED.format(folder=folder), end="", file=sys.stderr, flush=True)
         if (await asyncio.to_thread(sys.stdin.readline)).strip().lower() not in {"y", "yes"}:
             print("left as it is", file=sys.stderr)
             return 0

@@ -1,0 +1,127 @@
+"""Takes over a `.rolecall/` without our mark: the user says it is theirs, and only rows of data come along."""
+
+import asyncio
+import json
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiosqlite
+
+from core import ownership
+from core.database import drop_programs, opened
+from core.errors import RepositoryError
+from core.layout import WORKTREES, RepoLayout
+from core.thread_ids import is_thread_id
+from tools.git import Git
+from tools.state_folder import require_untracked
+
+_TRUSTING = ("trust_project", "config", "models", "checks")
+"""Options of a thread that name programs, files or servers; whoever takes it over says them anew."""
+_LARGEST_LINK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What was found in the folder, and left behind."""
+
+    threads: int = 0
+    dropped: tuple[str, ...] = ()
+    """Triggers and views, by kind and name."""
+    removed: int = 0
+    """Rows of the list of threads whose id is no UUID."""
+
+
+async def adopt(top: Path) -> Adoption:
+    """Clean what lies in `.rolecall/` and put the mark of this user into it.
+
+    Args:
+        top: Top level of the checkout.
+
+    Raises:
+        RepositoryError: There is none, git tracks it, it is a link or another user's, its database is made of more
+            than tables of plain columns, or a worktree in it belongs to another repository. It has no mark then.
+    """
+    layout = RepoLayout(top)
+    await require_untracked(layout)
+    if await asyncio.to_thread(ownership.standing, layout) == "absent":
+        raise RepositoryError(f"there is no {layout.folder} to take over")
+    await _require_own_worktrees(layout)
+    cleaned = await _clean(layout.database) if await asyncio.to_thread(layout.database.is_file) else Adoption()
+    await asyncio.to_thread(ownership.adopt, layout)
+    return cleaned
+
+
+async def _clean(database: Path) -> Adoption:
+    async with opened(database, checked=False) as db:
+        await _require_plain_tables(db, database)
+        dropped = await drop_programs(db)
+        if not await _has_threads(db):
+            return Adoption(dropped=dropped)
+        async with db.execute("SELECT thread_id, options FROM threads") as rows:
+            found = [(row[0], row[1]) async for row in rows]
+        for thread, options in found:
+            if is_thread_id(thread):
+                await db.execute("UPDATE threads SET options = ? WHERE thread_id = ?", (_kept(options), thread))
+            else:
+                await db.execute("DELETE FROM threads WHERE thread_id IS ?", (thread,))
+        await db.commit()
+    good = sum(is_thread_id(thread) for thread, _ in found)
+    return Adoption(good, dropped, len(found) - good)
+
+
+def _kept(options: object) -> str:
+    try:
+        known = json.loads(str(options))
+    except (ValueError, RecursionError):
+        known = {}
+    known = known if isinstance(known, dict) else {}
+    return json.dumps({name: value for name, value in known.items() if name not in _TRUSTING})
+
+
+async def _has_threads(db: aiosqlite.Connection) -> bool:
+    async with db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'threads'") as rows:
+        return await rows.fetchone() is not None
+
+
+async def _require_plain_tables(db: aiosqlite.Connection, database: Path) -> None:
+    """See that no table computes what it holds."""
+    query = """SELECT m.name FROM sqlite_master m WHERE m.type = 'table' AND (
+                   m.rootpage = 0 OR EXISTS (SELECT 1 FROM pragma_table_xinfo(m.name) c WHERE c.hidden <> 0))"""
+    async with db.execute(query) as rows:
+        found = await rows.fetchone()
+    if found is not None:
+        raise RepositoryError(
+            f"{database} holds the table {str(found[0])[:80]!r}, which is not one of rolecall's",
+            hint="delete the folder; branches rolecall/… keep the work of its threads",
+        )
+
+
+async def _require_own_worktrees(layout: RepoLayout) -> None:
+    """See that each worktree leads back to this repository, whose configuration git would else take from elsewhere."""
+    common = Path(await Git(layout.repo).run("rev-parse", "--path-format=absolute", "--git-common-dir"))
+    foreign = await asyncio.to_thread(_foreign, layout.folder / WORKTREES, common / "worktrees")
+    if foreign:
+        raise RepositoryError(
+            f"{foreign[0]} is no worktree of this repository",
+            hint="delete it (its branch keeps what was committed), then take the folder over again",
+        )
+
+
+def _foreign(folder: Path, registered: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if not _leads_to(path, registered.resolve())]
+
+
+def _leads_to(path: Path, registered: Path) -> bool:
+    link = path / ".git"
+    try:
+        if not stat.S_ISDIR(path.lstat().st_mode) or not stat.S_ISREG(link.lstat().st_mode):
+            return False
+        with link.open("rb") as file:
+            text = file.read(_LARGEST_LINK).decode("utf-8", "surrogateescape")
+    except OSError:
+        return False
+    place = Path(text.removeprefix("gitdir:").strip())
+    return text.startswith("gitdir:") and ".." not in place.parts and place.parent == registered
