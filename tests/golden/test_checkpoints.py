@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from core import artifacts
 from core.settings import Settings
+from graph.adoption import adopt
 from graph.checkpoints import database_of
 from graph.runner import open_graph
 from graph.session import ThreadSpec, open_context
@@ -89,6 +90,7 @@ async def test_an_old_thread_can_be_driven_on(database: Path, tmp_path: Path, mo
     repo = make_repository(tmp_path / "sums", RED)
     database_of(repo).parent.mkdir()
     shutil.copy(database, database_of(repo))
+    await adopt(repo)
     settings = Settings.model_validate({"sandbox": {"mode": "host"}})
     async with (
         open_context(ThreadSpec(THREAD, repo, settings)) as context,

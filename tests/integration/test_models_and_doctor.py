@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from core.layout import RepoLayout
+from core.ownership import make
 from llm_registry.calls import CallRow, CallStore
 from tests.modelserver.reply import Reply, give, say
 from tests.modelserver.request import ModelRequest
@@ -67,8 +69,8 @@ def test_the_doctor_exits_4_when_nobody_can_serve(place: Path) -> None:
 
 def test_what_is_unknown_is_not_shown_as_nothing(place: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=place, check=True)
-    (place / ".rolecall").mkdir()
-    store = CallStore(place / ".rolecall" / "rolecall.db")
+    make(RepoLayout(place))
+    store = CallStore(RepoLayout(place).database)
     common = {"role": "coder", "spec": "mixed", "provider": "ollama", "outcome": "ok", "total_s": 1.0}
     for row in (CallRow(**common, output_tokens=7, cost_usd=0.25), CallRow(**common, output_tokens=5)):
         asyncio.run(store.record(row))
