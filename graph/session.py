@@ -44,6 +44,12 @@ class ThreadSpec:
     """Role to spec, from the command line."""
 
 
+_UNWALLED_CHECKS = (
+    "no walls hold here: checks that are found in the repository run its code on the host without asking; "
+    "name them with --checks, or install bubblewrap"
+)
+
+
 @asynccontextmanager
 async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncIterator[Context]:
     """Open everything a node may use; the worktree is there when the block begins.
@@ -68,6 +74,8 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
         _warn(events, workspace, target)
         sandbox = await asyncio.to_thread(bare.showing, target.readable)
+        if not (sandbox.walled or spec.checks or settings.checks.commands or spec.options.approve_all):
+            events.emit("warning", message=_UNWALLED_CHECKS)
         outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
         commands = await asyncio.to_thread(
             SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor

@@ -5,6 +5,8 @@ import sqlite3
 import time
 from pathlib import Path
 
+import pytest
+
 from core.context import RunOptions
 from core.events import Event
 from graph.checkpoints import database_of
@@ -208,3 +210,16 @@ async def test_a_pause_during_the_set_up_is_obeyed_and_shows_no_report_of_an_ear
     assert (stopped.status, bool(stopped.report_path)) == ("budget", True)
     assert (paused.status, paused.exit_code, paused.report_path, paused.diff_path) == ("paused", 130, "", "")
     assert (outcome.status, bool(outcome.report_path)) == ("done", True)
+
+
+@pytest.mark.parametrize("mode", ["host", "bubblewrap"])
+async def test_checks_of_the_repository_without_walls_are_told_of_first(tmp_path: Path, mode: str) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    heard = Heard()
+    with ModelServer(wants_a_command) as server:
+        settings = settings_with(openai(server.v1), sandbox={"mode": mode}, budget={"max_attempts": 1})
+        await do(repo, FEATURE, settings, heard=heard, options=RunOptions())
+    told = [event.event for event in heard.events if "no walls hold" in str(event.data)]
+    assert told == (["warning"] if mode == "host" else [])
+    names = [event.event for event in heard.events]
+    assert "check_finished" not in names[: names.index("warning") if told else 0]
