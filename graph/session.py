@@ -20,6 +20,7 @@ from graph.inbox import SqliteInbox
 from llm_registry.registry import open_registry
 from tools.checks import RepositoryChecks
 from tools.commands import SandboxCommands
+from tools.git import Git
 from tools.outputs import OutputStore
 from tools.repair.engine import START_SCRIPT
 from tools.repair_search import TreeRepair
@@ -59,7 +60,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         ConfigError: The settings ask for what is not there.
     """
     settings = spec.settings
-    secrets = known_secrets(settings)
+    secrets = {**known_secrets(settings), **(await Git(spec.repo).config()).secrets()}
     redactor = Redactor(secrets)
     rules = StagingRules(SecretFiles(settings.sandbox.show), redactor)
     workspace = await GitWorkspace.open(spec.repo, spec.thread_id, rules)

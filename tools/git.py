@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RepositoryError
+from core.redaction import redact
 from tools.git_config import GitConfig
 from tools.git_place import GitPlace, git_program, place_of
 
@@ -77,7 +78,7 @@ class GitOutput:
     def reason(self) -> str:
         """The last line git complained with."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
-        return lines[-1].removeprefix("fatal: ").removeprefix("error: ") if lines else f"exit code {self.code}"
+        return redact(lines[-1].removeprefix("fatal: ").removeprefix("error: ")) if lines else f"exit code {self.code}"
 
 
 class Git:

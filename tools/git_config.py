@@ -2,9 +2,11 @@
 that list, and the list of programs a configuration names, none of which is run."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from core.errors import RepositoryError
 
@@ -30,6 +32,7 @@ _FIXED = {
     "apply": {"ignorewhitespace": "no"},
     "gc": {"auto": "0"},
 }  # fmt: skip
+_IN_ADDRESS = re.compile(r"https?://(?P<user>[^/\s@:]+)(?::(?P<password>[^/\s@]+))?@")
 _FILES = {"excludesfile": "ignore", "attributesfile": "attributes"}
 
 
@@ -64,6 +67,20 @@ class GitConfig:
     def merge_drivers(self) -> set[str]:
         """Names of the merge drivers that would run a program."""
         return {name for name, variable, value in self._of("merge") if variable == "driver" and value}
+
+    def secrets(self) -> dict[str, str]:
+        """Passwords and tokens that stand in the configuration, by the name they are shown under."""
+        found = {}
+        for name, value in self._values.items():
+            section, _, variable = name.partition(".")
+            if variable.endswith("extraheader"):
+                found[f"git.{section}.extraheader"] = value.rpartition(" ")[2]
+            # Addresses stand in values and, for `url.*.insteadOf` and `http.*`, in names.
+            for address in (value, variable):
+                user = _IN_ADDRESS.search(address)
+                if user:
+                    found[f"git.{section}.url"] = unquote(user["password"] or user["user"])
+        return found
 
     def programs_off(self) -> tuple[str, ...]:
         """Settings for `git -c` that turn every program named here off; for calls that must read the configuration.
