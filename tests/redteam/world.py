@@ -76,7 +76,7 @@ class World:
         """Commit more files."""
         write(self.repo, self.filled(files))
         self.git("add", "--all", "--force")
-        self.git("commit", "--quiet", "--message", "More")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "More")
 
     def program(self, path: Path, script: str) -> Path:
         """An executable shell script."""
