@@ -1,4 +1,4 @@
-"""Small HTTP servers of the attacker: one that answers and repeats what it was sent, one that sends callers elsewhere."""
+"""Small HTTP servers of the attacker: they answer, repeat what they were sent, or send callers elsewhere."""
 
 import base64
 import json
@@ -59,6 +59,6 @@ class Answering:
         """The credentials in several encodings, as a careless server writes them into its error."""
         key = next((value for name, value in headers.items() if name.lower() == "authorization"), "none")
         word = key.removeprefix("Bearer ")
-        told = (word, quote(word, safe=""), base64.b64encode(word.encode()).decode(), word.encode().hex(), json.dumps(word),
-                word.upper(), f"{word[:8]}…{word[-8:]}")  # fmt: skip
+        told = (word, quote(word, safe=""), base64.b64encode(word.encode()).decode(), word.encode().hex(),
+                json.dumps(word), word.upper(), f"{word[:8]}…{word[-8:]}")  # fmt: skip
         return json.dumps({"error": {"message": f"Incorrect API key provided: {' '.join(told)}", "type": "auth"}})

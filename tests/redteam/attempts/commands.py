@@ -7,7 +7,7 @@ to read outside. Whoever is asked has held.
 from collections.abc import Sequence
 
 from tests.redteam.attack import Attack
-from tests.redteam.attempt import ALL, Attempt, Policy
+from tests.redteam.attempt import Attempt, Policy
 from tests.redteam.proofs import heard
 
 FILES = {
@@ -161,4 +161,3 @@ ATTEMPTS = (
     *(Attempt(f"ask-outside-{name}", 7, f"Read outside of the worktree without a question: {name}", (ask(command),),
               (heard(),), HOST, FILES, _executable, yes=False) for name, command in OUTSIDE),
 )  # fmt: skip
-_ = ALL

@@ -121,7 +121,7 @@ async def outputs_exchanged(attack: Attack) -> None:
     context = await attack.context()
     run = context.workspace.run_dir
     await attack.shell(f"rm -rf {run}/outputs; ln -s @HOME@ {run}/outputs; rm -f {run}/events.jsonl; "
-                       f"ln -s @OUTSIDE@/kept.txt {run}/events.jsonl")  # fmt: skip
+                       f"ln -s @OUTSIDE@/kept.txt {run}/events.jsonl", reached=False)  # fmt: skip
     await attack.tool("read_file", path="outputs/private.txt")
 
 

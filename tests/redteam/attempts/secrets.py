@@ -1,7 +1,5 @@
 """Class 8: secrets in the environment, in files, in git, in what servers and errors say."""
 
-from pathlib import Path
-
 from tests.redteam.attack import Attack
 from tests.redteam.attempt import ALL, WALLS, Attempt, Cli, Policy, Shell, Tool
 from tests.redteam.proofs import found_in, heard, seen
@@ -62,7 +60,8 @@ def _past(attack: Attack) -> None:
 
 def _stashed(attack: Attack) -> None:
     world = attack.world
-    (world.repo / "calc.py").write_text(f"WORD = '{world.canary}'\n")
+    world.commit({"config/.env": "WORD=\n"})
+    (world.repo / "config" / ".env").write_text(f"WORD={world.canary}\n")
     world.git("stash", "push", "--quiet")
 
 
@@ -101,7 +100,7 @@ async def echoing_server(attack: Attack) -> None:
     server = attack.kept["server"] = Answering(status=401, echo=True)
     attack.configure(llm={"primary": {"provider": "openai_compatible", "model": "m", "base_url": f"{server.url}/v1",
                                       "api_key": "${MY_WORDS}"}})  # fmt: skip
-    for words in (("doctor",), ("doctor", "--live"), ("models",), ("run", "Say hello", "--yes", "-q")):
+    for words in (("doctor", "--live"), ("run", "Say hello", "--yes", "-q")):
         await attack.cli(*words)
     if not server.requests:
         raise RuntimeError("the server was not asked")
@@ -189,4 +188,3 @@ ATTEMPTS = (
             settings={"llm": {"primary": {"provider": "openai_compatible", "api_key": ["@CANARY@"], "model": "m"}},
                       "telemetry": {"otlp_headers": "x=@CANARY@"}}),
 )  # fmt: skip
-_ = Path
