@@ -109,9 +109,8 @@ class Display(AbstractContextManager["Display"]):
         """The live part."""
         view, now = self.view, self._now()
         since = f"{(now - view.node_since).total_seconds():.0f} s" if view.node_since else ""
-        head = " · ".join(
-            part for part in (short_id(view.thread), view.elapsed(now), view.progress, view.spent) if part
-        )
+        name = short_id(view.thread) if view.thread else ""
+        head = " · ".join(part for part in (name, view.elapsed(now), view.progress, view.spent) if part)
         at = "  ".join(one_line(part) for part in (view.serving, view.doing, since) if part)
         rows = [
             Text(f"─ {one_line(head)}", style="dim"),

@@ -65,7 +65,8 @@ def forge():
         "rank": 1, "why": "x", "line": 1, "function": "f", "operator": "o", "confidence": 1.0, "plausible": 1}],
         "suspicious": [{"path": "@PATH@", "line": 1, "score": 1.0, "text": ""}], "disagreement": None, "tried": 1,
         "elapsed_s": 0.1, "failing": ["@CANARY_MARK@"], "passing": 1, "stop_reason": ""}}).encode() + b"\\n"
-    seen = set()
+    first = [f"/proc/1/fd/{fd}" for fd in range(20)]
+    seen = {os.readlink(path) for path in first if os.path.islink(path)}
     for pid in os.listdir("/proc"):
         if not pid.isdigit():
             continue

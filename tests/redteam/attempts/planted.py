@@ -1,5 +1,6 @@
 """Class 3: a repository that comes with a .rolecall of its own. Class 13: state, deletion, configuration."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -7,12 +8,13 @@ import pickle
 import shutil
 import sqlite3
 import stat
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.modelserver.competent import CompetentScript
-from tests.modelserver.server import ModelServer
+from tests.modelserver.server import ModelServer, closed_port
 from tests.redteam.attack import Attack
 from tests.redteam.attempt import Attempt, Cli, Policy
 from tests.redteam.proofs import changed, found_in, heard, made, noted
@@ -193,11 +195,6 @@ def _studio_pickles(attack: Attack) -> None:
 
 async def start_studio(attack: Attack) -> None:
     """The user opens Studio on the repository, for a while."""
-    import asyncio
-    import sys
-
-    from tests.modelserver.server import closed_port
-
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "rolecall", "studio", "--port", str(closed_port()), cwd=attack.world.repo,
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,

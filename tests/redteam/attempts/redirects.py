@@ -2,7 +2,6 @@
 
 from tests.redteam.attack import Attack, BrokenAttemptError
 from tests.redteam.attempt import Attempt, Policy
-from tests.redteam.proofs import noted
 from tests.redteam.servers import Answering
 
 KEY = "wordsof@CANARY@"
@@ -89,4 +88,3 @@ ATTEMPTS = (
     Attempt("proxy-for-loopback", 9, "A proxy is used for a server on this machine", (proxied,), (followed,), HOST),
     Attempt("project-address", 9, "The repository configures another address", (project_address,), (followed,), HOST),
 )  # fmt: skip
-_ = noted
