@@ -3,6 +3,8 @@
 Owns the wording of what is wrong: the key, the source it came from, and the near match of a wrong name.
 """
 
+import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -31,6 +33,7 @@ def check(tree: Mapping[str, Any], sources: Sources) -> Settings:
         ConfigError: Says which key of which source is wrong, and how.
     """
     resolved = _resolve(tree, "", sources)
+    _require_finite(resolved, "", sources)
     llm = resolved.get("llm", {})
     if not isinstance(llm, Mapping):
         raise ConfigError(f"llm: an object of roles is wanted, not {type(llm).__name__}{_from('llm', sources)}")
@@ -57,6 +60,7 @@ def _check_specs(llm: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
 
 def _spec(entry: Any, where: tuple[str, ...], sources: Sources) -> ModelSpec | str:
     if isinstance(entry, str):
+        _require_name(entry, ".".join(where), sources)
         return entry
     if not isinstance(entry, Mapping):
         raise ConfigError(
@@ -67,6 +71,29 @@ def _spec(entry: Any, where: tuple[str, ...], sources: Sources) -> ModelSpec | s
         return ModelSpec.model_validate(entry)
     except ValidationError as error:
         raise _explain(error, where, sources, ModelSpec) from error
+
+
+def _require_name(entry: str, key: str, sources: Sources) -> None:
+    """A text that begins like JSON was meant to be a spec; it may hold a key and is not quoted."""
+    if entry[:1] not in {"{", "["}:
+        return
+    try:
+        json.loads(entry)
+        why = "a spec is wanted, not a text"
+    except json.JSONDecodeError as error:
+        why = f"not valid JSON at character {error.pos + 1}: {error.msg}"
+    raise ConfigError(f"{key}: {why}{_from(key, sources)}")
+
+
+def _require_finite(value: Any, key: str, sources: Sources) -> None:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _require_finite(inner, f"{key}.{name}" if key else str(name), sources)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _require_finite(inner, key, sources)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}: the number must be finite{_from(key, sources)}")
 
 
 def _check_names(settings: Settings, sources: Sources) -> None:

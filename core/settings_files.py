@@ -5,6 +5,8 @@ A target repository never configures the agent silently: its own file is read on
 
 import json
 import os
+import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from platformdirs import user_config_path
 from core.errors import ConfigError
 
 CONFIG_VARIABLE = "ROLECALL_CONFIG"
+_JSON_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 PROJECT_NAMES = ("rolecall.json", "rolecall.yaml", "rolecall.yml")
 _NAMES = ("config.json", "config.yaml", "config.yml")
 
@@ -51,27 +54,62 @@ def is_sample(path: Path | None) -> bool:
 
 
 def find_project_config(repo: Path) -> Path | None:
-    """The configuration a repository carries, `None` when it carries none."""
-    return _first(repo, PROJECT_NAMES)
+    """The configuration a repository carries, `None` when it carries none.
+
+    Raises:
+        ConfigError: It is a link or no file: a repository is trusted with its own content only.
+    """
+    for name in PROJECT_NAMES:
+        try:
+            found = (repo / name).lstat()
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "not a file"
+            raise ConfigError(f"{repo / name} is {what}, so it is not read", hint="leave out --trust-project")
+        return repo / name
+    return None
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def doubts(path: Path) -> tuple[str, ...]:
+    """Who else may change a configuration, and with it who gets the user's keys; a sentence each."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    said: list[str] = []
+    if found.st_uid not in {os.geteuid(), 0}:
+        said.append(f"{path} belongs to another user (uid {found.st_uid}), who decides where your keys are sent")
+    if found.st_mode & stat.S_IWOTH:
+        said.append(f"{path} can be changed by every user of this machine: chmod o-w {path}")
+    return tuple(said)
+
+
+def read_config(path: Path, *, follow: bool = True) -> dict[str, Any]:
     """Read a file.
+
+    Args:
+        path: JSON, or YAML by its ending.
+        follow: Whether it may be a link, as users keep their own.
 
     Raises:
         ConfigError: It cannot be read, or line and column of what is wrong with its syntax.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        value = yaml.safe_load(text) if path.suffix in {".yaml", ".yml"} else _json(text)
+        text = _text(path, follow=follow)
+        # A safe loader, which makes plain values only.
+        yamled = path.suffix in {".yaml", ".yml"}
+        value = yaml.load(text, Loader=_loader()) if yamled else _json(text)  # noqa: S506
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{path}, {_mark(error)}: {error.problem or 'not valid YAML'}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deep") from error
     except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}{error}" if isinstance(error, _TwiceError) else f"{path}: {error}") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -82,16 +120,79 @@ def read_config(path: Path) -> dict[str, Any]:
 def _json(text: str) -> Any:
     if not text.strip():
         return {}
-    return json.loads(text, object_pairs_hook=_unique)
+    try:
+        return strict_json(text)
+    except _TwiceError as error:
+        line, column = _second(text)
+        raise _TwiceError(f", line {line}, column {column}: {error}") from None
+
+
+class _TwiceError(ValueError):
+    """One of two values would be lost without a word."""
+
+
+def strict_json(text: str) -> Any:
+    """Read JSON in which no key is given twice in one object and every number is one.
+
+    Raises:
+        ValueError: It is not; the text of the error quotes no value.
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!r} is given twice in one object")
+            raise _TwiceError(f"the key {key!r} is given twice in one object")
         found[key] = value
     return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not a number that can be used")
+
+
+def _second(text: str) -> tuple[int, int]:
+    """Line and column of the first key of a JSON text that its object has already."""
+    objects: list[set[str]] = []
+    for found in _JSON_SIGN.finditer(text):
+        sign = found[0]
+        if sign in "{[":
+            objects.append(set())
+        elif sign in "}]":
+            objects.pop()
+        elif text[found.end() :].lstrip()[:1] == ":":
+            key = json.loads(sign)
+            if key in objects[-1]:
+                before = text[: found.start()]
+                return before.count("\n") + 1, found.start() - before.rfind("\n")
+            objects[-1].add(key)
+    return 1, 1
+
+
+def _loader() -> type[yaml.SafeLoader]:
+    class Unique(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+            keys: set[str] = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                    if key.value in keys:
+                        raise yaml.constructor.ConstructorError(
+                            None, None, f"the key {key.value!r} is given twice in one object", key.start_mark
+                        )
+                    keys.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    return Unique
+
+
+def _text(path: Path, *, follow: bool) -> str:
+    if follow:
+        return path.read_text(encoding="utf-8")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, encoding="utf-8") as file:
+        return file.read()
 
 
 def _mark(error: yaml.MarkedYAMLError) -> str:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from core.errors import ConfigError
 from core.settings import LLMSettings, Settings
 from core.settings_check import check
-from core.settings_files import find_config, find_project_config, leaves, merge, read_config
+from core.settings_files import doubts, find_config, find_project_config, leaves, merge, read_config, strict_json
 from core.suggest import did_you_mean
 
 ENV_PREFIX = "ROLECALL_"
@@ -32,6 +33,8 @@ class Loaded:
     """The user's configuration file, `None` when there is none."""
     sources: Mapping[str, str]
     """Dotted key to source, for every value that is no default. Holds no values."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know about where they come from, a sentence each."""
 
 
 def load_settings(
@@ -58,7 +61,7 @@ def load_settings(
         layers.append((str(path), read_config(path)))
     project = find_project_config(repo) if repo is not None and trust_project else None
     if project is not None:
-        layers.append((str(project), read_config(project)))
+        layers.append((str(project), read_config(project, follow=False)))
     layers.append(("environment", _from_environment()))
     layers.append(("command line", _tree(overrides or {})))
     merged: dict[str, Any] = {}
@@ -66,7 +69,14 @@ def load_settings(
     for source, layer in layers:
         merged = merge(merged, layer)
         sources |= dict.fromkeys(leaves(layer), source)
-    return Loaded(check(merged, sources), path, sources)
+    return Loaded(check(merged, sources), path, sources, doubts(path) if path else ())
+
+
+class _Source(EnvSettingsSource):
+    """Reads objects as strictly as files are read."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        return strict_json(value)
 
 
 class _Environment(BaseSettings):
@@ -94,9 +104,10 @@ def _from_environment() -> dict[str, Any]:
         if variable.startswith(ENV_PREFIX) and _SEPARATOR in variable and section not in known:
             raise ConfigError(f"environment variable {variable}: no section {section!r}{did_you_mean(section, known)}")
     try:
-        given = EnvSettingsSource(_sections())()
+        given = _Source(_sections())()
     except ValueError as error:
-        raise ConfigError(f"environment: {error}", hint="objects and lists are given as JSON") from error
+        why = f": {error.__cause__}" if error.__cause__ else ""
+        raise ConfigError(f"environment: {error}{why}", hint="objects and lists are given as JSON") from error
     return _with_parts({key: _parsed(value) for key, value in given.items()})
 
 
@@ -118,9 +129,11 @@ def _parsed(value: Any) -> Any:
         return {key: _parsed(inner) for key, inner in value.items()}
     if isinstance(value, str) and value[:1] in {"[", "{"}:
         try:
-            return json.loads(value)
-        except ValueError:
-            return value
+            return strict_json(value)
+        except json.JSONDecodeError:
+            return value  # a name may begin so; `settings_check` says it where an object was meant
+        except ValueError as error:
+            raise ConfigError(f"environment: {error}") from error
     return value
 
 

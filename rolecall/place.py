@@ -1,6 +1,7 @@
 """Finds what a command works on: the repository, its database, a thread by the beginning of its id."""
 
 import asyncio
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from core.errors import RepositoryError, ThreadError
 from core.layout import RepoLayout
 from rolecall.asked import Asked
 from rolecall.invocation import Invocation
+from rolecall.lines import clean
 
 if TYPE_CHECKING:
     from core.settings_source import Loaded
@@ -119,10 +121,13 @@ async def settings_for(options: Namespace, top: Path | None, *, asked: "Asked | 
     from core.settings_source import load_settings
 
     wanted = asked or Asked.by(options)
-    return await asyncio.to_thread(
+    loaded = await asyncio.to_thread(
         load_settings,
         Path(wanted.config) if wanted.config else None,
         repo=top,
         trust_project=wanted.trust_project,
         overrides=wanted.overrides(),
     )
+    for said in loaded.warnings:
+        print(f"warning: {clean(said)}", file=sys.stderr)
+    return loaded

@@ -13,9 +13,11 @@ from rolecall.jsonl import answer
 from rolecall.place import folder_of, settings_for, top_of
 
 if TYPE_CHECKING:
+    from core.settings import Settings
     from core.settings_source import Loaded
 
-_SECRET_KEYS = ("api_key", "apikey", "authorization", "password", "secret", "token")
+_SECRET_KEYS = ("key", "authorization", "password", "passphrase", "secret", "token", "credentials", "cookie")
+_PLAIN_HEADERS = frozenset({"accept", "content-type", "user-agent", "http-referer", "x-title"})
 
 
 def config(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -48,7 +50,7 @@ def _path(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     loaded = _load(options)
-    settings = masked(loaded.settings.model_dump(mode="json", by_alias=True))
+    settings = _shown(loaded.settings)
     if options.json:
         answer(
             {"path": str(loaded.path) if loaded.path else None, "sources": dict(loaded.sources), "settings": settings}
@@ -90,10 +92,21 @@ async def _settings(options: argparse.Namespace) -> "Loaded":
     return await settings_for(options, top)
 
 
+def _shown(settings: "Settings") -> dict[str, Any]:
+    """The settings as anybody may see them: by name, by form, and by what is known to be secret."""
+    from core.known_secrets import redactor_of
+
+    shown: dict[str, Any] = redactor_of(settings).clean_tree(masked(settings.model_dump(mode="json", by_alias=True)))
+    return shown
+
+
 def masked(value: Any, key: str = "") -> Any:
     """The settings without their secrets: keys, headers that carry one, passwords and query strings of addresses."""
     from core.redaction import MASK, NOT_SECRET, redact, without_query
 
+    if isinstance(value, dict) and key.lower().endswith("headers"):
+        # Any of them may be a key, whatever it is called.
+        return {name: inner if name.lower() in _PLAIN_HEADERS else MASK for name, inner in value.items()}
     if isinstance(value, dict):
         return {name: masked(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
