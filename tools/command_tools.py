@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ from langgraph.types import interrupt
 
 from core.artifacts import CheckRun
 from core.context import Context
+from core.errors import ToolError
 from core.text import readable
 from tools.agent_tool import ToolCall, agent_tool
 from tools.outputs import OutputStore
@@ -26,11 +28,11 @@ async def run_command(runtime: ToolCall, command: str, timeout_s: float | None =
         timeout_s: Seconds until it is killed.
     """
     context: Context = runtime.context
+    limit = None if timeout_s is None else _seconds("timeout_s", timeout_s, context.settings.checks.timeout_s)
     if not context.options.approve_all and not context.commands.allowed(command):
         refusal = _refusal(interrupt(_question(command)))
         if refusal is not None:
             return refusal
-    limit = None if timeout_s is None else min(timeout_s, context.settings.checks.timeout_s)
     done = await context.commands.run(command, timeout_s=limit)
     end = "timed out" if done.timed_out else f"exit code {done.exit_code}"
     return f"{done.output.rstrip()}\n[{end}, {done.duration_s:.1f} s]".lstrip("\n")
@@ -69,8 +71,19 @@ async def repair_search(runtime: ToolCall, budget_s: float | None = None) -> str
     """
     context: Context = runtime.context
     most = context.settings.embedded.repair_budget_s
-    result = await context.repair.search(budget_s=min(budget_s or most, most))
+    result = await context.repair.search(budget_s=_seconds("budget_s", budget_s or most, most))
     return await asyncio.to_thread(fitting_json, result.model_dump(mode="json"), _store(context))
+
+
+def _seconds(name: str, value: float, most: float) -> float:
+    """A time that can be waited for.
+
+    Raises:
+        ToolError: It is no number, endless, or not above zero.
+    """
+    if not math.isfinite(value) or value <= 0:
+        raise ToolError(f"{name} is {value}, which is no time that can pass", hint="give seconds, or leave it out")
+    return min(value, most)
 
 
 def _question(command: str) -> dict[str, str]:

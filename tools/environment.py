@@ -96,7 +96,10 @@ def _holds(value: str, secrets: Collection[str]) -> bool:
 
 
 def _is_ours(prefix: str) -> bool:
-    if not prefix or not in_own_venv() or not Path(prefix).exists():
+    if not prefix or not in_own_venv():
         return False
-    one, other = Path(prefix).stat(), Path(sys.prefix).stat()
-    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+    try:
+        return Path(prefix).samefile(sys.prefix)
+    except OSError:
+        # Not there, or closed to us: then we do not run from it.
+        return False

@@ -12,13 +12,13 @@ from tools.visible import SYSTEM
 
 ORDINARY = 1000
 """Who root is inside: nobody in particular."""
-HALF, QUARTER = 2, 4
+HALF, QUARTER, EIGHTH = 2, 4, 8
 """Shares of the space for private files."""
 _PROC_FOLDERS = ("acpi", "asound", "driver", "dynamic_debug", "fs", "scsi")
 _PROC_FILES = ("kcore", "kmsg", "kpagecount", "kpagecgroup", "kpageflags", "mtrr", "timer_list", "keys", "key-users",
                "vmallocinfo", "kallsyms", "slabinfo")  # fmt: skip
 """Written or read by root without any capability, and by nobody else."""
-_SHM, _TMP = Path("/dev/shm"), Path("/tmp")  # noqa: S108 - mounted empty, not written here
+_SHM, _TMP, _VAR_TMP = Path("/dev/shm"), Path("/tmp"), Path("/var/tmp")  # noqa: S108 - mounted empty, not written here
 _SMALL = 1 << 20
 
 
@@ -78,7 +78,8 @@ class Mounts:
             self.read_only(Path("/run/systemd/resolve"))
         self._proc_and_dev()
         self.empty(_TMP, HALF)
-        self.add("--dir", "/run", "--symlink", "/run", "/var/run", "--symlink", str(_TMP), "/var/tmp")  # noqa: S108
+        self.empty(_VAR_TMP, EIGHTH)
+        self.add("--dir", "/run", "--symlink", "/run", "/var/run")
         for folder in covered.folders:
             self.empty(folder)
         for file in covered.files:
@@ -95,7 +96,7 @@ class Mounts:
                 if Path("/proc", name).is_file():
                     self.blank(Path("/proc", name))
         self.add("--dev", "/dev")
-        self.empty(_SHM, QUARTER)
+        self.empty(_SHM, EIGHTH)
         self.add("--remount-ro", "/dev")
 
     def _users(self) -> None:

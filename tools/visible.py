@@ -85,7 +85,7 @@ def shown_folders(scene: Scene, readable: Sequence[Path], tracked: Iterable[str]
     wanted = [*_toolchains(scene), *_on_path(scene), _SEARCH, *readable, *_installed(scene.repo, frozenset(tracked))]
     shown: list[Path] = []
     for folder in sorted({name for place in wanted for name in (place, place.resolve())}, key=lambda it: len(it.parts)):
-        if not folder.is_absolute() or not folder.is_dir() or not scene.may_show(folder):
+        if not folder.is_absolute() or not _is_folder(folder) or not scene.may_show(folder):
             continue
         covered = folder.is_relative_to(scene.repo) or any(folder.is_relative_to(home) for home in scene.homes)
         if scene.is_system(folder) and not covered:
@@ -119,10 +119,15 @@ def _on_path(scene: Scene) -> Iterator[Path]:
 def _installed(repo: Path, tracked: frozenset[str]) -> Iterator[Path]:
     for name in _OF_CHECKOUT:
         folder = repo / name
-        if name in tracked or folder.is_symlink() or not folder.is_dir():
+        if name in tracked or folder.is_symlink() or not _is_folder(folder):
             continue
         if name not in _VENVS or _is_environment(folder):
             yield folder
+
+
+def _is_folder(place: Path) -> bool:
+    """Whether there is a folder that this user can get at."""
+    return os.access(place, os.R_OK | os.X_OK) and place.is_dir()
 
 
 def _is_environment(folder: Path) -> bool:
