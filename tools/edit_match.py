@@ -1,13 +1,21 @@
 """Exact replacement in a text, and a useful answer when the old text is not there. Pure."""
 
-import difflib
 import re
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.errors import ToolError
 
 _NUMBERED = re.compile(r"^\s*\d+\t", re.MULTILINE)
-_MAX_WINDOWS = 4000
+_MAX_CHARS = 150_000
+"""Characters of a text in which something like the wanted lines is looked for: some tens of milliseconds."""
+_MAX_WINDOW = 400
+_MAX_SHOWN = 60
+_MAX_COLUMNS = 400
+_MAX_PLACES = 1000
+_TELLING = 8
+"""Characters from which on a line says where in a text one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +42,24 @@ def replace_once(text: str, old: str, new: str) -> Edited:
     if old == new:
         raise ToolError("old and new are the same", hint="give in new what the text shall become")
     for before, after in ((old, new), (_crlf(old), _crlf(new))):
+        count = text.count(before)
         found = _places(text, before)
-        if found and before in after and all(_is_applied(text, place, before, after) for place in found):
+        if 0 < count == len(found) and before in after and all(_is_applied(text, at, before, after) for at in found):
             return Edited(text, _line_of(text, found[0]), changed=False)
-        if len(found) == 1:
+        if count == 1:
             place = found[0]
             return Edited(text[:place] + after + text[place + len(before) :], _line_of(text, place))
-        if found:
-            raise _several(text, found)
-    if new.strip() and len(_places(text, new)) == 1:
+        if count:
+            raise _several(text, count, found)
+    if new.strip() and text.count(new) == 1:
         return Edited(text, _line_of(text, text.index(new)), changed=False)
     raise _missing(text, old)
 
 
-def _several(text: str, found: list[int]) -> ToolError:
+def _several(text: str, count: int, found: list[int]) -> ToolError:
     lines = ", ".join(str(_line_of(text, place)) for place in found[:10])
     return ToolError(
-        f"old is there {len(found)} times, at lines {lines}",
+        f"old is there {count} times, at lines {lines}",
         hint="include more of the lines around the one you mean, so that it is unique",
     )
 
@@ -61,46 +70,118 @@ def _missing(text: str, old: str) -> ToolError:
         return ToolError("old holds line numbers", hint="leave out the number and tab that read_file puts before lines")
     lines, wanted = text.split("\n"), old.strip("\n").split("\n")
     same = _same_but_spaces(lines, wanted)
-    if same:
-        place = same[0]
+    if same is not None:
         return ToolError(
-            f"old is there but for white space, at line {place + 1}; the file has exactly:\n"
-            + "\n".join(lines[place : place + len(wanted)]),
+            f"old is there but for white space, at line {same + 1}; the file has exactly:\n"
+            + "\n".join(_short(lines[same : same + len(wanted)])),
             hint="copy these lines as they are, with their indentation",
         )
     place, ratio = _nearest(lines, wanted)
     if ratio < 0.5:
         return ToolError("old is not in the file, nor anything like it", hint="read the file again before editing")
-    near = "\n".join(f"{place + n + 1:6}\t{line}" for n, line in enumerate(lines[place : place + len(wanted)]))
+    near = "\n".join(
+        _short([f"{place + n + 1:6}\t{line}" for n, line in enumerate(lines[place : place + len(wanted)])])
+    )
     return ToolError(
         f"old is not in the file; nearest are these lines ({ratio:.0%} alike):\n{near}",
         hint="copy the text from the file exactly, without the line numbers",
     )
 
 
-def _same_but_spaces(lines: list[str], wanted: list[str]) -> list[int]:
-    bare, sought = ["".join(line.split()) for line in lines], ["".join(line.split()) for line in wanted]
-    return [n for n in range(len(bare) - len(sought) + 1) if bare[n : n + len(sought)] == sought and any(sought)]
+def _short(lines: list[str]) -> list[str]:
+    """As many lines as a message may have."""
+    shown = [line[:_MAX_COLUMNS] for line in lines[:_MAX_SHOWN]]
+    return shown if len(lines) <= _MAX_SHOWN else [*shown, f"… and {len(lines) - _MAX_SHOWN} more lines"]
+
+
+def _same_but_spaces(lines: list[str], wanted: list[str]) -> int | None:
+    """Where the wanted lines are when white space does not count."""
+    sought = "\n".join("".join(line.split()) for line in wanted)
+    if not sought.strip():
+        return None
+    bare = "\n".join("".join(line.split()) for line in lines)
+    place = f"\n{bare}\n".find(f"\n{sought}\n")
+    return None if place < 0 else bare.count("\n", 0, place)
 
 
 def _nearest(lines: list[str], wanted: list[str]) -> tuple[int, float]:
-    """The window of lines most like the wanted ones: its start and likeness from 0 to 1."""
-    sought = "\n".join(line.strip() for line in wanted)
-    best, best_ratio = 0, 0.0
-    matcher = difflib.SequenceMatcher(autojunk=False)
-    matcher.set_seq2(sought)
-    for start in range(min(max(1, len(lines) - len(wanted) + 1), _MAX_WINDOWS)):
-        matcher.set_seq1("\n".join(line.strip() for line in lines[start : start + len(wanted)]))
-        if matcher.real_quick_ratio() > best_ratio and matcher.quick_ratio() > best_ratio:
-            ratio = matcher.ratio()
+    """The window of lines most like the wanted ones: its start and likeness from 0 to 1.
+
+    Likeness is the share of common pieces of three characters. It is kept up to date while the window moves, so the
+    work grows with the length of the text and not with that of the window.
+    """
+    wanted = wanted[:_MAX_WINDOW]
+    first, last = _examined(lines, wanted)
+    window = _Window(pieces for line in wanted for pieces in _pieces(line))
+    best, best_ratio = first, 0.0
+    for end in range(first, last):
+        window.add(_pieces(lines[end]))
+        start = end - len(wanted) + 1
+        if start > first:
+            window.drop()
+        if start >= first or end == last - 1:
+            ratio = window.likeness()
             if ratio > best_ratio:
-                best, best_ratio = start, ratio
+                best, best_ratio = max(start, first), ratio
     return best, best_ratio
 
 
+def _examined(lines: list[str], wanted: list[str]) -> tuple[int, int]:
+    """The lines that are looked at: all of them, or in a long text those around a line that is there exactly."""
+    first = 0
+    if sum(map(len, lines)) + len(lines) > _MAX_CHARS:
+        sought = {line.strip(): number for number, line in enumerate(wanted) if len(line.strip()) >= _TELLING}
+        telling = ((number, line.strip()) for number, line in enumerate(lines))
+        first = next((max(0, number - sought[line] - len(wanted)) for number, line in telling if line in sought), 0)
+    last, chars = first, 0
+    while last < len(lines) and chars <= _MAX_CHARS:
+        chars += len(lines[last]) + 1
+        last += 1
+    return first, last
+
+
+def _pieces(line: str) -> list[str]:
+    bare = line.strip()[:_MAX_COLUMNS]
+    return [bare[n : n + 3] for n in range(max(len(bare) - 2, min(len(bare), 1)))]
+
+
+class _Window:
+    """The pieces in a window of lines, and how many of them are wanted."""
+
+    def __init__(self, wanted: Iterable[str]) -> None:
+        self._wanted = Counter(wanted)
+        self._held = dict.fromkeys(self._wanted, 0)
+        self._total = self._wanted.total()
+        self._lines: deque[tuple[int, list[str]]] = deque()
+        self._size = 0
+        self._common = 0
+
+    def add(self, pieces: list[str]) -> None:
+        """Take in the line that follows."""
+        known = [piece for piece in pieces if piece in self._held]
+        self._lines.append((len(pieces), known))
+        self._size += len(pieces)
+        for piece in known:
+            self._common += self._held[piece] < self._wanted[piece]
+            self._held[piece] += 1
+
+    def drop(self) -> None:
+        """Let the first line go."""
+        size, known = self._lines.popleft()
+        self._size -= size
+        for piece in known:
+            self._held[piece] -= 1
+            self._common -= self._held[piece] < self._wanted[piece]
+
+    def likeness(self) -> float:
+        return 2 * self._common / max(1, self._size + self._total)
+
+
 def _places(text: str, piece: str) -> list[int]:
-    found, place = [], text.find(piece)
-    while place >= 0:
+    """Where a piece is, the first places of them when there are very many."""
+    found: list[int] = []
+    place = text.find(piece)
+    while place >= 0 and len(found) < _MAX_PLACES:
         found.append(place)
         place = text.find(piece, place + len(piece))
     return found

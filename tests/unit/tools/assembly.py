@@ -1,5 +1,6 @@
 """The tools of one thread on a repository, put together for tests as a run does it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,9 @@ async def open_toolset(
     target = await find_target_python(workspace.repo, workspace.root, settings.checks.python)
     sandbox = await open_sandbox(settings.sandbox, Places(workspace.root, workspace.repo, target.readable))
     outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
-    commands = SandboxCommands(sandbox, outputs, target.env, settings.sandbox, settings.approvals)
+    commands = await asyncio.to_thread(
+        SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals
+    )
     found = RepositoryChecks(workspace.root, commands, settings.checks, target, events, checks)
     return Toolset(
         workspace=workspace,
