@@ -56,7 +56,8 @@ async def git_diff(runtime: ToolCall, *, stat: bool = False) -> str:
         stat: Only the names and the number of changed lines.
     """
     context: Context = runtime.context
-    text = readable(await context.workspace.diff(stat=stat))
+    async with context.commands.turns.shared():
+        text = readable(await context.workspace.diff(stat=stat))
     return await asyncio.to_thread(_store(context).keep, text) or "nothing is changed"
 
 
@@ -132,4 +133,5 @@ def fitting_json(found: dict[str, Any], store: OutputStore) -> str:
 
 
 def _store(context: Context) -> OutputStore:
-    return OutputStore(context.workspace.run_dir, max_bytes=context.settings.sandbox.max_output_bytes)
+    most = context.settings.sandbox.max_output_bytes
+    return OutputStore(context.workspace.run_dir, max_bytes=most, redactor=context.redactor)

@@ -1,6 +1,7 @@
 """Commands of a model or a check, run in the sandbox. Owns time, output limits and the end of what they start."""
 
 import asyncio
+import fcntl
 import os
 import tempfile
 import time
@@ -88,6 +89,8 @@ class SandboxCommands:
         started = time.monotonic()
         # Without a name until it is cleaned: what is killed half-way leaves no secret on the disk.
         with await asyncio.to_thread(lambda: tempfile.TemporaryFile("w+b", dir=self._outputs.folder())) as raw:
+            # Appending, since a program may open its output once more, as in `>> /dev/stdout`.
+            fcntl.fcntl(raw.fileno(), fcntl.F_SETFL, os.O_APPEND)
             code, stopped = await self._run_into(raw.fileno(), command, limit)
             name = await asyncio.to_thread(self._keep, raw)
         output = await asyncio.to_thread(self._outputs.excerpt, name)

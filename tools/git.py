@@ -268,7 +268,8 @@ def _removed(folder: Path) -> None:
     except RuntimeError:
         shutil.rmtree(folder, ignore_errors=True)
     else:
-        loop.run_in_executor(None, shutil.rmtree, folder, True)  # noqa: FBT003 - it takes no keywords
+        # Not from here: this may run in the middle of the executor's own work, whose lock is not free then.
+        loop.call_soon(loop.run_in_executor, None, shutil.rmtree, folder, True)  # noqa: FBT003 - it takes no keywords
 
 
 def _own_dir(place: GitPlace, config: GitConfig) -> Path:

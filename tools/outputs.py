@@ -3,15 +3,18 @@
 import os
 from pathlib import Path
 
+from core.redaction import Redactor
+
 FOLDER = "outputs"
 
 
 class OutputStore:
     """Numbered files `outputs/NNN.txt` in the folder of a run."""
 
-    def __init__(self, run_dir: Path, *, max_bytes: int) -> None:
+    def __init__(self, run_dir: Path, *, max_bytes: int, redactor: Redactor | None = None) -> None:
         self._folder = run_dir / FOLDER
         self._max = max_bytes
+        self._redactor = Redactor() if redactor is None else redactor
 
     @property
     def max_bytes(self) -> int:
@@ -60,15 +63,16 @@ class OutputStore:
         return _joined(head, tail, size, name)
 
     def keep(self, text: str) -> str:
-        """Cut a text that is too long, keeping the whole of it in a file; a short one comes back as it is."""
+        """Hide secrets, and cut a text that is too long, keeping the whole of it in a file."""
+        text = self._redactor.clean(text)
         data = text.encode("utf-8", "replace")
         return text if len(data) <= self._max else self.excerpt(self.save(text))
 
     def save(self, text: str) -> str:
-        """Keep a text as the next file; gives its path relative to the run folder."""
+        """Keep a text, without its secrets, as the next file; gives its path relative to the run folder."""
         descriptor, name = self.create()
         with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode("utf-8", "replace"))
+            file.write(self._redactor.clean(text).encode("utf-8", "replace"))
         return name
 
 

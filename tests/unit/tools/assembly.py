@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.events import EventSink
+from core.redaction import Redactor
 from core.settings import Settings
 from tools.checks import RepositoryChecks
 from tools.commands import SandboxCommands
@@ -26,15 +27,21 @@ class Toolset:
 
 
 async def open_toolset(
-    repo: Path, thread_id: str, settings: Settings, events: EventSink, *, checks: Sequence[str] = ()
+    repo: Path,
+    thread_id: str,
+    settings: Settings,
+    events: EventSink,
+    *,
+    checks: Sequence[str] = (),
+    redactor: Redactor | None = None,
 ) -> Toolset:
     workspace = await GitWorkspace.open(repo, thread_id)
     await workspace.prepare()
     target = await find_target_python(workspace.repo, workspace.root, settings.checks.python)
     sandbox = await open_sandbox(settings.sandbox, Places(workspace.root, workspace.repo, target.readable))
-    outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
+    outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes, redactor=redactor)
     commands = await asyncio.to_thread(
-        SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals
+        SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
     )
     found = RepositoryChecks(workspace.root, commands, settings.checks, target, events, checks)
     return Toolset(

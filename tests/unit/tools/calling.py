@@ -22,12 +22,14 @@ async def context_of(folder: Path, files: dict[str, Any], *, known: dict[str, st
     """A run on a new repository with these files; `known` are the secrets it was configured with."""
     settings = Settings(sandbox=SandboxSettings(**sandbox))
     events: Any = Events()
-    tools = await open_toolset(make_repository(folder, files), identity := thread(), settings, events)
+    redactor = Redactor(known)
+    repo = make_repository(folder, files)
+    tools = await open_toolset(repo, identity := thread(), settings, events, redactor=redactor)
     unused: Any = None
     return Context(
         thread_id=identity, settings=settings, models=unused, workspace=tools.workspace, commands=tools.commands,
         checks=tools.checks, repair=tools.repair, inbox=unused, events=events, options=RunOptions(approve_all=True),
-        redactor=Redactor(known),
+        redactor=redactor,
     )  # fmt: skip
 
 
