@@ -269,7 +269,7 @@ def _removed(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         # Not from here: this may run in the middle of the executor's own work, whose lock is not free then.
-        loop.call_soon(loop.run_in_executor, None, shutil.rmtree, folder, True)  # noqa: FBT003 - it takes no keywords
+        loop.call_soon(lambda: loop.run_in_executor(None, lambda: shutil.rmtree(folder, ignore_errors=True)))
 
 
 def _own_dir(place: GitPlace, config: GitConfig) -> Path:
