@@ -57,7 +57,7 @@ async def held(
     async with Lease(database, spec.thread_id) as lease:
         since = await SqliteInbox(database, spec.thread_id).last_id()
         known = await store.get(spec.thread_id) is not None
-        async with _opened(spec, listen, store, _row(spec, task, kept)) as context:
+        async with _opened(spec, listen, store, _row(spec, task, kept), lease) as context:
             try:
                 yield Held(context, store, database, since, known, lease.generation)
             except BaseException:
@@ -67,7 +67,7 @@ async def held(
 
 @asynccontextmanager
 async def _opened(
-    spec: ThreadSpec, listen: Listen | None, store: ThreadStore, row: ThreadRow
+    spec: ThreadSpec, listen: Listen | None, store: ThreadStore, row: ThreadRow, lease: Lease
 ) -> AsyncIterator[Context]:
     """The collaborators of a thread, which is in the list before anything is made for it: a kill loses no thread.
 
@@ -81,6 +81,7 @@ async def _opened(
             if new:
                 await (await GitWorkspace.open(spec.repo, spec.thread_id)).remove()
                 await store.forget(spec.thread_id)
+                lease.discard = True
             raise
         await store.set_options(spec.thread_id, row.options)
         await store.set_status(spec.thread_id, "running")

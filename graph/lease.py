@@ -80,7 +80,8 @@ class Lease:
         self._database = database
         self._thread_id = thread_id
         self._heartbeat_s = heartbeat_s
-        self._discard = discard
+        self.discard = discard
+        """Whether no trace of it stays; may be decided while it is held."""
         self._host = ""
         self._lost = False
         self._leaving = asyncio.Event()
@@ -147,7 +148,7 @@ class Lease:
         return self._leaving.is_set()
 
     async def _release(self) -> None:
-        if not self._discard:
+        if not self.discard:
             await self._update("released = ?", 1)
             return
         async with connect(self._database) as db:
