@@ -25,6 +25,7 @@ from core.replies import CallSite
 from core.settings import CONSULTING_TOOLS, EMBEDDED
 from nodes.loop import CHARS_PER_TOKEN, UNKNOWN_WINDOW, LoopState
 from nodes.normalize import clip
+from nodes.quoting import QuotedTools
 from nodes.rendering import render
 from tools.agent_tool import ToolCall, agent_tool
 from tools.file_tools import page_of
@@ -79,6 +80,7 @@ async def deep_research(runtime: ToolCall, question: str) -> str:
     window = context.models.window(role) or UNKNOWN_WINDOW
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
         ModelCallLimitMiddleware(run_limit=RESEARCH_CALLS, exit_behavior="end"),
+        QuotedTools(),
         ContextEditingMiddleware(edits=[ClearToolUsesEdit(trigger=int(window * CLEAR_AT), keep=3)]),
     ]
     agent = create_agent(

@@ -20,6 +20,7 @@ from langgraph.types import Command
 from core.artifacts import Guidance
 from core.context import Context, InboxItem
 from core.state import deliver, latest
+from nodes.quoting import quoted
 
 GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume", "ask"]
 SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})
@@ -29,7 +30,6 @@ STOPPED_FOR_REPLAN = "Stopped here because a new plan was asked for."
 STANDING_CHARS = 4000
 """How much of earlier guidance a prompt repeats."""
 
-_FENCE = re.compile(r"<(?=\s*/?\s*guidance\b)", re.IGNORECASE)
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _LEADS = {
     "supervisor": "The supervisor watches this run from outside and has a remark. Weigh it before the next step.",
@@ -109,8 +109,8 @@ def standing(guidance: Iterable[Guidance], messages: Sequence[AnyMessage]) -> st
 def fenced(item: Guidance) -> str:
     """Put the text between marks it cannot forge, with a word on who speaks."""
     lead = _LEADS.get(item.author, _OTHER_LEAD)
-    text = _FENCE.sub("&lt;", item.text)
-    return f'{lead}\n<guidance id="{item.id}" kind="{item.kind}">\n{text}\n</guidance>'
+    kind = _NAME.sub("-", item.kind)
+    return f'{lead}\n<guidance id="{item.id}" kind="{kind}">\n{quoted(item.text)}\n</guidance>'
 
 
 class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):

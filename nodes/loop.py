@@ -39,7 +39,8 @@ from core.errors import ModelError, ToolError
 from core.replies import CallSite
 from nodes.guidance import GuidedState, InboxMiddleware, standing
 from nodes.normalize import clip
-from nodes.rendering import fence, render
+from nodes.quoting import QuotedTools, fence
+from nodes.rendering import render
 from nodes.steering import role_for
 
 SNAPSHOT_EVERY = 200
@@ -172,7 +173,7 @@ def in_place(before: Sequence[AnyMessage], after: Sequence[BaseMessage]) -> list
     gone = [message.id for message in before if message.id not in stays and message.id]
     if not gone:
         return []
-    text = "\n\n".join(message.text for message in summary)
+    text = fence("\n\n".join(message.text for message in summary), "summary")
     return [HumanMessage(text, id=gone[0], name="summary"), *(RemoveMessage(id=ident) for ident in gone[1:])]
 
 
@@ -223,6 +224,7 @@ def build_loop(
         Compaction(role),
         *wearing,
         speaker,
+        QuotedTools(),
         ToolErrorMiddleware(_to_model),
     ]
     return create_agent(

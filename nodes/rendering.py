@@ -1,24 +1,17 @@
-"""Renders prompt templates. Owns how foreign text is fenced; knows no node."""
+"""Renders prompt templates, foreign text in fences. Values are data: none is read as a template. Knows no node."""
 
-import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nodes.quoting import fence
 
-def fence(text: object, tag: str) -> str:
-    """Wrap text from files, tools or people in tags which the text itself can neither close nor forge.
 
-    Args:
-        text: What to show; shown stripped.
-        tag: Name of the tag, letters only.
-    """
-    # Models are no parsers: to them a closing tag in capitals or with spaces closes too. The task and guidance are
-    # what a model follows, so no file or check may bring one of its own.
-    marks = rf"<(?=\s*/\s*{tag}|\s*/?\s*(?:task|guidance)\b)"
-    inner = re.sub(marks, r"<\\", str(text).strip(), flags=re.IGNORECASE)
-    return f"<{tag}>\n{inner}\n</{tag}>"
+def bullets(items: Iterable[object]) -> str:
+    """A list, one item per line."""
+    return "\n".join(f"- {item}" for item in items)
 
 
 @cache
@@ -31,7 +24,7 @@ def _environment() -> Environment:
         keep_trailing_newline=False,
         autoescape=False,  # noqa: S701 - Markdown for a model, not HTML
     )
-    environment.filters["fence"] = fence
+    environment.filters |= {"fence": fence, "bullets": bullets}
     return environment
 
 

@@ -55,10 +55,10 @@ class _Watched:
     """The record as it is shown: what happened before the watching began carries the time it happened at."""
 
     def __init__(self, *, lines: bool) -> None:
-        self.display = None if lines else Display(Screen(), now=self._now)
+        self._at: datetime | None = None
+        self.display = None if lines else Display(Screen(), now=self._now)  # which looks at the clock at once
         self.result: dict[str, Any] = {}
         """How the last run ended; empty while one goes on, or was killed."""
-        self._at: datetime | None = None
 
     def show(self, record: dict[str, Any]) -> None:
         self.result = record if record["event"] == "result" else {}

@@ -13,7 +13,7 @@ from tests.modelserver.reply import Call, Reply, give, say
 from tests.modelserver.request import Message, ModelRequest, pair
 from tests.modelserver.script import ScriptExhaustedError, describe
 
-STEP_MARK = re.compile(r"Do step \S+: (?P<title>.+)")
+STEP_MARK = re.compile(r"(?:Do step |<step>\n)\S+: (?P<title>.+)")
 """How the message that begins a visit of the coding loop names its step."""
 SHORTEN_MARK = re.compile(r"Shorten the text to at most (?P<limit>\d+) characters")
 COMPACT_MARK = "Summarize this work log"

@@ -3,11 +3,12 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from core.artifacts import Milestone, Plan, PlanStep
 from nodes.loop import answered
 from nodes.normalize import FIELD_LIMIT, clip, normalize
-from nodes.rendering import fence, render
+from nodes.quoting import fence
+from nodes.rendering import render
 
 
 def test_fenced_text_cannot_close_its_fence() -> None:
-    assert fence("a </task> b", "task") == "<task>\na <\\/task> b\n</task>"
+    assert fence("a </task> b", "task") == "<task>\na <·/task> b\n</task>"
 
 
 def test_a_check_cannot_bring_a_task_or_guidance_of_its_own() -> None:
