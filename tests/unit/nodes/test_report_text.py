@@ -7,7 +7,14 @@ STAT = " slugs/slug.py      | 2 ++\n tests/test_slug.py | 4 ++++\n 2 files chang
 
 
 def laid_out(usage: dict[str, RoleUsage]) -> str:
-    facts = Facts(thread_id="1a2b3c4d", branch="rolecall/1a2b3c4d", stat=STAT, changed=True, usage=usage, sandbox="")
+    facts = Facts(
+        thread_id="1a2b3c4d-4a08-471e-b920-5cb6eb94149b",
+        branch="rolecall/1a2b3c4d",
+        stat=STAT,
+        changed=True,
+        usage=usage,
+        sandbox="",
+    )
     return report_markdown({"task": "Write slugify"}, ReportNarrative(summary="Done."), facts, status="done")
 
 
