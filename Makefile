@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults chaos bench-repair lock clean
+.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults chaos bench-walls bench-repair lock clean
 
 setup: $(STAMP)
 
@@ -59,6 +59,9 @@ faults: setup
 N ?= 100
 chaos: setup
 	$(BIN)/python -m benchmarks.chaos --kills $(N)
+
+bench-walls: setup
+	$(BIN)/python -m benchmarks.walls
 
 bench-repair: setup
 	$(BIN)/python -m benchmarks.repair.run

@@ -76,7 +76,9 @@ def _joined(label: str, *parts: object) -> str:
 
 def _run_started(data: Data) -> str:
     verb = "resumed" if data.get("resumed") else "started"
-    return _joined(verb, data.get("task"), f"on {data.get('branch', '?')}")
+    started = _joined(verb, data.get("task"), f"on {data.get('branch', '?')}")
+    policy = data.get("sandbox")
+    return f"{started}\n{'sandbox':<10} {one_line(policy)}" if policy else started
 
 
 def _named(spec: str) -> str:

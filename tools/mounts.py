@@ -15,8 +15,7 @@ ORDINARY = 1000
 HALF, QUARTER, EIGHTH = 2, 4, 8
 """Shares of the space for private files."""
 _PROC_FOLDERS = ("acpi", "asound", "driver", "dynamic_debug", "fs", "scsi")
-_PROC_FILES = ("kcore", "kmsg", "kpagecount", "kpagecgroup", "kpageflags", "mtrr", "timer_list", "keys", "key-users",
-               "vmallocinfo", "kallsyms", "slabinfo")  # fmt: skip
+_PROC_FILES = ("kcore", "kmsg", "mtrr", "kpageflags")
 """Written or read by root without any capability, and by nobody else."""
 _SHM, _TMP, _VAR_TMP = Path("/dev/shm"), Path("/tmp"), Path("/var/tmp")  # noqa: S108 - mounted empty, not written here
 _SMALL = 1 << 20

@@ -28,17 +28,25 @@ def models(options: argparse.Namespace, invocation: Invocation) -> int:
 def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
     """Examine every role; what no run would take makes it exit 3, a role that nobody can serve 4."""
     diagnosis = asyncio.run(_examine(options, live=options.live))
+    policy, holds = asyncio.run(_policy(options))
     if options.json:
-        answer({"healthy": diagnosis.healthy, **diagnosis.model_dump(mode="json")})
+        answer({"healthy": diagnosis.healthy and holds, "sandbox": policy, **diagnosis.model_dump(mode="json")})
     else:
-        print(clean("\n".join(told(diagnosis))))
-    if diagnosis.invalid:
+        print(clean("\n".join((f"{'sandbox' if holds else 'SANDBOX':<10} {policy}", *told(diagnosis)))))
+    if diagnosis.invalid or not holds:
         invocation.next_command = invocation.call("config", "path")
         return int(Exit.CONFIG)
     if not diagnosis.unserved:
         return 0
     invocation.next_command = invocation.call("config", "path")
     return int(Exit.NO_MODEL)
+
+
+async def _policy(options: argparse.Namespace) -> tuple[str, bool]:
+    from rolecall.policy import sandbox_policy
+
+    top = await _top(options)
+    return await sandbox_policy((await settings_for(options, top)).settings.sandbox, top)
 
 
 async def _models(options: argparse.Namespace) -> int:
