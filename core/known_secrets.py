@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from core.redaction import Redactor
-from core.settings import ModelSpec, Settings
+from core.settings import LLMSettings, ModelSpec, Settings
 
 _SECRET_NAME = re.compile(
     r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|DSN"
     r"|(^|_)(AUTH|PAT|PWD|PASS|COOKIE|SALT|PIN)(_|$)",
     re.IGNORECASE,
 )
+_PLAIN_HEADERS = frozenset(
+    {"user-agent", "accept", "accept-language", "content-type", "http-referer", "referer", "x-title"}
+)
+"""Headers that say who calls or what is wanted; hiding their words would eat ordinary ones."""
 _NOT_SECRET_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "KEYMAP", "XKEYSYMDB"})
 
 
@@ -36,17 +40,37 @@ def redactor_of(settings: Settings) -> Redactor:
     return Redactor(known_secrets(settings))
 
 
+def spec_secrets(spec: ModelSpec) -> tuple[str, ...]:
+    """What of a spec must never be shown, short ones too: its key, its headers, and what its address holds of both."""
+    return tuple(dict.fromkeys(value for _, value in _of_spec("spec", spec) if value))
+
+
+def llm_secrets(llm: LLMSettings) -> tuple[str, ...]:
+    """The same of all specs, to be masked wherever messages are stored."""
+    entries = [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
+    return tuple(dict.fromkeys(one for spec in entries if isinstance(spec, ModelSpec) for one in spec_secrets(spec)))
+
+
+def _of_spec(name: str, spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    yield f"{name}.api_key", spec.api_key
+    headers = spec.options.get("headers")
+    for header, value in headers.items() if isinstance(headers, Mapping) else ():
+        yield from _of_header(f"{name}.{header}", str(header), str(value))
+    yield from _of_address(f"{name}.base_url", spec.base_url)
+
+
+def _of_header(where: str, name: str, value: str) -> Iterator[tuple[str, str]]:
+    if name.lower() not in _PLAIN_HEADERS:
+        yield where, value
+        yield f"{where}.token", value.rpartition(" ")[2]
+
+
 def _of_settings(settings: Settings) -> Iterator[tuple[str, str]]:
     for name, entry in {**settings.llm.models, **(settings.llm.__pydantic_extra__ or {})}.items():
         if isinstance(entry, ModelSpec):
-            yield f"llm.{name}.api_key", entry.api_key
-            for header, value in (entry.options.get("headers") or {}).items():
-                yield f"llm.{name}.{header}", str(value)
-                yield f"llm.{name}.{header}.token", str(value).rpartition(" ")[2]
-            yield from _of_address(f"llm.{name}.base_url", entry.base_url)
+            yield from _of_spec(f"llm.{name}", entry)
     for header, value in settings.telemetry.otlp_headers.items():
-        yield f"telemetry.{header}", value
-        yield f"telemetry.{header}.token", value.rpartition(" ")[2]
+        yield from _of_header(f"telemetry.{header}", header, value)
     yield from _of_address("telemetry.otlp_endpoint", settings.telemetry.otlp_endpoint)
     yield from _of_address("checkpoint.url", settings.checkpoint.url)
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-_MIN_SECRET = 6
+MIN_SECRET = 6
 """A shorter configured key ("none", "x") is no secret, and masking it would eat ordinary words."""
 
 _PATTERNS = (
@@ -25,7 +25,7 @@ _PATTERNS = (
     (re.compile(r"\b(sk|pk|rk|hf|gsk|xai|ghp|gho|github_pat|AIza)[-_][\w\-]{6,}"), MASK),
     (
         re.compile(
-            r"(?i)((?:api[-_]?key|token|secret|password|passwd)[\"']?\s*[=:]\s*[\"']?)(?!\d+\b|\$\{)[^\s\"'&,;}]{6,}"
+            r"(?i)((?<!\[)(?:api[-_]?key|token|secret|password|passwd)[\"']?\s*[=:]\s*[\"']?)(?!\d+\b|\$\{)[^\s\"'&,;}]{6,}"
         ),
         rf"\1{MASK}",
     ),
@@ -41,10 +41,18 @@ NOT_SECRET = frozenset(
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Mask the given secrets and whatever looks like one: keys, bearer tokens, passwords in URLs."""
+    """Mask the given secrets, in every usual encoding, and whatever looks like one: keys, tokens, passwords in URLs.
+
+    A short secret is masked where it stands as a word of its own: for messages of whoever was given it, that is enough.
+    """
     for secret in secrets:
-        if len(secret) >= _MIN_SECRET and secret not in NOT_SECRET:
-            text = text.replace(secret, MASK)
+        if secret in NOT_SECRET:
+            continue
+        if len(secret) < MIN_SECRET:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text) if secret else text
+            continue
+        for form in sorted(encodings(secret), key=len, reverse=True):
+            text = text.replace(form, MASK)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
@@ -130,23 +138,24 @@ class Redactor:
     Args:
         known: Secrets by the name they are shown under, such as the variable or setting that holds them.
         least: Characters below which a value is too short to be hidden by content alone.
+        forms: Hide also what merely has the form of a token.
     """
 
-    def __init__(self, known: Mapping[str, str] | None = None, *, least: int = _MIN_SECRET) -> None:
+    def __init__(self, known: Mapping[str, str] | None = None, *, least: int = MIN_SECRET, forms: bool = True) -> None:
+        self._by_form = forms
         self._names: dict[str, str] = {}
         for name, value in (known or {}).items():
             if len(value) >= least and value not in NOT_SECRET:
                 for form in encodings(value):
                     self._names.setdefault(form, name)
-        forms = sorted(self._names, key=len, reverse=True)
-        self._forms = tuple(forms)
-        self._known = re.compile("|".join(map(re.escape, forms))) if forms else None
+        self._forms = tuple(sorted(self._names, key=len, reverse=True))
+        self._known = re.compile("|".join(map(re.escape, self._forms))) if self._forms else None
 
     def clean(self, text: str) -> str:
         """The text with each secret replaced by `[secret:KIND:DIGEST]`, the same one for the same secret."""
         if self._known is not None and any(form in text for form in self._forms):
             text = self._known.sub(lambda found: f"[secret:{self._names[found.group()]}]", text)
-        for kind in _kinds_in(text):
+        for kind in _kinds_in(text) if self._by_form else ():
             text = _TOKENS[kind].sub(lambda found, kind=kind: _hidden(found, kind), text)  # type: ignore[misc]
         return text
 
@@ -230,5 +239,5 @@ def encodings(secret: str) -> tuple[str, ...]:
         core = coded[
             (0, 2, 3)[lead] : len(coded) - (0, 3, 2)[(lead + len(data)) % 3] if (lead + len(data)) % 3 else None
         ]
-        forms += [core, core.replace("+", "-").replace("/", "_")] if len(core) >= _MIN_SECRET else []
+        forms += [core, core.replace("+", "-").replace("/", "_")] if len(core) >= MIN_SECRET else []
     return tuple(dict.fromkeys(form for form in forms if form))

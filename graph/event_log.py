@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from core.events import Event, EventName
+from core.redaction import Redactor
 
 Listen = Callable[[Event], None]
 
@@ -19,9 +20,13 @@ class EventLog:
         thread_id: Written into each event.
         path: The file, appended to; its folder must exist.
         listen: Told of each event after it is written.
+        redactor: Cleans each event before anybody sees it.
     """
 
-    def __init__(self, thread_id: str, path: Path, listen: Listen | None = None) -> None:
+    def __init__(
+        self, thread_id: str, path: Path, listen: Listen | None = None, redactor: Redactor | None = None
+    ) -> None:
+        self._redactor = redactor or Redactor()
         self._thread_id = thread_id
         self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
         self._listen = listen
@@ -38,7 +43,7 @@ class EventLog:
 
     def emit(self, event: EventName, /, **data: Any) -> None:
         """Write one event, whole, and pass it on."""
-        made = Event(event=event, thread=self._thread_id, data=data)
+        made = Event(event=event, thread=self._thread_id, data=self._redactor.clean_tree(data))
         self._file.write(json.dumps(made.flat(), ensure_ascii=False, default=str) + "\n")
         self._file.flush()
         if self._listen is not None:

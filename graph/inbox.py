@@ -12,6 +12,7 @@ import aiosqlite
 
 from core.context import InboxItem
 from core.database import connect, create_tables
+from core.redaction import Redactor
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS inbox(
@@ -51,9 +52,11 @@ class SqliteInbox:
     Args:
         database: The file; its folder must exist.
         thread_id: The thread whose rows `after` and `last_id` read. `put` may write to any thread.
+        redactor: Cleans every word that is put in, and every word that is read: it may know more secrets by then.
     """
 
-    def __init__(self, database: Path, thread_id: str) -> None:
+    def __init__(self, database: Path, thread_id: str, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor or Redactor()
         self._database = database
         self._thread_id = thread_id
         self._made = False
@@ -78,7 +81,8 @@ class SqliteInbox:
         Raises:
             sqlite3.OperationalError: The file stayed locked for 30 s.
         """
-        row = (thread_id, kind, author, text, json.dumps(dict(payload or {})), time.time())
+        more = json.dumps(self._redactor.clean_tree(dict(payload or {})))
+        row = (thread_id, kind, author, self._redactor.clean(text), more, time.time())
         async with self._open() as db:
             cursor = await db.execute(
                 "INSERT INTO inbox(thread_id, kind, author, text, payload, created) VALUES(?, ?, ?, ?, ?, ?)", row
@@ -93,7 +97,10 @@ class SqliteInbox:
         """Rows of this thread with an id above the cursor, oldest first."""
         query = "SELECT * FROM inbox WHERE thread_id = ? AND id > ? ORDER BY id"
         async with self._open() as db, db.execute(query, (self._thread_id, cursor)) as rows:
-            return [InboxItem(**{**dict(row), "payload": json.loads(row["payload"])}) async for row in rows]
+            return [
+                InboxItem(**self._redactor.clean_tree({**dict(row), "payload": json.loads(row["payload"])}))
+                async for row in rows
+            ]
 
     async def last_id(self) -> int:
         """Highest id of this thread, 0 when it has no rows."""

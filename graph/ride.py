@@ -124,7 +124,7 @@ class Ride:
                 continue
             self.context.events.emit("question", id=question.id, text=question.text)
             if self._ask is not None:
-                answers[item.id] = await self._ask(question)
+                answers[item.id] = self.context.redactor.clean(await self._ask(question))
             elif self.context.options.approve_all:
                 answers[item.id] = NOBODY
         return answers

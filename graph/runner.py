@@ -12,6 +12,7 @@ from core.artifacts import RoleUsage
 from core.context import RunOptions
 from core.errors import Exit, ThreadError
 from core.layout import RunFiles
+from core.redaction import Redactor
 from core.settings import Settings
 from core.state import Outcome
 from graph.build import build_graph
@@ -21,7 +22,7 @@ from graph.event_log import Listen
 from graph.held import Held, held
 from graph.inbox import SqliteInbox
 from graph.ride import Ask, Ending, Ride
-from graph.session import ThreadSpec
+from graph.session import ThreadSpec, secrets_of
 from graph.supervisor.beside import supervised
 from graph.threads import ThreadStore
 from nodes.report import interim, plain_narrative, write_report
@@ -118,7 +119,9 @@ async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) ->
         request.thread_id, request.repo, request.settings, request.options, request.checks, request.models
     )  # fmt: skip
     kept = {**request.remembered, "supervise": request.supervise}
-    return await _drive(spec, {"task": request.task}, listen=listen, ask=ask, kept=kept)
+    redactor = Redactor(await secrets_of(spec))
+    task, hidden = redactor.clean(request.task), redactor.found_in(request.task)
+    return await _drive(spec, {"task": task}, listen=listen, ask=ask, kept=kept, hidden=hidden)
 
 
 async def resume(request: ResumeRequest, *, listen: Listen, ask: Ask | None = None) -> RunOutcome:
@@ -146,9 +149,13 @@ async def resume(request: ResumeRequest, *, listen: Listen, ask: Ask | None = No
 
 
 async def _drive(
-    spec: ThreadSpec, start: dict[str, Any], *, listen: Listen, ask: Ask | None, kept: dict[str, Any]
-) -> RunOutcome:
+    spec: ThreadSpec, start: dict[str, Any], *, listen: Listen, ask: Ask | None, kept: dict[str, Any],
+    hidden: frozenset[str] = frozenset(),
+) -> RunOutcome:  # fmt: skip
     async with held(spec, str(start["task"]), kept=kept, listen=listen) as thread:
+        if hidden:
+            said = f"the task holds what looks like a secret; {', '.join(sorted(hidden))} is kept and sent in its place"
+            thread.context.events.emit("warning", message=said)
         outcome = await _ridden(thread, spec, start, ask, supervise=bool(kept.get("supervise", True)))
         await note(thread, outcome)
     return outcome
@@ -170,7 +177,7 @@ async def _ridden(
     async with open_graph(spec.settings, database, driver=driver) as graph:
         watched = supervise and spec.settings.supervisor.enabled
         beside = supervised(graph, database, context) if watched else nullcontext()
-        async with SqliteInbox(database, spec.thread_id) as inbox, beside:
+        async with SqliteInbox(database, spec.thread_id, context.redactor) as inbox, beside:
             ride = Ride(graph, context, inbox, ask, since=thread.since)
             ending = await ride.go(start)
         return await close(ride, ending)
@@ -201,6 +208,6 @@ async def close(ride: Ride, ending: Ending) -> RunOutcome:
         report_path=str(files.report) if written and files.report.exists() else "",
         diff_path=str(files.diff) if written and files.diff.exists() else "",
         usage=dict(context.models.usage()),
-        message=ending.message,
-        hint=ending.hint,
+        message=context.redactor.clean(ending.message),
+        hint=context.redactor.clean(ending.hint),
     )

@@ -17,6 +17,7 @@ from graph.activity import Activity
 from graph.checkpoints import database_of
 from graph.event_log import EventLog, Listen
 from graph.inbox import SqliteInbox
+from llm_registry.overrides import with_overrides
 from llm_registry.registry import open_registry
 from tools.checks import RepositoryChecks
 from tools.commands import SandboxCommands
@@ -60,13 +61,13 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         ConfigError: The settings ask for what is not there.
     """
     settings = spec.settings
-    secrets = {**known_secrets(settings), **(await Git(spec.repo).config()).secrets()}
+    secrets = await secrets_of(spec)
     redactor = Redactor(secrets)
     rules = StagingRules(SecretFiles(settings.sandbox.show), redactor)
     workspace = await GitWorkspace.open(spec.repo, spec.thread_id, rules)
     await workspace.prepare()
     files = RunFiles(workspace.run_dir)
-    log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen)
+    log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen, redactor)
     with log:
         events = Activity(log)
         # Before anything of the repository is run: its interpreter is a program of the repository too.
@@ -84,7 +85,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         checks = RepositoryChecks(workspace.root, commands, settings.checks, target, events, spec.checks)
         database = database_of(workspace.repo)
         async with open_registry(
-            settings, thread_id=spec.thread_id, database=database, events=events, models=spec.models
+            settings, thread_id=spec.thread_id, database=database, events=events, models=spec.models, redactor=redactor
         ) as models:
             await models.assign()
             yield Context(
@@ -95,11 +96,21 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
                 commands=commands,
                 checks=checks,
                 repair=TreeRepair(workspace.root, sandbox, target, events, checks),
-                inbox=SqliteInbox(database, spec.thread_id),
+                inbox=SqliteInbox(database, spec.thread_id, redactor),
                 events=events,
                 options=spec.options,
                 redactor=redactor,
             )
+
+
+async def secrets_of(spec: ThreadSpec) -> dict[str, str]:
+    """What a run of the thread must hide: of settings and environment, of `--model`, of the repository's git config.
+
+    Raises:
+        UsageError: A model was asked for that is none.
+    """
+    of_git = (await Git(spec.repo).config()).secrets()
+    return {**known_secrets(with_overrides(spec.settings, spec.models)), **of_git}
 
 
 def _warn(events: EventSink, workspace: GitWorkspace, target: TargetPython) -> None:

@@ -16,7 +16,7 @@ import aiosqlite
 
 from core.artifacts import RoleUsage, SpecUsage
 from core.database import connect, create_tables
-from core.redaction import redact
+from core.redaction import Redactor, redact
 from core.settings import Cost
 
 OK = "ok"
@@ -113,13 +113,16 @@ class CallStore:
 
     Args:
         database: The file; its folder must exist.
-        secrets: Configured keys, masked in every text that is stored.
+        secrets: Configured keys, short ones too, masked in the words of failures.
+        redactor: Cleans every text that is stored.
         watch: Told of every row that was stored.
     """
 
     def __init__(
-        self, database: Path, *, secrets: Iterable[str] = (), watch: Callable[[CallRow], None] | None = None
-    ) -> None:
+        self, database: Path, *, secrets: Iterable[str] = (), redactor: Redactor | None = None,
+        watch: Callable[[CallRow], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._redactor = redactor or Redactor()
         self._database = database
         self._secrets = tuple(secrets)
         self._watch = watch
@@ -128,7 +131,9 @@ class CallStore:
     async def record(self, row: CallRow) -> int:
         """Store one call and return its id."""
         started = time.time() - row.total_s if row.started is None else row.started
-        clean = replace(row, started=started, detail=redact(row.detail, self._secrets)[:_DETAIL_CHARS])
+        hide = self._redactor.clean
+        detail = redact(hide(row.detail), self._secrets)[:_DETAIL_CHARS]
+        clean = replace(row, started=started, spec=hide(row.spec), model=hide(row.model), detail=detail)
         names = [one.name for one in fields(CallRow)]
         # Column names are our own field names; only values come from outside.
         statement = f"INSERT INTO calls({', '.join(names)}) VALUES({', '.join(':' + name for name in names)})"

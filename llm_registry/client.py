@@ -11,14 +11,16 @@ from typing import Any
 
 from core.errors import NeedsModelError
 from core.events import EventSink
+from core.known_secrets import spec_secrets
 from core.redaction import redact
 from core.replies import ModelReply
 from llm_registry.addresses import model_name
 from llm_registry.budget import USUAL_ANSWER, Budget, Share
 from llm_registry.calls import OK, CallRow, CallStore, cost_of
+from llm_registry.cleaning import Cleaner
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.hearing import hear
-from llm_registry.links import Link, spec_secrets
+from llm_registry.links import Link
 from llm_registry.models import ModelShelf
 from llm_registry.normalize import Answer, normalize
 from llm_registry.question import Ask, Done, Try
@@ -47,9 +49,13 @@ class Client:
         slots: Places on endpoints.
         budget: Asked before each call.
         events: Told about each call.
+        cleaner: Every word to a server passes it, and every word of one.
     """
 
-    def __init__(self, shelf: ModelShelf, store: CallStore, slots: Slots, budget: Budget, events: EventSink) -> None:
+    def __init__(
+        self, shelf: ModelShelf, store: CallStore, slots: Slots, budget: Budget, events: EventSink, cleaner: Cleaner
+    ) -> None:
+        self._cleaner = cleaner
         self._shelf = shelf
         self._store = store
         self._slots = slots
@@ -65,7 +71,7 @@ class Client:
             BudgetError: A limit of the thread is used up.
         """
         await self._budget.check()
-        ask = self._fitted(link, ask)
+        ask = self._fitted(link, self._cleaner.ask(ask))
         try:
             return await self._placed(link, ask, attempt)
         except CallFailure as failure:
@@ -102,7 +108,7 @@ class Client:
         answer: Answer | None = None
         try:
             heard = await hear(self._shelf, link, ask)
-            answer = normalize(heard.message, ask.tool_schemas)
+            answer = self._cleaner.answer(link, normalize(heard.message, ask.tool_schemas))
             _demand_whole(answer, ask)
             self._demand_read(link, ask, answer)
         except (CallFailure, NeedsModelError) as failure:

@@ -13,6 +13,7 @@ from langchain_core.messages import BaseMessage, messages_from_dict, messages_to
 
 from core.database import connect, create_tables
 from core.errors import UsageError
+from core.redaction import Redactor
 
 START = ""
 """The id before the first response: begins a kept conversation."""
@@ -34,9 +35,11 @@ class Conversations:
     Args:
         database: The file; its folder must exist.
         thread: The thread whose calls are kept.
+        redactor: Cleans all that is kept.
     """
 
-    def __init__(self, database: Path, thread: str) -> None:
+    def __init__(self, database: Path, thread: str, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor or Redactor()
         self._database = database
         self._thread = thread
 
@@ -67,7 +70,7 @@ class Conversations:
                 kept = f"resp_{uuid4().hex}"
             await db.execute(
                 "INSERT INTO responses VALUES(?, ?, ?, ?)",
-                (kept, previous, self._thread, json.dumps(messages_to_dict(added))),
+                (kept, previous, self._thread, json.dumps(self._redactor.clean_tree(messages_to_dict(added)))),
             )
             await db.commit()
         return kept

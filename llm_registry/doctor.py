@@ -12,14 +12,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import ConfigError
-from core.redaction import pasteable
+from core.known_secrets import llm_secrets
+from core.redaction import MIN_SECRET, pasteable
 from core.settings import ROLES, ModelRole, ModelSpec, Settings
 from llm_registry.addresses import endpoint_url
 from llm_registry.advice import Able, Adviser
 from llm_registry.assign import obstacle_of
 from llm_registry.config_lines import NOWHERE, ConfigFile, Origin
 from llm_registry.facts import EndpointFacts
-from llm_registry.links import Chain, Link, resolve_chain, role_names, spec_secrets
+from llm_registry.links import Chain, Link, resolve_chain, role_names
 from llm_registry.nearby import Found, find_nearby
 from llm_registry.overrides import with_overrides
 from llm_registry.probe import DEADLINE_S, probe_endpoints
@@ -288,8 +289,7 @@ def _remedies(
 
 
 def _cleaned(diagnosis: Diagnosis, settings: Settings) -> Diagnosis:
-    entries = [*(settings.llm.__pydantic_extra__ or {}).values(), *settings.llm.models.values()]
-    secrets = [secret for entry in entries if isinstance(entry, ModelSpec) for secret in spec_secrets(entry)]
+    secrets = [secret for secret in llm_secrets(settings.llm) if len(secret) >= MIN_SECRET]
 
     def clean(value: Any) -> Any:  # the values of a JSON tree
         if isinstance(value, str):

@@ -64,12 +64,6 @@ class Chain:
         return tuple(f"{name} is disabled" for name in self.skipped)
 
 
-def spec_secrets(spec: ModelSpec) -> tuple[str, ...]:
-    """What of a spec must never be shown: its key and headers."""
-    headers = spec.options.get("headers") or {}
-    return tuple(text for text in (spec.api_key, *map(str, headers.values())) if text)
-
-
 def endpoint_of(spec: ModelSpec) -> str:
     """Name the server a spec talks to, so that roles on one server share its breaker and its places."""
     if not (url := endpoint_url(spec)):

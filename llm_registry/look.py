@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from core.known_secrets import spec_secrets
 from core.redaction import redact
 from core.settings import ModelSpec
 from llm_registry import facts
@@ -19,7 +20,6 @@ from llm_registry.addresses import endpoint_url
 from llm_registry.classify import by_words, words_of
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import Kind
-from llm_registry.links import spec_secrets
 from llm_registry.proxies import authorities, is_local
 from llm_registry.redirects import is_redirect, origin_of, target_of
 
@@ -166,7 +166,7 @@ class Look:
         phases = self._phases()
         reply = await (client.get(url, timeout=phases) if body is None else client.post(url, json=body, timeout=phases))
         if self.status is None or (name == "key" and reply.status_code == 401):
-            self.status, self.said = reply.status_code, _said(reply)
+            self.status, self.said = reply.status_code, _said(reply, spec_secrets(self.spec))
             self.elsewhere = self._target(url, reply) if is_redirect(reply.status_code) else ""
         if reply.status_code != 200:
             return
@@ -259,7 +259,7 @@ class Look:
         return time.monotonic() - self._started
 
 
-def _said(reply: httpx.Response) -> str:
+def _said(reply: httpx.Response, secrets: Iterable[str]) -> str:
     """The message of a refusal, as `: message`; empty when there is none worth showing."""
     if reply.status_code == 200:
         return ""
@@ -268,7 +268,7 @@ def _said(reply: httpx.Response) -> str:
     except (ValueError, UnicodeDecodeError):
         return ""
     words = words_of(body)
-    return f": {redact(words)[:120]}" if words else ""
+    return f": {redact(words, secrets)[:120]}" if words else ""
 
 
 def _owners(bodies: Mapping[str, Any]) -> set[str]:

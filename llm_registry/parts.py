@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 
 from core.events import EventSink
-from core.settings import LLMSettings, Settings
+from core.redaction import Redactor
+from core.settings import Settings
 from llm_registry.breaker import Breakers
 from llm_registry.budget import Budget
 from llm_registry.calls import CallStore
 from llm_registry.chain import ChainWalker
+from llm_registry.cleaning import Cleaner
 from llm_registry.client import Client
 from llm_registry.conversations import Conversations
-from llm_registry.links import Chain, resolve_chain, role_names, spec_secrets
+from llm_registry.links import Chain, resolve_chain, role_names
 from llm_registry.models import ModelShelf
 from llm_registry.plain import PlainClient
 from llm_registry.prompts import PromptStore
@@ -36,12 +38,13 @@ class Parts:
         overridden: Role to spec, as given for this run.
         conversations: Answers that may be continued.
         clock: Of the thread.
+        redactor: Cleans what is sent.
     """
 
     def __init__(  # noqa: PLR0913 - the one place where everything meets
         self, settings: Settings, thread: str, *, store: CallStore, prompts: PromptStore, traits: Traits,
         breakers: Breakers, slots: Slots, events: EventSink, overridden: Mapping[str, str],
-        conversations: Conversations, clock: WallClock,
+        conversations: Conversations, clock: WallClock, redactor: Redactor,
     ) -> None:  # fmt: skip
         self.thread = thread
         self.store = store
@@ -60,7 +63,7 @@ class Parts:
         self.walker = ChainWalker(self.shelf, breakers, events)
         self.clock = clock
         budget = Budget(settings.budget, store, thread, clock, events)
-        client = Client(self.shelf, store, slots, budget, events)
+        client = Client(self.shelf, store, slots, budget, events, Cleaner(redactor))
         self.plain = PlainClient(client)
         self.structured = StructuredClient(client, traits)
 
@@ -69,9 +72,3 @@ class Parts:
         if role not in self._chains:
             self._chains[role] = resolve_chain(self._llm, role)
         return self._chains[role]
-
-
-def secrets_of(llm: LLMSettings) -> tuple[str, ...]:
-    """Keys and headers of all specs, to be masked wherever text is stored."""
-    entries = [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
-    return tuple(secret for entry in entries if not isinstance(entry, str) for secret in spec_secrets(entry))

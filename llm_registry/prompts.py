@@ -6,7 +6,7 @@ written; nothing is ever sent anywhere.
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, messages_from_dict, messages_to_dict
 
 from core.database import connect, create_tables
-from core.redaction import redact_tree
+from core.redaction import Redactor, redact_tree
 from core.settings import TelemetrySettings
 
 _SCHEMA = """
@@ -42,21 +42,21 @@ class PromptStore:
     Args:
         database: The file; its folder must exist.
         settings: Whether and how much.
-        secrets: Configured keys, masked in all that is kept.
+        redactor: Cleans all that is kept.
     """
 
-    def __init__(self, database: Path, settings: TelemetrySettings, *, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, database: Path, settings: TelemetrySettings, *, redactor: Redactor | None = None) -> None:
         self._database = database
         self._on = settings.record_prompts
         self._limit = int(settings.prompts_mb * 1_000_000)
-        self._secrets = tuple(secrets)
+        self._redactor = redactor or Redactor()
 
     async def keep(self, prompt: Prompt, trace_id: str = "") -> None:
         """Keep a prompt if the user wants that; the oldest ones make room for it."""
         if not self._on:
             return
-        messages = json.dumps(redact_tree(messages_to_dict(prompt.messages), self._secrets), default=str)
-        tools = json.dumps(list(prompt.tools), default=str)
+        messages = json.dumps(redact_tree(self._redactor.clean_tree(messages_to_dict(prompt.messages))), default=str)
+        tools = json.dumps(self._redactor.clean_tree(list(prompt.tools)), default=str)
         size = len(messages.encode()) + len(tools.encode())
         row = (time.time(), trace_id, prompt.role, prompt.artifact, messages, tools, size)
         async with connect(self._database) as db:

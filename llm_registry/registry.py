@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 from core.artifacts import RoleUsage, Served
 from core.events import EventSink
+from core.known_secrets import llm_secrets, redactor_of
+from core.redaction import Redactor
 from core.replies import CallSite, ModelReply
 from core.settings import Settings
 from llm_registry.assign import look_around
@@ -22,7 +24,7 @@ from llm_registry.chain import Asking
 from llm_registry.conversations import Conversations
 from llm_registry.links import Link
 from llm_registry.overrides import check_offered, with_overrides
-from llm_registry.parts import Parts, secrets_of
+from llm_registry.parts import Parts
 from llm_registry.prompts import Prompt, PromptStore
 from llm_registry.question import Ask, Done, Try, sendable, uncalled_for
 from llm_registry.role_model import RoleChatModel, as_message
@@ -190,7 +192,7 @@ def _so_far(usage: Mapping[str, RoleUsage]) -> dict[str, int | None]:
 
 
 @asynccontextmanager
-async def open_registry(
+async def open_registry(  # noqa: PLR0913 - what a thread brings along
     settings: Settings,
     *,
     thread_id: str,
@@ -198,6 +200,7 @@ async def open_registry(
     events: EventSink,
     models: Mapping[str, str] | None = None,
     state_dir: Path | None = None,
+    redactor: Redactor | None = None,
 ) -> AsyncIterator[Registry]:
     """Open the registry of a thread.
 
@@ -208,24 +211,25 @@ async def open_registry(
         events: Told what happens.
         models: Role to spec for this run, as given by `--model`.
         state_dir: Folder of what all runs share; `None` means the user's own.
+        redactor: Cleans what is sent and stored; `None` means that it knows settings and environment.
 
     Raises:
         UsageError: An override names an unknown role or model.
         ConfigError: An alias or fallback names nothing, or a provider misses something.
     """
     effective = with_overrides(settings, models or {})
-    secrets = secrets_of(effective.llm)
+    secrets, redactor = llm_secrets(effective.llm), redactor or redactor_of(effective)
 
     def warn(message: str) -> None:
         events.emit("warning", message=message)
 
     async with open_shared_state(state_dir) as state, span_export(effective.telemetry, warn=warn) as watch:
         parts = Parts(
-            effective, thread_id, store=CallStore(database, secrets=secrets, watch=watch),
-            prompts=PromptStore(database, effective.telemetry, secrets=secrets), traits=Traits(database),
+            effective, thread_id, store=CallStore(database, secrets=secrets, redactor=redactor, watch=watch),
+            prompts=PromptStore(database, effective.telemetry, redactor=redactor), traits=Traits(database),
             breakers=Breakers(state), slots=Slots(state), events=events,
-            overridden=models or {}, conversations=Conversations(database, thread_id),
-            clock=WallClock(database, thread_id),
+            overridden=models or {}, conversations=Conversations(database, thread_id, redactor),
+            clock=WallClock(database, thread_id), redactor=redactor,
         )  # fmt: skip
         opened = Registry(parts)
         await opened.refresh_usage()

@@ -104,7 +104,7 @@ async def write_report(state: ReportInput, narrative: ReportNarrative, context: 
 def _write(context: Context, markdown: str, diff: str) -> None:
     files = RunFiles(context.workspace.run_dir)
     files.folder.mkdir(parents=True, exist_ok=True)
-    files.report.write_text(markdown, encoding="utf-8")
+    files.report.write_text(context.redactor.clean(markdown), encoding="utf-8")
     # As git gave it, byte for byte, since a source need not be UTF-8; `git apply` wants the last line to end.
     patch = f"{diff}\n" if diff else ""
     files.diff.write_text(patch, encoding="utf-8", errors="surrogateescape", newline="")

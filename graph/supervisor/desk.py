@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.context import Models
 from core.errors import BudgetError
 from core.events import EventSink
+from core.known_secrets import redactor_of
 from core.settings import EMBEDDED, Settings
 from graph.inbox import SqliteInbox
 from graph.supervisor.judge import Opinion, Suggestion, by_rule, can_judge, judge, serves_work
@@ -54,7 +55,8 @@ class Desk:
     ) -> None:
         self._thread_id = thread_id
         self._models, self._settings, self._events = models, settings.supervisor, events
-        self._inbox = SqliteInbox(database, thread_id)
+        self._redactor = redactor_of(settings)
+        self._inbox = SqliteInbox(database, thread_id, self._redactor)
         self._ledger = Ledger(database, thread_id)
         self._past: list[Past] = []
         self._open: dict[int, Entry] = {}
@@ -199,6 +201,8 @@ class Desk:
             failing=snapshot.last.failing if snapshot.last else None,
             cost=opinion.cost,
         )
+        hide = self._redactor.clean
+        entry = replace(entry, reason=hide(entry.reason), text=hide(entry.text))
         ident = await self._ledger.add(entry)
         past = Past(entry.rule, wanted.action, applied, entry.step, entry.work, time.time(), entry.text)
         self._past.append(past)

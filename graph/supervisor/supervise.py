@@ -8,6 +8,7 @@ from pathlib import Path
 from core.context import Models
 from core.errors import LockedError
 from core.events import EventSink
+from core.known_secrets import redactor_of
 from core.settings import Settings, SupervisorSettings
 from graph.control import Graph
 from graph.inbox import Mailbox, SqliteInbox
@@ -51,7 +52,7 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
         async with (
             Lease(database, supervisor_lease(thread_id)),
             open_watch(graph, database, thread_id) as watch,
-            SqliteInbox(database, thread_id) as inbox,
+            SqliteInbox(database, thread_id, redactor_of(settings)) as inbox,
         ):
             desk = Desk(thread_id, database, models=models, settings=settings, events=events)
             await desk.load()

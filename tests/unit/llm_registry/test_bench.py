@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from core.artifacts import StepSummary
 from core.errors import UsageError
+from core.redaction import Redactor
 from core.replies import CallSite, ModelReply, OutputItem
 from core.settings import Settings, TelemetrySettings
 from llm_registry.bench import bench
@@ -85,14 +86,16 @@ async def test_no_prompt_is_kept_unless_asked_for(settings: Settings, tmp_path: 
 
 async def test_kept_prompts_hold_no_key_and_stay_within_their_size(tmp_path: Path) -> None:
     database = tmp_path / "rolecall.db"
-    store = PromptStore(database, TelemetrySettings(record_prompts=True, prompts_mb=0.01), secrets=["swordfish"])
+    store = PromptStore(
+        database, TelemetrySettings(record_prompts=True, prompts_mb=0.01), redactor=Redactor({"key": "swordfish"})
+    )
     for number in range(12):
         await store.keep(
             Prompt("coder", (HumanMessage(f"{number} swordfish sk-abcdefgh12 " + "x" * 1500),), "", (TOOL,))
         )
     kept = await store.recent("coder", limit=100)
     assert 3 <= len(kept) <= 6
-    assert kept[-1].messages[0].text.startswith("11 *** ***")
+    assert kept[-1].messages[0].text.startswith("11 [secret:key] ***")
     assert kept[-1].tools == (TOOL,)
 
 
@@ -136,9 +139,9 @@ async def test_an_empty_object_is_no_good_answer_to_a_recorded_call(tmp_path: Pa
 )  # fmt: skip
 async def test_quoted_keys_are_masked_and_the_prompt_stays_readable(text: str, tmp_path: Path) -> None:
     settings = TelemetrySettings(record_prompts=True)
-    store = PromptStore(tmp_path / "rolecall.db", settings, secrets=["open\\sesame"])
+    store = PromptStore(tmp_path / "rolecall.db", settings, redactor=Redactor({"key": "open\\sesame"}))
     await store.keep(Prompt("coder", (HumanMessage(text),)))
     (kept,) = await store.recent("coder")
-    assert "***" in kept.messages[0].text
+    assert "***" in kept.messages[0].text or "[secret:key]" in kept.messages[0].text
     assert "abcdefgh12" not in kept.messages[0].text
     assert "sesame" not in kept.messages[0].text
