@@ -15,9 +15,11 @@ from benchmarks.chaos_children import LAST, Plan
 from core.context import RunOptions
 from core.errors import Exit
 from core.events import Event
+from core.layout import RepoLayout
+from core.ownership import make
 from core.settings import Settings
 from graph.build import build_graph
-from graph.checkpoints import database_of, open_checkpoints
+from graph.checkpoints import open_checkpoints
 from graph.inbox import SqliteInbox
 from graph.runner import ResumeRequest, RunRequest, resume, run
 from graph.supervisor.supervise import supervise
@@ -43,10 +45,10 @@ class ProductPlan(Plan):
 def prepare(plan: Plan, folder: Path, url: str) -> ProductPlan:
     """Make the repository of a round."""
     repo = make_repository(folder / f"repo-{plan.seed}", SLUGS)
-    database = database_of(repo)
-    database.parent.mkdir(exist_ok=True)
+    layout = RepoLayout(repo)
+    make(layout)
     thread = f"00000000-0000-4000-8000-{plan.seed:012d}"
-    base = replace(plan, database=database, thread=thread)
+    base = replace(plan, database=layout.database, thread=thread)
     return ProductPlan(**vars(base), repo=repo, url=url)
 
 
