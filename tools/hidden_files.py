@@ -52,18 +52,20 @@ def hidden_in(folders: Iterable[Path], secret_files: SecretFiles, *, closed: boo
         closed: Also hide what this user can read and others cannot: keys and password files of the machine.
     """
     covered: list[Path] = []
+    deadline = time.monotonic() + _MOST_SECONDS
     found = [
         Path(entry.path)
-        for entry in _walk(folders, covered if closed else None)
-        if _is_hidden(entry, secret_files, closed=closed)
+        for top in folders
+        for entry in _walk(top, covered if closed else None, deadline)
+        if _is_hidden(entry, entry.path[len(str(top)) :].lstrip("/"), secret_files, closed=closed)
     ]
     return Hidden(tuple(found), tuple(covered))
 
 
-def _walk(folders: Iterable[Path], covered: list[Path] | None) -> Iterator["os.DirEntry[str]"]:
+def _walk(top: Path, covered: list[Path] | None, deadline: float) -> Iterator["os.DirEntry[str]"]:
     """Everything below that is no folder and no link; closed folders go to `covered` instead of being entered."""
-    left, deadline = _MOST_ENTRIES, time.monotonic() + _MOST_SECONDS
-    waiting = deque((str(folder), _MOST_LEVELS) for folder in folders)
+    left = _MOST_ENTRIES
+    waiting = deque([(str(top), _MOST_LEVELS)])
     while waiting and left > 0 and time.monotonic() < deadline:
         folder, levels = waiting.popleft()
         try:
@@ -84,7 +86,7 @@ def _walk(folders: Iterable[Path], covered: list[Path] | None) -> Iterator["os.D
                 waiting.append((entry.path, levels - 1))
 
 
-def _is_hidden(entry: "os.DirEntry[str]", secret_files: SecretFiles, *, closed: bool) -> bool:
+def _is_hidden(entry: "os.DirEntry[str]", name_inside: str, secret_files: SecretFiles, *, closed: bool) -> bool:
     if not entry.is_file(follow_symlinks=False):
         return _is_socket(entry)
     if closed and _is_closed(entry, 0o004):
@@ -94,7 +96,7 @@ def _is_hidden(entry: "os.DirEntry[str]", secret_files: SecretFiles, *, closed: 
         return name in _ALWAYS
     if name in _IF_THEY_TELL:
         return _CREDENTIAL.search(_COMMENT.sub(b"", _beginning(entry.path))) is not None
-    if not secret_files.hides(entry.path.lstrip("/")):
+    if not secret_files.hides(name_inside):
         return False
     # Bundles of public certificates have the same endings, and without them nothing trusts anybody.
     return not name.endswith(_KEY_FILES) or _PRIVATE_KEY in _beginning(entry.path)

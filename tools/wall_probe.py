@@ -71,7 +71,7 @@ def _arguments(walls: Bubblewrap) -> list[str]:
     system = {"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "gnu", "dev", "proc", "run",
               "sys", "tmp", "var", "current-system", "opengl-driver", "systemd"}  # fmt: skip
     never = [place for place in hidden if not (place.name in system and len(place.parts) <= 3)]
-    checkout = scene.repo if scene.repo != scene.root else Path("/etc")
+    checkout = Path("/etc") if scene.repo in (scene.root, *scene.homes) else scene.repo
     return [str(checkout), str(checkout), *map(str, never)]
 
 
