@@ -90,6 +90,7 @@ class Bubblewrap:
         status = None
         if told:
             status, tells = os.pipe()
+            os.set_blocking(status, False)
             mounts.files.append(tells)
             mounts.add("--json-status-fd", str(tells))
         listing = kept_open(b"".join(os.fsencode(step) + b"\0" for step in mounts.steps))

@@ -99,7 +99,7 @@ def _is_ours(prefix: str) -> bool:
     if not prefix or not in_own_venv():
         return False
     try:
-        return Path(prefix).samefile(sys.prefix)
+        return os.stat(prefix)[1:3] == os.stat(sys.prefix)[1:3]  # noqa: PTH116 - number of the file and its device
     except OSError:
         # Not there, or closed to us: then we do not run from it.
         return False

@@ -104,7 +104,7 @@ async def _search(context: Context, names: list[str], expression: re.Pattern[str
             return found
     argv = [sys.executable, "-I", "-S", str(_FALLBACK), *flags, "--", expression.pattern]
     process = await asyncio.create_subprocess_exec(
-        *argv, cwd=context.workspace.root, env=user_environment(), stdin=asyncio.subprocess.PIPE,
+        *argv, cwd=context.workspace.root, env=await asyncio.to_thread(user_environment), stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, limit=_LINE_LIMIT, start_new_session=True,
     )  # fmt: skip
     found = await _hits_of(process, "\0".join(names), set(names), context.redactor)

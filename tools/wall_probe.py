@@ -31,8 +31,8 @@ echo done
 
 async def prove(walls: Bubblewrap) -> str:
     """Try the walls; gives why they do not hold, empty when they do."""
-    launch = walls.launch(["/bin/sh", "-c", _ATTEMPTS, "sh", *await asyncio.to_thread(_arguments, walls)],
-                          walls.scene.root)  # fmt: skip
+    command = ["/bin/sh", "-c", _ATTEMPTS, "sh", *await asyncio.to_thread(_arguments, walls)]
+    launch = await asyncio.to_thread(walls.launch, command, walls.scene.root)
     try:
         process = await asyncio.create_subprocess_exec(
             *launch.argv, start_new_session=True, cwd=walls.scene.root, env=user_environment(),
@@ -54,7 +54,7 @@ async def prove(walls: Bubblewrap) -> str:
     if process.returncode != 0 or "done" not in told:
         lines = err.decode("utf-8", "replace").strip().splitlines()
         return f"bubblewrap does not work here: {lines[-1] if lines else process.returncode}"
-    return _hole(told, network=walls.settings.network)
+    return await asyncio.to_thread(_hole, told, network=walls.settings.network)
 
 
 def _arguments(walls: Bubblewrap) -> list[str]:

@@ -37,8 +37,9 @@ async def open_toolset(
 ) -> Toolset:
     workspace = await GitWorkspace.open(repo, thread_id)
     await workspace.prepare()
-    target = await find_target_python(workspace.repo, workspace.root, settings.checks.python)
-    sandbox = await open_sandbox(settings.sandbox, Places(workspace.root, workspace.repo, target.readable))
+    bare = await open_sandbox(settings.sandbox, Places(workspace.root, workspace.repo))
+    target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
+    sandbox = await asyncio.to_thread(bare.showing, target.readable)
     outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes, redactor=redactor)
     commands = await asyncio.to_thread(
         SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
