@@ -21,6 +21,11 @@ _PLAIN_HEADERS = frozenset(
 _NOT_SECRET_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "KEYMAP", "XKEYSYMDB"})
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether what a variable or setting of this name holds is a secret."""
+    return bool(_SECRET_NAME.search(name)) and name not in _NOT_SECRET_NAMES
+
+
 def known_secrets(settings: Settings, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Secrets by the name they are shown under.
 
@@ -77,7 +82,7 @@ def _of_settings(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _of_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, value in environment.items():
-        if _SECRET_NAME.search(name) and name not in _NOT_SECRET_NAMES and not value.startswith("/"):
+        if is_secret_name(name) and not value.startswith("/"):
             yield name, value
         elif "://" in value:
             yield from _of_address(name, value)
@@ -89,5 +94,5 @@ def _of_address(where: str, address: str) -> Iterator[tuple[str, str]]:
     parts = urlsplit(address)
     yield f"{where}.password" if parts.password else f"{where}.user", unquote(parts.password or parts.username or "")
     for name, value in parse_qsl(parts.query):
-        if _SECRET_NAME.search(name):
+        if is_secret_name(name):
             yield f"{where}.{name}", value

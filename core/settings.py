@@ -1,6 +1,7 @@
 """The settings of a run: one frozen tree of sections. Where they come from is not decided here."""
 
 import re
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,8 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from core.redaction import redact, without_query
 
 
 class ModelRole(StrEnum):
@@ -39,7 +42,27 @@ _CALL_PATHS = re.compile(r"/(chat/completions|responses)/?$")
 class Section(BaseModel):
     """Base of all sections: immutable, unknown keys and endless numbers refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Values as they may stand in a message or a traceback: addresses without keys, headers by name."""
+        for name, value in super().__repr_args__():
+            yield name, _presentable(value)
+
+
+def _presentable(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_query(redact(value))
+    if not isinstance(value, Mapping):
+        return value
+    return {key: sorted(inner) if key == "headers" and isinstance(inner, Mapping) else _presentable(inner)
+            for key, inner in value.items()}  # fmt: skip
 
 
 class Timeouts(Section):
@@ -116,7 +139,7 @@ class ToolRole(Section):
 class LLMSettings(BaseModel):
     """Roles: each a spec, or the name of another role or named model."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True, hide_input_in_errors=True)
     __pydantic_extra__: dict[str, ModelSpec | str]
 
     models: dict[str, ModelSpec] = Field(default_factory=dict)

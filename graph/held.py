@@ -14,6 +14,7 @@ from graph.inbox import SqliteInbox
 from graph.lease import Lease
 from graph.session import ThreadSpec, open_context
 from graph.threads import ThreadRow, ThreadStore
+from llm_registry.given_keys import without_keys
 from tools.repository import find_top
 from tools.state_folder import made
 from tools.workspace import GitWorkspace
@@ -101,7 +102,7 @@ def _row(spec: ThreadSpec, task: str, kept: Mapping[str, Any]) -> ThreadRow:
         repo=spec.repo,
         branch=GitWorkspace(spec.repo, spec.thread_id).branch,
         status="running",
-        options={**kept, "checks": list(spec.checks), "models": dict(spec.models)},
+        options={**kept, "checks": list(spec.checks), "models": without_keys(spec.models)[0]},
         created=now,
         updated=now,
     )

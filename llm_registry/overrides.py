@@ -11,6 +11,7 @@ from core.settings_check import circle_in
 from core.suggest import did_you_mean, near_matches
 from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts
+from llm_registry.given_keys import filled, shown
 from llm_registry.links import Chain, role_names
 from llm_registry.models import spec_address
 from llm_registry.probe import probe_endpoints
@@ -31,7 +32,7 @@ class UnknownModelError(UsageError):
 
     def __init__(self, role: str, wanted: str, near: str) -> None:
         super().__init__(
-            f"--model {role}={wanted}: unknown model{near}",
+            f"--model {role}={shown(wanted)}: unknown model{near}",
             hint="give a named model, a role, `embedded`, or PROVIDER:MODEL[@URL]",
         )
         self.role, self.wanted, self.near = role, wanted, near
@@ -51,7 +52,7 @@ async def checked_overrides(settings: Settings, models: Mapping[str, str]) -> Se
             raise
         near = error.near or _meant(error.wanted, offered)
         raise UsageError(
-            f"--model {error.role}={error.wanted}: unknown model{near}",
+            f"--model {error.role}={shown(error.wanted)}: unknown model{near}",
             hint=f"{error.hint}; the configured servers offer {', '.join(offered[:20])}",
         ) from error
 
@@ -87,12 +88,12 @@ def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
     for role, wanted in models.items():
         known = role_names(settings)
         if role not in known:
-            raise UsageError(f"--model {role}={wanted}: unknown role{did_you_mean(role, known)}",
+            raise UsageError(f"--model {role}={shown(wanted)}: unknown role{did_you_mean(role, known)}",
                              hint=f"the roles are {', '.join(known)}")  # fmt: skip
         entries[role] = _read(settings.llm, role, wanted)
     llm = LLMSettings(models=settings.llm.models, **entries)
     if circle := circle_in(llm):
-        given = " ".join(f"--model {role}={wanted}" for role, wanted in models.items())
+        given = " ".join(f"--model {role}={shown(wanted)}" for role, wanted in models.items())
         raise UsageError(
             f"{given}: the roles only name one another: {' -> '.join(circle)}", hint="give one of them a model"
         )
@@ -117,7 +118,7 @@ def check_offered(models: Mapping[str, str], chains: Mapping[str, Chain], facts:
             continue
         near = did_you_mean(link.spec.model, seen.models)
         raise UsageError(
-            f"--model {role}={wanted}: {spec_address(link.spec)} offers no model {link.spec.model!r}{near}",
+            f"--model {role}={shown(wanted)}: {spec_address(link.spec)} offers no model {link.spec.model!r}{near}",
             hint=f"it offers {', '.join(seen.models[:20])}",
         )
 
@@ -132,7 +133,7 @@ def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:
         raise UnknownModelError(role, wanted, did_you_mean(wanted if not colon else provider, names))
     # A file may have any name, and is served here.
     model, _, url = (rest, "", "") if provider == "gguf" else rest.partition("@")
-    given = ModelSpec(provider=provider, model=model, base_url=url, fallback=_fallback(llm, role))
+    given = ModelSpec(provider=provider, model=model, base_url=filled(role, url), fallback=_fallback(llm, role))
     like = _configured(llm, given, entries.get(role))
     return given if like is None else _beside(like, given)
 

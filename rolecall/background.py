@@ -5,6 +5,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ _MAIN = Path(__file__).with_name("__main__.py")
 
 async def start(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
     """Start the run, wait until it is under way, print its thread; or pass on why it could not begin."""
+    from llm_registry.given_keys import without_keys
     from llm_registry.overrides import checked_overrides
     from tools.repository import find_top
     from tools.state_folder import made
@@ -29,7 +31,10 @@ async def start(task: str, options: argparse.Namespace, invocation: Invocation) 
     layout = await made(top)
     thread = str(uuid4())
     files = await asyncio.to_thread(layout.make_run, thread)
-    process = await asyncio.to_thread(_spawn, words_of(options, thread), task, files.log)
+    # A command line is open to every user of the machine, an environment to its owner alone.
+    models, keys = without_keys(dict(options.model))
+    options.model = list(models.items())
+    process = await asyncio.to_thread(_spawn, words_of(options, thread), task, files.log, keys)
     code = await _under_way(process, files.events)
     if code is not None:
         await asyncio.to_thread(_pass_on, files.log)
@@ -64,12 +69,12 @@ def words_of(options: argparse.Namespace, thread: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _spawn(words: list[str], task: str, log: Path) -> subprocess.Popen[bytes]:
+def _spawn(words: list[str], task: str, log: Path, keys: Mapping[str, str]) -> subprocess.Popen[bytes]:
     # Not through asyncio, which would kill the process as soon as this one's event loop closes.
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", _program(), *words],
-            stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, env=_environment(),
+            stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, env={**_environment(), **keys},
         )  # fmt: skip
     assert process.stdin is not None
     with process.stdin as pipe:

@@ -64,12 +64,22 @@ def _internal(error: Exception) -> str:
 
 def _show(invocation: Invocation, code: str, message: str, hint: str) -> None:
     if invocation.debug:
-        traceback.print_exc()
+        print(_presentable(traceback.format_exc()), file=sys.stderr, end="")
+    message, hint = _presentable(message), _presentable(hint)
     if invocation.json:
         write_line(_record(invocation, "error", code=code, message=message, hint=hint))
     print(f"error[{code}]: {hanging(invocation.named(message))}", file=sys.stderr)
     if hint:
         print(f"hint: {hanging(invocation.named(hint))}", file=sys.stderr)
+
+
+def _presentable(text: str) -> str:
+    """A text of some error without secrets: whoever worded it may not have known what it held."""
+    from core.known_secrets import known_secrets
+    from core.redaction import Redactor, redact, without_query
+    from core.settings import Settings
+
+    return without_query(redact(Redactor(known_secrets(Settings())).clean(text)))
 
 
 def _finish(invocation: Invocation, code: int) -> None:

@@ -64,7 +64,15 @@ class Invocation:
             return self.on_thread("log")  # it came to its end: what it did tells what to ask next
         if usage:
             return self.call(*([self.command] if self.command else []), "--help")
-        return self.call(*self.argv)
+        return self.call(*(_presentable(word) for word in self.argv))
+
+
+def _presentable(word: str) -> str:
+    """A word of the command line without a key that it holds."""
+    from core.redaction import Redactor, redact, without_query
+
+    clean = Redactor().clean(word)
+    return without_query(redact(clean)) if "://" in clean else clean
 
 
 def launched_as() -> str:
