@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from core.context import Context
+from core.errors import ToolError
 from tests.repositories import git, write
 from tests.unit.tools import exchanger
 from tests.unit.tools.calling import call, context_of, error, text
 from tools import search_tool
+from tools.paths import beneath
 
 OUTSIDE = "what lies outside"
 FILES = {"src/data.txt": "what lies inside\n", "calc.py": "def add(a, b):\n    return a + b\n"}
@@ -64,6 +66,17 @@ class TestExchangedFolders:
         until, seen = time.monotonic() + RACE_S, set()
         while time.monotonic() < until:
             seen.add((await call(context, "read_file", path="src/data.txt")).text.strip()[:60])
+        assert not [words for words in seen if OUTSIDE in words]
+        assert len(seen) > 1, "the race was never met"
+
+    def test_no_read_of_thousands_gets_outside(self, context, root) -> None:
+        until, seen = time.monotonic() + RACE_S, set()
+        while time.monotonic() < until:
+            try:
+                with beneath(root, "src/data.txt") as place:
+                    seen.add(place.read(1000).decode())
+            except ToolError as refusal:
+                seen.add(refusal.message)
         assert not [words for words in seen if OUTSIDE in words]
         assert len(seen) > 1, "the race was never met"
 
