@@ -16,6 +16,7 @@ from tests.redteam.table import faults_of, table_of
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.redteam")
     parser.add_argument("--only", nargs="*", default=[], metavar="ID", help="attempts whose id begins so")
+    parser.add_argument("--exactly", action="store_true", help="whose id is exactly that")
     parser.add_argument("--policy", choices=[policy.name.lower() for policy in Policy], action="append")
     parser.add_argument("--beside", type=int, default=5, help="attempts at a time")
     parser.add_argument("--json", type=Path, help="also write the results here")
@@ -28,7 +29,7 @@ def main() -> int:
         (attempt, policy)
         for attempt in all_attempts()
         for policy in policies
-        if policy in attempt.policies and (not options.only or attempt.id.startswith(tuple(options.only)))
+        if policy in attempt.policies and _is_wanted(attempt.id, options.only, exactly=options.exactly)
     ]
     began = time.monotonic()
     results = run_all(pairs, beside=options.beside, keep=options.keep, progress=options.progress)
@@ -40,6 +41,10 @@ def main() -> int:
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
+
+
+def _is_wanted(name: str, only: list[str], *, exactly: bool) -> bool:
+    return not only or (name in only if exactly else name.startswith(tuple(only)))
 
 
 if __name__ == "__main__":

@@ -95,11 +95,15 @@ class Attack:
 
     async def context(self) -> Context:
         """The collaborators of a thread, opened as a run opens them."""
+        if self._context is None and self.attempt.group:
+            self._context = self.kept.get("context")
         if self._context is None:
             loaded = await asyncio.to_thread(load_settings, None, repo=self.world.repo)
             options = RunOptions(approve_all=self.attempt.yes, interactive=not self.attempt.yes)
             spec = ThreadSpec(str(uuid.uuid4()), self.world.repo, loaded.settings, options)
-            self._context = await self.stack.enter_async_context(open_context(spec))
+            stack: AsyncExitStack = self.kept["shared"] if self.attempt.group else self.stack
+            self._context = await stack.enter_async_context(open_context(spec))
+            self.kept["context"] = self._context
         return self._context
 
     async def calls(self, *calls: tuple[str, dict[str, Any]]) -> list[str]:

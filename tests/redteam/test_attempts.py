@@ -23,7 +23,9 @@ def results(
     """Those that were asked for, made at once: each needs a process of its own, which is dear one by one."""
     wanted = {item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")}
     file = tmp_path_factory.mktemp("redteam") / "results.json"
-    subprocess.run([sys.executable, "-m", "tests.redteam", "--json", file, "--only", *wanted], cwd=HOUSE, check=False)
+    subprocess.run(
+        [sys.executable, "-m", "tests.redteam", "--exactly", "--json", file, "--only", *wanted], cwd=HOUSE, check=False
+    )
     told = [Result(**{**one, "policy": Policy(one["policy"])}) for one in json.loads(file.read_text())]
     return {(one.id, one.policy): one for one in told}
 

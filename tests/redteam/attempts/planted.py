@@ -322,7 +322,7 @@ HEADERS = {"llm": {"primary": {"provider": "openai_compatible", "model": "m", "b
            "telemetry": {"otlp_headers": {"x-team": "@CANARY@"}, "otlp_endpoint": "http://u:@CANARY@@127.0.0.1:4318"}}  # fmt: skip
 
 
-def three(name: str, title: str, setup, *proofs, action=first_run, policies=BOTH, **more) -> Attempt:  # type: ignore[no-untyped-def]
+def three(name: str, title: str, setup, *proofs, action=first_run, policies=HOST, **more) -> Attempt:  # type: ignore[no-untyped-def]
     """An attempt by a planted folder."""
     return Attempt(
         name,
@@ -344,7 +344,7 @@ ATTEMPTS = (
     three("planted-database-link", "The database is a link to a file of the user's", linked(".rolecall/rolecall.db", "@OUTSIDE@/kept.txt")),
     three("planted-database-new", "The database is a link to a file that is not there", linked(".rolecall/rolecall.db", "@OUTSIDE@/new.db")),
     three("planted-studio-link", "The folder of Studio is a link outside", linked(".rolecall/studio", "@OUTSIDE@"), action=start_studio, policies=HOST),
-    three("planted-trigger", "A trigger forges words of the user", database(THREADS, INBOX, TRIGGER), noted("forged"), action=run_with_model),
+    three("planted-trigger", "A trigger forges words of the user", database(THREADS, INBOX, TRIGGER), noted("forged"), action=run_with_model, policies=BOTH),
     three("planted-trigger-untracked", "The same in a database that is not tracked", database(THREADS, INBOX, TRIGGER, tracked=False),
           noted("forged"), action=run_with_model),
     three("planted-view", "A view in place of a table forges words of the user",
