@@ -105,9 +105,11 @@ def _run(
         time.sleep(0.02)
         for one in [one for one in running if _has_ended(one)]:
             running.remove(one)
-            results += _results(one)
-            if progress:
-                print(f"{one.policy.name:<5}{results[-1].seconds:6.1f} s  {one.group[0].id}", file=sys.stderr)
+            found = _results(one)
+            results += found
+            for result in found if progress else ():
+                told = result.error.strip()[-300:] or result.escape[:160]
+                print(f"{result.seconds:6.1f} s  {result.name}  {told}", file=sys.stderr, flush=True)
             _sweep(one.world)
             if not keep:
                 shutil.rmtree(one.world.base, ignore_errors=True)
