@@ -26,6 +26,8 @@ from tests.redteam.world import World
 from tools.toolbox import coding_tools
 
 HOUSE = Path(__file__).parents[2]
+PROGRAM = Path(sys.executable).with_name("rolecall")
+"""What a user starts."""
 
 
 class BrokenAttemptError(Exception):
@@ -137,7 +139,7 @@ class Attack:
     ) -> Ended:
         """Run `rolecall` as a user does."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rolecall", *(self.world.fill(word) for word in words),
+            PROGRAM, *(self.world.fill(word) for word in words),
             cwd=self.world.repo, env={**os.environ, **(env or {})}, stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

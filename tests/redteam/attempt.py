@@ -103,7 +103,7 @@ class Attempt:
     """Attempts of one group are made one after another in one world, since what they attack is slow to start."""
     alone: bool = False
     """Whether it strains the machine, so that nothing else runs beside it."""
-    within_s: float = 60.0
+    within_s: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ async def whole_turn(attack: Attack) -> None:
     context = await attack.context()
     await attack.tool("write_file", path="notes.txt", content="other words\n")
     await attack.tool("write_file", path="new.txt", content="new words\n")
+    await attack.tool("write_file", path="plain.md", content="plain words\n")
     await attack.tool("git_diff")
     await attack.tool("git_diff", stat=True)
     await attack.tool("list_files")
@@ -172,8 +173,10 @@ async def encoded(attack: Attack) -> None:
     await attack.tool("write_file", path="notes.txt", content="other words\n")
     context = await attack.context()
     try:
-        if await context.workspace.commit("A change") is None or "notes.txt" not in await context.workspace.diff():
-            attack.kept["lost"] = "the work was not committed"
+        commit = await context.workspace.commit("A change")
+        told = any("notes.txt" in notice for notice in context.workspace.notices())
+        if commit is None or ("notes.txt" not in await context.workspace.diff() and not told):
+            attack.kept["lost"] = "the work was not committed, and nobody was told"
     except RolecallError as error:
         attack.kept["lost"] = f"the work could not be committed: {error.message}"
 
@@ -183,7 +186,7 @@ def timed(name: str, most_s: float):  # type: ignore[no-untyped-def]
 
     async def measure(attack: Attack) -> None:
         context = await attack.context()
-        await attack.shell(attack.kept["prepare"])
+        await attack.shell(attack.kept["prepare"], timeout_s=60)
         began = time.monotonic()
         try:
             async with asyncio.timeout(most_s * 2):
@@ -263,7 +266,7 @@ ATTEMPTS = (
             setup=prepare("mkfifo pipe; mkdir -p sub; mkfifo sub/p.py; rm README.md; mkfifo README.md")),
     Attempt("git-huge-file", 4, "A file of 3 GB with nothing in it holds git", (timed("held", 10.0),), (noted("held"),),
             setup=prepare("truncate -s 3G huge.bin; rm -f README.md; truncate -s 3G README.md"), alone=True, within_s=90),
-    Attempt("git-many-files", 4, "Fifty thousand new files hold git", (timed("held", 25.0),), (noted("held"),),
-            setup=prepare("python3 -c \"import os\nfor n in range(50000):\n    if n % 500 == 0: os.makedirs(f'm/{n//500}')\n"
-                          "    open(f'm/{n//500}/{n}.txt', 'w').write('x')\""), alone=True, within_s=120),
+    Attempt("git-many-files", 4, "Twenty thousand new files hold git", (timed("held", 60.0),), (noted("held"),),
+            setup=prepare("python3 -c \"import os\nfor n in range(20000):\n    if n % 500 == 0: os.makedirs(f'm/{n//500}')\n"
+                          "    open(f'm/{n//500}/{n}.txt', 'w').write('x')\""), alone=True, within_s=240),
 )  # fmt: skip

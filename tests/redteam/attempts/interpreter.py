@@ -55,7 +55,7 @@ def _absolute_path(attack: Attack) -> None:
     attack.world.env["PATH"] = f"{attack.world.repo}/node_modules/.bin:{os.environ['PATH']}"
 
 
-SHADOWS = dict.fromkeys(("json.py", "asyncio.py", "graph/__init__.py", "core/__init__.py", "tools/__init__.py", "rolecall/__init__.py", "langgraph/__init__.py", "pydantic/__init__.py"), "open('@OUTSIDE@/ran', 'w')\n")  # fmt: skip
+SHADOWS = dict.fromkeys(("json.py", "asyncio.py", "graph/__init__.py", "core/__init__.py", "tools/__init__.py", "langgraph/__init__.py", "pydantic/__init__.py"), "open('@OUTSIDE@/ran', 'w')\n")  # fmt: skip
 
 FORGED = """
 import json, os, sys, threading
@@ -151,13 +151,18 @@ def _odd_names(attack: Attack) -> None:
 
 
 def _falling_walls(attack: Attack) -> None:
-    """A bubblewrap that works when it is tried and fails afterwards."""
+    """A bubblewrap that works when it is tried and fails once a mark is there."""
     world = attack.world
-    world.program(world.home / "bin" / "bwrap", (
-        "echo x >> @OUTSIDE@/../calls; test $(wc -l < @OUTSIDE@/../calls) -gt ${WORKS:-1} && exit 1\n"
-        'exec /usr/bin/bwrap "$@"\n'
-    ))  # fmt: skip
-    attack.world.env["PATH"] = f"{world.home}/bin:{os.environ['PATH']}"
+    world.program(world.home / "bin" / "bwrap", 'test -e @OUTSIDE@/../broken && exit 1\nexec /usr/bin/bwrap "$@"\n')
+    world.env["PATH"] = f"{world.home}/bin:{os.environ['PATH']}"
+
+
+async def fall(attack: Attack) -> None:
+    """Let the walls fail once they were proved."""
+    await attack.shell("true")
+    (attack.world.base / "broken").touch()
+    await attack.shell("echo ran > @OUTSIDE@/ran", reached=False)
+    await attack.tool("run_checks")
 
 
 def _broken_walls(attack: Attack) -> None:
@@ -231,7 +236,7 @@ ATTEMPTS = (
             (Shell("cat @HOME@/private.txt @HOME@/.cargo/private.txt @HOME@/go/* @HOME@/.local/bin/private.txt; echo ran > @OUTSIDE@/ran",
                    reached=False),), (*RAN, seen()), WALLS, setup=_toolchain_links, refusable=True),
     falls("odd-names", "Hidden files have names like options of the walls", _odd_names),
-    falls("falling-walls", "Bubblewrap works when tried and fails afterwards", _falling_walls),
+    Attempt("falling-walls", 6, "Bubblewrap works when tried and fails afterwards", (fall,), RAN, WALLS, setup=_falling_walls, refusable=True),
     falls("broken-walls", "Bubblewrap never works though it is required", _broken_walls, ALL),
     falls("fake-walls", "Bubblewrap walls nothing off though it is required", _fake_walls, ALL),
     falls("without-walls", "Bubblewrap is missing though it is required", _without_walls, ALL),

@@ -8,14 +8,13 @@ import pickle
 import shutil
 import sqlite3
 import stat
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.server import ModelServer, closed_port
-from tests.redteam.attack import Attack
+from tests.redteam.attack import PROGRAM, Attack
 from tests.redteam.attempt import Attempt, Cli, Policy
 from tests.redteam.proofs import changed, found_in, heard, made, noted
 from tests.redteam.servers import Answering
@@ -196,7 +195,7 @@ def _studio_pickles(attack: Attack) -> None:
 async def start_studio(attack: Attack) -> None:
     """The user opens Studio on the repository, for a while."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "rolecall", "studio", "--port", str(closed_port()), cwd=attack.world.repo,
+        PROGRAM, "studio", "--port", str(closed_port()), cwd=attack.world.repo,
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -122,7 +122,7 @@ async def key_in_override(attack: Attack) -> None:
     where = f"openai_compatible:m@http://ada:{KEY}@127.0.0.1:{server.port}/v1"
     await attack.cli("run", "Say hello", "--yes", "--model", f"primary={where}", "-q")
     await attack.cli("threads", "list", "--json")
-    await attack.cli("run", "Say hello", "--yes", "--model", f"primary=nonsense:m@http://h/?key={KEY}", "-q")
+    await attack.cli("run", "x", "--yes", "--model", f"primary=nonsense:m@http://h/?key={KEY}", "-q")
 
 
 async def kept_files(attack: Attack) -> None:
@@ -155,7 +155,7 @@ ATTEMPTS = (
             setup=_uncommitted),
     Attempt("base-commit-changed", 8, "Find a changed tracked secret in what git keeps of the thread", (in_objects,), (heard(),),
             (Policy.USER,), setup=_changed_env),
-    grab("toolchain-secrets", "Read keys that lie among toolchains", "cat " + " ".join(f"@HOME@/{name}" for name in TOOLCHAIN) + "; true",
+    grab("toolchain-secrets", "Read keys that lie among toolchains", "; ".join(f"grep -H canary @HOME@/{name}" for name in TOOLCHAIN) + "; true",
          _toolchains, WALLS),
     grab("remote-url", "Read a token in the address of a remote",
          "git remote -v; git config --list; cat $(git rev-parse --git-common-dir)/config @REPO@/.git/config; true", _remote, ALL),

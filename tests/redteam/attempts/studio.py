@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.modelserver.server import closed_port
-from tests.redteam.attack import Attack, BrokenAttemptError
+from tests.redteam.attack import PROGRAM, Attack, BrokenAttemptError
 from tests.redteam.attempt import Attempt, Policy
 from tests.redteam.proofs import made
 
@@ -27,7 +26,7 @@ async def server(attack: Attack) -> str:
     if "studio" not in attack.kept:
         port = closed_port()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rolecall", "studio", "--port", str(port), cwd=attack.world.repo, stdin=asyncio.subprocess.DEVNULL,
+            PROGRAM, "studio", "--port", str(port), cwd=attack.world.repo, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         attack.kept["studio"] = f"http://127.0.0.1:{port}"

@@ -6,12 +6,11 @@ import os
 import pty
 import re
 import select
-import sys
 import time
 
 from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.server import ModelServer
-from tests.redteam.attack import Attack, BrokenAttemptError
+from tests.redteam.attack import PROGRAM, Attack, BrokenAttemptError
 from tests.redteam.attempt import Attempt, Policy
 from tests.redteam.proofs import noted
 from tests.redteam.servers import Answering
@@ -43,7 +42,7 @@ async def on_terminal(attack: Attack, *words: str, keys: str = "", wait_s: float
     """Run `rolecall` on a terminal and give what it wrote there."""
     master, slave = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "rolecall", *(attack.world.fill(word) for word in words), cwd=attack.world.repo,
+        PROGRAM, *(attack.world.fill(word) for word in words), cwd=attack.world.repo,
         stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
     )  # fmt: skip
     os.close(slave)
