@@ -14,7 +14,7 @@ ORDINARY = 1000
 """Who root is inside: nobody in particular."""
 HALF, QUARTER, EIGHTH = 2, 4, 8
 """Shares of the space for private files."""
-_PROC_FOLDERS = ("acpi", "asound", "driver", "dynamic_debug", "fs", "scsi")
+_PROC_FOLDERS = ("acpi", "asound", "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi", "tty")
 _PROC_FILES = ("kcore", "kmsg", "mtrr", "kpageflags")
 """Written or read by root without any capability, and by nobody else."""
 _SHM, _TMP, _VAR_TMP = Path("/dev/shm"), Path("/tmp"), Path("/var/tmp")  # noqa: S108 - mounted empty, not written here
@@ -87,6 +87,8 @@ class Mounts:
 
     def _proc_and_dev(self) -> None:
         self.add("--proc", "/proc")
+        # Bubblewrap leaves it writable, and files of root's obey who owned them outside, without any capability.
+        self.read_only(Path("/proc/sys"))
         if os.geteuid() == 0:
             for name in _PROC_FOLDERS:
                 if Path("/proc", name).is_dir():

@@ -8,7 +8,7 @@ from tests.redteam.attempt import ALL, WALLS, Attempt, Cli, Shell, Tool
 from tests.redteam.proofs import heard, made, seen
 
 RAN = (made("@OUTSIDE@/ran"),)
-TOUCH = "echo ran > @OUTSIDE@/ran\n"
+TOUCH = "echo $0 $* >> @OUTSIDE@/ran\n"
 
 
 async def open_only(attack: Attack) -> None:

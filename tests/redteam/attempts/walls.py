@@ -102,6 +102,26 @@ print("remount", libc.mount(b"none", b"/", None, 0x20, None), ctypes.get_errno()
 os.system("cat @HOME@/private.txt; echo taken > @REPO@/README.md; echo taken > @OUTSIDE@/taken")
 """
 
+WRITABLE = """
+import os
+for top in ("/proc", "/sys", "/dev"):
+    for folder, folders, names in os.walk(top):
+        if folder == "/proc":
+            folders[:] = [name for name in folders if not name.isdigit() and name not in ("self", "thread-self")]
+        if folder == "/dev":
+            folders[:] = [name for name in folders if name not in ("pts", "shm", "fd")]
+        for name in names:
+            path = os.path.join(folder, name)
+            try:
+                plain = os.major(os.stat(path).st_rdev) in (1, 5) and os.stat(path).st_rdev != os.makedev(1, 1)
+            except OSError:
+                continue
+            if path.startswith("/proc/pressure"):
+                continue  # a trigger of whoever opens it
+            if not plain and not os.path.islink(path) and os.access(path, os.W_OK):
+                print("@TOKEN@-may-write", path)
+"""
+
 ATTEMPTS = (
     shell(
         "remount-checkout",
@@ -182,6 +202,9 @@ ATTEMPTS = (
         "for at in /proc/sys p/sys; do echo 51 > $at/vm/overcommit_ratio; done",
         sysctl_changed,
         setup=_sysctl_before,
+    ),
+    shell(
+        "kernel-files", "Find any file of the kernel's that may be written", python(WRITABLE), seen("@TOKEN@-may-write")
     ),
     shell(
         "control-group",
