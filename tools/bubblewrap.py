@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.secret_files import SecretFiles
 from core.settings import SandboxSettings
+from tools.git_place import git_program
 from tools.git_view import GitView, git_view
 from tools.hidden_files import Hidden, hidden_in
 from tools.launch import Launch, counts_tasks_apart, kept_open, limited
@@ -192,9 +193,11 @@ def build_walls(
 
 
 def _tracked(scene: Scene, secret_files: SecretFiles) -> tuple[str, ...]:
-    argv = ["git", "-c", "core.fsmonitor=false", "ls-files", "-z"]
+    program, path = git_program(scene.root)
+    argv = [program or "git", "-c", "core.fsmonitor=false", "ls-files", "-z"]
+    environment = {**os.environ, "PATH": path}
     try:
-        done = subprocess.run(argv, cwd=scene.root, check=False, capture_output=True, timeout=_ASKED_S)
+        done = subprocess.run(argv, cwd=scene.root, env=environment, check=False, capture_output=True, timeout=_ASKED_S)
     except (OSError, subprocess.TimeoutExpired):
         return ()
     names = [name for name in done.stdout.decode("utf-8", "surrogateescape").split("\0") if name]

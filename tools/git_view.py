@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.secret_files import SecretFiles
+from tools.git_place import git_program
 
 _SHOWN = ("objects", "refs", "packed-refs", "reftable", "HEAD", "shallow", "info")
 _CORE = frozenset({
@@ -113,8 +114,10 @@ def _alternates(common: Path) -> Iterator[Path]:
 
 
 def _harmless_config(file: Path) -> bytes:
-    argv = ["git", "config", "--file", str(file), "--no-includes", "--null", "--list"]
-    done = subprocess.run(argv, check=False, capture_output=True, timeout=_CONFIG_S)
+    program, path = git_program(file.parent)
+    argv = [program or "git", "config", "--file", str(file), "--no-includes", "--null", "--list"]
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(argv, env=environment, check=False, capture_output=True, timeout=_CONFIG_S)
     lines = []
     for entry in done.stdout.decode("utf-8", "surrogateescape").split("\0"):
         name, _, value = entry.partition("\n")
@@ -127,9 +130,10 @@ def _harmless_config(file: Path) -> bytes:
 
 def _reason_to_hide(repo: Path, secret_files: SecretFiles) -> str:
     """The first secret-looking file of everything git can still reach, or that it takes too long to tell."""
-    argv = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "rev-list", "--objects", "--all", "--reflog",
-            "--indexed-objects", "--missing=allow-any"]  # fmt: skip
-    environment = {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
+    program, path = git_program(repo)
+    argv = [program or "git", "-c", "core.fsmonitor=false", "--no-optional-locks", "rev-list", "--objects", "--all",
+            "--reflog", "--indexed-objects", "--missing=allow-any"]  # fmt: skip
+    environment = {**os.environ, "PATH": path, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
     with subprocess.Popen(
         argv, cwd=repo, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:

@@ -15,6 +15,7 @@ from core.errors import ConfigError
 from core.settings import SandboxSettings
 from tools.bubblewrap import Bubblewrap, build_walls, features_of
 from tools.environment import listed_variables, proxies, user_environment
+from tools.git_place import safe_path
 from tools.launch import Launch, limited
 from tools.processes import PLACE_MARK, kill_marked
 from tools.running import Running
@@ -254,7 +255,9 @@ async def open_sandbox(
 
 async def _walls(settings: SandboxSettings, places: Places) -> tuple[Bubblewrap | None, str]:
     """Walls that hold, or why there are none."""
-    program = await asyncio.to_thread(shutil.which, "bwrap")
+    # A program of the repository's own, by a folder of the PATH that lies in it, would wall nothing off.
+    path = await asyncio.to_thread(safe_path, places.repo, os.environ.get("PATH", os.defpath))
+    program = await asyncio.to_thread(shutil.which, "bwrap", path=path)
     if program is None:
         return None, _MISSING
     try:
