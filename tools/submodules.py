@@ -2,6 +2,7 @@
 in them are not kept; the file tools refuse such paths, and the run says so."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,12 +36,19 @@ async def fill_submodules(repo: Path, root: Path, paths: Iterable[str], rules: S
         if not (repo / path / ".git").exists():
             told.append(f"the submodule {path} is not checked out, so its files are missing in the worktree too")
             continue
+        if await asyncio.to_thread(_through_link, repo, path):
+            told.append(f"the submodule {path} is reached through a link, so its files are missing in the worktree")
+            continue
         names = await tracked_and_new(Git(repo / path))
         secret = await asyncio.to_thread(_copy, repo / path, root / path, names, rules)
         told.append(f"the submodule {path} is there as a copy: rolecall does not change it")
         if secret:
             told.append(f"files of the submodule {path} that may hold secrets were not copied: {some(secret)}")
     return tuple(told)
+
+
+def _through_link(repo: Path, path: str) -> bool:
+    return Path(os.path.realpath(repo / path)) != Path(os.path.realpath(repo)) / path
 
 
 def _copy(source: Path, target: Path, names: list[str], rules: StagingRules) -> list[str]:

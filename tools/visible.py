@@ -84,8 +84,11 @@ def shown_folders(scene: Scene, readable: Sequence[Path], tracked: Iterable[str]
     """
     wanted = [*_toolchains(scene), *_on_path(scene), _SEARCH, *readable, *_installed(scene.repo, frozenset(tracked))]
     shown: list[Path] = []
-    for folder in sorted({name for place in wanted for name in (place, place.resolve())}, key=lambda it: len(it.parts)):
-        if not folder.is_absolute() or not _is_folder(folder) or not scene.may_show(folder):
+    for folder in sorted({name for place in wanted for name in (place, _real(place))}, key=lambda it: len(it.parts)):
+        if not folder.is_absolute() or not _is_folder(folder):
+            continue
+        # Under the name of a toolchain a link may lead to anything of the user's.
+        if not (scene.may_show(folder) and scene.may_show(_real(folder))):
             continue
         covered = folder.is_relative_to(scene.repo) or any(folder.is_relative_to(home) for home in scene.homes)
         if scene.is_system(folder) and not covered:
@@ -94,6 +97,11 @@ def shown_folders(scene: Scene, readable: Sequence[Path], tracked: Iterable[str]
             continue
         shown.append(folder)
     return tuple(shown)
+
+
+def _real(place: Path) -> Path:
+    """Where a folder really lies; a link that leads in a circle stays what it is, and is no folder."""
+    return Path(os.path.realpath(place))
 
 
 def toolchain_names() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from tests.redteam.attack import Attack
 from tests.redteam.attempt import ALL, WALLS, Attempt, Cli, Policy, Shell, Tool
 from tests.redteam.proofs import found_in, heard, seen
 from tests.redteam.servers import Answering
+from tests.repositories import write
 
 BOTH = (Policy.USER, Policy.HOST)
 NAMES = (
@@ -18,19 +19,20 @@ SECRETS = {
     "auth.json": '{"word": "@CANARY@"}\n', ".git-credentials": "https://ada:@CANARY@@example.org\n", ".pypirc": "@CANARY@\n",
     "secrets.yaml": "word: @CANARY@\n", ".docker/config.json": "@CANARY@\n", "gcp/service-account-1.json": "@CANARY@\n",
 }  # fmt: skip
-TOOLCHAIN = (
-    ".cargo/credentials.toml", ".cargo/credentials", ".cargo/config.toml", ".m2/settings.xml", ".m2/settings-security.xml",
-    ".gradle/gradle.properties", ".gradle/init.gradle", ".conda/.condarc", ".local/share/uv/credentials/x.toml",
-    ".local/bin/.env", ".nvm/.npmrc", ".deno/.env", "go/.netrc", ".rustup/settings.token", ".pyenv/.env", ".local/lib/.pypirc",
-    ".sdkman/etc/auth.json", ".bun/.npmrc", ".asdf/.env",
-)  # fmt: skip
+TOOLCHAIN = {
+    ".cargo/credentials.toml": "@CANARY@", ".cargo/credentials": "@CANARY@", ".cargo/config.toml": '[registries.x]\ntoken = "@CANARY@"',
+    ".m2/settings.xml": "<settings><password>@CANARY@</password></settings>", ".m2/settings-security.xml": "@CANARY@",
+    ".gradle/gradle.properties": "word=@CANARY@", ".gradle/init.gradle": "credentials { password '@CANARY@' }",
+    ".conda/.condarc": "channels: [https://ada:@CANARY@@example.org]", ".local/share/uv/credentials/credentials.toml": "@CANARY@",
+    ".local/bin/.env": "@CANARY@", ".nvm/.npmrc": "@CANARY@", ".deno/.env": "@CANARY@", "go/.netrc": "@CANARY@", ".pyenv/.env": "@CANARY@",
+    ".local/lib/.pypirc": "@CANARY@", ".sdkman/etc/auth.json": "@CANARY@", ".bun/.npmrc": "@CANARY@", ".asdf/.env": "@CANARY@",
+    ".local/lib/pip.conf": "[global]\nindex-url = https://ada:@CANARY@@example.org", ".volta/id_rsa": "@CANARY@",
+    ".rustup/key.pem": "-----BEGIN PRIVATE KEY-----\n@CANARY@",
+}  # fmt: skip
 
 
 def _toolchains(attack: Attack) -> None:
-    for name in TOOLCHAIN:
-        path = attack.world.home / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(attack.world.canary)
+    write(attack.world.home, attack.world.filled(TOOLCHAIN))
 
 
 def _uncommitted(attack: Attack) -> None:
