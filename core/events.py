@@ -6,12 +6,15 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 EventName = Literal[
-    "run_started",  # task, repo, branch, resumed
+    "run_started",  # task, repo, branch, resumed, sandbox: the policy that holds
+    "interrupted",  # by: what ended the run before, which could not say so itself
     "roles",  # roles: {role: {spec, reason}}; calls, input_tokens, output_tokens: of earlier runs of the thread
     "node_started",  # node, step; steps: [{id, title}], where the plan is another than was told
     "node_finished",  # node, seconds, ok
     "tool_started",  # tool, args
     "tool_finished",  # tool, seconds, ok
+    "command_finished",  # command, exit_code, seconds, timed_out: of a model's command
+    "command_refused",  # command, answer: the user said no, and what they said besides
     "model_started",  # node, role, spec
     "model_finished",  # node, role, spec, input_tokens, output_tokens, seconds, outcome
     "model_waiting",  # role, spec, seconds: waits for a free place on the endpoint; over: has got one

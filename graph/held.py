@@ -1,5 +1,6 @@
 """Holds a thread that is to be driven: listed, leased, its collaborators open. How it is driven is not its business."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -57,11 +58,14 @@ async def held(
     store = ThreadStore(database)
     async with Lease(database, spec.thread_id) as lease:
         since = await SqliteInbox(database, spec.thread_id).last_id()
-        known = await store.get(spec.thread_id) is not None
+        before = await store.get(spec.thread_id)
         async with _opened(spec, listen, store, _row(spec, task, kept), lease) as context:
+            if before is not None and before.status == "running":
+                context.events.emit("interrupted", by="the run before was killed, or the machine went down")
             try:
-                yield Held(context, store, database, since, known, lease.generation)
-            except BaseException:
+                yield Held(context, store, database, since, before is not None, lease.generation)
+            except BaseException as error:
+                context.events.emit("interrupted", by=_said(error))
                 await store.set_status(spec.thread_id, "interrupted", generation=lease.generation)
                 raise
 
@@ -87,6 +91,12 @@ async def _opened(
         await store.set_options(spec.thread_id, row.options)
         await store.set_status(spec.thread_id, "running")
         yield context
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "stopped at once, as it was asked to"
+    return f"{type(error).__name__}: {error}"
 
 
 async def _place(repo: Path) -> Path:

@@ -55,6 +55,10 @@ class Display(AbstractContextManager["Display"]):
         self.typed = ""
         self.typing = False
         """The user may type; show what is typed."""
+        self.steers = False
+        """What is being typed was begun before the question there is, and is not its answer."""
+        self.stopping = ""
+        """How far the run is on its way to stop; empty while nobody asked it to."""
         self._console = console
         self._quiet = quiet
         self._now = now
@@ -126,7 +130,10 @@ class Display(AbstractContextManager["Display"]):
 
     def _prompt(self) -> Text:
         if self.typed:
-            return Text.assemble(("> ", "cyan"), self.typed[-(self._console.width - 4) :], ("▏", "cyan"))
+            lead = "steer> " if self.steers else "> "
+            return Text.assemble((lead, "cyan"), clean(self.typed[-(self._console.width - 10) :]), ("▏", "cyan"))
+        if self.stopping:
+            return Text(self.stopping, style="dim")
         what = "type your answer, then Enter" if self.view.question else "type to steer, Enter sends · Ctrl-C stops"
         return Text.assemble(("> ", "cyan"), (what, "dim"))
 

@@ -77,8 +77,9 @@ def _joined(label: str, *parts: object) -> str:
 def _run_started(data: Data) -> str:
     verb = "resumed" if data.get("resumed") else "started"
     started = _joined(verb, data.get("task"), f"on {data.get('branch', '?')}")
-    policy = data.get("sandbox")
-    return f"{started}\n{'sandbox':<10} {one_line(policy)}" if policy else started
+    # What is cut off are limits; whether there are walls stands before them.
+    policy = str(data.get("sandbox") or "").partition("; per command at most ")[0]
+    return f"{started}\n{'sandbox':<10} {one_line(policy, width=400)}" if policy else started
 
 
 def _named(spec: str) -> str:
@@ -108,6 +109,15 @@ def _node_finished(data: Data) -> str:
 def _tool_finished(data: Data) -> str:
     outcome = "" if data.get("ok", True) else "failed"
     return _joined("  tool", f"{data.get('tool')} {data.get('args', '')}", outcome, lasted(data))
+
+
+def _command_finished(data: Data) -> str:
+    end = "timed out" if data.get("timed_out") else f"exit {data.get('exit_code')}"
+    return _joined("  command", data.get("command"), end, lasted(data))
+
+
+def _command_refused(data: Data) -> str:
+    return _joined("  command", data.get("command"), "refused", data.get("answer"))
 
 
 def _check_finished(data: Data) -> str:
@@ -162,6 +172,9 @@ _LINES: dict[str, Callable[[Data], str | None]] = {
     "roles": _roles,
     "node_finished": _node_finished,
     "tool_finished": _tool_finished,
+    "command_finished": _command_finished,
+    "command_refused": _command_refused,
+    "interrupted": lambda data: _joined("stopped", data.get("by")),
     "model_fallback": _fallback,
     "model_waiting": _waiting,
     "model_warning": lambda data: _joined("  model", data.get("spec"), data.get("message")),
@@ -176,5 +189,5 @@ _LINES: dict[str, Callable[[Data], str | None]] = {
     "question": lambda data: f"{'question':<10} {clean(str(data.get('text', '')))}",
     "warning": lambda data: _joined("warning", data.get("message")),
     "error": _error,
-    "result": lambda data: _joined(str(data.get("status", "?")), f"exit {data.get('exit_code')}"),
+    "result": lambda data: _joined(str(data.get("status", "?")), f"exit {data.get('exit_code')}", data.get("message")),
 }

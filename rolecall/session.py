@@ -68,12 +68,14 @@ class Session:
         self._display = Display(console, quiet=manner.quiet) if shown else None
         self._answer: asyncio.Future[str] | None = None
         self._asking = asyncio.Lock()
+        self._begun_before = False
+        """The line being typed was begun before the question there is: it steers, whatever is asked meanwhile."""
         self._messages: set[asyncio.Task[None]] = set()
 
     async def live(self, job: Job) -> int:
         """Run the job and return the exit code."""
         work = asyncio.ensure_future(job(listen=self._listen, ask=self._ask if self._manner.attended else None))
-        stopping = Stopping(ask=lambda by: self._ask_to_stop(work, by), cut=lambda: _cancel(work), say=self._say)
+        stopping = Stopping(ask=lambda by: self._ask_to_stop(work, by), cut=lambda: self._cut(work), say=self._say)
         try:
             with ExitStack() as stack:
                 stack.enter_context(catching(stopping))
@@ -113,19 +115,29 @@ class Session:
         stack.enter_context(listening(Keyboard(self._typed_line, self._typed, on_end), sys.stdin.fileno(), raw=raw))
 
     def _typed(self, text: str) -> None:
+        if not text:
+            self._begun_before = False
         if self._display:
-            self._display.typed = text
+            self._display.typed, self._display.steers = text, self._begun_before
             self._display.refresh()
 
     def _typed_line(self, line: str) -> None:
-        if self._answer is not None and not self._answer.done():
+        steers, self._begun_before = self._begun_before, False
+        if self._answer is not None and not self._answer.done() and not steers:
             self._answer.set_result(line)
         elif line.strip() == "?":
             self._send("ask", "")  # answered with a line of status, not shown to the model that works
         else:
             self._send("guidance", line)
 
+    def _cut(self, work: asyncio.Future[RunOutcome]) -> None:
+        if self._display:
+            self._display.stopping = "stopping at once"
+        _cancel(work)
+
     def _ask_to_stop(self, work: asyncio.Future[RunOutcome], by: str) -> None:
+        if self._display:
+            self._display.stopping = "stopping at the next step · Ctrl-C again stops at once"
         if self._waits_for_answer() or not self._invocation.thread:
             _cancel(work)  # no step is under way; a question is asked again when the thread is resumed
         else:
@@ -137,6 +149,9 @@ class Session:
     async def _ask(self, question: Question) -> str:
         async with self._asking:
             self._answer = waiting = asyncio.get_running_loop().create_future()
+            if self._display and self._display.typed:
+                self._begun_before = self._display.steers = True
+                self._say("the line you are typing still goes to the run; the one after it is your answer")
             if question.kind == "approval":
                 self._say("answer y, n, or what to do instead")
             answer: str = await waiting

@@ -14,6 +14,8 @@ GRACE_S = 10.0
 """How long a run may take to its next step after SIGTERM."""
 LAST_GRACE_S = 5.0
 """How long a cancelled run may take to put its things away."""
+HANGUP_S, LAST_HANGUP_S = 1.0, 2.0
+"""The same after SIGHUP: nobody looks any more, and a system that logs a user out does not wait."""
 
 
 class Stopping:
@@ -29,6 +31,7 @@ class Stopping:
         self.code: Exit | None = None
         self._ask, self._cut, self._say = ask, cut, say
         self._cutting = False
+        self._last_grace_s = LAST_GRACE_S
 
     def interrupted(self) -> None:
         """Ctrl-C: the first asks, the second stops at once, the third leaves everything as it is."""
@@ -44,9 +47,10 @@ class Stopping:
 
     def terminated(self, by: str) -> None:
         """SIGTERM or SIGHUP: ask, and stop at once when the grace is over."""
+        self._last_grace_s = LAST_HANGUP_S if by == "SIGHUP" else LAST_GRACE_S
         if self.code is None:
             self._ask(by)
-            asyncio.get_running_loop().call_later(GRACE_S, self._cut_now)
+            asyncio.get_running_loop().call_later(HANGUP_S if by == "SIGHUP" else GRACE_S, self._cut_now)
         else:
             self._cut_now()
         self.code = Exit.TERMINATED
@@ -55,7 +59,7 @@ class Stopping:
         if not self._cutting:
             self._cutting = True
             self._cut()
-            asyncio.get_running_loop().call_later(LAST_GRACE_S, lambda: leave(self.code or Exit.INTERRUPTED))
+            asyncio.get_running_loop().call_later(self._last_grace_s, lambda: leave(self.code or Exit.INTERRUPTED))
 
 
 @contextmanager

@@ -39,6 +39,8 @@ class View:
     question: str = ""
     _tools: dict[str, list[str]] = field(default_factory=dict)
     """Arguments of the calls that are going on, by tool."""
+    _commands: int = 0
+    """Commands that have ended, or were refused, and whose tools have not yet."""
     _told: set[tuple[str, ...]] = field(default_factory=set)
     """What each call would say again: changes of models, words heard, waits that go on."""
 
@@ -49,7 +51,7 @@ class View:
         change = getattr(self, f"_on_{event.event}", None)
         if change is not None:
             change(event.data, event.ts)
-        if self._is_known(event):
+        if self._is_known(event) or self._is_told_by_its_command(event):
             return None
         return line_of(event.event, self._in_context(event), steps=dict(self.steps))
 
@@ -62,6 +64,14 @@ class View:
         known = told in self._told
         self._told.add(told)
         return known
+
+    def _is_told_by_its_command(self, event: Event) -> bool:
+        """Whether a tool that ended was a command whose own line has said how."""
+        if event.event != "tool_finished" or event.data.get("tool") != "run_command" or not self._commands:
+            return False
+        self._commands -= 1
+        self._tools.get("run_command", [""])[:1] = []
+        return True
 
     def _in_context(self, event: Event) -> dict[str, Any]:
         """The fields of an event, with what earlier events said about the same thing."""
@@ -140,6 +150,12 @@ class View:
 
     def _on_tool_finished(self, *_: object) -> None:
         self.doing = ""
+
+    def _on_command_finished(self, *_: object) -> None:
+        self._commands += 1
+
+    def _on_command_refused(self, *_: object) -> None:
+        self._commands += 1
 
     def _on_repair(self, data: dict[str, Any], _: datetime) -> None:
         self.doing = f"search: {data.get('phase', '')} {data.get('detail', '')}".rstrip()

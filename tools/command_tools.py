@@ -30,10 +30,15 @@ async def run_command(runtime: ToolCall, command: str, timeout_s: float | None =
     context: Context = runtime.context
     limit = None if timeout_s is None else _seconds("timeout_s", timeout_s, context.settings.checks.timeout_s)
     if not context.options.approve_all and not context.commands.allowed(command):
-        refusal = _refusal(interrupt(_question(command)))
-        if refusal is not None:
-            return refusal
+        words = _refusal(interrupt(_question(command)))
+        if words is not None:
+            context.events.emit("command_refused", command=command, answer=words)
+            raise ToolError(_refused(words))
     done = await context.commands.run(command, timeout_s=limit)
+    context.events.emit(
+        "command_finished", command=command, exit_code=done.exit_code, seconds=round(done.duration_s, 3),
+        timed_out=done.timed_out,
+    )  # fmt: skip
     end = "timed out" if done.timed_out else f"exit code {done.exit_code}"
     return f"{done.output.rstrip()}\n[{end}, {done.duration_s:.1f} s]".lstrip("\n")
 
@@ -107,12 +112,18 @@ def _visible(letter: str) -> str:
 
 
 def _refusal(answer: object) -> str | None:
-    """What the model is told when a person says no; `None` for yes."""
+    """What a person says besides no, empty when nothing; `None` for yes."""
     told = answer.get("text", "") if isinstance(answer, dict) else ""
     given = answer.get("approved", False) if isinstance(answer, dict) else answer
     if given is True or (isinstance(given, str) and given.strip().lower() in {"y", "yes", "true", "ok", "approve"}):
         return None
-    words = told or (given if isinstance(given, str) and given.strip().lower() not in {"n", "no", "false"} else "")
+    if told:
+        return str(told)
+    return given.strip() if isinstance(given, str) and given.strip().lower() not in {"n", "no", "false"} else ""
+
+
+def _refused(words: str) -> str:
+    """What the model is told."""
     reason = f" They say: {words}" if words else ""
     return f"The user did not allow this command.{reason} Go on without it; do not try it in another form."
 

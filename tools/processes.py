@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 
 import psutil
 
@@ -47,7 +48,7 @@ def kill_marked(name: str, value: str) -> int:
         found = [process for process in psutil.process_iter() if _carries(process, name, value)]
         for process in found:
             _kill(process)
-        psutil.wait_procs(found, timeout=_DYING_S)
+        _wait_for(found, _DYING_S)
         total += len(found)
         if not found:
             break
@@ -64,6 +65,20 @@ def _environment_of(process: psutil.Process) -> Mapping[str, str]:
     except (psutil.Error, OSError):
         # Another user's process, or one that ended meanwhile: not ours.
         return {}
+
+
+def _wait_for(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """Wait until processes have ended, and reap none: our own children are for the event loop to reap."""
+    deadline = time.monotonic() + seconds
+    while any(_lives(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(_ROUND_S)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _kill(process: psutil.Process) -> None:
