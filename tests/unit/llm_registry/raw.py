@@ -19,12 +19,14 @@ async def raw_server(handler: Handler) -> AsyncIterator[str]:
         task = asyncio.current_task()
         running.add(task)
         # A caller that has heard enough hangs up.
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await handler(reader, writer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-        running.discard(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await handler(reader, writer)
+            writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+        finally:
+            running.discard(task)
 
     server = await asyncio.start_server(guarded, "127.0.0.1", 0)
     try:
