@@ -266,7 +266,7 @@ ATTEMPTS = (
             setup=prepare("mkfifo pipe; mkdir -p sub; mkfifo sub/p.py; rm README.md; mkfifo README.md")),
     Attempt("git-huge-file", 4, "A file of 3 GB with nothing in it holds git", (timed("held", 10.0),), (noted("held"),),
             setup=prepare("truncate -s 3G huge.bin; rm -f README.md; truncate -s 3G README.md"), alone=True, within_s=90),
-    Attempt("git-many-files", 4, "Twenty thousand new files hold git", (timed("held", 60.0),), (noted("held"),),
-            setup=prepare("python3 -c \"import os\nfor n in range(20000):\n    if n % 500 == 0: os.makedirs(f'm/{n//500}')\n"
+    Attempt("git-many-files", 4, "Ten thousand new files hold git", (timed("held", 60.0),), (noted("held"),),
+            setup=prepare("python3 -c \"import os\nfor n in range(10000):\n    if n % 500 == 0: os.makedirs(f'm/{n//500}')\n"
                           "    open(f'm/{n//500}/{n}.txt', 'w').write('x')\""), alone=True, within_s=240),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tests.redteam.attack import Attack
-from tests.redteam.attempt import ALL, WALLS, Attempt, Cli, Shell, Tool
+from tests.redteam.attempt import ALL, WALLS, Attempt, Cli, Policy, Shell, Tool
 from tests.redteam.proofs import heard, made, seen
 
 RAN = (made("@OUTSIDE@/ran"),)
@@ -106,7 +106,7 @@ def _env_files(attack: Attack) -> None:
     """So many files to hide that a command line cannot name them."""
     world = attack.world
     long = "n" * 190
-    for number in range(30_000):
+    for number in range(12_000):
         (world.repo / f".env.{number:05}{long}").touch()
     world.git("add", "--all")
     world.git("commit", "--quiet", "--message", "Many")
@@ -220,7 +220,7 @@ ATTEMPTS = (
           planted(".python-version", script="", **{".mise.toml": '[hooks]\nenter = "echo ran > @OUTSIDE@/ran"\n',
                   ".envrc": TOUCH, ".tool-versions": "python path:./tools\n"})),
     Attempt("shadowed-modules", 5, "Modules of the repository in place of rolecall's and Python's",
-            (Cli(("threads", "list")), Cli(("config", "show")), Cli(("doctor",))), RAN, ALL, files=SHADOWS,
+            (Cli(("threads", "list")), Cli(("config", "show")), Cli(("doctor",))), RAN, (Policy.HOST,), files=SHADOWS,
             env={"PYTHONPATH": "."}),
     Attempt("shadowed-search", 5, "Modules of the repository in the program that searches files",
             (Tool("search_text", {"pattern": "library"}), Tool("list_files"), Tool("git_diff")), RAN, ALL, files=SHADOWS),
@@ -230,7 +230,7 @@ ATTEMPTS = (
             (Tool("repair_search", {"budget_s": 8}),), (seen(),), WALLS, setup=_link_in_tree),
     Attempt("forged-repair", 5, "The same by the command that repairs", (Cli(("repair", "--budget", "8")),),
             (seen(), heard("@TOKEN@-forged")), ALL, setup=_forging),
-    falls("many-files", "Thirty thousand files to hide make the command line too long", _env_files, within_s=120, alone=True),
+    falls("many-files", "Twelve thousand files to hide make the command line too long", _env_files, within_s=120, alone=True),
     falls("odd-links", "Links that cannot be followed stand where files are hidden", _odd_links),
     Attempt("toolchain-links", 6, "Toolchains in home are links to private places",
             (Shell("cat @HOME@/private.txt @HOME@/.cargo/private.txt @HOME@/go/* @HOME@/.local/bin/private.txt; echo ran > @OUTSIDE@/ran",

@@ -225,7 +225,7 @@ async def crafted_ids(attack: Attack) -> None:
     """Use crafted ids for everything that takes one."""
     for name in CRAFTED:
         await attack.cli("threads", "delete", name, "--yes")
-    for word in ("log", "diff", "apply", "resume", "watch", "steer", "pause"):
+    for word in ("log", "apply", "resume", "watch"):
         await attack.cli(word, CRAFTED[0], *(("x",) if word == "steer" else ()))
 
 

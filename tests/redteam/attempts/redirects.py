@@ -70,7 +70,7 @@ async def project_address(attack: Attack) -> None:
     attack.world.commit(
         {"rolecall.json": evil, ".rolecall.json": evil, "config.json": evil, ".config/rolecall/config.json": evil}
     )
-    for words in (("doctor",), ("models",), ("run", "Say hello", "--yes", "-q")):
+    for words in (("doctor",), ("run", "Say hello", "--yes", "-q")):
         await attack.cli(*words)
 
 

@@ -56,7 +56,7 @@ async def on_terminal(attack: Attack, *words: str, keys: str = "", wait_s: float
 
 
 def _read_until_end(master: int, wait_s: float, keys: str) -> str:
-    end, read, typed = time.monotonic() + wait_s, b"", False
+    end, read = time.monotonic() + wait_s, b""
     while time.monotonic() < end:
         if not select.select([master], [], [], 0.2)[0]:
             continue
@@ -67,12 +67,12 @@ def _read_until_end(master: int, wait_s: float, keys: str) -> str:
         if not piece:
             break
         read += piece
-        if keys and not typed and re.search(rb"May this|\[y/N\]|allow|yes", read):
+        if keys and re.search(rb"May this|\[y/N\]|allow|yes", read):
             time.sleep(1.0)
             while select.select([master], [], [], 0.2)[0]:
                 read += os.read(master, 65536)
             os.write(master, keys.encode())
-            typed = True
+            break
     return read.decode("utf-8", "replace")
 
 
@@ -147,7 +147,7 @@ async def hidden_end(attack: Attack) -> None:
     )
     server = attack.stack.enter_context(ModelServer(script))
     _configured(attack, server)
-    shown = await on_terminal(attack, "run", "Add n", "--checks", "true", keys="n\n", wait_s=30)
+    shown = await on_terminal(attack, "run", "Add n", "--checks", "true", keys="n\n", wait_s=120)
     before = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\s│╭╰─]+", "", shown)
     if "mkdir-px" not in before:
         raise BrokenAttemptError(f"nobody was asked: {shown[-1500:]}")
