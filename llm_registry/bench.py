@@ -16,6 +16,7 @@ from core.errors import ModelError, UsageError
 from core.replies import CallSite, ModelReply
 from core.settings import LLMSettings, ModelSpec, Settings
 from llm_registry.bench_set import Task, accept, tasks_for
+from llm_registry.given_keys import shown
 from llm_registry.links import resolve_chain
 from llm_registry.overrides import with_overrides
 from llm_registry.prompts import Prompt, PromptStore
@@ -116,7 +117,7 @@ async def _figures(model: str, settings: Settings, tasks: Sequence[Task]) -> Mod
             answers.append(_shown(reply))
             good += task.check(reply)
     return ModelFigures(
-        model=model, asked=len(tasks), good=good, errors=tuple(errors), answers=tuple(answers),
+        model=shown(model), asked=len(tasks), good=good, errors=tuple(errors), answers=tuple(answers),
         seconds=_median([reply.seconds for reply in replies]),
         first_token_s=_median([reply.first_token_s for reply in replies]),
         tokens_per_s=_median([tokens_per_s(reply) for reply in replies]),

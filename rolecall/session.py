@@ -14,6 +14,7 @@ from typing import Protocol
 
 from core.errors import Exit
 from core.events import Event
+from core.known_secrets import redactor_of
 from core.settings import Settings
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
@@ -222,10 +223,11 @@ def manner_of(options: Namespace, settings: Settings) -> Manner:
     return Manner(json=options.json, quiet=options.quiet, attended=not unattended, raised=more)
 
 
-def teller(top: Path) -> Tell:
+def teller(top: Path, settings: Settings) -> Tell:
     """A way to send messages to the threads of a repository."""
+    redactor = redactor_of(settings)
 
     async def tell(thread: str, author: str, kind: str, text: str) -> None:
-        await SqliteInbox(database_of(top), thread).put(thread, kind=kind, author=author, text=text)
+        await SqliteInbox(database_of(top), thread, redactor).put(thread, kind=kind, author=author, text=text)
 
     return tell

@@ -56,7 +56,9 @@ async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocatio
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
         return await runner.run(request, listen=listen, ask=ask)
 
-    code = await Session(invocation, Manner(json=options.json, quiet=options.quiet), tell=teller(folder)).live(job)
+    code = await Session(
+        invocation, Manner(json=options.json, quiet=options.quiet), tell=teller(folder, request.settings)
+    ).live(job)
     if await asyncio.to_thread(fingerprint, folder) != before:
         raise DemoError(f"the checkout in {folder} was changed by the run")
     if not options.json:

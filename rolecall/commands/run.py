@@ -91,7 +91,7 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
         return await runner.run(request, listen=listen, ask=ask)
 
-    return await Session(invocation, manner, tell=teller(top)).live(job)
+    return await Session(invocation, manner, tell=teller(top, loaded.settings)).live(job)
 
 
 async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -119,4 +119,4 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
         return await runner.resume(request, listen=listen, ask=ask)
 
-    return await Session(invocation, manner, tell=teller(top)).live(job)
+    return await Session(invocation, manner, tell=teller(top, loaded.settings)).live(job)
