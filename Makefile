@@ -26,6 +26,7 @@ test: setup
 # Needs bubblewrap; as root it also makes the attempts of an ordinary user.
 redteam: setup
 	$(BIN)/python -m tests.redteam
+	$(BIN)/python -m pytest -q -s -m redteam tests/redteam/test_secret_scan.py
 
 servers: setup
 	$(BIN)/python -m tests.servers.install litellm
