@@ -361,7 +361,9 @@ def test_a_closed_terminal_stops_a_run_in_order(red: Path) -> None:
         terminal.wait_for("started    ")
         terminal.close()
         assert terminal.end(seconds=40) == 143
-    assert "paused" in call("threads", cwd=red).out
+    listed = call("threads", cwd=red).out
+    # At its next step, or where that is too far off for a terminal that is gone, at once.
+    assert "paused" in listed or "interrupted" in listed
 
 
 def test_a_reader_that_stops_reading_does_not_hold_the_run(red: Path) -> None:
