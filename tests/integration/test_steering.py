@@ -162,7 +162,7 @@ async def test_the_supervisor_breaks_a_loop_of_the_coder(tmp_path: Path) -> None
     assert outcome.status == "done"
     [first, *_] = await Ledger(database_of(repo), outcome.thread_id).all()
     assert (first.entry.rule, first.entry.action, first.entry.applied) == ("repeated_call", "nudge", True)
-    assert first.outcome == "green"
+    assert first.outcome == "unchanged"
     state = await state_of(repo, outcome.thread_id)
     assert [item.author for item in state["guidance"]] == ["supervisor"]
 
