@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 
 from core.artifacts import AssessDecision, Guidance, Plan, PlanStep, QAReport, Scope, StepResult
 from core.context import Context
-from core.text import readable
+from core.text import readable, visible_line
 from nodes.calling import budget_left
 from nodes.consult import Consulting
 from nodes.loop import RoleModel, build_loop, last_words, speaker_of
@@ -126,5 +126,5 @@ def _entry(step: PlanStep, state: ImplementInput) -> dict[str, Any]:
 
 def subject(step: PlanStep) -> str:
     """The first line of the commit of a step."""
-    line = " ".join(step.title.split()) or step.id
+    line = visible_line(step.title) or step.id  # `git log` shows it on terminals
     return line if len(line) <= SUBJECT else f"{line[: SUBJECT - 1]}…"
