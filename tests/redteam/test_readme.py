@@ -1,6 +1,8 @@
 """Each sentence of the README's "What leaves the machine" has a test of its name here."""
 
+import fcntl
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -20,6 +22,7 @@ from tests.redteam.table import is_named, named
 from tests.repositories import make_repository
 from tests.unit.rolecall.command_line import Done, environment, rolecall
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for all attempts
 HERE = tuple(policy for policy in WALLS if policy in policies_here())
 HOST = (Policy.HOST,)
 MADE: dict[str, tuple[str, ...]] = {
@@ -79,14 +82,24 @@ def test_each_sentence_has_a_test_and_each_test_a_sentence() -> None:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
-    file = tmp_path_factory.mktemp("readme") / "results.json"
+    base = tmp_path_factory.getbasetemp()
+    # Several workers of one run of pytest make the attempts once.
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    file = folder / "results-of-attempts.json"
+    with (folder / "attempts.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.is_file():
+            _make_attempts(file)
+    return [Result(**{**one, "policy": Policy(one["policy"])}) for one in json.loads(file.read_text())]
+
+
+def _make_attempts(file: Path) -> None:
     names = sorted({name for group in MADE.values() for name in group} | set(LIMITS))
     done = subprocess.run(
         [sys.executable, "-m", "tests.redteam", "--exactly", "--json", file, "--only", *names],
         cwd=HOUSE, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert file.is_file(), done.stderr
-    return [Result(**{**one, "policy": Policy(one["policy"])}) for one in json.loads(file.read_text())]
 
 
 def held(results: list[Result], names: tuple[str, ...], *policies: Policy) -> None:
