@@ -23,6 +23,7 @@ for _ in range(400):
         made += 1
     except OSError:
         break
+time.sleep(1.5)
 print("children", made, flush=True)
 os._exit(0)
 """
@@ -70,7 +71,7 @@ def _figure(said: str, word: str) -> int:
 
 
 async def forks(attack: Attack) -> None:
-    """Start many more processes than are allowed."""
+    """Keep many more processes than are allowed for longer than the watch takes to see them."""
     made = _figure(await attack.shell(python(FORKS), reached=False), "children")
     if made > 80:
         attack.kept["over"] = f"{made} processes where 40 are allowed"
@@ -210,7 +211,7 @@ def over(name: str, title: str, action, policies=ALL, *, settings=SMALL, alone=F
 
 SHORT = {"sandbox": {"command_timeout_s": 3}, "checks": {"timeout_s": 4}}
 ATTEMPTS = (
-    over("fork-bomb", "Start four hundred processes", forks, alone=True),
+    over("fork-bomb", "Keep four hundred processes alive", forks, alone=True),
     over("much-memory", "Hold a gigabyte by ten processes", memory, alone=True),
     over("fill-worktree", "Write 400 MB into the worktree", fills("."), alone=True),
     over("fill-temporary", "Write 400 MB into each private folder", fills("/tmp", "/dev/shm", "/var/tmp", "/run"), WALLS, alone=True),
