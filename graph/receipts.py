@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
 
 from core.artifacts import Guidance
-from core.context import InboxItem
-from graph.control import Graph
+from core.context import Context, InboxItem
+
+_Graph = CompiledStateGraph[Any, Context, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Receipt:
     """The first checkpoint of the thread that holds it; empty while only the running node has it."""
 
 
-async def receipts(graph: Graph, thread_id: str, items: Sequence[InboxItem]) -> tuple[Receipt, ...]:
+async def receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem]) -> tuple[Receipt, ...]:
     """One receipt per row, in the order of the inbox, for the thread as it stands now.
 
     A thread that was taken back to an older checkpoint has the receipts of that checkpoint.
@@ -50,7 +52,7 @@ async def receipts(graph: Graph, thread_id: str, items: Sequence[InboxItem]) -> 
     return tuple(made)
 
 
-async def _first_holders(graph: Graph, state: StateSnapshot, wanted: set[int]) -> dict[int, str]:
+async def _first_holders(graph: _Graph, state: StateSnapshot, wanted: set[int]) -> dict[int, str]:
     """Walk from the newest checkpoint to its ancestors while they still hold rows."""
     holders: dict[int, str] = {}
     at: StateSnapshot | None = state
