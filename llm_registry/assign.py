@@ -1,6 +1,6 @@
 """The look before a run: which endpoints answer, and who therefore serves each role.
 
-Owns that decision for display and for opening breakers; calls decide anew each time.
+Owns that decision, for display only: calls decide anew each time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from core.artifacts import Served
 from core.suggest import near_matches
-from llm_registry.addresses import endpoint_url
 from llm_registry.breaker import Breakers
 from llm_registry.facts import EndpointFacts
-from llm_registry.failures import CallFailure, Kind
 from llm_registry.links import Chain, Link
 from llm_registry.models import spec_address
 from llm_registry.probe import probe_endpoints
@@ -31,26 +29,20 @@ async def look_around(chains: Mapping[str, Chain], breakers: Breakers) -> Look:
 
     Args:
         chains: Role to chain.
-        breakers: Closed for what answers, opened for what is away.
+        breakers: Closed for what answers.
     """
     links = {link.name: link for chain in chains.values() for link in chain.links}
     found = await probe_endpoints([link.spec for link in links.values()])
     facts = dict(zip(links, found, strict=True))
-    await _tell_breakers(links.values(), facts, breakers)
+    await _close_breakers(links.values(), facts, breakers)
     return Look(facts, {role: _serve(chain, facts) for role, chain in chains.items()})
 
 
-async def _tell_breakers(links: Iterable[Link], facts: Mapping[str, EndpointFacts], breakers: Breakers) -> None:
-    told: set[str] = set()
-    for link in links:
-        if link.embedded or link.endpoint in told:
-            continue
-        told.add(link.endpoint)
-        seen = facts[link.name]
-        if seen.reachable:
-            await breakers.succeeded(link.endpoint)
-        elif not seen.connected and endpoint_url(link.spec):
-            await breakers.failed(link.endpoint, CallFailure(Kind.REFUSED, seen.error))
+async def _close_breakers(links: Iterable[Link], facts: Mapping[str, EndpointFacts], breakers: Breakers) -> None:
+    """Close those of endpoints that answer. Silence opens none: a look is shorter than the calls of other runs."""
+    answering = dict.fromkeys(link.endpoint for link in links if not link.embedded and facts[link.name].reachable)
+    for endpoint in answering:
+        await breakers.succeeded(endpoint)
 
 
 def _serve(chain: Chain, facts: Mapping[str, EndpointFacts]) -> Served:

@@ -5,7 +5,7 @@ Owns the talking; what the bodies mean is read in `facts`. Nothing here raises f
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -26,6 +26,8 @@ from llm_registry.redirects import is_redirect, origin_of, target_of
 _NO_SUCH_PATH = "unexpected endpoint"
 _GRACE_S = 0.1
 """After the deadlines of its phases, until a question is cut off from outside: only drips last so long."""
+_CONNECTED = "send_request_headers.started"
+"""What the client reports when connection and handshake are done."""
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class Look:
     spec: ModelSpec
     models: tuple[str, ...]
     deadline_s: float
+    """For the answers. Connecting has the spec's own timeout: a slow handshake is no sign of absence."""
     bodies: dict[str, Any] = field(default_factory=dict)
     status: int | None = None
     said: str = ""
@@ -42,7 +45,9 @@ class Look:
     elsewhere: str = ""
     """Where the deciding question was sent on to."""
     responses_api: bool | None = None
-    _started: float = field(default_factory=time.monotonic)
+    _began: float = field(default_factory=time.monotonic)
+    _connecting_s: float = 0.0
+    """How long the first connection took; further ones take about as long."""
 
     async def run(self) -> EndpointFacts:
         """Ask, and read what came."""
@@ -75,27 +80,42 @@ class Look:
 
     def _phases(self) -> httpx.Timeout:
         """Deadlines of one question. A handshake cut off from outside would leave its connection open behind it."""
-        left = self._left()
-        return httpx.Timeout(left, connect=self._connect_s(left))
+        return httpx.Timeout(self._left(), connect=self._connect_s())
 
-    def _connect_s(self, left: float) -> float:
+    def _connect_s(self) -> float:
+        limit = self.spec.timeouts.connect
+        if not self._connecting_s:
+            return limit
         # With TLS the client allows this twice: for the connection, and for the handshake.
-        share = 0.45 if urlsplit(endpoint_url(self.spec)).scheme == "https" else 0.9
-        return min(left * share, self.spec.timeouts.connect)
+        return min(self._patience() * (0.45 if self._tls else 0.9), limit)
+
+    def _patience(self) -> float:
+        """Seconds for all questions after the first, which connect anew."""
+        return self._left() + 2 * self._connecting_s
+
+    @property
+    def _tls(self) -> bool:
+        return urlsplit(endpoint_url(self.spec)).scheme == "https"
 
     async def _first(self, client: httpx.AsyncClient, base: str) -> EndpointFacts | None:
         """Ask the question that decides whether anyone is there; facts only when no further one makes sense."""
         name, path = self._first_question(base)
+        connect_s = self.spec.timeouts.connect
         try:
-            async with asyncio.timeout(self._left() + _GRACE_S):
-                await self._ask(client, name, path)
+            async with asyncio.timeout(connect_s * (2 if self._tls else 1) + _GRACE_S) as cut:
+
+                async def follow(event: str, _: Any) -> None:
+                    if event.endswith(_CONNECTED):
+                        self._connecting_s = time.monotonic() - self._began
+                        cut.reschedule(asyncio.get_running_loop().time() + self.deadline_s + _GRACE_S)
+
+                await self._ask(client, name, path, follow=follow)
         except (TimeoutError, httpx.ReadTimeout):
             return EndpointFacts(
                 reachable=False, connected=True, error=f"connected, but no answer in {self.deadline_s:g} s"
             )
         except httpx.ConnectTimeout:
-            waited = max(round(self._connect_s(self.deadline_s), 1), 0.1)
-            return EndpointFacts(reachable=False, error=f"no connection in {waited:g} s")
+            return EndpointFacts(reachable=False, error=f"no connection in {connect_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Whatever it is that answers so at once, it is no busy model server.
             return EndpointFacts(reachable=False, error=_words(error))
@@ -114,7 +134,7 @@ class Look:
         if not questions:
             return
         try:
-            await asyncio.wait(questions, timeout=self._left() + _GRACE_S)
+            await asyncio.wait(questions, timeout=self._patience() + _GRACE_S)
         finally:
             for question in questions:
                 question.cancel()
@@ -161,10 +181,12 @@ class Look:
             self.bodies.pop(name, None)
 
     async def _ask(
-        self, client: httpx.AsyncClient, name: str, url: str, *, body: Mapping[str, str] | None = None
-    ) -> None:
-        phases = self._phases()
-        reply = await (client.get(url, timeout=phases) if body is None else client.post(url, json=body, timeout=phases))
+        self, client: httpx.AsyncClient, name: str, url: str, *, body: Mapping[str, str] | None = None,
+        follow: Callable[[str, Any], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
+        phases, watched = self._phases(), {"trace": follow} if follow else None
+        method = "GET" if body is None else "POST"
+        reply = await client.request(method, url, json=body, timeout=phases, extensions=watched)
         if self.status is None or (name == "key" and reply.status_code == 401):
             self.status, self.said = reply.status_code, _said(reply, spec_secrets(self.spec))
             self.elsewhere = self._target(url, reply) if is_redirect(reply.status_code) else ""
@@ -172,7 +194,7 @@ class Look:
             return
         try:
             parsed = reply.json()
-        except (ValueError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             return
         if not (isinstance(parsed, dict) and set(parsed) == {"error"}):
             self.bodies[name] = parsed
@@ -253,10 +275,10 @@ class Look:
         return "the answer lists no model; is this a model server?"
 
     def _left(self) -> float:
-        return max(self.deadline_s - self._spent(), 0.01)
+        return max(self.deadline_s + self._connecting_s - self._spent(), 0.01)
 
     def _spent(self) -> float:
-        return time.monotonic() - self._started
+        return time.monotonic() - self._began
 
 
 def _said(reply: httpx.Response, secrets: Iterable[str]) -> str:
@@ -265,9 +287,9 @@ def _said(reply: httpx.Response, secrets: Iterable[str]) -> str:
         return ""
     try:
         body = reply.json()
-    except (ValueError, UnicodeDecodeError):
+        words = words_of(body)
+    except (ValueError, RecursionError):
         return ""
-    words = words_of(body)
     return f": {redact(words, secrets)[:120]}" if words else ""
 
 

@@ -1,7 +1,7 @@
 """The registry: roles in, replies out. Joins chains, calls and records into what `core.context.Models` promises."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -200,6 +200,7 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
     events: EventSink,
     models: Mapping[str, str] | None = None,
     state_dir: Path | None = None,
+    breaker_dir: Path | None = None,
     redactor: Redactor | None = None,
 ) -> AsyncIterator[Registry]:
     """Open the registry of a thread.
@@ -211,6 +212,7 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
         events: Told what happens.
         models: Role to spec for this run, as given by `--model`.
         state_dir: Folder of what all runs share; `None` means the user's own.
+        breaker_dir: Folder of breakers for this registry alone; `None` means those that all runs share.
         redactor: Cleans what is sent and stored; `None` means that it knows settings and environment.
 
     Raises:
@@ -223,11 +225,15 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
     def warn(message: str) -> None:
         events.emit("warning", message=message)
 
-    async with open_shared_state(state_dir) as state, span_export(effective.telemetry, warn=warn) as watch:
+    async with AsyncExitStack() as stack:
+        state = own = await stack.enter_async_context(open_shared_state(state_dir))
+        if breaker_dir is not None:
+            own = await stack.enter_async_context(open_shared_state(breaker_dir))
+        watch = await stack.enter_async_context(span_export(effective.telemetry, warn=warn))
         parts = Parts(
             effective, thread_id, store=CallStore(database, secrets=secrets, redactor=redactor, watch=watch),
             prompts=PromptStore(database, effective.telemetry, redactor=redactor), traits=Traits(database),
-            breakers=Breakers(state), slots=Slots(state), events=events,
+            breakers=Breakers(own), slots=Slots(state), events=events,
             overridden=models or {}, conversations=Conversations(database, thread_id, redactor),
             clock=WallClock(database, thread_id), redactor=redactor,
         )  # fmt: skip

@@ -1,4 +1,6 @@
-"""A registry for trying a spec out: its calls land in a folder that is gone afterwards, and no event is shown."""
+"""A registry for trying a spec out: its calls and breakers land in a folder that is gone afterwards, and no event is
+shown. Places on endpoints are shared: a trial queues behind the calls of running runs.
+"""
 
 import asyncio
 import shutil
@@ -24,7 +26,8 @@ async def scratch_registry(settings: Settings, name: str) -> AsyncIterator[Regis
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=f"rolecall-{name}-"))
     try:
         database = folder / "calls.db"
-        async with open_registry(settings, thread_id=name, database=database, events=_Nobody()) as registry:
+        trial = open_registry(settings, thread_id=name, database=database, events=_Nobody(), breaker_dir=folder)
+        async with trial as registry:
             await registry.assign()
             yield registry
     finally:

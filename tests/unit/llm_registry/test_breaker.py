@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from core.settings import ModelSpec
 from llm_registry import breaker
+from llm_registry.bench import bench
 from llm_registry.breaker import Breakers
 from llm_registry.failures import CallFailure, Kind
+from llm_registry.round_trips import try_out
 from llm_registry.shared_state import SharedState, open_shared_state
 from tests.modelserver.faults import Fault
 from tests.modelserver.reply import fail, say
-from tests.modelserver.server import ModelServer
-from tests.unit.llm_registry.rig import HELLO, SITE, chat_spec, registry
+from tests.modelserver.server import ModelServer, closed_port
+from tests.unit.llm_registry.raw import raw_server
+from tests.unit.llm_registry.rig import HELLO, SITE, chat_spec, registry, settings_of
 
 TOP = Path(__file__).resolve().parents[3]
 
@@ -184,3 +188,37 @@ async def test_a_spoilt_file_of_shared_state_is_set_aside(tmp_path: Path) -> Non
     async with open_shared_state(tmp_path) as state:
         assert (await Breakers(state).enter("here")).state == "closed"
     assert spoilt.with_name(f"{spoilt.name}.spoilt").read_bytes().startswith(b"what a power cut")
+
+
+async def test_a_look_that_finds_nobody_keeps_no_call_away(tmp_path: Path) -> None:
+    came = asyncio.Event()
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+
+    async with raw_server(hang_up) as url, open_shared_state(tmp_path) as state:
+        here = url.removesuffix("/v1").removeprefix("http://")
+        async with registry({"primary": chat_spec(url, fallback=["embedded"])}, tmp_path) as models:
+            assert (await models.assign())["primary"].spec == "embedded"
+        assert came.is_set()
+        assert (await Breakers(state).look(here)).state == "closed"
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_trials_of_a_model_touch_no_breaker_of_running_runs(
+    live: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLECALL_STATE_DIR", str(tmp_path))
+    dead = chat_spec(f"http://127.0.0.1:{closed_port()}/v1")
+    async with open_shared_state(tmp_path) as state:
+        for spec, before in ((dead, "closed"), (None, "open")):
+            with ModelServer(lambda _: say("hi")) as server:
+                tried = spec or chat_spec(server)
+                here = str(tried["base_url"]).removesuffix("/v1").removeprefix("http://")
+                if before == "open":
+                    await Breakers(state).failed(here, failure(Kind.REFUSED))
+                if live:
+                    await try_out(ModelSpec.model_validate(tried))
+                else:
+                    await bench(settings_of({"primary": tried}), "primary", [], limit=1)
+            assert (await Breakers(state).look(here)).state == before

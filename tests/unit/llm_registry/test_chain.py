@@ -85,13 +85,15 @@ async def test_nothing_that_listens_is_found_out_in_less_than_a_second(tmp_path:
     assert "nothing listens there" in served["primary"].reason
 
 
-async def test_a_host_that_is_switched_off_does_not_hold_up_the_start(deaf_url: str, tmp_path: Path) -> None:
-    spec = chat_spec(deaf_url, fallback=["embedded"], timeouts={"connect": 30})
+async def test_a_host_that_is_switched_off_holds_up_the_start_for_one_connect_timeout(
+    deaf_url: str, tmp_path: Path
+) -> None:
+    spec = chat_spec(deaf_url, fallback=["embedded"], timeouts={"connect": 1.2})
     async with registry(dict.fromkeys(("primary", "coder", "summarizer"), spec), tmp_path) as models:
         began = time.monotonic()
         served = await models.assign()
         seconds = time.monotonic() - began
-    assert seconds < 2.0
+    assert 1.2 <= seconds < 2.0
     assert served["summarizer"].spec == "embedded"
 
 

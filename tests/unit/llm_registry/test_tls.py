@@ -9,15 +9,17 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from core.settings import ModelSpec
+from core.settings import ModelSpec, Timeouts
 from llm_registry.facts import EndpointFacts
 from llm_registry.probe import DEADLINE_S, probe_endpoint
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer
+from tests.unit.llm_registry.raw import raw_server
 from tests.unit.llm_registry.rig import HELLO, SITE, registry
 
 
@@ -35,18 +37,33 @@ def tls(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @asynccontextmanager
+async def slowly(url: str, seconds: float) -> AsyncIterator[str]:
+    """A line on which each connection stays silent for some time, as to the other end of the world."""
+    port = int(url.rpartition(":")[2])
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(seconds)
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+
+    async with raw_server(handle) as slow:
+        yield url.replace(str(port), urlsplit(slow).netloc.rpartition(":")[2])
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError, ssl.SSLError):
+        while block := await reader.read(65536):
+            writer.write(block)
+            await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
 async def tls_before(server: ModelServer, certificate: tuple[Path, Path]) -> AsyncIterator[str]:
     """TLS in front of a server, as a reverse proxy at home has it; yields the address without a path."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     running: set[asyncio.Task[None]] = set()
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, ssl.SSLError):
-            while block := await reader.read(65536):
-                writer.write(block)
-                await writer.drain()
-        writer.close()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
@@ -60,8 +77,9 @@ async def tls_before(server: ModelServer, certificate: tuple[Path, Path]) -> Asy
         await asyncio.wait_for(asyncio.gather(*running), 5)
 
 
-async def look(url: str, *, deadline_s: float = DEADLINE_S) -> EndpointFacts:
-    spec = ModelSpec(provider="openai_compatible", model="scripted", base_url=url)
+async def look(url: str, *, connect_s: float = 3.0, deadline_s: float = DEADLINE_S) -> EndpointFacts:
+    timeouts = Timeouts(connect=connect_s)
+    spec = ModelSpec(provider="openai_compatible", model="scripted", base_url=url, timeouts=timeouts)
     return await probe_endpoint(spec, deadline_s=deadline_s)
 
 
@@ -76,8 +94,8 @@ async def test_a_certificate_nobody_trusts_is_told_from_absence(tls: tuple[Path,
 
 def test_a_handshake_that_nobody_answers_leaves_no_connection_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        facts = asyncio.run(look(f"https://127.0.0.1:{silent.getsockname()[1]}/v1", deadline_s=0.3))
-    assert "no connection in" in facts.error
+        facts = asyncio.run(look(f"https://127.0.0.1:{silent.getsockname()[1]}/v1", connect_s=0.3))
+    assert "no connection in 0.3 s" in facts.error
     # The loop that held an open one is gone; it would warn now, and a warning is an error here.
     gc.collect()
 
@@ -105,3 +123,18 @@ async def test_an_authority_of_the_environment_is_trusted_by_looks_and_calls(
                 reply = await models.chat("primary", HELLO, site=SITE)
     assert served["primary"].reason == "first choice"
     assert reply.text == "hi"
+
+
+async def test_a_healthy_server_whose_handshake_takes_long_is_no_dead_one(
+    tls: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
+    with ModelServer(say("hi"), context=6144) as server:
+        async with tls_before(server, tls) as url, slowly(url, 1.1) as slow:
+            spec = {"provider": "openai_compatible", "model": "scripted", "base_url": f"{slow}/v1"}
+            async with registry({"primary": spec}, tmp_path) as models:
+                served = await models.assign()
+                window = models.window("primary")
+    assert (served["primary"].spec, served["primary"].reason) == ("primary:scripted", "first choice")
+    # The questions after the first have new connections, which take as long.
+    assert window == 6144
