@@ -193,6 +193,8 @@ class RoleUsage(Artifact):
     """The known part; `None` when no call had a price."""
     unpriced_calls: int = 0
     """Answered calls whose price is unknown, so that `cost_usd` is not taken for the whole."""
+    refused: int = 0
+    """Calls that a server refused before it did any work; no budget counts them."""
     specs: tuple[str, ...] = ()
     """Those that gave a usable answer."""
     by_spec: dict[str, SpecUsage] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ Owns the table and its sums. Decides nothing about budgets, and holds no prompt,
 number is NULL, never 0.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -18,9 +19,11 @@ from core.artifacts import RoleUsage, SpecUsage
 from core.database import connect, create_tables
 from core.redaction import Redactor, redact
 from core.settings import Cost
+from llm_registry.failures import UNSERVED
 
 OK = "ok"
 _DETAIL_CHARS = 500
+_REFUSALS = json.dumps(sorted(UNSERVED))
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -74,6 +77,7 @@ class ThreadTotals:
     """What a thread has spent so far, over all roles and runs, estimates included."""
 
     calls: int = 0
+    """Without those that a server refused before it did any work."""
     tokens: int = 0
     estimated_tokens: int = 0
     """How many of them the servers did not report."""
@@ -153,9 +157,11 @@ class CallStore:
             "SELECT role, count(*) calls, sum(input_tokens) input_tokens, sum(output_tokens) output_tokens,"
             " sum(reasoning_tokens) reasoning_tokens, coalesce(sum(estimated_tokens), 0) estimated_tokens,"
             " sum(total_s) seconds, sum(cost_usd) cost_usd,"
-            " sum(outcome = 'ok' AND cost_usd IS NULL) unpriced_calls"
-            " FROM calls WHERE thread = ? GROUP BY role ORDER BY min(id)",
+            " sum(outcome = 'ok' AND cost_usd IS NULL) unpriced_calls,"
+            " sum(outcome IN (SELECT value FROM json_each(?2))) refused"
+            " FROM calls WHERE thread = ?1 GROUP BY role ORDER BY min(id)",
             thread,
+            _REFUSALS,
         )
         called = await self._select(
             "SELECT role, spec, count(*) calls, sum(outcome != 'ok') failed, sum(input_tokens) input_tokens,"
@@ -171,13 +177,15 @@ class CallStore:
     async def totals(self, thread: str) -> ThreadTotals:
         """What the whole thread has spent, for comparing with its limits."""
         rows = await self._select(
-            "SELECT count(*) calls, coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
+            "SELECT coalesce(sum(outcome NOT IN (SELECT value FROM json_each(?2))), 0) calls,"
+            " coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
             " + coalesce(estimated_tokens, 0)), 0) tokens,"
             " coalesce(sum(estimated_tokens), 0) estimated_tokens, count(estimated_tokens) unmetered_calls,"
             " coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0.0) cost_usd,"
             " coalesce(sum(outcome = 'ok' AND coalesce(cost_usd, estimated_cost_usd) IS NULL), 0) unpriced_calls,"
-            " cast(coalesce(avg(output_tokens), 0) AS INTEGER) usual_answer FROM calls WHERE thread = ?",
+            " cast(coalesce(avg(output_tokens), 0) AS INTEGER) usual_answer FROM calls WHERE thread = ?1",
             thread,
+            _REFUSALS,
         )
         return ThreadTotals(**dict(rows[0]))
 

@@ -38,6 +38,8 @@ _DISPENSABLE = frozenset({"summarizer", "supervisor"})
 _GATE_POLL_S = 1.0
 _TELL_AT = 2
 """Refusals in a row after which the wait is told."""
+_FIRST_PAUSE_S = 1.0
+"""Before a busy server is asked again; each further pause is twice as long."""
 _LONGEST_PAUSE_S = 8.0
 
 
@@ -247,7 +249,9 @@ def _pause(failure: CallFailure, tries: int, *, last: bool, patient: bool) -> fl
     retries = _BUSY_RETRIES if busy and last else RETRIES.get(failure.kind, 0)
     if failure.blocked or failure.final or (tries > retries and not (busy and patient)):
         return None
-    if failure.retry_after_s is not None:
-        return failure.retry_after_s if failure.retry_after_s <= (LAST_WAIT_S if last else LONGEST_WAIT_S) else None
-    base = min((1.0 if busy else 0.2) * 2.0 ** (tries - 1), _LONGEST_PAUSE_S)
-    return base * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+    wished = failure.retry_after_s or 0.0
+    if wished > (LAST_WAIT_S if last else LONGEST_WAIT_S):
+        return None
+    base = min((_FIRST_PAUSE_S if busy else 0.2) * 2.0 ** (tries - 1), _LONGEST_PAUSE_S)
+    # A server that asks for no patience, or for next to none, is not asked again without a pause.
+    return max(wished, base * random.uniform(0.75, 1.25))  # noqa: S311 - no secret

@@ -1,6 +1,7 @@
 """Translates what provider libraries raise into a `CallFailure`: the only place that reads their exceptions."""
 
 import json
+import math
 import re
 import socket
 from collections.abc import Iterator, Mapping
@@ -45,6 +46,8 @@ def classify(error: BaseException) -> CallFailure:
     # Ours may lie inside what a library made of it.
     if (ours := next((each for each in chain if isinstance(each, CallFailure)), None)) is not None:
         return ours
+    if any(isinstance(each, RecursionError) for each in chain):
+        return CallFailure(Kind.BAD_OUTPUT, "the server's answer is nested too deep to be read")
     status = _status(chain)
     text = " | ".join(dict.fromkeys(words for each in chain if (words := _words(each))))
     kind = _by_status(status, text) if status else _by_type(chain, text)
@@ -77,15 +80,17 @@ def _words(error: BaseException) -> str:
     return f"{error} {detail}".strip()
 
 
-def words_of(body: object) -> str:
+def words_of(body: object, levels: int = 8) -> str:
     """The message in the body of a refusal, as OpenAI, Ollama, FastAPI and others word it; empty when it has none."""
     if isinstance(body, str):
         return body
+    if levels == 0:
+        return ""
     if isinstance(body, list):
-        return "; ".join(words for each in body if (words := words_of(each)))
+        return "; ".join(words for each in body if (words := words_of(each, levels - 1)))
     if not isinstance(body, Mapping):
         return ""
-    return next((words for name in _MESSAGES if (words := words_of(body.get(name)))), "")
+    return next((words for name in _MESSAGES if (words := words_of(body.get(name), levels - 1))), "")
 
 
 def by_words(text: str) -> Kind | None:
@@ -147,17 +152,17 @@ def _retry_after(chain: list[BaseException]) -> float | None:
 
 def _number(text: str, *, scale: float = 1.0) -> float | None:
     try:
-        return max(0.0, float(text) * scale)
+        seconds = float(text) * scale
     except ValueError:
         return None
+    return None if math.isnan(seconds) else max(0.0, seconds)
 
 
 def _until(text: str) -> float | None:
     try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - time())
 
 
 def _presentable(error: BaseException, text: str, status: int | None) -> str:

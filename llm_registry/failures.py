@@ -44,6 +44,12 @@ ENDPOINT_SICK = frozenset({
 })  # fmt: skip
 """Counts against the server; several in a row open its breaker."""
 
+UNSERVED = frozenset({
+    Kind.REFUSED, Kind.DNS, Kind.CONNECT_TIMEOUT, Kind.RATE_LIMITED, Kind.OVERLOADED, Kind.CONTEXT, Kind.QUOTA,
+    Kind.REDIRECTED, Kind.AUTH, Kind.UNKNOWN_MODEL, Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST,
+})  # fmt: skip
+"""No model did any work: such calls cost nothing of a thread's budget."""
+
 SPEC_DEAD = frozenset({Kind.AUTH, Kind.QUOTA, Kind.UNKNOWN_MODEL, Kind.NO_ENDPOINT, Kind.REDIRECTED})
 """The server is fine but will not serve this spec before its owner changes something."""
 

@@ -18,6 +18,10 @@ from core.text import readable
 
 _TEXT_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 _THINK = re.compile(r"^\s*<think(?:ing)?>(.*?)(?:</think(?:ing)?>|\Z)", re.DOTALL)
+_MOST_CHARACTERS = 1_000_000
+"""Of the arguments of one call; no window holds more."""
+_DEEPEST = 100
+"""Levels of lists and objects in them: what is nested deeper breaks whoever reads it, step by step."""
 _THINK_END = re.compile(r"</think(?:ing)?>")
 
 
@@ -147,9 +151,33 @@ def _raw_calls(message: AIMessage) -> Iterable[tuple[str, Any, str]]:
 
 def read_call(name: str, arguments: Any, call_id: str, tools: Mapping[str, Mapping[str, Any]]) -> ToolCall | BrokenCall:
     """Read one tool call; a broken one says why."""
-    shown = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+    try:
+        shown = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+    except RecursionError:
+        return BrokenCall(name, "", f"the arguments of {name} are nested too deep")
     if tools and name not in tools:
         return BrokenCall(name, shown, f"there is no tool named {name!r}; the tools are {', '.join(sorted(tools))}")
+    schema = tools.get(name, {})
+    try:
+        args = _read_arguments(arguments, len(shown))
+        if missing := [key for key in schema.get("required", ()) if key not in args]:
+            raise ValueError(f"lack {', '.join(missing)}")
+    except ValueError as error:
+        return BrokenCall(name, shown[:_MOST_CHARACTERS], f"the arguments of {name} {error}")
+    fields = schema.get("properties") or {}
+    args = {key: _unquoted(value, fields.get(key)) for key, value in args.items()}
+    args = json.loads(readable(json.dumps(args, ensure_ascii=False, default=str)))
+    return ToolCall(id=call_id or f"call_{uuid4().hex[:12]}", name=name, args=args)
+
+
+def _read_arguments(arguments: Any, length: int) -> dict[str, Any]:
+    """Parse arguments.
+
+    Raises:
+        ValueError: They are no object, or none that can be worked with; the text says what they are or do.
+    """
+    if length > _MOST_CHARACTERS:
+        raise ValueError(f"have {length} characters, more than {_MOST_CHARACTERS}: make several smaller calls")
     args: Any = arguments
     # Some servers send the arguments as a string within a string.
     for _ in range(2):
@@ -157,17 +185,24 @@ def read_call(name: str, arguments: Any, call_id: str, tools: Mapping[str, Mappi
             try:
                 args = json.loads(args) if args.strip() else {}
             except ValueError as error:
-                return BrokenCall(name, shown, f"the arguments of {name} are no valid JSON: {error}")
+                raise ValueError(f"are no valid JSON: {error}") from error
+            except RecursionError as error:
+                raise ValueError("are nested too deep") from error
     if not isinstance(args, dict):
-        return BrokenCall(name, shown, f"the arguments of {name} must be a JSON object, not {type(args).__name__}")
-    schema = tools.get(name, {})
-    missing = [key for key in schema.get("required", ()) if key not in args]
-    if missing:
-        return BrokenCall(name, shown, f"the arguments of {name} lack {', '.join(missing)}")
-    fields = schema.get("properties") or {}
-    args = {key: _unquoted(value, fields.get(key)) for key, value in args.items()}
-    args = json.loads(readable(json.dumps(args, ensure_ascii=False, default=str)))
-    return ToolCall(id=call_id or f"call_{uuid4().hex[:12]}", name=name, args=args)
+        raise ValueError(f"must be a JSON object, not {type(args).__name__}")  # noqa: TRY004 - of the model, not ours
+    if _deeper_than(args, _DEEPEST):
+        raise ValueError(f"are nested deeper than {_DEEPEST} levels")
+    return args
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    """Whether lists and objects in one another have more levels."""
+    found = [value]
+    while found and levels >= 0:
+        holders = [each.values() if isinstance(each, dict) else each for each in found if isinstance(each, dict | list)]
+        found = [inner for holder in holders for inner in holder]
+        levels -= 1
+    return bool(found)
 
 
 def _unquoted(value: Any, schema: Any) -> Any:
@@ -177,7 +212,7 @@ def _unquoted(value: Any, schema: Any) -> Any:
         return value
     try:
         read = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
     return read if isinstance(read, list if kind == "array" else dict) else value
 
@@ -193,6 +228,9 @@ def _calls_in_text(
             body = json.loads(found.group(1))
         except ValueError as error:
             broken.append(BrokenCall("", found.group(1), f"the tool call is no valid JSON: {error}"))
+            continue
+        except RecursionError:
+            broken.append(BrokenCall("", found.group(1), "the tool call is nested too deep"))
             continue
         read = read_call(str(body.get("name", "")), body.get("arguments", body.get("parameters", {})), "", tools)
         if isinstance(read, ToolCall):

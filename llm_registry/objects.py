@@ -25,6 +25,9 @@ def objects_in(text: str) -> Iterator[dict[str, Any]]:
             value, end = decoder.raw_decode(text, start)
         except ValueError:
             end = start + 1
+        except RecursionError:
+            # Its inner objects are none of the outermost ones.
+            return
         else:
             yield value
         start = text.find("{", end)
@@ -55,6 +58,8 @@ def slip_in(text: str) -> str:
         json.JSONDecoder(strict=False).raw_decode(text, start)
     except ValueError as error:
         return f"the JSON object is not valid: {error}"
+    except RecursionError:
+        return "the JSON object is nested too deep"
     return ""
 
 
@@ -66,7 +71,7 @@ def _unquoted(text: str) -> str | None:
 def _as_json(text: str) -> Any:
     try:
         return json.loads(text, strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -81,7 +81,7 @@ def budget_left(context: Context) -> BudgetLeft:
     used = context.models.usage().values()
     tokens = sum((row.input_tokens or 0) + (row.output_tokens or 0) + row.estimated_tokens for row in used)
     cost = sum(row.cost_usd or 0.0 for row in used)
-    calls = sum(row.calls for row in used)
+    calls = sum(row.calls - row.refused for row in used)
     return BudgetLeft(
         tokens=None if limits.max_tokens is None else max(0, limits.max_tokens - tokens),
         seconds=None if limits.max_minutes is None else max(0.0, limits.max_minutes * 60 - context.models.seconds()),

@@ -237,6 +237,6 @@ def _used_now(usage: Mapping[str, RoleUsage] | None, limits: BudgetSettings | No
             limits.max_tokens,
         ),
         (sum(row.cost_usd or 0.0 for row in rows), limits.max_cost_usd),
-        (sum(row.calls for row in rows), limits.max_model_calls),
+        (sum(row.calls - row.refused for row in rows), limits.max_model_calls),
     )
     return max((used / limit for used, limit in pairs if limit), default=0.0)

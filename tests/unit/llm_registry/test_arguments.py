@@ -1,17 +1,26 @@
 """Arguments of tool calls as weak models and odd servers send them, in all three protocols."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.tools import tool
+from pydantic import BaseModel
 
+from core.errors import NeedsModelError
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import Call, Reply, call, call_all, http_error, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
+from tests.unit.llm_registry.raw import raw_server
 from tests.unit.llm_registry.rig import HELLO, SITE, chat_spec, registry
+
+
+class Named(BaseModel):
+    path: str
+
 
 PROTOCOLS = ("chat", "responses", "ollama")
 
@@ -127,3 +136,67 @@ async def test_calls_that_a_server_names_alike_are_told_apart(protocol: str, tmp
             reply = await models.chat("primary", HELLO, site=SITE, tools=[write_file])
     assert [made.args["path"] for made in reply.tool_calls] == ["a", "b", "c"]
     assert len({made.id for made in reply.tool_calls}) == 3
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ('{"path": "a", "content": ' + "[" * 5000 + "]" * 5000 + "}", "nested too deep"),
+        ('{"path": "a", "content": ' + "[" * 300 + "]" * 300 + "}", "nested deeper than 100 levels"),
+        ('<tool_call>{"name": "write_file", "arguments": ' + '{"a": ' * 5000 + "1" + "}" * 5001 + "</tool_call>", ""),
+    ],
+    ids=["5000 levels", "300 levels", "in a text"],
+)
+async def test_arguments_nested_too_deep_are_explained_to_the_model(
+    protocol: str, sent: str, told: str, tmp_path: Path
+) -> None:
+    deep = Reply(tool_calls=(Call("write_file", raw=sent),)) if told else say(sent)
+    good = call("write_file", path="a", content="b")
+    with serve(protocol, lambda request: good if request.index else deep) as server:
+        patient = {"timeouts": {"connect": 3, "first_token": 60, "idle": 60}}
+        async with registry({"primary": {**spec(protocol, server), **patient}}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE, tools=[write_file])
+        assert reply.tool_calls[0].args == {"path": "a", "content": "b"}
+        assert (told or "the tool call is nested too deep") in server.requests[1].last.text
+
+
+async def test_arguments_longer_than_any_window_are_explained_to_the_model(tmp_path: Path) -> None:
+    good, long = call("write_file", path="a", content="b"), call("write_file", path="a", content="x" * 8_000_000)
+    with serve("ollama", lambda request: good if request.index else long) as server:
+        async with registry({"primary": spec("ollama", server)}, tmp_path) as models:
+            reply = await models.chat("primary", HELLO, site=SITE, tools=[write_file])
+        assert reply.tool_calls[0].args == {"path": "a", "content": "b"}
+        assert "more than 1000000: make several smaller calls" in server.requests[1].last.text
+
+
+async def test_an_object_nested_too_deep_is_explained_to_the_model(tmp_path: Path) -> None:
+    deep = '{"sentences": ' * 5000 + "1" + "}" * 5000
+    with serve("ollama", lambda request: say('{"path": "a"}' if request.index else deep)) as server:
+        async with registry({"primary": spec("ollama", server)}, tmp_path) as models:
+            found, _ = await models.ask("primary", HELLO, Named, site=SITE)
+        assert found.path == "a"
+        assert "nested too deep" in server.requests[1].last.text
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("levels", [400, 5000])
+async def test_a_body_nested_too_deep_is_an_answer_that_cannot_be_read(
+    protocol: str, status: int, levels: int, tmp_path: Path
+) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n".encode())
+        writer.write(b'{"error": ' * levels + b"1" + b"}" * levels)
+
+    async with raw_server(handle) as url:
+        address = url.removesuffix("/v1") if protocol == "ollama" else url
+        provider = {"provider": "ollama"} if protocol == "ollama" else {"api": protocol}
+        deep = {**chat_spec(address), **provider, "fallback": ["embedded"]}
+        async with registry({"primary": deep}, tmp_path) as models:
+            assert (await models.assign())["primary"].spec == "embedded"
+            with pytest.raises(NeedsModelError) as caught:
+                await models.chat("primary", HELLO, site=SITE)
+    assert "primary:scripted: bad" in caught.value.message
+    assert "recursion" not in caught.value.message

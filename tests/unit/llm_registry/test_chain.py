@@ -5,11 +5,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from core.errors import ConfigError, Exit, ModelError, NeedsModelError
+from core.errors import BudgetError, ConfigError, Exit, ModelError, NeedsModelError
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import Reply, call, fail, http_error, say
@@ -354,3 +355,32 @@ async def test_a_call_of_a_tool_that_was_never_offered_is_no_answer(mends: objec
             else:
                 with pytest.raises(ModelError, match="there is no tool to call"):
                     await models.chat("primary", HELLO, site=SITE)
+
+
+async def test_a_server_that_asks_for_no_patience_is_given_some_and_costs_no_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_registry.chain._FIRST_PAUSE_S", 0.2)
+
+    async def endure(after: str) -> None:
+        came: list[float] = []
+
+        def answer(_: ModelRequest) -> Reply:
+            came.append(time.monotonic())
+            return say("now") if len(came) > 3 else http_error(429, Retry_After=after)
+
+        folder = tmp_path / after
+        folder.mkdir()
+        with ModelServer(answer) as server:
+            async with registry({"primary": chat_spec(server)}, folder, max_model_calls=2) as models:
+                for _ in range(2):
+                    await models.chat("primary", HELLO, site=SITE)
+                with pytest.raises(BudgetError, match="2 of 2 model calls"):
+                    await models.chat("primary", HELLO, site=SITE)
+                used = models.usage()["primary"]
+        assert (used.calls, used.refused) == (5, 3)
+        assert [pause >= 0.15 * 2**n for n, pause in enumerate(later - now for now, later in pairwise(came[:4]))] == [
+            True, True, True,
+        ]  # fmt: skip
+
+    await asyncio.gather(*(endure(after) for after in ("0", "-5", "0.02", "nan")))
