@@ -1,7 +1,8 @@
 """What the supervisor saves and what it costs: `python -m benchmarks.supervisor [--pairs N]`.
 
 First table: models that loop, alternate, fail, stall, talk or burn budget until somebody tells them, with and without
-a supervisor. Second: wall and processor time of a long run without model latency, paired, with it and without it.
+a supervisor. Second: what a model that loops whatever it is told gets from a judge that always says "nudge". Third:
+wall and processor time of a long run without model latency, paired, with it and without it.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import tool
 
 from core.artifacts import Milestone, Plan, PlanStep, RoleUsage
-from core.context import Models
+from core.context import InboxItem, Models
 from core.settings import BudgetSettings, RuleThresholds, Settings, SupervisorSettings
 from graph.inbox import SqliteInbox
 from graph.supervisor.beside import supervised
@@ -33,6 +34,9 @@ from tests.steering.world import Heard, Speaker, build, call, context_of, opened
 LIMIT = 60
 """Model calls after which the loop ends by itself, as in a run."""
 LATENCY_S = 0.08
+VISITS = 3
+RUNGS_OF = {"nudge": ["nudge"], "replan": ["nudge", "replan"], "full": ["nudge", "replan", "model", "pause"]}
+"""Policy, and the kinds of guidance a judge that always nudges must not keep the ladder from."""
 STEPS = tuple(PlanStep(id=f"s{n}", title=f"step {n}") for n in range(1, 5))
 
 
@@ -182,6 +186,41 @@ async def habits(folder: Path) -> list[Row]:
     return rows
 
 
+async def mild_judge(folder: Path, policy: str) -> list[InboxItem]:
+    """What a loop that never listens is sent under a judge that always wants the same nudge."""
+    database = folder / f"mild-{policy}.db"
+    quick = {"poll_s": 0.01, "max_load": 1.0, "cool_down_s": 0, "cool_down_calls": 2, "policy": policy}
+    settings = Settings(supervisor=SupervisorSettings.model_validate(quick))
+    mild: Mapping[str, Sequence[Any]] = {"Suggestion": [{"action": "nudge", "text": "try harder"}] * LIMIT}
+    models = Opinions(mild, {"reasoning": "bigger"}).as_models()
+    for _ in range(VISITS):
+        # A wish for a new plan ends a visit; the thread comes back to the same step with the same habit.
+        speaker = Speaker(speak=_deaf_to_all, latency=LATENCY_S)
+        async with opened(build(speaker, [read_file]), database) as graph:
+            context = _context(database, settings, models)
+            async with supervised(graph, database, context):
+                thread: Any = {"configurable": {"thread_id": "t"}}
+                await graph.ainvoke({"task": "work"}, thread, context=context, durability="sync")
+    return await SqliteInbox(database, "t").after(0)
+
+
+def _deaf_to_all(messages: list[BaseMessage]) -> AIMessage:
+    done = len(results(messages))
+    return AIMessage("finished") if done >= LIMIT // 3 else loops(done)
+
+
+def _print_mild(policy: str, items: Sequence[InboxItem]) -> bool:
+    texts = [item.text for item in items]
+    repeated = len(texts) - len(set(texts))
+    kinds = list(dict.fromkeys(item.kind for item in items))
+    wanted = RUNGS_OF[policy]
+    sound = kinds[: len(wanted)] == wanted and not repeated
+    print(
+        f"{policy:<8} {len(items):>5} {repeated:>9}  {' > '.join(kinds)}{'' if sound else '   <-- not as it should be'}"
+    )
+    return sound
+
+
 class Metered(Coroutine[Any, Any, Any]):
     """A coroutine that knows how much of the event loop's processor time it took; other programs do not count."""
 
@@ -291,18 +330,23 @@ def _print_overhead(timed: Sequence[tuple[Timing, Timing]], steps: int) -> None:
 async def _main(asked: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="supervisor-") as name:
         folder = Path(name)
-        sound = _print_habits(await habits(folder)) if not asked.overhead else True
+        sound = True
+        if not asked.overhead:
+            sound = _print_habits(await habits(folder))
+            print(f"\na judge that always nudges\n{'policy':<8} {'words':>5} {'repeated':>9}  rungs")
+            for policy in RUNGS_OF:
+                sound = _print_mild(policy, await mild_judge(folder, policy)) and sound
         timed = await overhead(folder, steps=asked.steps, pairs=asked.pairs)
     _print_overhead(timed, asked.steps)
     return 0 if sound else 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print both tables; 1 when a habit was not broken as it should be."""
+    """Print the tables; 1 when a habit was not broken as it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--overhead", action="store_true", help="only the second table")
+    parser.add_argument("--overhead", action="store_true", help="only the last table")
     return asyncio.run(_main(parser.parse_args(argv)))
 
 

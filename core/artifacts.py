@@ -222,6 +222,13 @@ class Guidance(Artifact):
     """What a program can act on: step ids, roles, texts of new steps."""
 
 
+class Refusal(Artifact):
+    """Guidance that was not followed, and why."""
+
+    id: int
+    reason: str
+
+
 class Report(Artifact):
     """How a thread ended."""
 

@@ -8,6 +8,7 @@ from core.artifacts import (
     Guidance,
     Plan,
     QAReport,
+    Refusal,
     Report,
     RoutingDecision,
     Scope,
@@ -70,5 +71,6 @@ class RunState(TypedDict):
     guidance: NotRequired[Annotated[tuple[Guidance, ...], deliver]]
     steered: NotRequired[Annotated[int, latest]]
     """Id of the last guidance whose changes of the plan were applied or refused."""
+    refused: NotRequired[Annotated[tuple[Refusal, ...], append]]
     snapshot: NotRequired[str]
     """Git tree of the worktree at this checkpoint."""

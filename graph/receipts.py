@@ -24,6 +24,8 @@ class Receipt:
     node: str = ""
     checkpoint: str = ""
     """The first checkpoint of the thread that holds it; empty while only the running node has it."""
+    refused: str = ""
+    """Why it was not followed, where that is known."""
 
 
 async def receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem]) -> tuple[Receipt, ...]:
@@ -41,12 +43,13 @@ async def receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem]) ->
     inside = {item.id: item for values in _loops(state) for item in _seen(values)}
     outside = {item.id: item for item in _seen(state.values)}
     first = await _first_holders(graph, state, set(outside))
+    refused = {item.id: item.reason for item in state.values.get("refused", ())}
     ended = state.created_at is not None and not state.tasks
     made: list[Receipt] = []
     for item in items:
         seen = outside.get(item.id) or inside.get(item.id)
         if seen is not None:
-            made.append(Receipt(item, "seen", seen.node, first.get(item.id, "")))
+            made.append(Receipt(item, "seen", seen.node, first.get(item.id, ""), refused.get(item.id, "")))
         else:
             made.append(Receipt(item, "undelivered" if ended else "queued"))
     return tuple(made)

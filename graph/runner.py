@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.artifacts import RoleUsage
+from core.artifacts import Report, RoleUsage
 from core.context import RunOptions
 from core.errors import Exit, ThreadError
 from core.layout import RunFiles
@@ -21,11 +21,14 @@ from graph.control import Graph
 from graph.event_log import Listen
 from graph.held import Held, held
 from graph.inbox import SqliteInbox
+from graph.receipts import receipts
 from graph.ride import Ask, Ending, Ride
 from graph.session import ThreadSpec, secrets_of
+from graph.steering_record import steering_markdown
 from graph.supervisor.beside import supervised
+from graph.supervisor.ledger import Ledger
 from graph.threads import ThreadStore
-from nodes.report import interim, plain_narrative, write_report
+from nodes.report import interim, plain_narrative, write_markdown, write_report
 from tools.state_folder import proven
 
 EXIT_OF: dict[str, Exit] = {
@@ -180,7 +183,7 @@ async def _ridden(
         async with SqliteInbox(database, spec.thread_id, context.redactor) as inbox, beside:
             ride = Ride(graph, context, inbox, ask, since=thread.since)
             ending = await ride.go(start)
-        return await close(ride, ending)
+        return await close(ride, ending, database)
 
 
 @asynccontextmanager
@@ -190,16 +193,28 @@ async def open_graph(settings: Settings, database: Path, *, driver: Driver | Non
         yield build_graph(settings.budget).compile(checkpointer=saver)
 
 
-async def close(ride: Ride, ending: Ending) -> RunOutcome:
+async def _steering(ride: Ride, database: Path) -> str:
+    thread_id = ride.context.thread_id
+    items = await SqliteInbox(database, thread_id).after(0)
+    found = await receipts(ride.graph, thread_id, items) if items else ()
+    return steering_markdown(found, await Ledger(database, thread_id).all())
+
+
+async def close(ride: Ride, ending: Ending, database: Path) -> RunOutcome:
     """Write the report where the graph could not, and say how it ended."""
     context = ride.context
     files = RunFiles(context.workspace.run_dir)
     if ending.status in ("budget", "needs_model"):
         status: Outcome = "budget" if ending.status == "budget" else "needs_model"
         known = interim((await ride.state()).values, outcome=status, reason=f"{ending.message} {ending.hint}".strip())
-        await write_report(known, plain_narrative(known), context)
-    # What lies there of a run that was stopped before says nothing of this one.
-    written = ending.status not in ("paused", "waiting")
+        report: Report | None = await write_report(known, plain_narrative(known), context)
+    else:
+        report = (await ride.state()).values.get("report")
+    written = report is not None and ending.status not in ("paused", "waiting")
+    if report is not None and written:
+        # What became of the last words is known only now.
+        steering = await _steering(ride, database)
+        await write_markdown(context, f"{report.markdown}\n{steering}\n" if steering else report.markdown)
     return RunOutcome(
         thread_id=context.thread_id,
         status=ending.status,

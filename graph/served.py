@@ -35,6 +35,6 @@ async def served(spec: ThreadSpec, task: str, *, kept: Mapping[str, Any]) -> Asy
         except (BudgetError, ModelError) as error:
             failed = error
         ending = stop_by(failed) if failed else await ride.standing()
-        await note(thread, await close(ride, ending))
+        await note(thread, await close(ride, ending, thread.database))
     if failed:
         raise failed  # only here, where it does not make an interrupted thread of one that has its ending

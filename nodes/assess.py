@@ -1,11 +1,11 @@
 """Decides what comes next: rules first, the primary only where they leave a choice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from langgraph.runtime import Runtime
 
-from core.artifacts import AssessDecision, Guidance, Plan, QAReport, StepResult
+from core.artifacts import AssessDecision, Guidance, Plan, QAReport, Refusal, StepResult
 from core.context import Context
 from core.settings import EMBEDDED, BudgetSettings
 from core.state import Outcome
@@ -39,20 +39,29 @@ async def assess(state: AssessInput, runtime: Runtime[Context]) -> dict[str, Any
     context = runtime.context
     drained = await drain(state.get("guidance_cursor", 0), context, "assess")
     steered = _steered(state, drained.guidance)
-    for refusal in steered.refused:
-        context.events.emit("warning", message=f"guidance {refusal.id} was not applied: {refusal.reason}")
     state = {**state, "plan": steered.plan}
     limits = context.settings.budget
     late = _unacted((*state.get("guidance", ()), *drained.guidance), after=state.get("steered", 0))
     decision = wished(steered.replan, state, limits) or reopened(late, by_rule(state, limits), state)
-    if late and (decision is None or decision.action in ("done", "stuck")):
-        words = "; ".join(item.text for item in late)
-        context.events.emit("warning", message=f"what was said last could not be acted on any more: {words}")
     update: dict[str, Any] = {**drained.update, "plan": steered.plan, "steered": steered.upto}
     if decision is None:
         answered = await ask(_question(state), AssessDecision, runtime, drained=drained)
         decision, update = _only_open(answered.value), {**update, **answered.update}
+    refused = (*steered.refused, *_not_followed(steered.replan, late, decision))
+    for refusal in refused:
+        context.events.emit("warning", message=f"guidance {refusal.id} was not followed: {refusal.reason}")
+    if refused:
+        update["refused"] = refused
     return {"assessment": decision, **_consequence(decision, state), **update}
+
+
+def _not_followed(wish: Guidance | None, late: Sequence[Guidance], decision: AssessDecision) -> Iterator[Refusal]:
+    """What was heard and changes nothing, as things stand."""
+    if wish is not None and decision.action != "replan":
+        yield Refusal(id=wish.id, reason=f"no new plan was made: {decision.reason}")
+    if decision.action in ("done", "stuck"):
+        for item in late:
+            yield Refusal(id=item.id, reason="it came when the last attempt was over, and no more was made")
 
 
 def reopened(late: Sequence[Guidance], decision: AssessDecision | None, state: AssessInput) -> AssessDecision | None:

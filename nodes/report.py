@@ -97,14 +97,20 @@ async def write_report(state: ReportInput, narrative: ReportNarrative, context: 
     )
     status: Outcome = "answered" if "answer" in state else state.get("outcome", "not_done")
     markdown = report_markdown(state, narrative, facts, status=status)
-    await asyncio.to_thread(_write, context, markdown, diff)
+    await asyncio.to_thread(_write, context, diff)
+    await write_markdown(context, markdown)
     return Report(status=status, summary=narrative.summary, markdown=markdown, left_to_do=narrative.left_to_do)
 
 
-def _write(context: Context, markdown: str, diff: str) -> None:
+async def write_markdown(context: Context, markdown: str) -> None:
+    """Put the report into the run folder, whose place exists."""
+    path = RunFiles(context.workspace.run_dir).report
+    await asyncio.to_thread(path.write_text, context.redactor.clean(markdown), encoding="utf-8")
+
+
+def _write(context: Context, diff: str) -> None:
     files = RunFiles(context.workspace.run_dir)
     files.folder.mkdir(parents=True, exist_ok=True)
-    files.report.write_text(context.redactor.clean(markdown), encoding="utf-8")
     # As git gave it, byte for byte, since a source need not be UTF-8; `git apply` wants the last line to end.
     patch = f"{diff}\n" if diff else ""
     files.diff.write_text(patch, encoding="utf-8", errors="surrogateescape", newline="")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.artifacts import CheckRun, Guidance, QAReport, ReportNarrative, RoleUsage, RoutingDecision
+from core.artifacts import CheckRun, QAReport, ReportNarrative, RoleUsage, RoutingDecision
 from core.settings import EMBEDDED
 from core.state import Outcome
 from core.thread_ids import short_id
@@ -53,7 +53,6 @@ def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts:
         _checks(state.get("baseline"), state.get("qa")),
         _served(state),
         _usage(facts.usage),
-        _guidance(state),
         _part("Sandbox", facts.sandbox),
         _how_to_apply(facts),
     ]
@@ -145,15 +144,6 @@ def _count(value: int | None) -> str:
 
 def _dollars(value: float | None) -> str:
     return "unknown" if value is None else f"${value:.4f}"
-
-
-def _guidance(state: Mapping[str, Any]) -> str:
-    return _part("Guidance received", _bullets(_word(item) for item in state.get("guidance", ()) if item.text))
-
-
-def _word(item: Guidance) -> str:
-    reason = f", because {item.payload['reason']}" if item.payload.get("reason") else ""
-    return f"{item.author} ({item.kind}, at {item.node}{reason}): {item.text}"
 
 
 def _how_to_apply(facts: Facts) -> str:

@@ -5,15 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from core.artifacts import Guidance, Milestone, Plan, PlanStep, Scope
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A change that was not made, and why."""
-
-    id: int
-    reason: str
+from core.artifacts import Guidance, Milestone, Plan, PlanStep, Refusal, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +51,7 @@ def apply_guidance(plan: Plan, done: Collection[str], guidance: Iterable[Guidanc
             elif item.kind == "milestone":
                 plan = _with_milestone(plan, done, item)
         except _NotAllowedError as reason:
-            refused.append(Refusal(item.id, str(reason)))
+            refused.append(Refusal(id=item.id, reason=str(reason)))
     return plan, tuple(refused)
 
 

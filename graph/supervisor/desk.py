@@ -92,8 +92,9 @@ class Desk:
             self._thinking.cancel()
             await asyncio.wait({self._thinking})
 
-    async def finish(self) -> None:
-        """The thread has ended: what is still open had no effect anyone can see."""
+    async def finish(self, snapshot: Snapshot) -> None:
+        """The thread has ended: what is still open after its last checks had no effect anyone can see."""
+        await self._settle(snapshot)
         if self._open:
             await self._ledger.settle(dict.fromkeys(self._open, "no check followed"))
             self._open.clear()
@@ -214,9 +215,12 @@ class Desk:
 
     async def _settle(self, snapshot: Snapshot) -> None:
         last = snapshot.last
-        if last is None:
-            return
-        after = {i: verdict(e.failing, last.failing) for i, e in self._open.items() if last.at > e.work}
+        after = {i: verdict(e.failing, last.failing) for i, e in self._open.items() if last and last.at > e.work}
+        after |= {
+            i: f"refused: {snapshot.refused[e.inbox_id]}"
+            for i, e in self._open.items()
+            if e.inbox_id in snapshot.refused
+        }
         if after:
             await self._ledger.settle(after)
             for ident, outcome in after.items():
@@ -228,7 +232,7 @@ class Desk:
             "intervention",
             rule=entry.rule,
             action=entry.action,
-            text=f"the checks that followed: {outcome}",
+            text=outcome if outcome.startswith("refused") else f"the checks that followed: {outcome}",
             applied=True,
             outcome=outcome,
         )

@@ -59,7 +59,7 @@ class Recorded:
     created: float
     entry: Entry
     outcome: str | None
-    """`green`, `unchanged` (green before too), `better`, `same`, `worse`, or `no check followed`;
+    """`green`, `unchanged` (green before too), `better`, `same`, `worse`, `no check followed`, or `refused: …`;
     `None` while it is open."""
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -84,6 +84,8 @@ class Snapshot:
     last: Outcome | None = None
     """Of the last checks that ran, wherever."""
     finished: bool = False
+    refused: Mapping[int | None, str] = field(default_factory=dict)
+    """Rows of the inbox that were not followed, and why."""
 
 
 def observe(
@@ -130,6 +132,7 @@ def observe(
         files=_files(results, acts),
         last=next(reversed(outcomes), None) or outcome_of(outer.get("baseline"), at=0),
         finished=not node and bool(outer.get("task")),
+        refused={item.id: item.reason for item in outer.get("refused", ())},
     )
 
 

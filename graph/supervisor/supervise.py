@@ -84,6 +84,10 @@ class _Round:
                 if await self._considered():
                     return
                 await rest(stop, pause_after(time.perf_counter() - began, self._settings.supervisor))
+            # The last checks of a run may have come after the last look.
+            snapshot = await self._seen()
+            if snapshot is not None and snapshot.finished:
+                await self._desk.finish(snapshot)
         finally:
             await self._desk.close()
             for task in telling:
@@ -99,7 +103,7 @@ class _Round:
         self._unconsidered = False
         await self._desk.consider(snapshot)
         if snapshot.finished:
-            await self._desk.finish()
+            await self._desk.finish(snapshot)
         return snapshot.finished
 
     async def _seen(self) -> Snapshot | None:

@@ -9,14 +9,17 @@ from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
 from graph.receipts import receipts
 from graph.runner import open_graph
-from graph.supervisor.ledger import Ledger
+from graph.supervisor.desk import Desk
+from graph.supervisor.ledger import Entry, Ledger
+from graph.supervisor.snapshot import observe
 from rolecall.view import View
-from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, settings_with, state_of
+from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, read, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.reply import Reply, call
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.repositories import make_repository
+from tests.steering import world
 
 FEATURE = "Add a function slugify with tests"
 NAMES = list(SLUGIFY)
@@ -90,6 +93,7 @@ async def test_a_word_to_a_running_coder_is_in_its_next_call_and_on_record(tmp_p
         [receipt] = await receipts(graph, outcome.thread_id, await steered.inbox.after(0))
     assert (receipt.status, receipt.node) == ("seen", "implement")
     assert receipt.checkpoint
+    assert "- user, guidance: Keep the public API. - reached `implement`\n" in await read(outcome.report_path)
 
 
 async def test_a_paused_run_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -130,6 +134,29 @@ async def test_steps_change_places_while_the_first_is_worked_on(tmp_path: Path) 
     state = await state_of(repo, outcome.thread_id)
     assert [result.step_id for result in state["step_results"]] == ["s1", "s3", "s2"]
     assert any("s1 is done" in event["message"] for event in steered.heard.named("warning"))
+    report = await read(outcome.report_path)
+    assert "- user, prioritize: docs first - reached `implement`\n" in report
+    assert "- user, prioritize: and that again - reached `implement`, not followed: step s1 is done\n" in report
+
+
+async def test_what_the_supervisor_suggested_in_vain_is_on_record_as_refused(tmp_path: Path) -> None:
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    settings = settings_with(openai(""), supervisor={"enabled": False})
+    with ModelServer(CompetentScript(steps=TWO_STEPS, pace=0.01)) as server:
+        steered = Steered(repo, settings_with(openai(server.v1), supervisor={"enabled": False}))
+        await steered.until("node_started", node="implement")
+        row = await steered.inbox.put(
+            steered.thread, kind="prioritize", author="supervisor", text="s9 first", payload={"steps": ["s9"]}
+        )
+        ledger = Ledger(database_of(repo), steered.thread)
+        await ledger.add(Entry("milestone", "a step ended", "reprioritize", "s9 first", True, "s1", 0, inbox_id=row))
+        outcome = await steered.run
+    report = await read(outcome.report_path)
+    assert "- reprioritize (rule milestone, a step ended): s9 first - reached `implement`, not followed: " in report
+    desk = Desk(outcome.thread_id, database_of(repo), models=None, settings=settings, events=world.Heard())
+    await desk.load()
+    await desk.finish(observe(await state_of(repo, outcome.thread_id), {}, node=""))
+    assert [entry.outcome for entry in await ledger.all()] == ["refused: the plan has no step s9"]
 
 
 async def test_who_asks_for_another_plan_gets_one(tmp_path: Path) -> None:
@@ -163,6 +190,9 @@ async def test_the_supervisor_breaks_a_loop_of_the_coder(tmp_path: Path) -> None
     [first, *_] = await Ledger(database_of(repo), outcome.thread_id).all()
     assert (first.entry.rule, first.entry.action, first.entry.applied) == ("repeated_call", "nudge", True)
     assert first.outcome == "unchanged"
+    report = await read(outcome.report_path)
+    [told] = [line for line in report.splitlines() if line.startswith("- nudge (rule repeated_call, ")]
+    assert told.endswith("- the checks that followed were green, as before")
     state = await state_of(repo, outcome.thread_id)
     assert [item.author for item in state["guidance"]] == ["supervisor"]
 

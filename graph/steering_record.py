@@ -1,0 +1,74 @@
+"""What was said to a thread and what became of it: the part of the report that only the end of a run knows."""
+
+from collections.abc import Iterable, Sequence
+from textwrap import shorten
+
+from core.text import readable
+from graph.receipts import Receipt
+from graph.supervisor.ledger import Entry, Recorded
+from nodes.guidance import SPOKEN
+
+_LONGEST = 600
+_BY_CHECKS = {
+    "green": "the checks that followed were green",
+    "unchanged": "the checks that followed were green, as before",
+    "better": "the checks that followed failed less",
+    "same": "the checks that followed failed as before",
+    "worse": "the checks that followed failed more",
+    "no check followed": "no check followed",
+}
+
+
+def steering_markdown(receipts: Sequence[Receipt], interventions: Sequence[Recorded]) -> str:
+    """The section of the report on guidance and interventions; empty where there was neither.
+
+    Args:
+        receipts: Of every row of the inbox.
+        interventions: Everything the supervisor did or suggested.
+    """
+    by_row = {receipt.item.id: receipt for receipt in receipts}
+    said = [one for one in receipts if one.item.author != "supervisor" and one.item.kind in (*SPOKEN, "model")]
+    parts = [
+        _listed("Guidance received", map(_message, said)),
+        _listed("Supervisor", (_intervention(one, by_row.get(one.entry.inbox_id or 0)) for one in interventions)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def became(receipt: Receipt) -> str:
+    """What became of a message."""
+    if receipt.refused:
+        return f"reached `{receipt.node}`, not followed: {receipt.refused}"
+    if receipt.status == "seen":
+        return f"reached `{receipt.node}`"
+    return "not delivered: the work had ended" if receipt.status == "undelivered" else "waits for the thread to go on"
+
+
+def _message(receipt: Receipt) -> str:
+    item = receipt.item
+    return f"{item.author}, {item.kind}: {_short(item.text)} - {became(receipt)}"
+
+
+def _intervention(recorded: Recorded, receipt: Receipt | None) -> str:
+    entry, outcome = recorded.entry, _outcome(recorded.entry, recorded.outcome, receipt)
+    words = f": {_short(entry.text)}" if entry.text else ""
+    return f"{entry.action} (rule {entry.rule}, {_short(entry.reason)}){words} - {outcome}"
+
+
+def _outcome(entry: Entry, outcome: str | None, receipt: Receipt | None) -> str:
+    if entry.action == "nothing":
+        return "let pass"
+    if not entry.applied:
+        return "suggested only"
+    if receipt is not None and (receipt.refused or receipt.status != "seen"):
+        return became(receipt)
+    return _BY_CHECKS.get(outcome or "no check followed", str(outcome))
+
+
+def _listed(title: str, lines: Iterable[str]) -> str:
+    body = "\n".join(f"- {line}" for line in lines)
+    return f"## {title}\n\n{body}" if body else ""
+
+
+def _short(text: str) -> str:
+    return shorten(readable(text), _LONGEST, placeholder=" …")
