@@ -68,7 +68,8 @@ async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
     for one in messages:
         where = f" at {one_line(one['node'])}" if one["node"] else ""
         said = f"{one_line(one['author'])}: {one['text'] or one_line(one['kind'])}"
-        print(f"message {one['id']:<3}{one['status']}{where}: {said}")
+        refused = f" (not followed: {one_line(one['refused'])})" if one["refused"] else ""
+        print(f"message {one['id']:<3}{one['status']}{where}: {said}{refused}")
     return 0
 
 
@@ -110,6 +111,7 @@ async def _messages(top: Path, row: "ThreadRow") -> list[dict[str, Any]]:
             "status": _became(receipt, row),
             "node": receipt.node,
             "checkpoint": receipt.checkpoint,
+            "refused": receipt.refused,
         }
         for receipt in found
     ]

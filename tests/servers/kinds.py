@@ -61,7 +61,7 @@ class Kind:
     """It reports the tokens of a stream."""
     marker: str = "more_servers"
     environment: Mapping[str, str] = field(default_factory=dict)
-    start_s: float = 60.0
+    start_s: float = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ KINDS = (
     ROUTER,
     Kind(
         name="vllm", command=_vllm, health="/health", seen_as="vllm", window=CONTEXT,
-        forces_objects=("chat", "responses"), start_s=180.0,
+        forces_objects=("chat", "responses"),
         environment={"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_CPU_KVCACHE_SPACE": "1"},
     ),
     Kind(
