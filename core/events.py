@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 EventName = Literal[
     "run_started",  # task, repo, branch, resumed, sandbox: the policy that holds
     "interrupted",  # by: what ended the run before, which could not say so itself
-    "roles",  # roles: {role: {spec, reason}}; calls, input_tokens, output_tokens: of earlier runs of the thread
+    "roles",  # roles: {role: {spec, reason, terms}}; calls, input_tokens, output_tokens: of the thread's earlier runs
     "node_started",  # node, step; steps: [{id, title}], where the plan is another than was told
     "node_finished",  # node, seconds, ok
     "tool_started",  # tool, args
@@ -18,7 +18,7 @@ EventName = Literal[
     "model_started",  # node, role, spec
     "model_finished",  # node, role, spec, input_tokens, output_tokens, seconds, outcome
     "model_waiting",  # role, spec, seconds: waits for a free place on the endpoint; over: has got one
-    "model_fallback",  # role, from, to, reason, paid
+    "model_fallback",  # role, from, to, reason, paid, remote
     "model_warning",  # role, spec, message
     "status",  # text: the summarizer's status line
     "routing",  # routing_decision, target_model, confidence, reason

@@ -91,6 +91,8 @@ class ChainWalker:
         self._toolless: dict[str, CallFailure] = {}
         self._resting: dict[str, float] = {}
         self._told: dict[str, tuple[str, str]] = {}
+        self._agreed: set[tuple[str, str]] = set()
+        """Role and spec of first choices whose terms were told."""
         self._contacts = Contacts(breakers)
 
     async def walk(self, chain: Chain, ask: Ask, asking: Asking[T]) -> T:
@@ -213,6 +215,7 @@ class ChainWalker:
         role = state.ask.role
         if not before or (before == state.disabled and not link.paid):
             self._told.pop(role, None)
+            self._tell_terms(link, role)
             return
         change = (before, link.name)
         # A fallback that lasts is told once; one that costs money each time.
@@ -220,8 +223,14 @@ class ChainWalker:
             self._told[role] = change
             self._events.emit(
                 "model_fallback", role=role, **{"from": before}, to=link.name, reason=state.notes[-1],
-                paid=link.paid,
+                paid=link.paid, remote=link.remote,
             )  # fmt: skip
+
+    def _tell_terms(self, link: Link, role: str) -> None:
+        """Say of a first choice, once in a run and before it is asked, that it costs money or is on the internet."""
+        if link.terms and (role, link.name) not in self._agreed:
+            self._agreed.add((role, link.name))
+            self._events.emit("model_warning", role=role, spec=link.name, message=f"serves {role}: {link.terms}")
 
     def _learn(self, link: Link, failure: CallFailure, state: Walk) -> None:
         note = str(failure)

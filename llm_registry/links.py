@@ -47,6 +47,19 @@ class Link:
         keyed = bool(self.spec.api_key) and self.spec.api_key not in NOT_SECRET
         return self.spec.provider in PAID_PROVIDERS or (keyed and not is_local(endpoint_url(self.spec)))
 
+    @property
+    def remote(self) -> bool:
+        """Whether what it is asked leaves the user's own network."""
+        url = endpoint_url(self.spec)
+        return bool(url) and not is_local(url)
+
+    @property
+    def terms(self) -> str:
+        """What a person should know before it is asked; empty where a call costs nothing and stays here."""
+        host = urlsplit(endpoint_url(self.spec)).hostname
+        said = ["calls cost money"] if self.paid else []
+        return ", ".join([*said, *([f"what it is asked goes to {host} on the internet"] if self.remote else [])])
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:

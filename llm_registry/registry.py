@@ -57,7 +57,11 @@ class Registry:
         self._parts.shelf.facts.update(look.facts)
         self._parts.walker.revive()
         self._served = dict(look.served)
-        shown = {role: {"spec": served.spec, "reason": served.reason} for role, served in self._served.items()}
+        terms = {(role, link.name): link.terms for role, chain in chains.items() for link in chain.links}
+        shown = {
+            role: {"spec": one.spec, "reason": one.reason, "terms": terms.get((role, one.spec), "")}
+            for role, one in self._served.items()
+        }
         self._parts.events.emit("roles", roles=shown, **_so_far(self._usage))
         return self._served
 

@@ -148,6 +148,18 @@ def of_thread(parser: argparse.ArgumentParser) -> None:
     as_json(parser)
 
 
+def apply(parser: argparse.ArgumentParser) -> None:
+    """`apply`."""
+    thread(parser)
+    parser.add_argument("--squash", action="store_true", help="one commit on your branch instead of a merge")
+    parser.add_argument("--no-commit", action="store_true", help="change your files and commit nothing")
+    parser.add_argument(
+        "--force", action="store_true", help="also take work that is red, stuck or half done, without asking"
+    )
+    repo(parser)
+    as_json(parser)
+
+
 def diff(parser: argparse.ArgumentParser) -> None:
     """`diff`."""
     thread(parser)

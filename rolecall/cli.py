@@ -55,8 +55,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("log", "THREAD [options]", "what happened in a thread, step by step",
                 arguments.of_thread, "history:log"),
         Command("diff", "THREAD [--stat] [options]", "what a thread changed", arguments.diff, "history:diff"),
-        Command("apply", "THREAD [options]", "bring a thread's work into your checkout",
-                arguments.of_thread, "history:apply"),
+        Command("apply", "THREAD [--squash | --no-commit] [options]", "bring a thread's work into your checkout",
+                arguments.apply, "history:apply"),
     ),
     "Steering": (
         Command("watch", "THREAD [options]", "follow a thread that another process drives",

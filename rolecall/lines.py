@@ -89,14 +89,15 @@ def _named(spec: str) -> str:
 
 
 def _roles(data: Data) -> str:
-    serving: dict[tuple[str, str], list[str]] = {}
+    serving: dict[tuple[str, str, str], list[str]] = {}
     for role, served in dict(data.get("roles", {})).items():
         reason = str(served.get("reason", ""))
         shown = "" if reason == "first choice" else reason
-        serving.setdefault((str(served.get("spec", "?")), shown), []).append(role)
+        key = (str(served.get("spec", "?")), str(served.get("terms", "")), shown)
+        serving.setdefault(key, []).append(role)
     said = [
-        f"{_named(spec)} serves {', '.join(roles)}{f' ({one_line(why)})' if why else ''}"
-        for (spec, why), roles in serving.items()
+        f"{_named(spec)} serves {', '.join(roles)}{''.join(f' ({one_line(it)})' for it in (terms, why) if it)}"
+        for (spec, terms, why), roles in serving.items()
     ]
     return "\n".join(f"{'roles':<10} {text}" for text in said) or _joined("roles", "nobody serves any role")
 
@@ -126,8 +127,9 @@ def _check_finished(data: Data) -> str:
 
 
 def _fallback(data: Data) -> str:
-    paid = "paid" if data.get("paid") else ""
-    return _joined("  model", f"{data.get('role')}: {data.get('from')} → {data.get('to')}", data.get("reason"), paid)
+    terms = [word for word, is_so in (("paid", data.get("paid")), ("on the internet", data.get("remote"))) if is_so]
+    change = f"{data.get('role')}: {data.get('from')} → {data.get('to')}"
+    return _joined("  model", change, data.get("reason"), ", ".join(terms))
 
 
 def _waiting(data: Data) -> str | None:

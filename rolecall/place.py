@@ -6,13 +6,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import RepositoryError, ThreadError
+from core.errors import ConfigError, RepositoryError, ThreadError
 from core.layout import RepoLayout
 from rolecall.asked import Asked
 from rolecall.invocation import Invocation
 from rolecall.lines import clean
 
 if TYPE_CHECKING:
+    from core.settings import Settings
     from core.settings_source import Loaded
     from graph.threads import ThreadRow, ThreadStore
 
@@ -118,16 +119,29 @@ async def settings_for(options: Namespace, top: Path | None, *, asked: "Asked | 
     Raises:
         ConfigError: They are not valid.
     """
-    from core.settings_source import load_settings
-
-    wanted = asked or Asked.by(options)
-    loaded = await asyncio.to_thread(
-        load_settings,
-        Path(wanted.config) if wanted.config else None,
-        repo=top,
-        trust_project=wanted.trust_project,
-        overrides=wanted.overrides(),
-    )
+    loaded = await _loaded(asked or Asked.by(options), top)
     for said in loaded.warnings:
         print(f"warning: {clean(said)}", file=sys.stderr)
     return loaded
+
+
+async def settings_of(row: "ThreadRow", top: Path) -> "Settings":
+    """The settings a thread was begun with, as they are by now; the defaults where its configuration is broken."""
+    from core.settings import Settings
+
+    try:
+        return (await _loaded(Asked.remembered(row.options), top)).settings
+    except ConfigError:
+        return Settings()
+
+
+async def _loaded(asked: Asked, top: Path | None) -> "Loaded":
+    from core.settings_source import load_settings
+
+    return await asyncio.to_thread(
+        load_settings,
+        Path(asked.config) if asked.config else None,
+        repo=top,
+        trust_project=asked.trust_project,
+        overrides=asked.overrides(),
+    )

@@ -4,16 +4,24 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from core.errors import Exit, ThreadError
+from core.thread_ids import short_id
+from rolecall.confirm import confirmed
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.lines import clean, one_line
-from rolecall.place import folder_of, record_of, thread_named, top_of
+from rolecall.place import as_it_stands, folder_of, record_of, settings_of, thread_named, top_of
 from rolecall.record import Follower, event_of
 from rolecall.streams import write_patch
 from rolecall.view import View
+
+if TYPE_CHECKING:
+    from graph.threads import ThreadRow
+    from tools.staging_rules import StagingRules
 
 
 def log(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -55,7 +63,7 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    workspace = await GitWorkspace.open(top, row.thread_id)
+    workspace = await GitWorkspace.open(top, row.thread_id, await _rules(row, top))
     # What goes into a pipe may go into `git apply`, which wants binary files and whole object names.
     readable = options.stat or options.json or sys.stdout.isatty()
     text = await (workspace.diff(stat=options.stat) if readable else workspace.patch())
@@ -71,17 +79,71 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
 async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
     from graph.checkpoints import database_of
     from graph.lease import holder
-    from tools.apply import apply_branch
+    from tools.apply import Way, apply_branch, has_work
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    driven = await holder(database_of(top), row.thread_id) is not None
-    outcome = await apply_branch(top, row.thread_id, title=one_line(row.task, width=72), running=driven)
+    running = await holder(database_of(top), row.thread_id) is not None
+    told = await _told_against(row, top) if await has_work(top, row.thread_id) else ()
+    if told and not options.force and not await _wanted_all_the_same(told, options, invocation):
+        invocation.next_command = invocation.on_thread("diff")
+        return int(Exit.NOT_DONE)
+    way: Way = "files" if options.no_commit else "squash" if options.squash else "merge"
+    title, rules = one_line(row.task, width=72), await _rules(row, top)
+    outcome = await apply_branch(top, row.thread_id, title=title, running=running, rules=rules, way=way)
+    if told:
+        print(f"warning: this work is not known to be right: {_listed(told)}", file=sys.stderr)
     if options.json:
-        answer({"thread": row.thread_id, **outcome.model_dump(mode="json"), "applied": outcome.applied})
+        answer({
+            "thread": row.thread_id, **outcome.model_dump(mode="json"), "applied": outcome.applied,
+            "reservations": told,
+        })  # fmt: skip
     else:
-        print(outcome.message)
+        print(clean(outcome.message))
     if outcome.applied:
         return 0
     invocation.next_command = " && ".join(outcome.commands)
-    return 1
+    return int(Exit.NOT_DONE)
+
+
+async def _told_against(row: "ThreadRow", top: Path) -> tuple[str, ...]:
+    from graph.checkpoints import database_of
+    from graph.reservations import reservations
+
+    return await reservations(await as_it_stands(row, top), database_of(top))
+
+
+async def _wanted_all_the_same(told: Sequence[str], options: argparse.Namespace, invocation: Invocation) -> bool:
+    """Ask whoever is there; without anybody, refuse and name the option.
+
+    Raises:
+        ThreadError: Nobody is there to be asked.
+    """
+    short = short_id(invocation.thread)
+    if options.json or not sys.stdin.isatty():
+        more = [name for name, given in (("--squash", options.squash), ("--no-commit", options.no_commit)) if given]
+        invocation.next_command = invocation.on_thread("apply", options=(*more, "--force"))
+        raise ThreadError(
+            f"the work of {short} is not known to be right: {_listed(told)}; nothing was applied",
+            hint=f"look at it with `rolecall diff {short}`, or say --force to take it all the same",
+        )
+    for reason in told:
+        print(f"warning: {clean(reason)}", file=sys.stderr)
+    if await confirmed(f"the work of {short} is not known to be right; apply it all the same?"):
+        return True
+    print("nothing was applied", file=sys.stderr)
+    return False
+
+
+def _listed(told: Sequence[str]) -> str:
+    return clean("; ".join(told))
+
+
+async def _rules(row: "ThreadRow", top: Path) -> "StagingRules":
+    """What the thread leaves out of its commits, by the configuration it was begun with."""
+    from core.known_secrets import redactor_of
+    from core.secret_files import SecretFiles
+    from tools.staging_rules import StagingRules
+
+    settings = await settings_of(row, top)
+    return StagingRules(SecretFiles(settings.sandbox.show), redactor_of(settings))

@@ -3,19 +3,12 @@
 import argparse
 import asyncio
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from core.errors import ConfigError, ThreadError, UsageError
+from core.errors import ThreadError, UsageError
 from core.thread_ids import short_id
-from rolecall.asked import Asked
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
-from rolecall.place import folder_of, settings_for, thread_named, top_of
-
-if TYPE_CHECKING:
-    from core.redaction import Redactor
-    from graph.threads import ThreadRow
+from rolecall.place import folder_of, settings_of, thread_named, top_of
 
 
 def steer(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -32,6 +25,7 @@ def pause(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, text: str, *, urgent: bool) -> int:
+    from core.known_secrets import redactor_of
     from graph.checkpoints import database_of
     from graph.inbox import SqliteInbox
     from graph.lease import holder
@@ -42,7 +36,7 @@ async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, t
     driven = await holder(database, row.thread_id)
     if kind == "pause" and driven is None:
         raise ThreadError(f"{short_id(row.thread_id)} is not running, so there is nothing to pause")
-    redactor = await _redactor(options, row, top)
+    redactor = redactor_of(await settings_of(row, top))
     hidden = redactor.found_in(text)
     number = await SqliteInbox(database, row.thread_id, redactor).put(
         row.thread_id, kind=kind, author="user", text=text, payload={"urgent": True} if urgent else {}
@@ -56,15 +50,3 @@ async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, t
     else:
         print(f"{short_id(row.thread_id)} is not running; message {number} waits for {invocation.on_thread('resume')}")
     return 0
-
-
-async def _redactor(options: argparse.Namespace, row: "ThreadRow", top: Path) -> "Redactor":
-    """What knows the secrets of the thread; where its configuration is broken by now, those of the environment."""
-    from core.known_secrets import redactor_of
-    from core.settings import Settings
-
-    try:
-        loaded = await settings_for(options, top, asked=Asked.remembered(row.options))
-    except ConfigError:
-        return redactor_of(Settings())
-    return redactor_of(loaded.settings)

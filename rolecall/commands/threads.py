@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ThreadError, UsageError
 from core.layout import RepoLayout
 from core.thread_ids import short_id
+from rolecall.confirm import confirmed
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.lines import clean, one_line
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _ADOPTED = """{folder} will be used from now on. What its database would run is dropped, and its threads forget
 --trust-project, --config, --model and --checks. Do this only if you made it yourself; if it came with the
-repository, delete it instead. Take it over? [y/N] """
+repository, delete it instead. Take it over?"""
 
 
 def threads(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -130,9 +131,8 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
         if options.json or not sys.stdin.isatty():
             invocation.next_command = invocation.on_thread("threads", "delete", options=("--yes",))
             raise ThreadError("deleting a thread also deletes its branch and worktree", hint="say --yes to do it")
-        print(f"delete {short_id(row.thread_id)} ({one_line(row.task, width=60)}), its branch and worktree? [y/N] ",
-              end="", file=sys.stderr, flush=True)  # fmt: skip
-        if (await asyncio.to_thread(sys.stdin.readline)).strip().lower() not in {"y", "yes"}:
+        task = one_line(row.task, width=60)
+        if not await confirmed(f"delete {short_id(row.thread_id)} ({task}), its branch and worktree?"):
             print("kept", file=sys.stderr)
             return 0
     await _forget(top, row.thread_id, invocation)
@@ -155,8 +155,7 @@ async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
                 f"taking over {folder} means to trust what its database says of your threads",
                 hint="say --yes if you made it yourself; if it came with the repository, delete it instead",
             )
-        print(_ADOPTED.format(folder=folder), end="", file=sys.stderr, flush=True)
-        if (await asyncio.to_thread(sys.stdin.readline)).strip().lower() not in {"y", "yes"}:
+        if not await confirmed(_ADOPTED.format(folder=folder)):
             print("left as it is", file=sys.stderr)
             return 0
     done = await adopt(top)

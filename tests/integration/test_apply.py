@@ -79,14 +79,54 @@ async def test_a_conflict_with_a_commit_stops_a_merge(repo) -> None:
     git(repo, "commit", "--quiet", "--all", "--message", "Mine")
     outcome = await untouched(repo, identity)
     assert outcome.how == "manual"
-    assert "conflict" in outcome.message
+    assert "conflicts with what was committed since, in a.txt" in outcome.message
+    assert outcome.conflicts == ("a.txt",)
+
+
+async def test_squashed_it_is_one_commit_and_not_committed_it_is_none(repo) -> None:
+    workspace = await GitWorkspace.open(repo, identity := thread())
+    await workspace.prepare()
+    for name in ("one.py", "two.py"):
+        write(workspace.root, {name: "x = 1\n"})
+        assert await workspace.commit(f"Add {name}")
+    write(repo, {"b.txt": "mine\n"})
+    git(repo, "commit", "--quiet", "--all", "--message", "Mine")
+    before = git(repo, "rev-parse", "HEAD")
+    write(repo, {"draft.txt": "mine\n"})
+
+    files = await apply_branch(repo, identity, way="files")
+    assert (files.how, git(repo, "rev-parse", "HEAD")) == ("patched", before)
+    assert "not committed, as you asked: one.py, two.py" in files.message
+    assert git(repo, "diff", "--cached", "--name-only") == ""
+    for name in ("one.py", "two.py"):
+        (repo / name).unlink()
+
+    squashed = await apply_branch(repo, identity, title="Add both", way="squash")
+    assert squashed.how == "squashed"
+    assert git(repo, "log", "--format=%s", f"{before}..HEAD") == "Add both"
+    assert git(repo, "rev-list", "--parents", "-1", "HEAD").split()[1:] == [before]
+    assert (repo / "two.py").read_text() == "x = 1\n"
+    assert (repo / "b.txt").read_text() == "mine\n"
+    assert git(repo, "status", "--short") == "?? draft.txt"
+
+
+async def test_squashing_disturbs_as_little_as_merging(repo) -> None:
+    identity = await worked(repo, {"a.txt": BODY.replace("line 5\n", "theirs\n")})
+    write(repo, {"a.txt": BODY.replace("line 5\n", "mine\n")})
+    outcome = await apply_branch(repo, identity, way="squash")
+    assert (outcome.how, outcome.conflicts) == ("manual", ("a.txt",))
+    assert outcome.commands[-1] == f"git merge --squash rolecall/{identity[:8]} && git commit"
+    git(repo, "commit", "--quiet", "--all", "--message", "Mine")
+    before = fingerprint(repo)
+    assert (await apply_branch(repo, identity, way="squash")).conflicts == ("a.txt",)
+    assert fingerprint(repo) == before
 
 
 async def test_staged_changes_and_a_detached_head_stop_a_merge(repo) -> None:
     identity = await worked(repo, {"new.py": "x = 1\n"})
     write(repo, {"b.txt": "mine\n"})
     git(repo, "add", "b.txt")
-    assert "staged" in (await untouched(repo, identity)).message
+    assert "staged changes: b.txt" in (await untouched(repo, identity)).message
     git(repo, "reset", "--quiet", "--hard")
     git(repo, "checkout", "--quiet", "--detach")
     assert "detached" in (await untouched(repo, identity)).message
@@ -110,6 +150,7 @@ async def test_work_on_uncommitted_changes_becomes_a_patch(repo) -> None:
                                    "picture.bin": bytes(range(256)), "draft.txt": "draft\nmore\n"})  # fmt: skip
     outcome = await apply_branch(repo, identity)
     assert outcome.how == "patched"
+    assert "not committed, since the thread began with changes you had not committed" in outcome.message
     assert "my line" in (repo / "a.txt").read_text()
     assert "theirs" in (repo / "a.txt").read_text()
     assert (repo / "picture.bin").read_bytes() == bytes(range(256))
@@ -153,10 +194,11 @@ async def test_the_configuration_of_the_user_changes_nothing(repo, tmp_path, mon
 async def test_a_patch_that_no_longer_fits_changes_nothing(repo) -> None:
     write(repo, {"a.txt": BODY + "my end\n"})
     identity = await worked(repo, {"a.txt": BODY + "their end\n", "b.txt": "theirs\n"})
-    write(repo, {"a.txt": "all new\n"})
+    write(repo, {"a.txt": "all new\n", "b.txt": "new too\n"})
     outcome = await untouched(repo, identity)
     assert outcome.how == "manual"
-    assert "a.txt" in outcome.message
+    assert "do not fit your files as they are now: a.txt, b.txt" in outcome.message
+    assert outcome.conflicts == ("a.txt", "b.txt")
     assert any("git apply --3way" in command for command in outcome.commands)
 
 

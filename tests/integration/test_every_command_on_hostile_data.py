@@ -126,7 +126,7 @@ CALLS: dict[str, list[list[str]]] = {
     "threads delete": [[PAYLOAD, "--yes"]],
     "log": [["THREAD"], [PAYLOAD]],
     "diff": [["THREAD"], ["THREAD", "--stat"], [PAYLOAD]],
-    "apply": [["THREAD"], [PAYLOAD]],
+    "apply": [["THREAD", "--no-commit", "--force"], [PAYLOAD]],
     "watch": [["THREAD"], [PAYLOAD]],
     "steer": [["THREAD", PAYLOAD], [PAYLOAD, PAYLOAD]],
     "pause": [["THREAD"], [PAYLOAD]],

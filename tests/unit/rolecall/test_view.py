@@ -53,6 +53,17 @@ def test_the_header_knows_what_earlier_runs_used_and_that_the_first_call_is_goin
     assert view.spent == "3 calls, 1.2k tokens in"
 
 
+def test_what_costs_money_or_leaves_the_machine_stands_with_the_roles() -> None:
+    terms = "calls cost money, what it is asked goes to a.example on the internet"
+    roles = {"coder": {"spec": "cloud", "reason": "first choice", "terms": terms}, "primary": {"spec": "tiny"}}
+    assert lines(at(0, "roles", roles=roles))[0].splitlines() == [
+        f"roles      cloud serves coder ({terms})",
+        "roles      tiny serves primary",
+    ]
+    fallback = at(1, "model_fallback", role="coder", to="cloud", reason="busy", paid=True, remote=True, **{"from": "a"})
+    assert lines(fallback) == ["  model    coder: a → cloud  busy  paid, on the internet"]
+
+
 def test_a_word_is_listed_once() -> None:
     word = at(1, "guidance", id=4, author="user", text="only ASCII", node="implement")
     assert len(lines(word, word)) == 1

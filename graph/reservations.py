@@ -1,0 +1,58 @@
+"""What speaks against taking a thread's work over: how it stands, which checks are red, which steps are left.
+
+Reads what the thread left behind; judges no diff and changes nothing.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from core.settings import Settings
+from core.state import RunState
+from core.text import counted, visible_line
+from graph.runner import open_graph
+from graph.threads import ThreadRow
+
+_ENDED_WELL = frozenset({"done", "answered"})
+_SAID = {
+    "not_done": "it finished without being done",
+    "stuck": "it is stuck",
+    "needs_model": "it stopped because it needs a model",
+    "budget": "a budget stopped it half-way",
+    "paused": "it is paused half-way",
+    "interrupted": "it was interrupted half-way",
+    "waiting": "it waits for an answer",
+    "running": "it is still running",
+}
+
+
+async def reservations(row: ThreadRow, database: Path) -> tuple[str, ...]:
+    """One phrase for each reason not to trust the work yet; nothing for a thread that ended well.
+
+    Args:
+        row: The thread, with the status that is true now.
+        database: Of its repository.
+    """
+    if row.status in _ENDED_WELL:
+        return ()
+    async with open_graph(Settings(), database) as graph:
+        snapshot = await graph.aget_state({"configurable": {"thread_id": row.thread_id}})
+    state: RunState = snapshot.values  # type: ignore[assignment] # a plain dict with the keys of the state
+    return tuple(_reasons(row.status, state))
+
+
+def _reasons(status: str, state: RunState) -> Iterator[str]:
+    why = state.get("stop_reason", "")
+    yield _SAID.get(status, f"it is {status}") + (f": {visible_line(why)}" if why else "")
+    plan, done = state.get("plan"), state.get("steps_done", ())
+    if plan is not None and (left := [step for step in plan.steps if step.id not in done]):
+        yield f"{len(left)} of {counted(len(plan.steps), 'step')} {'is' if len(left) == 1 else 'are'} not done"
+    qa = state.get("qa")
+    if qa is None:
+        yield from ["its last changes were never checked"] if state.get("step_results") else []
+        return
+    for run in qa.checks:
+        if not run.passed:
+            how = "ran out of time" if run.timed_out else f"red, exit {run.exit_code}"
+            yield f"the check `{visible_line(run.command)}` is {how}"
+    if qa.verdict is not None and not qa.verdict.accept:
+        yield "its review did not accept the change"
