@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults chaos bench-walls bench-repair lock clean
+.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage chaos bench-walls bench-repair lock clean
 
 setup: $(STAMP)
 
@@ -56,6 +56,10 @@ schema: setup
 
 faults: setup
 	$(BIN)/python -m benchmarks.faults
+
+# Needs util-linux: full and read-only disks are mounted apart from everybody else's.
+damage: setup
+	$(BIN)/python -m benchmarks.damage
 
 N ?= 100
 chaos: setup

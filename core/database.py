@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,11 @@ import aiosqlite
 from core.errors import RepositoryError
 
 BUSY_TIMEOUT_S = 30
+VERSION = 1
+"""Of the tables' layout; it rises when an older rolecall could no longer read or write them rightly."""
 _RETRY_S = 0.01
+_BY_PIECES = 2
+"""SQLite's number for a file that is shrunk when it is asked to."""
 
 
 @asynccontextmanager
@@ -30,7 +34,7 @@ async def connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
     Raises:
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
-        RepositoryError: It is no plain file, or holds triggers or views.
+        RepositoryError: It is no plain file, holds triggers or views, or was written by a newer rolecall.
     """
     async with opened(path) as connection:
         connection.row_factory = aiosqlite.Row
@@ -46,11 +50,40 @@ async def opened(path: Path, *, checked: bool = True) -> AsyncIterator[aiosqlite
         checked: Whether it is refused with triggers or views; nothing else may be done with one that was not.
     """
     _require_plain(path)
-    async with aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, factory=_Guarded) as connection:
-        await _write_ahead(connection)
-        if checked:
-            await _require_tables_only(connection, path)
+    async with AsyncExitStack() as stack:
+        try:
+            connecting = aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, factory=_Guarded)
+            connection = await stack.enter_async_context(connecting)
+            await _require_version(connection, path)
+            await _write_ahead(connection)
+            if checked:
+                await _require_tables_only(connection, path)
+        except sqlite3.Error as error:
+            raise about(error, path) from None
         yield connection
+
+
+def about(error: sqlite3.Error, path: Path) -> sqlite3.Error:
+    """The error of SQLite with the file it is about, which it does not name itself."""
+    vars(error).setdefault("filename", str(path))
+    return error
+
+
+async def give_back(connection: aiosqlite.Connection) -> None:
+    """Shrink the file by what was deleted from it.
+
+    A file of an older rolecall cannot shrink piece by piece, so it is written anew, once; that waits for the next
+    time when somebody else reads it at present.
+    """
+    if await _number(connection, "auto_vacuum") == _BY_PIECES:
+        async with connection.execute("PRAGMA incremental_vacuum") as steps:
+            await steps.fetchall()
+    else:
+        await connection.execute(f"PRAGMA auto_vacuum={_BY_PIECES}")
+        with suppress(sqlite3.OperationalError):
+            await connection.execute("VACUUM")
+    async with connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") as rows:
+        await rows.fetchall()
 
 
 async def drop_programs(connection: aiosqlite.Connection) -> tuple[str, ...]:
@@ -89,6 +122,25 @@ def _require_plain(path: Path) -> None:
                     f"{path.with_name(name)} is a link or no file, so the database is not opened",
                     hint="if you did not put it there, delete it",
                 )
+
+
+async def _require_version(connection: aiosqlite.Connection, path: Path) -> None:
+    """See that the file is not of a later rolecall; a new file gets our version, and learns to shrink."""
+    found = await _number(connection, "user_version")
+    if found > VERSION:
+        raise RepositoryError(
+            f"{path} was written by a newer rolecall (layout {found}; this one knows {VERSION})",
+            hint="use the newer rolecall for this repository",
+        )
+    if found == 0 and await _number(connection, "page_count") == 0:
+        await connection.execute(f"PRAGMA auto_vacuum={_BY_PIECES}")
+        await connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+async def _number(connection: aiosqlite.Connection, pragma: str) -> int:
+    async with connection.execute(f"PRAGMA {pragma}") as rows:
+        row = await rows.fetchone()
+    return int(row[0]) if row else 0
 
 
 async def _require_tables_only(connection: aiosqlite.Connection, path: Path) -> None:

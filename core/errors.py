@@ -54,6 +54,18 @@ class ThreadError(UsageError):
     code = "thread"
 
 
+class StorageError(UsageError):
+    """A file or folder rolecall needs may not be read or written."""
+
+    code = "storage"
+
+
+class DamagedError(UsageError):
+    """What was stored cannot be read as what it should be."""
+
+    code = "damaged"
+
+
 class ConfigError(RolecallError):
     """The configuration is invalid."""
 
@@ -92,6 +104,20 @@ class LockedError(RolecallError):
     """Another live process drives the thread."""
 
     code = "locked"
+    exit_code = Exit.LOCKED
+
+
+class BusyError(RolecallError):
+    """Something of the machine is taken by others at present; the same command works once it is free."""
+
+    code = "busy"
+    exit_code = Exit.LOCKED
+
+
+class DiskFullError(RolecallError):
+    """There is no room to write; the same command goes on once there is."""
+
+    code = "disk_full"
     exit_code = Exit.LOCKED
 
 

@@ -1,12 +1,16 @@
-"""Where checkpoints live: SQLite in the repository, with the serializer's allow-list."""
+"""Where checkpoints live: SQLite in the repository, packed, with the serializer's allow-list."""
 
 import re
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -14,6 +18,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from core import artifacts
 from core.database import opened
 from core.layout import RepoLayout
+from core.storage_errors import damaged
 from graph.lease import fence
 
 
@@ -27,11 +32,65 @@ class Driver:
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-6[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 """An id LangGraph made; another, written by some other tool, tells no time."""
+_PACKED = "+zlib"
+_SMALL = 128
+"""Bytes below which packing saves nothing."""
+_LARGEST = 1 << 30
+"""Bytes a row may unpack to."""
 
 
 def database_of(repo: Path) -> Path:
     """The file that holds everything structured of a repository."""
     return RepoLayout(repo).database
+
+
+class CheckpointSerializer(JsonPlusSerializer):
+    """LangGraph's own, which packs what it writes where that saves space, and reads old rows as they are."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """The kind and the bytes of a value; the kind of packed ones ends in `+zlib`."""
+        kind, data = super().dumps_typed(obj)
+        if len(data) < _SMALL:
+            return kind, data
+        packed = zlib.compress(data)
+        return (f"{kind}{_PACKED}", packed) if len(packed) < len(data) else (kind, data)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """The value.
+
+        Raises:
+            DamagedError: The bytes are not what was written.
+        """
+        kind, body = data
+        try:
+            if kind.endswith(_PACKED):
+                kind, body = kind.removesuffix(_PACKED), _unpacked(body)
+            return super().loads_typed((kind, body))
+        except Exception as error:
+            raise damaged("a checkpoint", str(error)) from error
+
+
+def _unpacked(body: bytes) -> bytes:
+    unpacking = zlib.decompressobj()
+    data = unpacking.decompress(body, _LARGEST)
+    if not unpacking.eof:
+        raise ValueError("it is cut off, or too large")
+    return data
+
+
+class Checkpoints(AsyncSqliteSaver):
+    """LangGraph's saver, which says of a row it cannot read that it is damaged."""
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """As the saver does it.
+
+        Raises:
+            DamagedError: The row is there and cannot be read.
+        """
+        try:
+            return await super().aget_tuple(config)
+        except (ValueError, TypeError) as error:  # its metadata is JSON
+            raise damaged("a checkpoint", str(error)) from error
 
 
 def serializer() -> JsonPlusSerializer:
@@ -41,7 +100,7 @@ def serializer() -> JsonPlusSerializer:
         for kind in vars(artifacts).values()
         if isinstance(kind, type) and issubclass(kind, artifacts.Artifact)
     ]  # fmt: skip
-    return JsonPlusSerializer(allowed_msgpack_modules=ours)
+    return CheckpointSerializer(allowed_msgpack_modules=ours)
 
 
 @asynccontextmanager
@@ -57,7 +116,7 @@ async def open_checkpoints(database: Path, *, driver: Driver | None = None) -> A
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
     """
     async with opened(database) as connection:
-        saver = AsyncSqliteSaver(connection, serde=serializer())
+        saver = Checkpoints(connection, serde=serializer())
         await saver.setup()
         if driver is not None:
             await fence(connection, driver.thread_id, driver.generation)

@@ -42,10 +42,18 @@ class EventLog:
         self._file.close()
 
     def emit(self, event: EventName, /, **data: Any) -> None:
-        """Write one event, whole, and pass it on."""
+        """Write one event, whole, and pass it on.
+
+        Raises:
+            OSError: It cannot be written, such as on a full disk.
+        """
         made = Event(event=event, thread=self._thread_id, data=self._redactor.clean_tree(data))
-        self._file.write(json.dumps(made.flat(), ensure_ascii=False, default=str) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(made.flat(), ensure_ascii=False, default=str) + "\n")
+            self._file.flush()
+        except OSError as error:
+            error.filename = self._file.name
+            raise
         if self._listen is not None:
             self._listen(made)
 

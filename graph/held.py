@@ -1,9 +1,10 @@
 """Holds a thread that is to be driven: listed, leased, its collaborators open. How it is driven is not its business."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,11 @@ async def held(
             try:
                 yield Held(context, store, database, since, before is not None, lease.generation)
             except BaseException as error:
-                context.events.emit("interrupted", by=_said(error))
-                await store.set_status(spec.thread_id, "interrupted", generation=lease.generation)
+                # What ended the run may be what keeps us from writing that down; it is what the user is told.
+                with suppress(OSError):
+                    context.events.emit("interrupted", by=_said(error))
+                with suppress(sqlite3.Error):
+                    await store.set_status(spec.thread_id, "interrupted", generation=lease.generation)
                 raise
 
 

@@ -97,10 +97,8 @@ class SqliteInbox:
         """Rows of this thread with an id above the cursor, oldest first."""
         query = "SELECT * FROM inbox WHERE thread_id = ? AND id > ? ORDER BY id"
         async with self._open() as db, db.execute(query, (self._thread_id, cursor)) as rows:
-            return [
-                InboxItem(**self._redactor.clean_tree({**dict(row), "payload": json.loads(row["payload"])}))
-                async for row in rows
-            ]
+            found = [{**dict(row), "payload": _payload(row)} async for row in rows]
+        return [InboxItem(**self._redactor.clean_tree(row)) for row in found]
 
     async def last_id(self) -> int:
         """Highest id of this thread, 0 when it has no rows."""
@@ -119,3 +117,12 @@ class SqliteInbox:
                 await create_tables(db, SCHEMA)
                 self._made = True
             yield db
+
+
+def _payload(row: aiosqlite.Row) -> dict[str, Any]:
+    """What came with a message; nothing where the row is damaged, since the words are what counts."""
+    try:
+        found = json.loads(row["payload"])
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -213,7 +213,17 @@ async def read_holder(db: aiosqlite.Connection, thread_id: str) -> Holder | None
                FROM leases WHERE thread_id = ?"""
     async with db.execute(query, (thread_id,)) as rows:
         row = await rows.fetchone()
-    return Holder(**{**dict(row), "released": bool(row["released"])}) if row else None
+    return _holder(row) if row else None
+
+
+def _holder(row: aiosqlite.Row) -> Holder:
+    """The row as a holder; one that is damaged names nobody alive, and the fence keeps out whoever wrote it."""
+    found = dict(row)
+    numbers = {name: value for name, value in found.items() if name != "host"}
+    if not all(isinstance(value, int | float) for value in numbers.values()):
+        found = {"pid": 0, "process_started": 0.0, "since": 0.0, "heartbeat": 0.0, "released": True,
+                 "generation": found["generation"] if isinstance(found["generation"], int) else 0}  # fmt: skip
+    return Holder(**{**found, "host": str(row["host"]), "released": bool(found["released"])})
 
 
 def host() -> str:

@@ -11,8 +11,9 @@ import aiosqlite
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
 
-from core.database import connect
+from core.database import connect, give_back
 from core.errors import ThreadError
+from core.storage_errors import damaged
 from core.thread_ids import is_thread_id, short_id
 from graph.lease import SCHEMA as LEASES
 
@@ -189,7 +190,8 @@ class ThreadStore:
     async def forget(self, thread_id: str) -> None:
         """Remove the thread's row and every row of other tables that is its own, leases aside.
 
-        The leases are what its remover holds meanwhile; see `Lease`. What was written is overwritten too.
+        The leases are what its remover holds meanwhile; see `Lease`. What was written is overwritten too, and the
+        space given back.
         """
         async with self._open() as db:
             await db.execute("PRAGMA secure_delete=ON")
@@ -201,7 +203,7 @@ class ThreadStore:
                 if table != "leases":
                     await db.execute(f'DELETE FROM "{table}" WHERE "{column}" = ?', (thread_id,))  # noqa: S608 - from the schema
             await db.commit()
-            await db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            await give_back(db)
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -228,3 +230,5 @@ def _row(row: aiosqlite.Row) -> ThreadRow | None:
         return ThreadRow.model_validate({**dict(row), "options": json.loads(row["options"])})
     except (ValueError, TypeError, RecursionError):
         return None
+    except IndexError as error:
+        raise damaged("the table of threads", "a column is missing") from error

@@ -35,8 +35,9 @@ from langgraph.runtime import Runtime
 
 from core.artifacts import Served
 from core.context import Context
-from core.errors import ModelError, ToolError
+from core.errors import DiskFullError, ModelError, ToolError
 from core.replies import CallSite
+from core.storage_errors import storage_error
 from nodes.guidance import GuidedState, InboxMiddleware, standing
 from nodes.normalize import clip
 from nodes.quoting import QuotedTools, fence
@@ -194,7 +195,7 @@ def _to_model(error: Exception, request: ToolCallRequest) -> str | None:
     """What the model is told of a failed tool; an error that is none of the tool's ends the run."""
     if isinstance(error, ToolError):
         return f"{error.message} {error.hint}".strip()
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(storage_error(error), DiskFullError):
         return f"{request.tool_call['name']} failed: {error}"
     return None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from core.errors import Exit, LockedError, RolecallError, ThreadError, UsageError
+from core.storage_errors import storage_error
 from rolecall.invocation import Invocation
 from rolecall.jsonl import write_line
 from rolecall.lines import hanging
@@ -25,8 +26,9 @@ def guarded(action: Callable[[], int], invocation: Invocation) -> int:
         except Exception as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            code = int(error.exit_code if isinstance(error, RolecallError) else Exit.INTERNAL)
-            _explain(error, invocation)
+            shown = storage_error(error) or error
+            code = int(shown.exit_code if isinstance(shown, RolecallError) else Exit.INTERNAL)
+            _explain(shown, invocation)
         except KeyboardInterrupt:
             code = int(Exit.INTERRUPTED)
             _show(invocation, "interrupted", "interrupted by you", "")

@@ -13,8 +13,9 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from core.errors import BudgetError, RolecallError, SandboxError, ToolError
+from core.errors import BudgetError, DiskFullError, RolecallError, SandboxError, ToolError
 from core.redaction import Redactor
+from core.storage_errors import storage_error
 
 P = ParamSpec("P")
 ToolCall = ToolRuntime[Any, Any]
@@ -28,9 +29,9 @@ _MOST_MISFITS = 8
 def agent_tool(function: Callable[P, Awaitable[str]]) -> BaseTool:
     """Make a LangChain tool of an async function; its docstring is what the model reads.
 
-    Failures come back as tool messages with the status "error". Interrupts, cancellation, an exhausted budget
-    and walls that fail pass through, since they are not the model's to mend. Secrets are hidden in whatever the
-    tool says.
+    Failures come back as tool messages with the status "error". Interrupts, cancellation, an exhausted budget,
+    a full disk and walls that fail pass through, since they are not the model's to mend. Secrets are hidden in
+    whatever the tool says.
     """
 
     @functools.wraps(function)
@@ -39,12 +40,14 @@ def agent_tool(function: Callable[P, Awaitable[str]]) -> BaseTool:
         try:
             _refuse_non_finite(kwargs)
             return redactor.clean(await function(*args, **kwargs))
-        except (GraphBubbleUp, BudgetError, SandboxError, ToolException):
+        except (GraphBubbleUp, BudgetError, SandboxError, DiskFullError, ToolException):
             raise
         except RolecallError as error:
             raise ToolException(redactor.clean(_told(error))) from error
         except OSError as error:
-            # The machine's fault, such as a full disk or a folder without permission.
+            if isinstance(full := storage_error(error), DiskFullError):
+                raise full from error  # whatever the model tries next fails too
+            # The machine's fault, such as a folder without permission.
             raise ToolException(redactor.clean(f"the tool failed: {error}. Go on another way.")) from error
         except Exception as error:
             _LOG.exception("the tool %s failed on a fault of its own", function.__name__)

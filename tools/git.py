@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import RepositoryError
+from core.errors import DiskFullError, RepositoryError
 from core.redaction import redact
+from core.storage_errors import DISK_FULL
 from tools.git_config import GitConfig
 from tools.git_place import GitPlace, git_program, place_of
 
@@ -76,9 +77,10 @@ class GitOutput:
 
     @property
     def reason(self) -> str:
-        """The last line git complained with."""
+        """What git complained of: what it gave up for, else its last line."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
-        return redact(lines[-1].removeprefix("fatal: ").removeprefix("error: ")) if lines else f"exit code {self.code}"
+        told = next((line for line in lines if line.startswith("fatal: ")), lines[-1] if lines else "")
+        return redact(told.removeprefix("fatal: ").removeprefix("error: ")) or f"exit code {self.code}"
 
 
 class Git:
@@ -146,6 +148,7 @@ class Git:
         Raises:
             GitTimeoutError: It was ended.
             RepositoryError: git is not installed, or the folder is gone.
+            DiskFullError: There was no room for what it had to write.
         """
         if self._program is None:
             self._program = await asyncio.to_thread(git_program, self.folder)
@@ -167,7 +170,13 @@ class Git:
         except asyncio.CancelledError:
             await _asked_to_end(await starting)
             raise
-        return await _finished(process, stdin, limit_s, _subcommand(args))
+        done = await _finished(process, stdin, limit_s, _subcommand(args))
+        if done.code != 0 and any(words in done.err for words in DISK_FULL):
+            raise DiskFullError(
+                f"the disk is full: git {_subcommand(args)} could not write for {self.folder}",
+                hint="free some space, then run the command again; every commit and checkpoint is kept",
+            )
+        return done
 
     async def _manner(self, command: str) -> tuple[list[str], dict[str, str]]:
         """Settings before the subcommand, and the environment."""

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import ToolError
+from core.errors import DiskFullError, ToolError
+from core.storage_errors import storage_error
 
 _PRIVATE = frozenset({".git", ".rolecall", ".hg", ".svn"})
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -89,6 +90,7 @@ class Place:
 
         Raises:
             ToolError: It is a folder or no regular file, or the place cannot be written.
+            DiskFullError: There is no room for it, here or elsewhere.
         """
         if self.is_folder:
             raise ToolError(f"{self.shown} is a folder", hint="give the name of a file")
@@ -104,6 +106,8 @@ class Place:
             finally:
                 os.close(folder)
         except OSError as error:
+            if isinstance(full := storage_error(error), DiskFullError):
+                raise full from error
             raise ToolError(f"{self.shown} cannot be written: {error.strerror}", hint="choose another place") from error
 
     def _status(self) -> os.stat_result | None:

@@ -95,14 +95,17 @@ class GitWorkspace:
         if base is None:
             base = await self._capture_base(refs)
             orders.append(f"update {self._base_ref} {base}\n")
+        tip = refs.get(self._branch_ref) or refs.get(self._tip_ref, base)
         if self._branch_ref not in refs:
-            orders.append(f"update {self._branch_ref} {base}\n")
+            orders.append(f"update {self._branch_ref} {tip}\n")
+            if tip != base:
+                self.warnings += (f"the branch {self.branch} was deleted; it is made again with all its commits",)
         if orders:
             await self._user.run("update-ref", "--stdin", stdin="".join(orders))
         if await self._is_ready():
             await self._checkout().hide(self._rules.secret_files)
         else:
-            await self._make_worktree(refs.get(self._branch_ref, base))
+            await self._make_worktree(tip)
 
     async def commit(self, message: str) -> str | None:
         """Commit all changes; `None` when there are none. Runs no hook."""
@@ -112,7 +115,8 @@ class GitWorkspace:
             if staged.tree == before:
                 return None
             made = await self._user.commit_tree(staged.tree, message, head)
-            await self._user.run("update-ref", "-m", "rolecall", self._branch_ref, made, head)
+            orders = f"update {self._branch_ref} {made} {head}\nupdate {self._tip_ref} {made}\n"
+            await self._user.run("update-ref", "-m", "rolecall", "--stdin", stdin=orders)
             return made
 
     def notices(self) -> tuple[str, ...]:
@@ -184,7 +188,7 @@ class GitWorkspace:
     async def remove(self) -> None:
         """Remove worktree, branch, base and snapshots; the run folder stays."""
         await self._drop_worktree()
-        known = (self._branch_ref, self._base_ref, self._snapshots_ref)
+        known = (self._branch_ref, self._base_ref, self._tip_ref, self._snapshots_ref)
         orders = "".join(f"delete {ref}\n" for ref in await self._refs() if ref in known)
         if orders:
             await self._user.run("update-ref", "--stdin", stdin=orders)
@@ -212,6 +216,11 @@ class GitWorkspace:
         return f"refs/rolecall/{self._short}/base"
 
     @property
+    def _tip_ref(self) -> str:
+        """The last commit once more: whoever deletes the branch loses no work of a thread that is not done."""
+        return f"refs/rolecall/{self._short}/tip"
+
+    @property
     def _snapshots_ref(self) -> str:
         return f"refs/rolecall/{self._short}/snapshots"
 
@@ -222,7 +231,7 @@ class GitWorkspace:
     async def _refs(self) -> dict[str, str]:
         """Objects of this thread's refs, and of the branch that would stand in their way, as far as they are there."""
         out = await self._user.run(
-            "for-each-ref", "--format=%(refname) %(objectname)", self._base_ref, self._branch_ref, self._snapshots_ref,
+            "for-each-ref", "--format=%(refname) %(objectname)", f"refs/rolecall/{self._short}", self._branch_ref,
             "refs/heads/rolecall",
         )  # fmt: skip
         return dict(line.split(" ", 1) for line in out.splitlines())
