@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import MessageLikeRepresentation
 from pydantic import BaseModel
 
 from core.artifacts import CheckRun, RoleUsage, Served
 from core.events import EventSink
 from core.redaction import Redactor
-from core.replies import CallSite, ModelReply
+from core.replies import NOWHERE, CallSite, ModelReply
 from core.settings import Settings
 
 A = TypeVar("A", bound=BaseModel)
@@ -29,9 +29,9 @@ class Models(Protocol):
     async def chat(
         self,
         role: str,
-        messages: Sequence[BaseMessage],
+        messages: Sequence[MessageLikeRepresentation],
         *,
-        site: CallSite,
+        site: CallSite = NOWHERE,
         tools: Sequence[Any] = (),
         previous: str | None = None,
     ) -> ModelReply:
@@ -39,7 +39,8 @@ class Models(Protocol):
 
         Args:
             role: Who is asked.
-            messages: The conversation, or what is new in it when `previous` is given.
+            messages: The conversation, or what is new in it when `previous` is given; plain `{"role", "content"}`
+                objects will do.
             site: Where in the graph.
             tools: What may be called.
             previous: The `response_id` of the reply to continue, "" to begin what may be continued, `None` for neither.
@@ -51,7 +52,7 @@ class Models(Protocol):
         """
 
     async def ask(
-        self, role: str, messages: Sequence[BaseMessage], artifact: type[A], *, site: CallSite
+        self, role: str, messages: Sequence[MessageLikeRepresentation], artifact: type[A], *, site: CallSite = NOWHERE
     ) -> tuple[A, ModelReply]:
         """Ask for a structured answer; errors are fed back and methods changed until it validates.
 
@@ -60,7 +61,7 @@ class Models(Protocol):
             BudgetError: A limit of the thread is used up.
         """
 
-    def chat_model(self, role: str, *, site: CallSite) -> BaseChatModel:
+    def chat_model(self, role: str, *, site: CallSite = NOWHERE) -> BaseChatModel:
         """A LangChain chat model that calls the chain of the role; for agent loops.
 
         Its answers carry `response_metadata["rolecall"] = {"role", "spec", "reason"}`.

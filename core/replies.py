@@ -16,6 +16,10 @@ class CallSite(BaseModel):
     """What the call is for when a node makes several: "verdict", "normalize"…"""
 
 
+NOWHERE = CallSite()
+"""A call from outside of the graph."""
+
+
 class ToolCall(BaseModel):
     """A tool the model wants to be called; `args` are parsed and valid JSON."""
 

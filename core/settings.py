@@ -33,10 +33,19 @@ class ModelRole(StrEnum):
 
 
 ROLES = tuple(role.value for role in ModelRole)
+USUAL_FALLBACK: dict[str, tuple[str, ...]] = dict.fromkeys(
+    (ModelRole.ROUTER.value, ModelRole.SUMMARIZER.value, ModelRole.SUPERVISOR.value), (ModelRole.PRIMARY.value,)
+)
+"""What follows a role whose spec has no `fallback`."""
 EMBEDDED = "embedded"
 """The name of the engine that is always there: no weights, no network."""
 
 _CALL_PATHS = re.compile(r"/(chat/completions|responses)/?$")
+
+
+def role_name(name: str) -> str:
+    """A role by the name we know it under: `coding` is `coder`."""
+    return ModelRole.CODER.value if name == "coding" else name
 
 
 class Section(BaseModel):
@@ -89,14 +98,14 @@ class ModelSpec(Section):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    provider: str
+    provider: str = "openai_compatible"
     model: str = Field(default="", validation_alias=AliasChoices("model", "id"))
     base_url: str = Field(default="", validation_alias=AliasChoices("base_url", "endpoint"))
     api_key: str = Field(default="", repr=False)
     context_length: PositiveInt | Literal["auto"] = "auto"
     """Tokens; "auto" asks the server what it loaded."""
     quantization: str = ""
-    """Informative: shown in reports."""
+    """Informative: `models` and `doctor` show it."""
     max_concurrency: PositiveInt | None = None
     """Calls in flight on this endpoint, over all roles and processes."""
     timeouts: Timeouts = Timeouts()
@@ -106,15 +115,21 @@ class ModelSpec(Section):
     max_output_tokens: PositiveInt | None = None
     cost: Cost | None = None
     enabled: bool = True
-    fallback: tuple[str, ...] = ()
-    """Names of roles, of named models, or "embedded", tried in this order."""
+    fallback: tuple[str, ...] | None = None
+    """Names of roles, of named models, or "embedded", tried in this order. Absent: `primary` for router, summarizer and
+    supervisor, nothing for the others; `[]` is nothing."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Passed to the provider as they are: `num_ctx`, `threads`, `path`, headers."""
+    """The provider's own: `num_ctx`, `threads`, `path`, headers. What is not known here is sent to the server."""
 
     @field_validator("base_url")
     @classmethod
     def _cut_call_path(cls, url: str) -> str:
         return base_url_of(url)
+
+    @field_validator("quantization", mode="before")
+    @classmethod
+    def _read_quantization(cls, given: Any) -> Any:
+        return str(given) if isinstance(given, int) and not isinstance(given, bool) else given or ""
 
     @field_validator("options")
     @classmethod
@@ -131,7 +146,7 @@ CONSULTING_TOOLS = ("ask", "explain_code", "deep_research")
 
 
 class ToolRole(Section):
-    """The role that serves a tool."""
+    """The role that serves a tool, or a named model."""
 
     role: str
 
@@ -264,7 +279,15 @@ class CheckpointSettings(Section):
     """Where checkpoints go."""
 
     url: str = ""
-    """Empty: `.rolecall/rolecall.db` in the repository."""
+    """Empty, which is the only value so far: `.rolecall/rolecall.db` in the repository."""
+
+    @field_validator("url")
+    @classmethod
+    def _refuse(cls, url: str) -> str:
+        if url:
+            said = "no other place is supported yet: leave it out, checkpoints go to .rolecall/rolecall.db"
+            raise PydanticCustomError("unsupported", said)
+        return url
 
 
 class EmbeddedSettings(Section):

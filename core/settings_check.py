@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from core.errors import ConfigError
-from core.settings import CONSULTING_TOOLS, EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
+from core.settings import CONSULTING_TOOLS, EMBEDDED, ROLES, LLMSettings, ModelRole, ModelSpec, Settings
 from core.suggest import did_you_mean
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -22,8 +22,8 @@ _NO = frozenset({"0", "false", "no", "off", "f", "n"})
 Sources = Mapping[str, str]
 
 
-def check(tree: Mapping[str, Any], sources: Sources) -> Settings:
-    """Make settings of a tree.
+def check(tree: Mapping[str, Any], sources: Sources) -> tuple[Settings, tuple[str, ...]]:
+    """Make settings of a tree, and say what of it is left out, a sentence each.
 
     Args:
         tree: Merged from all sources.
@@ -32,18 +32,90 @@ def check(tree: Mapping[str, Any], sources: Sources) -> Settings:
     Raises:
         ConfigError: Says which key of which source is wrong, and how.
     """
+    tree, left_out = _without_unused(tree, sources)
     resolved = _resolve(tree, "", sources)
     _require_finite(resolved, "", sources)
     llm = resolved.get("llm", {})
     if not isinstance(llm, Mapping):
         raise ConfigError(f"llm: an object of roles is wanted, not {type(llm).__name__}{_from('llm', sources)}")
     specs = _check_specs(llm, sources)
+    if isinstance(tools := resolved.get("tools"), Mapping):
+        resolved = {**resolved, "tools": {name: _by_model(entry, specs) for name, entry in tools.items()}}
     try:
         settings = Settings.model_validate({**resolved, "llm": specs})
     except ValidationError as error:
         raise _explain(error, (), sources, Settings) from error
     _check_names(settings, sources)
-    return settings
+    return settings, left_out
+
+
+def _without_unused(tree: Mapping[str, Any], sources: Sources) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Disable the specs that nothing uses and whose `${VARIABLES}` are not set: they need stop no run."""
+    llm = tree.get("llm")
+    if not isinstance(llm, Mapping):
+        return tree, ()
+    named = llm["models"] if isinstance(llm.get("models"), Mapping) else {}
+    entries = {**named, **{name: entry for name, entry in llm.items() if name != "models"}}
+    used = _used(tree, entries)
+    said: list[str] = []
+    new = {**llm, "models": dict(named)} if named else dict(llm)
+    for name, entry in entries.items():
+        unset = [] if name in used or not isinstance(entry, Mapping) else _unset(entry)
+        if not unset:
+            continue
+        key = f"llm.{name}" if name in llm else f"llm.models.{name}"
+        where = new if name in llm else new["models"]
+        where[name] = {**entry, "enabled": False}
+        said.append(f"{key}: the environment variable {unset[0]} is not set{_from(key, sources)}; nothing uses it, so "
+                    "it is left out")  # fmt: skip
+    return {**tree, "llm": new}, tuple(said)
+
+
+def _used(tree: Mapping[str, Any], entries: Mapping[str, Any]) -> set[str]:
+    """The roles that runs ask, and what stands behind them."""
+    watcher = tree.get("supervisor")
+    off = isinstance(watcher, Mapping) and str(watcher.get("enabled", True)).lower() in _NO
+    asked = [role for role in ROLES if role != ModelRole.RESEARCH and not (off and role == ModelRole.SUPERVISOR)]
+    tools = tree.get("tools")
+    for entry in tools.values() if isinstance(tools, Mapping) else ():
+        target = entry.get("role") if isinstance(entry, Mapping) else None
+        asked += [name for name, one in entries.items() if name == target or _model_id(one) == target]
+    used: set[str] = set()
+    while asked:
+        name = asked.pop()
+        if name in used:
+            continue
+        used.add(name)
+        entry = entries.get(name)
+        after = entry.get("fallback") if isinstance(entry, Mapping) else [entry]
+        asked += [one for one in (after if isinstance(after, list | tuple) else ()) if isinstance(one, str)]
+    return used
+
+
+def _model_id(entry: Any) -> Any:
+    return entry.get("model") if isinstance(entry, Mapping) else None
+
+
+def _unset(value: Any) -> list[str]:
+    """Environment variables named in a spec that are not set."""
+    if isinstance(value, Mapping):
+        if str(value.get("enabled", True)).lower() in _NO:
+            return []
+        return [name for inner in value.values() for name in _unset(inner)]
+    if isinstance(value, list | tuple):
+        return [name for inner in value for name in _unset(inner)]
+    return [name for name in _VARIABLE.findall(value) if name not in os.environ] if isinstance(value, str) else []
+
+
+def _by_model(entry: Any, specs: Mapping[str, Any]) -> Any:
+    """A tool that names the model of a spec means that spec."""
+    wanted = entry.get("role") if isinstance(entry, Mapping) else None
+    named: Mapping[str, Any] = specs["models"]
+    roles = {name: spec for name, spec in specs.items() if name != "models"}
+    if wanted in {*ROLES, *named, *roles, EMBEDDED}:
+        return entry
+    found = [name for name, spec in {**roles, **named}.items() if isinstance(spec, ModelSpec) and spec.model == wanted]
+    return {**entry, "role": found[0]} if found else entry
 
 
 def _check_specs(llm: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
@@ -109,7 +181,7 @@ def _check_names(settings: Settings, sources: Sources) -> None:
             )
     _check_tools(settings, known, sources)
     for name, entry in {**entries, **llm.models}.items():
-        wanted = [entry] if isinstance(entry, str) else entry.fallback
+        wanted = [entry] if isinstance(entry, str) else entry.fallback or ()
         for target in wanted:
             if target not in known:
                 key = f"llm.{name}" + ("" if isinstance(entry, str) else ".fallback")
@@ -134,7 +206,7 @@ def _check_tools(settings: Settings, known: set[str], sources: Sources) -> None:
 
 def _references(llm: LLMSettings) -> Iterator[str]:
     for entry in [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]:
-        yield from [entry] if isinstance(entry, str) else entry.fallback
+        yield from [entry] if isinstance(entry, str) else entry.fallback or ()
 
 
 def circle_in(llm: LLMSettings) -> tuple[str, ...]:

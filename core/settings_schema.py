@@ -25,6 +25,12 @@ def config_schema() -> dict[str, Any]:
     llm = definitions["LLMSettings"]
     llm["properties"] |= dict.fromkeys(ROLES, role)
     llm["additionalProperties"] = role
+    tool = {"anyOf": [{"$ref": "#/$defs/ToolRole"}, {"type": "string", "description": "A role or a named model."}]}
+    schema["properties"]["tools"]["additionalProperties"] = tool
+    by_role = {"description": "Another form of `llm`: specs by name, each with the `role` it serves.", "type": "object"}
+    schema["properties"]["models"] = by_role
+    definitions["ToolRole"]["properties"]["model"] = {"type": "string", "description": "Another name of `role`."}
+    del definitions["ToolRole"]["required"]
     return schema
 
 

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from core.errors import ConfigError
 from core.settings import LLMSettings, Settings
 from core.settings_check import check
+from core.settings_compat import rewritten
 from core.settings_files import doubts, find_config, find_project_config, leaves, merge, read_config, strict_json
 from core.suggest import did_you_mean
 
@@ -58,18 +59,19 @@ def load_settings(
     path = find_config(config)
     layers: list[tuple[str, dict[str, Any]]] = []
     if path is not None:
-        layers.append((str(path), read_config(path)))
+        layers.append((str(path), rewritten(read_config(path))))
     project = find_project_config(repo) if repo is not None and trust_project else None
     if project is not None:
-        layers.append((str(project), read_config(project, follow=False)))
-    layers.append(("environment", _from_environment()))
-    layers.append(("command line", _tree(overrides or {})))
+        layers.append((str(project), rewritten(read_config(project, follow=False))))
+    layers.append(("environment", rewritten(_from_environment())))
+    layers.append(("command line", rewritten(_tree(overrides or {}))))
     merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for source, layer in layers:
         merged = merge(merged, layer)
         sources |= dict.fromkeys(leaves(layer), source)
-    return Loaded(check(merged, sources), path, sources, doubts(path) if path else ())
+    settings, left_out = check(merged, sources)
+    return Loaded(settings, path, sources, (*(doubts(path) if path else ()), *left_out))
 
 
 class _Source(EnvSettingsSource):

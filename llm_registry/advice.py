@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.settings import EMBEDDED, ModelSpec, Settings
+from core.settings import EMBEDDED, USUAL_FALLBACK, ModelSpec, Settings
 from core.suggest import near_matches
 from llm_registry.addresses import DEFAULT_URLS, endpoint_url
 from llm_registry.config_lines import ConfigFile
@@ -18,7 +18,7 @@ from llm_registry.nearby import Found
 from llm_registry.providers.catalog import provider_names
 from llm_registry.proxies import is_local
 from llm_registry.round_trips import RoundTrips
-from llm_registry.window import num_ctx_for, sets_window, window_of
+from llm_registry.window import num_ctx_for, sets_window, window_is_out_of_reach, window_of
 
 SMALL_WINDOW = 8192
 """Tokens below which a coding loop forgets what it read."""
@@ -139,8 +139,8 @@ class Adviser:
         what = "a larger model, or a server with json_schema"
         if not able.writers:
             return Advice(problem, "", "", f"take {what}", urgent=False)
-        rest = [name for name in link.spec.fallback if name != EMBEDDED]
-        last = [EMBEDDED] if EMBEDDED in link.spec.fallback else []
+        rest = [name for name in link.spec.fallback or () if name != EMBEDDED]
+        last = [EMBEDDED] if EMBEDDED in (link.spec.fallback or ()) else []
         return self._advise(link, problem, ("fallback",), [*rest, able.writers[0], *last], what, urgent=False)
 
     def for_pairs(self, links: Iterable[Link], facts: Mapping[str, EndpointFacts]) -> Iterable[Advice]:
@@ -247,8 +247,14 @@ class Adviser:
 
     def _narrow(self, link: Link, facts: EndpointFacts, roles: frozenset[str]) -> Iterable[Advice]:
         window = window_of(link.spec, facts)
-        if window.warning:
-            yield self._advise(link, f"{link.name}: {window.warning}", ("context_length",), "auto", urgent=False)
+        problem = f"{link.name}: {window.warning}"
+        if window_is_out_of_reach(link.spec, facts):
+            native, wanted = endpoint_url(link.spec).removesuffix("/v1"), 'take provider "ollama" and no /v1'
+            own = link.spec.provider == "ollama"
+            yield (self._advise(link, problem, ("base_url",), native, urgent=False) if own
+                   else Advice(problem, "", "", f"{wanted}: {native}", urgent=False))  # fmt: skip
+        elif window.warning:
+            yield self._advise(link, problem, ("context_length",), "auto", urgent=False)
         if "coder" in roles and facts.calls_tools(link.spec.model) is False:
             able = next((name for name, can in facts.tools.items() if can), "")
             problem = f"{link.name}: the model cannot call tools, which `coder` needs"
@@ -302,9 +308,10 @@ class Adviser:
 
     def _fallback(self, link: Link) -> tuple[str, str]:
         """The line that lets the engine without weights stand in; nothing when it does so already."""
-        if EMBEDDED in link.spec.fallback:
+        given = link.spec.fallback or USUAL_FALLBACK.get(link.origin, ())
+        if EMBEDDED in given:
             return "", ""
-        edit = self._file.edit(self._path(link, ("fallback",)), [*link.spec.fallback, EMBEDDED])
+        edit = self._file.edit(self._path(link, ("fallback",)), [*given, EMBEDDED])
         return edit.place, edit.line
 
     def _advise(

@@ -60,6 +60,8 @@ class SpecHealth(_Finding):
     provider: str
     model: str
     address: str
+    quantization: str
+    """As configured; servers do not say."""
     ok: bool
     """It can serve now."""
     error: str
@@ -248,7 +250,7 @@ def _spec(link: Link, facts: EndpointFacts, trips: RoundTrips | None) -> SpecHea
         obstacle, trips = obstacle or trips.error, None
     return SpecHealth(
         name=link.name, provider=link.spec.provider, model=link.spec.model, address=endpoint_url(link.spec),
-        ok=obstacle is None, error=obstacle or facts.error, server=facts.server,
+        quantization=link.spec.quantization, ok=obstacle is None, error=obstacle or facts.error, server=facts.server,
         model_present=None if link.embedded else facts.offers(link.spec.model), models_offered=facts.models[:20],
         calls_tools=facts.calls_tools(link.spec.model),
         window=window.tokens, window_source=window.source, window_warning=window.warning,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from core.errors import ConfigError
 from core.redaction import NOT_SECRET
-from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
+from core.settings import EMBEDDED, ROLES, USUAL_FALLBACK, LLMSettings, ModelRole, ModelSpec, Settings, role_name
 from core.suggest import did_you_mean
 from llm_registry.addresses import endpoint_url, model_name
 from llm_registry.proxies import is_local
@@ -88,21 +88,22 @@ def endpoint_of(spec: ModelSpec) -> str:
 
 
 def role_names(settings: Settings) -> tuple[str, ...]:
-    """All roles: the known ones first, then those the user added."""
+    """All roles: the known ones first, then those the user added, and the named models that serve tools."""
     added = [*(settings.llm.__pydantic_extra__ or {}), *(tool.role for tool in settings.tools.values())]
-    extra = [name for name in dict.fromkeys(added) if name not in ROLES and name not in settings.llm.models]
+    extra = [name for name in dict.fromkeys(added) if name not in {*ROLES, EMBEDDED}]
     return (*ROLES, *extra)
 
 
 def resolve_chain(llm: LLMSettings, role: str) -> Chain:
     """Follow aliases and fallbacks of a role; cycles are cut, `embedded` comes last.
 
-    A role without configuration follows `primary`; without a `primary` it is served by `embedded`.
+    A role without configuration follows `primary`; without a `primary` it is served by `embedded`. Behind a spec
+    without `fallback` stands what `USUAL_FALLBACK` says of the role.
 
     Raises:
         ConfigError: The role, or a name it refers to, is unknown.
     """
-    entries = llm.__pydantic_extra__ or {}
+    entries, role = llm.__pydantic_extra__ or {}, role_name(role)
     if role not in entries and role not in ROLES and role not in llm.models and role != EMBEDDED:
         raise ConfigError(
             f"unknown role {role!r}{did_you_mean(role, {*ROLES, *entries})}", hint="name one that `llm` configures"
@@ -119,16 +120,21 @@ def resolve_chain(llm: LLMSettings, role: str) -> Chain:
     return Chain(role, tuple(ordered), notes, tuple(name for name, first in off.items() if first))
 
 
-def _walk(llm: LLMSettings, name: str, seen: set[str]) -> Iterator[Link]:
+def _walk(llm: LLMSettings, name: str, seen: set[str], usual: tuple[str, ...] = ()) -> Iterator[Link]:
     if name in seen:
         return
     seen.add(name)
     entry = _entry(llm, name)
+    if ModelRole.PRIMARY in (llm.__pydantic_extra__ or {}):
+        usual = usual or USUAL_FALLBACK.get(name, ())
     if isinstance(entry, str):
-        yield from _walk(llm, entry, seen)
+        yield from _walk(llm, entry, seen, usual)
         return
     yield Link(_link_name(llm, name, entry), name, entry)
-    for following in entry.fallback:
+    if entry.fallback is None and entry.provider == EMBEDDED:
+        # Whoever names the engine wants it, and it always answers.
+        return
+    for following in usual if entry.fallback is None else entry.fallback:
         yield from _walk(llm, following, seen)
 
 

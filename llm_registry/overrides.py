@@ -6,7 +6,7 @@ Asks no server, unless a name is unknown: then the configured ones are asked wha
 from collections.abc import Mapping, Sequence
 
 from core.errors import UsageError
-from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings
+from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings, role_name
 from core.settings_check import circle_in
 from core.suggest import did_you_mean, near_matches
 from llm_registry.addresses import endpoint_url
@@ -85,7 +85,7 @@ def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
     if not models:
         return settings
     entries = dict(settings.llm.__pydantic_extra__ or {})
-    for role, wanted in models.items():
+    for role, wanted in ((role_name(role), role_name(wanted)) for role, wanted in models.items()):
         known = role_names(settings)
         if role not in known:
             raise UsageError(f"--model {role}={shown(wanted)}: unknown role{did_you_mean(role, known)}",
@@ -112,7 +112,7 @@ def check_offered(models: Mapping[str, str], chains: Mapping[str, Chain], facts:
         UsageError: Lists what the server offers, near matches first.
     """
     for role, wanted in models.items():
-        link = next(iter(chains[role].links), None)
+        link = next(iter(chains[role_name(role)].links), None)
         seen = facts.get(link.name) if link else None
         if link is None or seen is None or seen.offers(link.spec.model) is not False:
             continue
@@ -156,6 +156,6 @@ def _beside(like: ModelSpec, given: ModelSpec) -> ModelSpec:
     return given.model_copy(update={name: getattr(like, name) for name in kept} | {"options": options})
 
 
-def _fallback(llm: LLMSettings, role: str) -> tuple[str, ...]:
+def _fallback(llm: LLMSettings, role: str) -> tuple[str, ...] | None:
     entry = (llm.__pydantic_extra__ or {}).get(role)
-    return entry.fallback if isinstance(entry, ModelSpec) else ()
+    return entry.fallback if isinstance(entry, ModelSpec) else None

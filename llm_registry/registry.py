@@ -1,13 +1,13 @@
 """The registry: roles in, replies out. Joins chains, calls and records into what `core.context.Models` promises."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, MessageLikeRepresentation, convert_to_messages
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
@@ -15,14 +15,14 @@ from core.artifacts import RoleUsage, Served
 from core.events import EventSink
 from core.known_secrets import llm_secrets, redactor_of
 from core.redaction import Redactor
-from core.replies import CallSite, ModelReply
-from core.settings import Settings
+from core.replies import NOWHERE, CallSite, ModelReply
+from core.settings import Settings, role_name
 from llm_registry.assign import look_around
 from llm_registry.breaker import Breakers
 from llm_registry.calls import CallStore
 from llm_registry.chain import Asking
 from llm_registry.conversations import Conversations
-from llm_registry.links import Link
+from llm_registry.links import Chain, Link
 from llm_registry.overrides import check_offered, with_overrides
 from llm_registry.parts import Parts
 from llm_registry.prompts import Prompt, PromptStore
@@ -63,7 +63,14 @@ class Registry:
             for role, one in self._served.items()
         }
         self._parts.events.emit("roles", roles=shown, **_so_far(self._usage))
+        for role, link in {link.name: (role, link) for role, link in self._serving(chains)}.values():
+            if warning := self._parts.shelf.window(link).warning:
+                self._parts.events.emit("model_warning", role=role, spec=link.name, message=warning)
         return self._served
+
+    def _serving(self, chains: Mapping[str, Chain]) -> Iterator[tuple[str, Link]]:
+        for role, chain in chains.items():
+            yield from ((role, link) for link in chain.links if link.name == self._served[role].spec)
 
     async def refresh_usage(self) -> None:
         """Read what earlier runs of the thread used."""
@@ -72,9 +79,9 @@ class Registry:
     async def chat(
         self,
         role: str,
-        messages: Sequence[BaseMessage],
+        messages: Sequence[MessageLikeRepresentation],
         *,
-        site: CallSite,
+        site: CallSite = NOWHERE,
         tools: Sequence[Any] = (),
         previous: str | None = None,
     ) -> ModelReply:
@@ -82,7 +89,8 @@ class Registry:
 
         Args:
             role: Who is asked.
-            messages: The conversation, or what is new in it when `previous` is given.
+            messages: The conversation, or what is new in it when `previous` is given; plain `{"role", "content"}`
+                objects will do.
             site: Where in the graph.
             tools: What may be called.
             previous: The `response_id` of the reply to continue, whichever server gave it; "" starts a conversation
@@ -93,6 +101,7 @@ class Registry:
             BudgetError: A limit of the thread is used up.
             UsageError: The reply to continue was not kept.
         """
+        messages = convert_to_messages(messages)
         if previous is None:
             return await self._chat(role, messages, site, tools, {})
         kept = self._parts.conversations
@@ -101,7 +110,7 @@ class Registry:
         return reply.model_copy(update={"response_id": name})
 
     async def ask(
-        self, role: str, messages: Sequence[BaseMessage], artifact: type[A], *, site: CallSite
+        self, role: str, messages: Sequence[MessageLikeRepresentation], artifact: type[A], *, site: CallSite = NOWHERE
     ) -> tuple[A, ModelReply]:
         """Ask for a structured answer; errors are fed back and methods changed until it validates.
 
@@ -109,7 +118,7 @@ class Registry:
             ModelError: No spec of the chain gave a valid object.
             BudgetError: A limit of the thread is used up.
         """
-        question = replace(self._question(role, messages, site, (), {}), structured=True)
+        question = replace(self._question(role, convert_to_messages(messages), site, (), {}), structured=True)
 
         async def asking(link: Link, attempt: Try) -> Done:
             return await self._parts.structured.ask(link, question, artifact, attempt)
@@ -119,7 +128,7 @@ class Registry:
         found: A = done.reply.parsed
         return found, done.reply
 
-    def chat_model(self, role: str, *, site: CallSite) -> BaseChatModel:
+    def chat_model(self, role: str, *, site: CallSite = NOWHERE) -> BaseChatModel:
         """A LangChain chat model that calls the chain of the role; for agent loops."""
 
         async def ask_role(
@@ -176,7 +185,7 @@ class Registry:
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
     ) -> Ask:
         placed = site if site.thread else site.model_copy(update={"thread": self._parts.thread})
-        return Ask(role=role, site=placed, messages=sendable(messages), tools=tuple(tools), options=options)
+        return Ask(role=role_name(role), site=placed, messages=sendable(messages), tools=tuple(tools), options=options)
 
     async def _account(self, question: Ask, reply: ModelReply, artifact: str = "") -> None:
         self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)

@@ -58,6 +58,11 @@ def sets_window(spec: ModelSpec) -> bool:
     return spec.provider == "ollama" and not spec.base_url.rstrip("/").endswith("/v1")
 
 
+def window_is_out_of_reach(spec: ModelSpec, facts: EndpointFacts | None) -> bool:
+    """Whether Ollama is spoken to by its `/v1`, over which the window cannot be set."""
+    return not sets_window(spec) and (spec.provider == "ollama" or (facts is not None and facts.server == "ollama"))
+
+
 def window_of(spec: ModelSpec, facts: EndpointFacts | None) -> Window:
     """The true window of a spec.
 
@@ -69,6 +74,12 @@ def window_of(spec: ModelSpec, facts: EndpointFacts | None) -> Window:
     limit = facts.limit(spec.model) if facts else None
     if sets_window(spec):
         return _ollama_window(spec, loaded, limit)
+    if window_is_out_of_reach(spec, facts):
+        known = f"the {loaded} tokens it loaded" if loaded else "what it loads (4096 tokens on small cards)"
+        text = f"Ollama's /v1 cannot set the window; of a prompt longer than {known} the rest is dropped without a word"
+        if loaded or spec.context_length == "auto":
+            return Window(loaded, "loaded" if loaded else "unknown", limit, text)
+        return Window(spec.context_length, "configured", limit, text)
     wanted = spec.context_length
     if wanted == "auto":
         return Window(loaded, "loaded" if loaded else "unknown", limit)

@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from core.errors import ConfigError
 from core.settings import ModelSpec
 from core.suggest import did_you_mean
+from llm_registry.window import sets_window
 
 _MODULES = {
     "openai_compatible": "llm_registry.providers.openai_compatible",
@@ -31,6 +32,13 @@ _NEEDS: dict[str, dict[str, str]] = {
     "ollama": {"model": '"model": "NAME:TAG"'},
     "scripted": {"script": '"options": {"script": "answers.json"}'},
 }
+
+GGUF_OPTIONS = ("path", "num_ctx", "threads", "slots", "idle_s", "start_s")
+_NATIVE = ("num_ctx", "num_gpu", "threads", "keep_alive", "slots", "idle_s", "start_s", "path", "script")
+"""Options that no OpenAI-style server takes with a request: it would drop them without a word."""
+_OPENAI_OPTIONS = ("headers", "extra_body")
+_CLOSED: dict[str, tuple[str, ...]] = {"embedded": (), "scripted": ("script",)}
+"""Providers that send nothing: their options, all of them."""
 
 Api = Literal["chat", "responses"]
 
@@ -76,6 +84,33 @@ def require(spec: ModelSpec, name: str) -> None:
     for key, example in _NEEDS.get(provider, {}).items():
         if not (getattr(spec, key, "") or spec.options.get(key)):
             raise ConfigError(f"llm.{name}: provider {spec.provider!r} has no {key}", hint=f"add {example}")
+    for option in spec.options:
+        if why := _why_refused(provider, spec, option):
+            raise ConfigError(f"llm.{name}.options.{option}: {why[0]}", hint=why[1])
+
+
+def _why_refused(provider: str, spec: ModelSpec, option: str) -> tuple[str, str] | None:
+    """Why an option would be lost, and what to do; `None` when it is read here or sent to the server."""
+    if provider in _CLOSED:
+        return None if option in _CLOSED[provider] else (f"provider {provider!r} has no such option", "leave it out")
+    if provider == "ollama":
+        if sets_window(spec):
+            refused = option == "extra_body"
+            return ("only an address that ends in /v1 takes it", "name the option itself") if refused else None
+        hint = "drop /v1 from base_url, or put it into options.extra_body if Ollama's /v1 knows it"
+        return None if option in _OPENAI_OPTIONS else ("Ollama's /v1 takes no options", hint)
+    if option in _NATIVE and not (provider == "gguf" and option in GGUF_OPTIONS):
+        return f"provider {provider!r} has no such option", "leave it out, or set it where the server is started"
+    return None
+
+
+def request_fields(spec: ModelSpec) -> dict[str, Any]:
+    """What the options of an OpenAI-style server add to the body of each request."""
+    own = {*_OPENAI_OPTIONS, *(GGUF_OPTIONS if spec.provider == "gguf" else ())}
+    return {
+        **{key: value for key, value in spec.options.items() if key not in own},
+        **spec.options.get("extra_body", {}),
+    }
 
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:

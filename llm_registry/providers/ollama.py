@@ -13,6 +13,8 @@ from llm_registry.providers.openai_compatible import make_client, opened
 from llm_registry.proxies import authorities, is_local
 from llm_registry.redirects import refuse_redirects, refuse_redirects_sync
 
+_READ = frozenset({"headers", "num_ctx", "threads", "keep_alive"})
+"""Options with a place of their own; all others go to the server as they are."""
 BASE_URL = "http://127.0.0.1:11434"
 ERRORS: tuple[type[Exception], ...] = (
     ollama.ResponseError, ollama.RequestError, httpx.HTTPError, httpx.StreamError,
@@ -36,6 +38,7 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
         "num_ctx": num_ctx or spec.options.get("num_ctx"),
         "num_thread": spec.options.get("threads"),
         "keep_alive": spec.options.get("keep_alive"),
+        "more_options": {name: value for name, value in spec.options.items() if name not in _READ},
         "reasoning": None if spec.thinking == "auto" else spec.thinking,
         "client_kwargs": {
             "timeout": httpx.Timeout(None, connect=spec.timeouts.connect),

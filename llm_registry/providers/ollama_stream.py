@@ -16,6 +16,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_ollama import ChatOllama
+from pydantic import Field
 
 
 class PlainChatOllama(ChatOllama):
@@ -24,11 +25,14 @@ class PlainChatOllama(ChatOllama):
     A call may be given `at_most`, the tokens of its answer.
     """
 
+    more_options: dict[str, Any] = Field(default_factory=dict)
+    """Sent along with those that the library knows: it would drop them without a word."""
+
     def _chat_params(self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         at_most = kwargs.pop("at_most", None)
         params = super()._chat_params(messages, stop, **kwargs)
-        if at_most is not None:
-            params["options"] = {**params["options"], "num_predict": at_most}
+        bound = {} if at_most is None else {"num_predict": at_most}
+        params["options"] = {**params["options"], **self.more_options, **bound}
         return params
 
     async def _aiterate_over_stream(

@@ -11,7 +11,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from core.settings import ModelSpec
-from llm_registry.providers.catalog import Api, Built
+from llm_registry.providers.catalog import Api, Built, request_fields
 from llm_registry.providers.chat_stream import MendingCompletions
 from llm_registry.providers.responses_stream import MendingClient
 from llm_registry.proxies import authorities, is_local
@@ -89,7 +89,7 @@ def make_client(
         "timeout": timeout,
         "temperature": spec.temperature,
         "default_headers": {**(headers or {}), **own_headers} or None,
-        "extra_body": {**(extra_body or {}), **spec.options.get("extra_body", {})} or None,
+        "extra_body": {**(extra_body or {}), **request_fields(spec)} or None,
         "use_responses_api": api == "responses",
         "openai_proxy": "",
         "http_async_client": openai.DefaultAsyncHttpxClient(**_wire(spec, timeout, refuse_redirects)),

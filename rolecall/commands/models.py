@@ -58,7 +58,11 @@ async def _models(options: argparse.Namespace) -> int:
         roles = [role.model_dump(mode="json") for role in diagnosis.roles]
         answer({"config": diagnosis.config, "roles": roles, "figures": [asdict(one) for one in figures]})
         return 0
-    lines = [f"{role.role:<11} {role.serves or 'nobody':<32} {_why(role.reason)}" for role in diagnosis.roles]
+    shown = {spec.name: f"{spec.name} ({spec.quantization})" for spec in diagnosis.specs if spec.quantization}
+    lines = [
+        f"{role.role:<11} {shown.get(role.serves, role.serves) or 'nobody':<32} {_why(role.reason)}"
+        for role in diagnosis.roles
+    ]
     if figures:
         lines += ["", "measured in this repository:", *measured(figures)]
     print(clean("\n".join(line.rstrip() for line in lines)))
@@ -189,7 +193,7 @@ def told(diagnosis: "Diagnosis") -> Iterator[str]:
 
 def _spec_told(spec: "SpecHealth") -> Iterator[str]:
     window = f"window {tokens(spec.window)} ({spec.window_source})" if spec.window else ""
-    known = "  ".join(part for part in (spec.server, spec.address, window) if part)
+    known = "  ".join(part for part in (spec.server, spec.address, window, spec.quantization) if part)
     yield f"{'ok' if spec.ok else 'NO':<3} {spec.name:<32} {known}".rstrip()
     for said in (spec.error, spec.window_warning):
         if said:

@@ -140,3 +140,14 @@ def test_bench_goes_on_past_a_model_that_is_away(place: Path) -> None:
     assert "nothing listens" in done.out
     assert unknown.code == 2
     assert "did you mean `primary`?" in unknown.err
+
+
+def test_the_quantization_of_a_model_is_shown(place: Path) -> None:
+    with ModelServer(brief) as server:
+        spec = {"id": "scripted", "endpoint": server.v1, "quantization": "8bit", "role": "primary"}
+        config = place / "config.json"
+        config.write_text(json.dumps({"models": {"big": spec}}), encoding="utf-8")
+        listed = rolecall("models", "--config", str(config), cwd=place)
+        examined = rolecall("doctor", "--config", str(config), cwd=place)
+    assert "primary     big (8bit)" in listed.out
+    assert "  8bit" in examined.out

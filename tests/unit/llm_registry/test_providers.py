@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
+from core.errors import ConfigError
+from core.settings import ModelSpec
+from llm_registry.providers.catalog import require
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
-from tests.unit.llm_registry.rig import HELLO, SITE, registry
+from tests.unit.llm_registry.rig import HELLO, SITE, Ear, registry
 
 
 async def asked(spec: Mapping[str, Any], tmp_path: Path, *, shape: Shape = Shape.OPENAI, **server: Any) -> ModelRequest:
@@ -81,6 +84,47 @@ async def test_ollama_speaks_openai_too_where_the_address_says_so(tmp_path: Path
         async with registry({"primary": spec}, tmp_path) as models:
             await models.chat("primary", HELLO, site=SITE)
         assert server.requests[-1].path == "/v1/chat/completions"
+
+
+async def test_every_option_reaches_the_server(tmp_path: Path) -> None:
+    options = {"num_gpu": 0, "threads": 4, "top_k": 7, "min_p": 0.1}
+    request = await asked({"provider": "ollama", "options": options}, tmp_path, shape=Shape.OLLAMA, models=("m",))
+    sent = request.body["options"]
+    assert {name: sent[name] for name in ("num_gpu", "num_thread", "top_k", "min_p")} == {
+        "num_gpu": 0, "num_thread": 4, "top_k": 7, "min_p": 0.1,
+    }  # fmt: skip
+    folder = tmp_path / "openai"
+    folder.mkdir()
+    spec = {"provider": "openai_compatible", "api": "chat", "options": {"top_p": 0.5, "extra_body": {"min_p": 0.1}}}
+    body = (await asked(spec, folder)).body
+    assert (body["top_p"], body["min_p"]) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"provider": "openai_compatible", "options": {"num_ctx": 4096}}, "options.num_ctx: provider"),
+        ({"provider": "openai_compatible", "options": {"num_gpu": 0}}, "options.num_gpu: provider"),
+        ({"provider": "ollama", "options": {"num_gpu": 0}}, "options.num_gpu: Ollama's /v1 takes no options"),
+        ({"provider": "ollama", "base_url": "http://h:1", "options": {"extra_body": {}}}, "ends in /v1"),
+        ({"provider": "embedded", "options": {"top_p": 1}}, "options.top_p: provider"),
+        ({"provider": "scripted", "options": {"script": "a", "pace": 1}}, "options.pace: provider"),
+    ],
+)
+def test_an_option_that_would_be_lost_is_refused(spec: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        require(ModelSpec.model_validate({"model": "m", "base_url": "http://h:1/v1", **spec}), "primary")
+
+
+@pytest.mark.parametrize("provider", ["ollama", "openai_compatible"])
+async def test_a_window_that_cannot_be_set_is_told(provider: str, tmp_path: Path) -> None:
+    ear = Ear()
+    with ModelServer(lambda _: say("hi"), shape=Shape.OLLAMA, models=("m",), context=4096) as server:
+        spec = {"provider": provider, "model": "m", "base_url": server.v1}
+        async with registry({"primary": spec}, tmp_path, ear=ear) as models:
+            await models.assign()
+    (told,) = ear.of("model_warning")
+    assert told["message"].startswith("Ollama's /v1 cannot set the window; of a prompt longer than the 4096 tokens")
 
 
 async def test_openrouter(tmp_path: Path) -> None:

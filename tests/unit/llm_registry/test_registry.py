@@ -16,8 +16,10 @@ from langchain_core.tools import tool
 
 from core.errors import BudgetError, Exit, ModelError, UsageError
 from core.replies import CallSite
+from core.settings import Settings
 from llm_registry.calls import CallStore
 from llm_registry.overrides import with_overrides
+from llm_registry.registry import open_registry
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import Call, Reply, call, call_all, fail, say
@@ -356,3 +358,22 @@ async def test_a_cancelled_call_is_in_the_book(tmp_path: Path) -> None:
                 await asked
     (figures,) = await CallStore(tmp_path / "book.db").figures()
     assert figures.failures == {"cancelled": 1}
+
+
+async def test_a_call_from_outside_needs_no_place_and_no_message_classes(tmp_path: Path) -> None:
+    with ModelServer(lambda _: say("hi")) as server:
+        async with registry({"coder": chat_spec(server)}, tmp_path) as models:
+            question = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "hello"}]
+            reply = await models.chat("coding", question)
+        sent = server.requests[-1].body["messages"]
+    assert (reply.text, reply.role) == ("hi", "coder")
+    assert [(one["role"], one["content"]) for one in sent] == [("system", "Be short."), ("user", "hello")]
+
+
+async def test_a_named_model_that_serves_a_tool_is_looked_at(tmp_path: Path) -> None:
+    dead = chat_spec(f"http://127.0.0.1:{closed_port()}/v1")
+    settings = Settings.model_validate({"llm": {"models": {"small": dead}}, "tools": {"ask": {"role": "small"}}})
+    async with open_registry(
+        settings, thread_id="t", database=tmp_path / "book.db", events=Ear(), state_dir=tmp_path
+    ) as models:
+        assert (await models.assign())["small"].spec == ""
