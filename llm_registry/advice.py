@@ -247,14 +247,8 @@ class Adviser:
 
     def _narrow(self, link: Link, facts: EndpointFacts, roles: frozenset[str]) -> Iterable[Advice]:
         window = window_of(link.spec, facts)
-        problem = f"{link.name}: {window.warning}"
-        if window_is_out_of_reach(link.spec, facts):
-            native, wanted = endpoint_url(link.spec).removesuffix("/v1"), 'take provider "ollama" and no /v1'
-            own = link.spec.provider == "ollama"
-            yield (self._advise(link, problem, ("base_url",), native, urgent=False) if own
-                   else Advice(problem, "", "", f"{wanted}: {native}", urgent=False))  # fmt: skip
-        elif window.warning:
-            yield self._advise(link, problem, ("context_length",), "auto", urgent=False)
+        if window.warning and not window_is_out_of_reach(link.spec, facts):
+            yield self._advise(link, f"{link.name}: {window.warning}", ("context_length",), "auto", urgent=False)
         if "coder" in roles and facts.calls_tools(link.spec.model) is False:
             able = next((name for name, can in facts.tools.items() if can), "")
             problem = f"{link.name}: the model cannot call tools, which `coder` needs"
