@@ -76,8 +76,7 @@ async def give_back(connection: aiosqlite.Connection) -> None:
     time when somebody else reads it at present.
     """
     if await _number(connection, "auto_vacuum") == _BY_PIECES:
-        async with connection.execute("PRAGMA incremental_vacuum") as steps:
-            await steps.fetchall()
+        await connection.executescript("PRAGMA incremental_vacuum")  # executed, it would free one page and stop
     else:
         await connection.execute(f"PRAGMA auto_vacuum={_BY_PIECES}")
         with suppress(sqlite3.OperationalError):

@@ -1,7 +1,6 @@
 """Where checkpoints live: SQLite in the repository, packed, with the serializer's allow-list."""
 
 import re
-import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from core import artifacts
-from core.database import opened
+from core.database import create_tables, opened
 from core.layout import RepoLayout
 from core.storage_errors import damaged
+from graph.checkpoint_packing import PACKED, packed, unpacked
 from graph.lease import fence
 
 
@@ -32,11 +32,21 @@ class Driver:
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-6[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 """An id LangGraph made; another, written by some other tool, tells no time."""
-_PACKED = "+zlib"
-_SMALL = 128
-"""Bytes below which packing saves nothing."""
-_LARGEST = 1 << 30
-"""Bytes a row may unpack to."""
+_WRITES = """
+CREATE TABLE IF NOT EXISTS writes(
+    thread_id TEXT NOT NULL,
+    checkpoint_ns TEXT NOT NULL DEFAULT '',
+    checkpoint_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    task_path TEXT NOT NULL DEFAULT '',
+    idx INTEGER NOT NULL,
+    channel TEXT NOT NULL,
+    type TEXT,
+    value BLOB,
+    PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
+) WITHOUT ROWID;
+"""
+"""LangGraph's table without a second copy of its long keys, which are most of what it holds."""
 
 
 def database_of(repo: Path) -> Path:
@@ -48,12 +58,10 @@ class CheckpointSerializer(JsonPlusSerializer):
     """LangGraph's own, which packs what it writes where that saves space, and reads old rows as they are."""
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """The kind and the bytes of a value; the kind of packed ones ends in `+zlib`."""
+        """The kind and the bytes of a value; the kind says whether they are packed."""
         kind, data = super().dumps_typed(obj)
-        if len(data) < _SMALL:
-            return kind, data
-        packed = zlib.compress(data)
-        return (f"{kind}{_PACKED}", packed) if len(packed) < len(data) else (kind, data)
+        small = packed(data)
+        return (kind, data) if small is None else (f"{kind}{PACKED}", small)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value.
@@ -63,23 +71,19 @@ class CheckpointSerializer(JsonPlusSerializer):
         """
         kind, body = data
         try:
-            if kind.endswith(_PACKED):
-                kind, body = kind.removesuffix(_PACKED), _unpacked(body)
+            if kind.endswith(PACKED):
+                kind, body = kind.removesuffix(PACKED), unpacked(body)
             return super().loads_typed((kind, body))
         except Exception as error:
             raise damaged("a checkpoint", str(error)) from error
 
 
-def _unpacked(body: bytes) -> bytes:
-    unpacking = zlib.decompressobj()
-    data = unpacking.decompress(body, _LARGEST)
-    if not unpacking.eof:
-        raise ValueError("it is cut off, or too large")
-    return data
-
-
 class Checkpoints(AsyncSqliteSaver):
-    """LangGraph's saver, which says of a row it cannot read that it is damaged."""
+    """LangGraph's saver, which says of a row it cannot read that it is damaged, and numbers versions plainly."""
+
+    def get_next_version(self, current: str | None, channel: None) -> str:
+        """The version after `current`. LangGraph's own ends in noise, which no packing makes smaller."""
+        return f"{int(str(current or 0).partition('.')[0]) + 1:032}.0"
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As the saver does it.
@@ -116,6 +120,7 @@ async def open_checkpoints(database: Path, *, driver: Driver | None = None) -> A
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
     """
     async with opened(database) as connection:
+        await create_tables(connection, _WRITES)
         saver = Checkpoints(connection, serde=serializer())
         await saver.setup()
         if driver is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.redaction import encodings
+from graph.checkpoint_packing import unpacked
 from tests.redteam.scan.planted import Planted, Secret
 
 _SHORTEST = 6
@@ -53,7 +54,7 @@ def _forms(secret: Secret) -> list[bytes]:
 
 
 def _unpacked(data: bytes) -> Iterator[bytes]:
-    for unpack in (zlib.decompress, gzip.decompress, bz2.decompress, lzma.decompress):
+    for unpack in (zlib.decompress, gzip.decompress, bz2.decompress, lzma.decompress, unpacked):
         with suppress(zlib.error, OSError, lzma.LZMAError, ValueError, EOFError):
             yield unpack(data)
 
