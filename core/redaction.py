@@ -85,7 +85,7 @@ _TOKENS: Mapping[str, re.Pattern[str]] = {
         r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
         r"[\s\S]+?-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
     ),
-    "aws_access_key": re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
+    "aws_access_key": re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b"),
     "aws_secret_key": re.compile(
         r"(?i)(?<=aws_secret_access_key)(?P<lead>[\"']?\s*[=:]\s*[\"']?)(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"
     ),
@@ -143,6 +143,7 @@ class Redactor:
 
     def __init__(self, known: Mapping[str, str] | None = None, *, least: int = MIN_SECRET, forms: bool = True) -> None:
         self._by_form = forms
+        self._withheld: dict[str, str] = {}
         self._names: dict[str, str] = {}
         for name, value in (known or {}).items():
             if len(value) >= least and value not in NOT_SECRET:
@@ -167,6 +168,26 @@ class Redactor:
             return {self.clean(key) if isinstance(key, str) else key: self.clean_tree(inner)
                     for key, inner in value.items()}  # fmt: skip
         return [self.clean_tree(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+    def withhold(self, value: Any) -> Any:
+        """A JSON tree with what merely has the form of a token hidden, and kept in memory for `give_back`.
+
+        For what a model wrote itself: it may be meant for a file or a command, but belongs into no record.
+        """
+        if isinstance(value, str):
+            for kind in _kinds_in(value):
+                for found in _TOKENS[kind].finditer(value):
+                    secret = found.groupdict().get("secret") or found.group()
+                    self._withheld[placeholder(kind, secret)] = secret
+                value = _TOKENS[kind].sub(lambda found, kind=kind: _hidden(found, kind), value)  # type: ignore[misc]
+            return value
+        if isinstance(value, dict):
+            return {self.withhold(key): self.withhold(inner) for key, inner in value.items()}
+        return [self.withhold(inner) for inner in value] if isinstance(value, list) else value
+
+    def give_back(self, text: str) -> str:
+        """The text with what this process withheld of it; after a restart its placeholders stay."""
+        return PLACEHOLDER.sub(lambda found: self._withheld.get(found.group(), found.group()), text)
 
     def found_in(self, text: str, *, known_only: bool = False) -> frozenset[str]:
         """What `clean` would put in place of the secrets of a text; empty when it holds none.

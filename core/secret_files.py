@@ -9,7 +9,9 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 _NAMES = (
-    ".env", ".env.*", "*.env", ".envrc", ".flaskenv", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass", ".my.cnf",
+    ".env", ".env.*", "*.env", ".envrc", ".flaskenv", ".dev.vars", ".dev.vars.*", ".yarnrc.yml", ".vault_pass*",
+    ".vault-pass*", "vault_pass*.txt", ".secret", ".secrets", "*.secret",
+    ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass", ".my.cnf",
     ".git-credentials", ".htpasswd", ".dockercfg", ".s3cfg", ".boto", ".vault-token", ".terraformrc", "terraform.rc",
     "*.tfvars", "*.tfvars.json", "*.tfstate", "*.tfstate.backup", "kubeconfig", "*.kubeconfig", "auth.json",
     "credentials", "credentials.json", "credentials.toml", "credentials.yml", "credentials.yaml", "client_secret*.json",
@@ -18,7 +20,15 @@ _NAMES = (
     "*.ovpn", "*.agekey", "*.gpg-key",
 )  # fmt: skip
 _KEY_MATERIAL = ("*.key", "*.pem", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.ppk", "*.p8")
-_PLACES = (".aws/credentials", ".docker/config.json", ".kube/config", ".ssh/*", ".gnupg/*", ".config/gh/hosts.yml")
+_PLACES = (
+    ".aws/credentials",
+    ".docker/config.json",
+    ".kube/config",
+    ".ssh/*",
+    ".gnupg/*",
+    ".config/gh/hosts.yml",
+    ".m2/settings*.xml",
+)
 _PUBLIC = ("*.example", "*.sample", "*.template", "*.dist", "*.pub", ".env.example.*", "*.example.env", "*.sample.env")
 """Patterns that are there to be read, whatever else they match."""
 _FIXTURES = frozenset({"test", "tests", "testdata", "testing", "fixtures", "examples"})
@@ -58,7 +68,8 @@ class SecretFiles:
 
 def looks_secret(path: str) -> bool:
     """Whether a name is one that usually holds keys, passwords or tokens."""
-    place = PurePosixPath(path.lower())
+    # A space at the end of a name is nothing that a reader sees.
+    place = PurePosixPath(path.lower().rstrip())
     name = place.name
     if _any(name, _PUBLIC) or place.suffix in _SOURCES:
         return False

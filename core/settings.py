@@ -198,7 +198,7 @@ class SandboxSettings(Section):
     """Names of more environment variables that commands get; most are withheld."""
     git_history: Literal["auto", "show", "hide"] = "auto"
     """Whether commands see the repository's history; "auto" hides it where it holds secret-looking files."""
-    command_timeout_s: PositiveFloat = 120.0
+    command_timeout_s: PositiveFloat = 300.0
     max_output_bytes: PositiveInt = 12_000
     """What the model sees of an output; the whole of it is kept in the run folder."""
     memory_mb: PositiveInt = 8192

@@ -4,6 +4,7 @@ A target repository never configures the agent silently: its own file is read on
 """
 
 import json
+import math
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from core.errors import ConfigError
 
 CONFIG_VARIABLE = "ROLECALL_CONFIG"
 _JSON_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
+_MOST_VALUES = 100_000
 PROJECT_NAMES = ("rolecall.json", "rolecall.yaml", "rolecall.yml")
 _NAMES = ("config.json", "config.yaml", "config.yml")
 
@@ -100,6 +102,8 @@ def read_config(path: Path, *, follow: bool = True) -> dict[str, Any]:
         # A safe loader, which makes plain values only.
         yamled = path.suffix in {".yaml", ".yml"}
         value = yaml.load(text, Loader=_loader()) if yamled else _json(text)  # noqa: S506
+        if yamled and _unfolded(value, {}) > _MOST_VALUES:
+            raise ConfigError(f"{path}: its aliases unfold to more than {_MOST_VALUES:,} values")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except json.JSONDecodeError as error:
@@ -185,6 +189,17 @@ def _loader() -> type[yaml.SafeLoader]:
             return super().construct_mapping(node, deep)
 
     return Unique
+
+
+def _unfolded(value: Any, known: dict[int, float]) -> float:
+    """How many values a document has when each alias is written out; one that holds itself has no end."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_unfolded(one, known) for one in inner)
+    return known[id(value)]
 
 
 def _text(path: Path, *, follow: bool) -> str:

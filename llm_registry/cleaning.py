@@ -30,6 +30,7 @@ class Cleaner:
 
     def __init__(self, redactor: Redactor) -> None:
         self._clean: Callable[[str], str] = lru_cache(_KEPT_TEXTS)(redactor.clean)
+        self._redactor = redactor
         self._own: dict[str, Redactor] = {}
 
     def ask(self, ask: Ask) -> Ask:
@@ -43,20 +44,24 @@ class Cleaner:
         return tuple(self._message(message) for message in messages)
 
     def answer(self, link: Link, answer: Answer) -> Answer:
-        """An answer without what its own server was given to know its caller by.
+        """An answer without what its own server was given to know its caller by, and without tokens of its own.
 
         Other secrets no server has seen; a word that happens to be one is the model's own, and may belong into a file.
+        What has the form of a token is withheld from the record, and given back to the tool that it is meant for.
         """
         redactor = self._own.get(link.name)
         if redactor is None:
             named = {f"{link.origin}.{number}": value for number, value in enumerate(spec_secrets(link.spec))}
             redactor = self._own[link.name] = Redactor(named, forms=False)
-        calls = tuple(call.model_copy(update={"args": redactor.clean_tree(call.args)}) for call in answer.calls)
-        broken = tuple(replace(one, arguments=redactor.clean(one.arguments), error=redactor.clean(one.error))
-                       for one in answer.broken)  # fmt: skip
+
+        def clean(value: Any) -> Any:
+            return self._redactor.withhold(redactor.clean_tree(value))
+
+        calls = tuple(call.model_copy(update={"args": clean(call.args)}) for call in answer.calls)
+        broken = tuple(replace(one, arguments=clean(one.arguments), error=clean(one.error)) for one in answer.broken)
         return replace(
-            answer, text=redactor.clean(answer.text), reasoning=redactor.clean(answer.reasoning), calls=calls,
-            broken=broken, response_id=redactor.clean(answer.response_id),
+            answer, text=clean(answer.text), reasoning=clean(answer.reasoning), calls=calls, broken=broken,
+            response_id=redactor.clean(answer.response_id),
         )  # fmt: skip
 
     def _message(self, message: BaseMessage) -> BaseMessage:

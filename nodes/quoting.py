@@ -14,6 +14,8 @@ from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 
+from core.context import Context
+
 DOT = "·"
 TAGS = (
     "calls", "checks", "criteria", "diff", "diffstat", "done", "facts", "file", "files", "guidance", "notes", "outcome",
@@ -66,11 +68,17 @@ class QuotedTools(AgentMiddleware[Any, Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """Run the tool on the text that is meant."""
-        meant = {**request.tool_call, "args": _tree(request.tool_call["args"], unquoted)}
+        context: Any = request.runtime.context
+        mean = _meant_in(context) if isinstance(context, Context) else unquoted
+        meant = {**request.tool_call, "args": _tree(request.tool_call["args"], mean)}
         answer = await handler(request.override(tool_call=meant))  # type: ignore[arg-type]  # a tool call with new args
         if not isinstance(answer, ToolMessage):
             return answer
         return answer.model_copy(update={"content": _tree(answer.content, quoted)})
+
+
+def _meant_in(context: Context) -> Callable[[str], str]:
+    return lambda text: context.redactor.give_back(unquoted(text))
 
 
 def _tree(value: Any, change: Callable[[str], str]) -> Any:

@@ -21,7 +21,7 @@ from core.context import Context
 from core.errors import BudgetError, ModelError
 from core.layout import RunFiles
 from core.state import Outcome
-from core.text import readable
+from core.text import readable, visible
 from nodes.calling import Question, ask
 from nodes.report_text import Facts, report_markdown
 from nodes.wording import checks_text, review_text
@@ -103,9 +103,9 @@ async def write_report(state: ReportInput, narrative: ReportNarrative, context: 
 
 
 async def write_markdown(context: Context, markdown: str) -> None:
-    """Put the report into the run folder, whose place exists."""
+    """Put the report into the run folder, whose place exists, with nothing in it that would drive a terminal."""
     path = RunFiles(context.workspace.run_dir).report
-    await asyncio.to_thread(path.write_text, context.redactor.clean(markdown), encoding="utf-8")
+    await asyncio.to_thread(path.write_text, visible(context.redactor.clean(markdown)), encoding="utf-8")
 
 
 def _write(context: Context, diff: str) -> None:

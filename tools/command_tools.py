@@ -25,12 +25,13 @@ async def run_command(runtime: ToolCall, command: str, timeout_s: float | None =
 
     Args:
         command: A line for the shell. No program that waits for input.
-        timeout_s: Seconds until it is killed.
+        timeout_s: Seconds until it is killed, if that is to be sooner than usual.
     """
     context: Context = runtime.context
-    limit = None if timeout_s is None else _seconds("timeout_s", timeout_s, context.settings.checks.timeout_s)
+    most = context.settings.sandbox.command_timeout_s
+    limit = _seconds("timeout_s", most if timeout_s is None else timeout_s, most)
     if not context.options.approve_all and not context.commands.allowed(command):
-        words = _refusal(interrupt(_question(command)))
+        words = _refusal(interrupt(_question(context.redactor.clean(command))))
         if words is not None:
             context.events.emit("command_refused", command=command, answer=words)
             raise ToolError(_refused(words))
@@ -39,7 +40,7 @@ async def run_command(runtime: ToolCall, command: str, timeout_s: float | None =
         "command_finished", command=command, exit_code=done.exit_code, seconds=round(done.duration_s, 3),
         timed_out=done.timed_out,
     )  # fmt: skip
-    end = "timed out" if done.timed_out else f"exit code {done.exit_code}"
+    end = f"timed out, {limit:g} s were allowed" if done.timed_out else f"exit code {done.exit_code}"
     return f"{done.output.rstrip()}\n[{end}, {done.duration_s:.1f} s]".lstrip("\n")
 
 

@@ -30,7 +30,11 @@ CXXFLAGS CPPFLAGS LDFLAGS CMAKE_PREFIX_PATH CMAKE_GENERATOR CUDA_HOME CUDA_VISIB
 SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS SOURCE_DATE_EPOCH MPLBACKEND
 QT_QPA_PLATFORM DJANGO_SETTINGS_MODULE
 """
-_PASSED = frozenset(_NAMES.split())
+_LOCALE = (
+    "ALL", "CTYPE", "COLLATE", "MESSAGES", "MONETARY", "NUMERIC", "TIME", "ADDRESS", "IDENTIFICATION", "MEASUREMENT",
+    "NAME", "PAPER", "TELEPHONE",
+)  # fmt: skip
+_PASSED = frozenset(_NAMES.split()) | {f"LC_{category}" for category in _LOCALE}
 """What programs need in order to find themselves and their parts; everything else is withheld. A list of what is
 forbidden would always lack the next vendor's name for a key."""
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"})
@@ -48,7 +52,7 @@ def user_environment(
         secrets: Values, such as keys of models, that are never passed on, whatever the name.
     """
     given = dict(os.environ if source is None else source)
-    kept = {name: value for name, value in given.items() if _is_passed(name) and not _tells_a_secret(value)}
+    kept = {name: value for name, value in given.items() if name in _PASSED and not _tells_a_secret(value)}
     pythonpath = given.get(ORIGINAL_PYTHONPATH, given.get("PYTHONPATH", ""))
     if pythonpath:
         kept["PYTHONPATH"] = pythonpath
@@ -81,10 +85,6 @@ def user_path(path: str) -> list[str]:
 def in_own_venv() -> bool:
     """Whether this process runs in a venv, which then is rolecall's and nobody else's."""
     return sys.prefix != sys.base_prefix
-
-
-def _is_passed(name: str) -> bool:
-    return name in _PASSED or name.startswith("LC_")
 
 
 def _tells_a_secret(value: str) -> bool:

@@ -271,7 +271,9 @@ class GitWorkspace:
 
     async def _is_ready(self) -> bool:
         """Whether the worktree is there; a `.git` file that a command took away or exchanged is put back."""
-        if not self._ready_mark.is_file() or not self._root.is_dir():
+        # A link in its place leads to files that are not the thread's.
+        expected = self._repo.resolve() / self._root.relative_to(self._repo)
+        if not self._ready_mark.is_file() or not self._root.is_dir() or self._root.resolve() != expected:
             return False
         place = await self._place()
         if place is None:

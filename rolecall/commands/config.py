@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from core.settings import Settings
     from core.settings_source import Loaded
 
-_SECRET_KEYS = ("key", "authorization", "password", "passphrase", "secret", "token", "credentials", "cookie")
+_SECRET_KEYS = ("key", "authorization", "password", "passphrase", "secret", "token", "credentials", "cookie",
+                "auth", "extra_body")  # fmt: skip
 _PLAIN_HEADERS = frozenset({"accept", "content-type", "user-agent", "http-referer", "x-title"})
 
 
@@ -107,10 +108,13 @@ def masked(value: Any, key: str = "") -> Any:
     if isinstance(value, dict) and key.lower().endswith("headers"):
         # Any of them may be a key, whatever it is called.
         return {name: inner if name.lower() in _PLAIN_HEADERS else MASK for name, inner in value.items()}
+    plain_key = key.lower().replace("-", "_")
     if isinstance(value, dict):
-        return {name: masked(inner, name) for name, inner in value.items()}
+        # What lies below such a key is as secret as it, and a body may hold a key under any name.
+        below = key if plain_key.endswith(_SECRET_KEYS) else ""
+        return {name: masked(inner, below or name) for name, inner in value.items()}
     if isinstance(value, list):
         return [masked(inner, key) for inner in value]
     if not isinstance(value, str) or not value or value in NOT_SECRET:
         return value
-    return MASK if key.lower().replace("-", "_").endswith(_SECRET_KEYS) else without_query(redact(value))
+    return MASK if plain_key.endswith(_SECRET_KEYS) else without_query(redact(value))

@@ -232,8 +232,13 @@ def test_files_keep_what_they_hold_and_a_piped_patch_applies(world: World, tmp_p
     git(tmp_path, "clone", "--quiet", str(world.repo), str(copy))
     git(copy, "apply", str(path))
     assert f"Y = 1  # {PAYLOAD}" in (copy / NAME).read_bytes().decode()
-    report = next((world.repo / ".rolecall" / "runs" / world.thread).glob("report.md"))
-    assert report.exists()
+
+
+def test_a_report_drives_no_terminal(world: World) -> None:
+    [report] = (world.repo / ".rolecall" / "runs" / world.thread).glob("report.md")
+    words = report.read_text()
+    assert "PWN" in words
+    is_harmless(words, terminal=False)
 
 
 def test_what_must_not_be_shown_is_found() -> None:

@@ -277,3 +277,29 @@ async def test_the_state_says_how_much_time_is_left(tmp_path: Path) -> None:
         outcome = await do(repo, "What does shout do?", settings_with(openai(server.v1), budget={"max_minutes": 10}))
     left = (await state_of(repo, outcome.thread_id))["budget_left"]
     assert 500 < left.seconds < 600
+
+
+async def test_a_token_that_the_model_writes_is_in_its_file_and_in_no_record(tmp_path: Path) -> None:
+    token = "AKIA" + "2345678901ABCDEF"
+    repo = make_repository(tmp_path / "repo", SLUGS)
+    name = "tests/fixtures/keys.txt"
+    moves = [
+        call("write_file", path=name, content=f"{token}\n"),
+        call("run_command", command=f"echo {token} > copied.txt; cat copied.txt"),
+    ]
+    competent = CompetentScript(files={name: f"{token}\n"})
+
+    def fixture(request: ModelRequest) -> Reply:
+        done = sum(message.role == "tool" for message in request.messages)
+        if "write_file" not in request.tool_names:
+            return competent(request)
+        return moves[done] if done < len(moves) else say("done")
+
+    with ModelServer(fixture) as server:
+        outcome = await do(repo, "Add a fixture", settings_with(openai(server.v1)))
+        assert not any(token in str(request.body) for request in server.requests)
+    assert git(repo, "show", f"{outcome.branch}:{name}") == token
+    [worktree] = (repo / ".rolecall" / "worktrees").iterdir()
+    assert await read(worktree / "copied.txt") == f"{token}\n"
+    kept = [path for path in (repo / ".rolecall").rglob("*") if path.is_file() and "worktrees" not in path.parts]
+    assert not [path for path in kept if token.encode() in path.read_bytes() and path.name != "diff.patch"]

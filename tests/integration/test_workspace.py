@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,19 @@ async def test_a_worktree_that_vanished_is_made_again_from_its_branch(repo) -> N
     assert "kept.py" in await workspace.diff()
     again = await opened(repo, identity)
     assert (again.root / "kept.py").read_text() == "kept\n"
+
+
+async def test_a_link_in_place_of_the_worktree_is_replaced_and_not_followed(repo, tmp_path) -> None:
+    workspace = await opened(repo)
+    other = make_repository(tmp_path / "other", {"theirs.txt": "theirs\n"})
+    shutil.rmtree(workspace.root)
+    workspace.root.symlink_to(other)
+    before = fingerprint(other)
+    again = await opened(repo, workspace.run_dir.name)
+    (again.root / "planted.txt").write_text("x")
+    assert await again.commit("work")
+    assert fingerprint(other) == before
+    assert not again.root.is_symlink()
 
 
 async def test_snapshots_bring_files_back_and_forth(repo) -> None:

@@ -9,6 +9,7 @@ from core.secret_files import SecretFiles, looks_secret
     ".env", "services/api/.env", ".env.production", "deploy/prod.env", "config/master.key", ".npmrc", "a/.pypirc",
     "id_ed25519", "keys/server.pem", ".aws/credentials", "home/.docker/config.json", "infra/prod.tfvars",
     "terraform.tfstate", "client_secret_12.json", "SECRETS.YML", ".ENV", ".envrc", ".netrc", "config/credentials.yml",
+    ".env ", ".dev.vars", ".yarnrc.yml", ".vault_pass", "home/.m2/settings.xml", ".pyenv/.secret",
 ])  # fmt: skip
 def test_a_file_that_usually_holds_secrets_is_hidden(path: str) -> None:
     assert looks_secret(path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,8 @@ def test_config_show_hides_every_secret(tmp_path: Path, words: tuple[str, ...]) 
     spec = {
         "provider": "openai_compatible", "model": "m", "base_url": f"http://ada:{secrets[0]}@127.0.0.1:9/v1",
         "api_key": secrets[1], "options": {"headers": {"X-Whatever": secrets[2], "User-Agent": "me"},
-                                           "extra_body": {"user_token": secrets[3], "deep": [{"my_key": secrets[4]}]}},
+                                           "extra_body": {"user_token": secrets[3], "deep": [{"my_key": secrets[4]}],
+                                                          "auth": {"user": [secrets[8]]}}},
     }  # fmt: skip
     text = {
         "llm": {"primary": spec, "coder": {**spec, "api_key": "ab1", "model": f"x-{secrets[5]}"}},
@@ -151,3 +153,12 @@ def test_config_show_hides_every_secret(tmp_path: Path, words: tuple[str, ...]) 
     assert TOKEN not in done.out + done.err
     assert '"ab1"' not in done.out
     assert '"me"' in done.out
+
+
+LAUGHS = "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise("abcdefghi"))
+
+
+@pytest.mark.parametrize("text", [f"a: &a [x, x]\n{LAUGHS}sandbox: *i\n", "sandbox: &a [*a]\n"])
+def test_aliases_that_unfold_without_bounds_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="its aliases unfold to more than 100,000 values"):
+        load_settings(config(tmp_path, text, "c.yaml"))

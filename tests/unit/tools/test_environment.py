@@ -15,7 +15,13 @@ def test_a_makefile_that_started_us_has_no_say_in_the_repositorys_own(name: str)
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("OPENAI_API_KEY", "k"), ("GH_TOKEN", "t"), ("SSH_AUTH_SOCK", "/s"), ("DATABASE", "pg://ada:pw@db/x")],
+    [
+        ("OPENAI_API_KEY", "k"),
+        ("LC_SESSION", "s"),
+        ("GH_TOKEN", "t"),
+        ("SSH_AUTH_SOCK", "/s"),
+        ("DATABASE", "pg://ada:pw@db/x"),
+    ],
 )
 def test_no_secret_is_handed_on(name: str, value: str) -> None:
     assert name not in user_environment({name: value, "PATH": "/bin"})
