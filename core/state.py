@@ -19,6 +19,8 @@ from core.artifacts import (
 
 T = TypeVar("T")
 Outcome = Literal["done", "answered", "not_done", "stuck", "needs_model", "budget"]
+UNCHECKED = "accepted by review, there was no check to run"
+"""What is said of a thread that is done in a repository without checks, since nothing is green there."""
 
 
 def append(left: tuple[T, ...] | None, right: tuple[T, ...]) -> tuple[T, ...]:

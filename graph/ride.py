@@ -9,9 +9,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, Interrupt, StateSnapshot
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.artifacts import Guidance
-from core.context import Context, InboxItem
+from core.context import Context
 from core.errors import BudgetError, ModelError
+from core.state import UNCHECKED
 from core.thread_ids import short_id
 from graph.control import Graph, PausedError, steered_stream
 from graph.inbox import Mailbox
@@ -133,12 +133,12 @@ class Ride:
         values = (await self.state()).values
         report = values.get("report")
         status = report.status if report else "not_done"
-        said = {"done": "", "answered": values.get("answer", "")}.get(status, values.get("stop_reason", ""))
+        qa = values.get("qa")
+        unchecked = "" if qa is None or qa.checks else UNCHECKED
+        said = {"done": unchecked, "answered": values.get("answer", "")}.get(status, values.get("stop_reason", ""))
         parts = [str(said)] if said else []
-        heard: tuple[Guidance, ...] = values.get("guidance", ())
         waiting = await self._inbox.after(values.get("guidance_cursor", 0))
-        late: list[Guidance | InboxItem] = [item for item in heard if item.node == "report" and item.kind == "guidance"]
-        late += [item for item in waiting if item.kind in SPOKEN]
+        late = [item for item in waiting if item.kind in SPOKEN]
         for item in late:
             self.context.events.emit(
                 "warning", message=f"guidance {item.id} came too late to be delivered: {item.text}"

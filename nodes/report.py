@@ -23,6 +23,7 @@ from core.layout import RunFiles
 from core.state import Outcome
 from core.text import readable, visible
 from nodes.calling import Question, ask
+from nodes.guidance import Drained
 from nodes.report_text import Facts, report_markdown
 from nodes.wording import checks_text, review_text
 
@@ -43,7 +44,6 @@ class ReportInput(TypedDict):
     baseline: NotRequired[QAReport]
     qa: NotRequired[QAReport | None]
     served: NotRequired[dict[str, Served]]
-    guidance_cursor: NotRequired[int]
 
 
 async def report(state: ReportInput, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -67,9 +67,10 @@ async def _narrative(state: ReportInput, runtime: Runtime[Context]) -> tuple[Rep
         "checks": checks_text(qa.checks, limit=1500) if qa else "",
         "stat": readable(await context.workspace.diff(stat=True)),
     }
-    question = Question("report", "primary", values, state.get("guidance_cursor", 0))
+    question = Question("report", "primary", values)
     try:
-        answered = await ask(question, ReportNarrative, runtime)
+        # Nothing can follow what is said by now: it stays in the inbox and is told as undelivered.
+        answered = await ask(question, ReportNarrative, runtime, drained=Drained((), {}))
     except (ModelError, BudgetError) as error:
         context.events.emit("warning", message=f"the report has no words of a model: {error.message}")
         return plain_narrative(state), {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.artifacts import CheckRun, QAReport, ReportNarrative, RoleUsage, RoutingDecision
 from core.settings import EMBEDDED
-from core.state import Outcome
+from core.state import UNCHECKED, Outcome
 from core.thread_ids import short_id
 from nodes.normalize import clip
 
@@ -62,7 +62,7 @@ def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts:
 def _title(status: Outcome, state: Mapping[str, Any]) -> str:
     qa = state.get("qa")
     if status == "done" and not (qa and qa.checks):
-        return "Done: accepted by review, there was no check to run"
+        return f"Done: {UNCHECKED}"
     return TITLES[status]
 
 

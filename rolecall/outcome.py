@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.artifacts import RoleUsage, SpecUsage
 from core.errors import Exit
+from core.state import UNCHECKED
 from core.text import counted
 from core.thread_ids import short_id
 from rolecall.invocation import Invocation
@@ -34,8 +35,9 @@ def result_of(outcome: "RunOutcome", code: int) -> dict[str, Any]:
 def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> None:
     """Print the result to stdout: what came of it, where it lies, what it took, what to do next."""
     changed = bool(outcome.diff_path) and Path(outcome.diff_path).stat().st_size > 0
+    unchecked = outcome.status == "done" and UNCHECKED in outcome.message
     rows = [
-        (short_id(outcome.thread_id), _SAID.get(outcome.status, outcome.status)),
+        (short_id(outcome.thread_id), "done" if unchecked else _SAID.get(outcome.status, outcome.status)),
         ("", clean(invocation.named(outcome.message))),
         ("branch", outcome.branch if changed else ""),
         ("report", outcome.report_path),

@@ -58,7 +58,7 @@ async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
     row = await as_it_stands(row, top)
-    record = {**_record(row), **_papers(top, row.thread_id)}
+    record = {**_record(row), **_papers(top, row)}
     messages = await _messages(top, row)
     if options.json:
         answer({"thread": {**record, "messages": messages}})
@@ -74,10 +74,12 @@ async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
     return 0
 
 
-def _papers(top: Path, thread_id: str) -> dict[str, str]:
-    """What the thread wrote, as far as it got."""
-    files = RepoLayout(top).run(thread_id)
-    papers = {"report": files.report, "diff": files.diff, "events": files.events}
+def _papers(top: Path, row: "ThreadRow") -> dict[str, str]:
+    """What the thread wrote, as far as it got. A report of an end that it has gone beyond says nothing of it now."""
+    files = RepoLayout(top).run(row.thread_id)
+    reported = row.finished or row.status in {"budget", "needs_model"}
+    papers = {"report": files.report, "diff": files.diff} if reported else {}
+    papers["events"] = files.events
     return {name: str(path) for name, path in papers.items() if path.is_file()}
 
 

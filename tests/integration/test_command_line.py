@@ -17,6 +17,7 @@ import pytest
 
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
+from graph.threads import ThreadStore
 from rolecall.commands.repair import print_result
 from rolecall.invocation import Invocation
 from tests.integration.jobs import SLUGIFY, SLUGS
@@ -206,6 +207,15 @@ def test_a_run_that_its_budget_stopped_goes_on_as_it_says(red: Path) -> None:
     assert words[-2:] == ["--yes", "--max-minutes=0.002"]
 
     assert call(*words[words.index("resume") : -1], "--max-minutes=5", "--quiet", cwd=red).code == 0
+
+
+def test_a_report_of_an_end_that_a_thread_has_gone_beyond_is_not_shown(red: Path) -> None:
+    call("run", TASK, "--yes", "--max-minutes=0.001", "--quiet", cwd=red)
+    thread = json.loads(call("threads", "--json", cwd=red).out)["threads"][0]["thread_id"]
+    assert "report" in json.loads(call("threads", "show", thread, "--json", cwd=red).out)["thread"]
+
+    asyncio.run(ThreadStore(database_of(red)).set_status(thread, "paused"))
+    assert "report" not in json.loads(call("threads", "show", thread, "--json", cwd=red).out)["thread"]
 
 
 def test_a_background_run_that_cannot_begin_says_why(red: Path) -> None:

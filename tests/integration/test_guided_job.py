@@ -12,7 +12,7 @@ from core.events import Event
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
 from graph.ride import Question
-from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, settings_with, state_of
+from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, read, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.reply import Reply, call, give, say
 from tests.modelserver.request import ModelRequest
@@ -107,6 +107,9 @@ async def test_a_message_that_comes_too_late_is_named_not_lost(tmp_path: Path) -
         outcome = await do(repo, FEATURE, settings_with(openai(server.v1)), heard=late)  # type: ignore[arg-type]
     assert outcome.exit_code == 0
     assert "1 message came too late" in outcome.message
+    # Whoever words the report can follow nothing, so it is not shown there and then called heard.
+    assert not (await state_of(repo, outcome.thread_id)).get("guidance")
+    assert "Too late. - not delivered" in await read(outcome.report_path)
 
 
 async def test_what_is_said_while_the_last_step_is_judged_opens_the_work_again(tmp_path: Path) -> None:

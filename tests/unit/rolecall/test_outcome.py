@@ -3,6 +3,7 @@
 import pytest
 
 from core.artifacts import RoleUsage, SpecUsage
+from core.state import UNCHECKED
 from graph.runner import RunOutcome
 from rolecall.invocation import Invocation
 from rolecall.outcome import print_outcome, used
@@ -43,3 +44,13 @@ def test_a_thread_whose_id_begins_with_the_time_is_named_as_its_branch(capsys: p
     print_outcome(outcome, 0, Invocation([]))
 
     assert capsys.readouterr().out.splitlines()[0] == "eb94149b  answered"
+
+
+def test_nothing_is_called_green_where_there_was_no_check(capsys: pytest.CaptureFixture[str]) -> None:
+    thread = "1a2b3c4d-4a08-471e-b920-5cb6eb94149b"
+    print_outcome(
+        RunOutcome(thread_id=thread, status="done", exit_code=0, branch="rolecall/1a2b3c4d", message=UNCHECKED), 0,
+        Invocation([]),
+    )  # fmt: skip
+
+    assert capsys.readouterr().out.splitlines() == ["1a2b3c4d  done", f"          {UNCHECKED}"]
