@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage chaos bench-walls bench-repair lock clean
+.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage truth chaos bench-walls bench-repair lock clean
 
 setup: $(STAMP)
 
@@ -60,6 +60,9 @@ faults: setup
 # Needs util-linux: full and read-only disks are mounted apart from everybody else's.
 damage: setup
 	$(BIN)/python -m benchmarks.damage
+
+truth: setup
+	$(BIN)/python -m benchmarks.truth
 
 N ?= 100
 chaos: setup

@@ -28,6 +28,8 @@ from tests.modelserver.script import Script, ScriptExhaustedError
 from tests.modelserver.spoil import settle
 from tests.modelserver.wire import HangupError, refusal, send
 
+_INDEX = web.RequestKey("index", int)
+
 STATE_PATH = "/__state"
 """Where a server in another process tells what it remembers."""
 
@@ -100,6 +102,7 @@ class Endpoint:
                 return web.Response()
             except asyncio.CancelledError:
                 self._record.abandoned += model
+                self._record.cut_off.add(request.get(_INDEX, -1))
                 raise
             return response
 
@@ -177,6 +180,7 @@ class Endpoint:
         index = len(self._record.requests)
         request = replace(read(http.path, body), headers=dict(http.headers), index=index)
         self._record.add(request)
+        http[_INDEX] = index
         return request
 
     def _read_responses(self, path: str, body: Mapping[str, Any]) -> ModelRequest:

@@ -28,6 +28,8 @@ class Record:
         """What the script could not answer."""
         self.abandoned = 0
         """Calls whose caller hung up before the end."""
+        self.cut_off: set[int] = set()
+        """Which of the requests they were, by index."""
         self.max_calls_in_flight = 0
         """The most model calls at one time, over all paths."""
 

@@ -65,6 +65,10 @@ class Terminal:
             assert time.monotonic() < deadline, f"{text!r} was not shown in {seconds} s:\n{self.text[-3000:]}"
             self._read()
 
+    def look(self) -> None:
+        """Read what was shown meanwhile; a program whose terminal nobody reads stands still."""
+        self._read()
+
     def end(self, *, seconds: float = 60) -> int:
         """Read until the program ends; return its exit code."""
         deadline = time.monotonic() + seconds
