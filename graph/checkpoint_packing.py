@@ -30,16 +30,9 @@ _INNER = (
     "ModelCallLimitMiddleware.after_model", "InboxMiddleware.after_model",
 )  # fmt: skip
 _CHANNELS = (
-    "__start__",
-    "messages",
-    "brief",
-    "step",
-    "guidance_cursor",
-    "guidance",
-    "thread_model_call_count",
-    "run_model_call_count",
-    "__pregel_tasks",
-)
+    "__start__", "messages", "brief", "step", "guidance_cursor", "guidance", "thread_model_call_count",
+    "run_model_call_count", "__pregel_tasks",
+)  # fmt: skip
 _VERSION = f"{12:032}.0"
 
 

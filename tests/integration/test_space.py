@@ -22,9 +22,19 @@ def bytes_of(database: Path) -> int:
     return database.stat().st_size
 
 
+def bytes_without_holes(database: Path) -> int:
+    """The same without the room in half-filled pages, which the next threads use up; how much depends on their ids."""
+    copy = database.with_suffix(".copy")
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("VACUUM INTO ?", (str(copy),))
+    size = copy.stat().st_size
+    copy.unlink()
+    return size
+
+
 async def test_a_thread_of_one_step_is_small_and_deleting_it_gives_its_space_back(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
-    database, sizes, threads = database_of(repo), [], []
+    database, sizes, full, threads = database_of(repo), [], [], []
     with ModelServer(CompetentScript(files=SLUGIFY)) as server:
         settings = settings_with(openai(server.v1, context_length=100_000))
         for _ in range(3):
@@ -32,9 +42,10 @@ async def test_a_thread_of_one_step_is_small_and_deleting_it_gives_its_space_bac
             assert done.status == "done"
             threads.append(done.thread_id)
             sizes.append(bytes_of(database))
+            full.append(bytes_without_holes(database))
     folders = [repo / ".rolecall/runs" / thread for thread in threads[1:]]
     papers = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
-    assert (sizes[2] - sizes[0] + papers) / 2 <= MOST
+    assert (full[2] - full[0] + papers) / 2 <= MOST
     store = ThreadStore(database)
     for thread in threads[1:]:
         await store.forget(thread)
