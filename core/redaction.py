@@ -111,7 +111,7 @@ _TOKENS: Mapping[str, re.Pattern[str]] = {
     "age_key": re.compile(r"\bAGE-SECRET-KEY-1[A-Z0-9]{50,}"),
     "azure_key": re.compile(r"(?i)(?<=AccountKey=)[A-Za-z0-9+/]{60,}={0,2}"),
     "jwt": re.compile(r"\beyJ[\w\-]{10,}\.eyJ[\w\-]{10,}\.[\w\-]{10,}"),
-    "bearer": re.compile(r"(?i)(?<=authorization: bearer )[\w\-.~+/=]{16,}"),
+    "bearer": re.compile(r"(?i)(?P<lead>\bauthorization: (?:bearer|basic|token) )(?P<secret>[\w\-.~+/=]{12,})"),
     "url_password": re.compile(r"(?i)(?<=://)(?P<lead>[^/\s:@\"'<>]*:)(?P<secret>[^/\s:@\"'<>{}$*]{3,})(?=@[\w\[])"),
 }
 """Forms of keys that are nothing else, by kind; group `secret` is the part to hide where it is not the whole."""
@@ -127,7 +127,7 @@ _CUES: Mapping[str, tuple[str, ...]] = {
     "pypi_token": ("pypi-age",), "sendgrid_key": ("SG.",), "twilio_key": ("SK",),
     "digitalocean_token": ("doo_v1_", "dop_v1_", "dor_v1_"), "telegram_token": (":AA",),
     "vault_token": ("hvs.", "hvb.", "hvr."), "age_key": ("age-secret-key-1",), "azure_key": ("accountkey=",),
-    "jwt": ("eyj",), "bearer": ("authorization: bearer ",), "url_password": ("://",),
+    "jwt": ("eyj",), "bearer": ("authorization: ",), "url_password": ("://",),
 }  # fmt: skip
 """What each form holds, capitals where all of it is capitals: looking for it is far quicker than the expression."""
 

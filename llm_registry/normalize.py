@@ -22,6 +22,8 @@ _MOST_CHARACTERS = 1_000_000
 """Of the arguments of one call; no window holds more."""
 _DEEPEST = 100
 """Levels of lists and objects in them: what is nested deeper breaks whoever reads it, step by step."""
+_WIDEST = 63
+"""Bits of a whole number in them: no checkpoint takes a wider one."""
 _THINK_END = re.compile(r"</think(?:ing)?>")
 
 
@@ -190,19 +192,15 @@ def _read_arguments(arguments: Any, length: int) -> dict[str, Any]:
                 raise ValueError("are nested too deep") from error
     if not isinstance(args, dict):
         raise ValueError(f"must be a JSON object, not {type(args).__name__}")  # noqa: TRY004 - of the model, not ours
-    if _deeper_than(args, _DEEPEST):
-        raise ValueError(f"are nested deeper than {_DEEPEST} levels")
-    return args
-
-
-def _deeper_than(value: Any, levels: int) -> bool:
-    """Whether lists and objects in one another have more levels."""
-    found = [value]
-    while found and levels >= 0:
+    found: list[Any] = [args]
+    for _ in range(_DEEPEST + 1):
+        if any(isinstance(each, int) and each.bit_length() > _WIDEST for each in found):
+            raise ValueError(f"hold a whole number of more than {_WIDEST} bits")
         holders = [each.values() if isinstance(each, dict) else each for each in found if isinstance(each, dict | list)]
         found = [inner for holder in holders for inner in holder]
-        levels -= 1
-    return bool(found)
+    if found:
+        raise ValueError(f"are nested deeper than {_DEEPEST} levels")
+    return args
 
 
 def _unquoted(value: Any, schema: Any) -> Any:

@@ -142,13 +142,14 @@ async def test_calls_that_a_server_names_alike_are_told_apart(protocol: str, tmp
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
+        ('{"path": "a", "content": [1, ' + "9" * 19 + "]}", "a whole number of more than 63 bits"),
         ('{"path": "a", "content": ' + "[" * 5000 + "]" * 5000 + "}", "nested too deep"),
         ('{"path": "a", "content": ' + "[" * 300 + "]" * 300 + "}", "nested deeper than 100 levels"),
         ('<tool_call>{"name": "write_file", "arguments": ' + '{"a": ' * 5000 + "1" + "}" * 5001 + "</tool_call>", ""),
     ],
-    ids=["5000 levels", "300 levels", "in a text"],
+    ids=["wide number", "5000 levels", "300 levels", "in a text"],
 )
-async def test_arguments_nested_too_deep_are_explained_to_the_model(
+async def test_arguments_nobody_can_keep_are_explained_to_the_model(
     protocol: str, sent: str, told: str, tmp_path: Path
 ) -> None:
     deep = Reply(tool_calls=(Call("write_file", raw=sent),)) if told else say(sent)
