@@ -1,4 +1,4 @@
-"""Where a spec is served, and what its model is called. Asks nobody."""
+"""Where a spec is served, whether its protocol sets the window, and what its model is called. Asks nobody."""
 
 from pathlib import Path
 
@@ -17,3 +17,8 @@ def model_name(spec: ModelSpec) -> str:
     if spec.provider != "gguf" or (spec.model and spec.options.get("path")):
         return spec.model
     return Path(str(spec.options.get("path") or spec.model)).stem
+
+
+def sets_window(spec: ModelSpec) -> bool:
+    """Whether the window is chosen by the caller, call by call: only Ollama's own protocol does that."""
+    return spec.provider == "ollama" and not spec.base_url.rstrip("/").endswith("/v1")

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.settings import EMBEDDED, USUAL_FALLBACK, ModelSpec, Settings
 from core.suggest import near_matches
-from llm_registry.addresses import DEFAULT_URLS, endpoint_url
+from llm_registry.addresses import DEFAULT_URLS, endpoint_url, sets_window
 from llm_registry.config_lines import ConfigFile
 from llm_registry.facts import EndpointFacts
 from llm_registry.links import Chain, Link
@@ -18,7 +18,7 @@ from llm_registry.nearby import Found
 from llm_registry.providers.catalog import provider_names
 from llm_registry.proxies import is_local
 from llm_registry.round_trips import RoundTrips
-from llm_registry.window import num_ctx_for, sets_window, window_is_out_of_reach, window_of
+from llm_registry.window import num_ctx_for, window_is_out_of_reach, window_of
 
 SMALL_WINDOW = 8192
 """Tokens below which a coding loop forgets what it read."""

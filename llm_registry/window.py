@@ -12,6 +12,7 @@ from typing import Literal
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 
 from core.settings import ModelSpec
+from llm_registry.addresses import sets_window
 from llm_registry.facts import EndpointFacts
 
 CHARS_PER_TOKEN = 3.5
@@ -51,11 +52,6 @@ class Estimate:
     tokens: int
     least: int
     most: int
-
-
-def sets_window(spec: ModelSpec) -> bool:
-    """Whether the window is chosen by the caller, call by call: only Ollama's own protocol does that."""
-    return spec.provider == "ollama" and not spec.base_url.rstrip("/").endswith("/v1")
 
 
 def window_is_out_of_reach(spec: ModelSpec, facts: EndpointFacts | None) -> bool:
