@@ -121,6 +121,9 @@ class Workspace(Protocol):
     async def changed_files(self, commit: str | None = None) -> tuple[str, ...]:
         """Paths changed since the base, or by one commit of the thread; relative and sorted."""
 
+    async def has_uncommitted(self) -> bool:
+        """Whether there are changes in no commit of the branch."""
+
     async def snapshot(self) -> str:
         """Git tree of the worktree as it is now, untracked files included; touches no index."""
 

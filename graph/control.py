@@ -27,6 +27,9 @@ GRACE_S = 0.3
 DEADLINE_S = 30.0
 """What a tool gets to end by itself; afterwards it is cancelled and runs again after the resume."""
 
+_SIGNALS = frozenset({"SIGTERM", "SIGHUP"})
+"""Authors of pauses that end a run with 143."""
+
 Graph = CompiledStateGraph[Any, Context, Any, Any]
 
 
@@ -41,6 +44,8 @@ class PausedError(RolecallError):
 class _Halt:
     reason: str
     deadline_s: float
+    by_system: bool = False
+    """A signal of the system asked for it, not a person."""
 
 
 async def steered_stream(
@@ -158,7 +163,10 @@ class _Ride:
 
     def _paused(self) -> PausedError:
         reason = self._halt.reason if self._halt else "the run was asked to stop"
-        return PausedError(reason, hint=f"go on with `rolecall resume {self._context.thread_id}`")
+        error = PausedError(reason, hint=f"go on with `rolecall resume {self._context.thread_id}`")
+        if self._halt and self._halt.by_system:
+            error.exit_code = Exit.TERMINATED
+        return error
 
     async def _watch(self) -> None:
         while True:
@@ -183,7 +191,8 @@ class _Ride:
             return None
         order = orders[-1]
         words = f": {order.text}" if order.text else ""
-        return _Halt(f"paused by {order.author}{words}", _seconds(order.payload.get("deadline_s")))
+        deadline_s, by_system = _seconds(order.payload.get("deadline_s")), order.author in _SIGNALS
+        return _Halt(f"paused by {order.author}{words}", deadline_s, by_system)
 
     async def _bring_to_halt(self, halt: _Halt) -> None:
         self._control.request_drain(halt.reason)

@@ -42,6 +42,8 @@ class Ending:
     status: str
     message: str = ""
     hint: str = ""
+    exit_code: int | None = None
+    """Where the status alone does not say it."""
 
 
 class Ride:
@@ -74,7 +76,7 @@ class Ride:
                     return _waiting(asked, self.context)
                 inp = Command(resume=answers)
         except PausedError as paused:
-            return Ending("paused", paused.message, paused.hint)
+            return Ending("paused", paused.message, paused.hint, paused.exit_code)
         except (BudgetError, ModelError) as error:
             return stop_by(error)
 

@@ -218,7 +218,7 @@ async def close(ride: Ride, ending: Ending, database: Path) -> RunOutcome:
     return RunOutcome(
         thread_id=context.thread_id,
         status=ending.status,
-        exit_code=EXIT_OF[ending.status],
+        exit_code=EXIT_OF[ending.status] if ending.exit_code is None else ending.exit_code,
         branch=context.workspace.branch,
         report_path=str(files.report) if written and files.report.exists() else "",
         diff_path=str(files.diff) if written and files.diff.exists() else "",

@@ -93,6 +93,7 @@ async def write_report(state: ReportInput, narrative: ReportNarrative, context: 
         branch=context.workspace.branch,
         stat=readable(await context.workspace.diff(stat=True)),
         changed=bool(diff),
+        uncommitted=await context.workspace.has_uncommitted(),
         usage=dict(context.models.usage()),
         sandbox=context.commands.policy,
     )

@@ -30,6 +30,8 @@ class Facts:
     changed: bool
     usage: Mapping[str, RoleUsage]
     sandbox: str
+    uncommitted: bool = False
+    """Some of the changes are in no commit of the branch."""
 
 
 def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts: Facts, *, status: Outcome) -> str:
@@ -54,7 +56,7 @@ def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts:
         _served(state),
         _usage(facts.usage),
         _part("Sandbox", facts.sandbox),
-        _how_to_apply(facts),
+        _how_to_apply(facts, status),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -146,12 +148,14 @@ def _dollars(value: float | None) -> str:
     return "unknown" if value is None else f"${value:.4f}"
 
 
-def _how_to_apply(facts: Facts) -> str:
+def _how_to_apply(facts: Facts, status: Outcome) -> str:
     if not facts.changed:
         return ""
     short = short_id(facts.thread_id)
-    return _part(
-        "How to apply",
-        f"The work is on branch `{facts.branch}`; your checkout was not touched.\n\n"
-        f"```\nrolecall diff {short}\nrolecall apply {short}\n```",
-    )
+    where = f"The work is on branch `{facts.branch}`; your checkout was not touched."
+    if facts.uncommitted:
+        where += f" Some of it is in no commit yet and is left behind: `rolecall resume {short}` goes on with it."
+    if status in ("done", "answered"):
+        return _part("How to apply", f"{where}\n\n```\nrolecall diff {short}\nrolecall apply {short}\n```")
+    where += " It is not known to be right; taking it over all the same needs `--force`."
+    return _part("How to apply", f"{where}\n\n```\nrolecall diff {short}\nrolecall apply {short} --force\n```")

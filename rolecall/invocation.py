@@ -28,6 +28,8 @@ class Invocation:
     """The user approved every command, which resuming must be told again."""
     raised: tuple[str, ...] = ()
     """Options with higher limits, for a thread that its budget stopped."""
+    environment: str = ""
+    """An assignment that must stand before the command that resumes."""
     next_command: str = ""
     """What continues, where it is no command of rolecall."""
     result_written: bool = False
@@ -59,7 +61,8 @@ class Invocation:
         if self.next_command:
             return self.next_command
         if self.thread and self.resumable:
-            return self.on_thread("resume", options=(*(("--yes",) if self.approves else ()), *self.raised))
+            command = self.on_thread("resume", options=(*(("--yes",) if self.approves else ()), *self.raised))
+            return f"{self.environment} {command}".lstrip()
         if self.thread and self.streams:
             return self.on_thread("log")  # it came to its end: what it did tells what to ask next
         if usage:

@@ -53,6 +53,8 @@ class Manner:
     """Questions may be asked."""
     raised: tuple[str, ...] = ()
     """Options that raise the limits of the run."""
+    more_calls: str = ""
+    """The assignment that raises the limit of model calls, which has no option."""
 
 
 class Session:
@@ -92,7 +94,7 @@ class Session:
             if self._messages:
                 await asyncio.gather(*self._messages, return_exceptions=True)
             self._lines.close()  # before an error that ends the run is told on the same stream
-        return self._finished(outcome, stopping.code)
+        return self._finished(outcome)
 
     def _listen(self, event: Event) -> None:
         if event.event == "run_started":  # before that there is nothing to go on with, and nobody to be told
@@ -191,11 +193,12 @@ class Session:
         text = "stopped; what the last step saved is kept" if thread else "stopped before it began"
         return _with_last_words(lambda: print(text, file=sys.stderr), int(code))
 
-    def _finished(self, outcome: RunOutcome, stopped: Exit | None) -> int:
-        code = int(stopped) if stopped is not None and outcome.exit_code != Exit.DONE else outcome.exit_code
+    def _finished(self, outcome: RunOutcome) -> int:
+        code = outcome.exit_code  # also after Ctrl-C: a run that ended before it could stop did not stop
         self._invocation.thread = outcome.thread_id
         self._invocation.resumable = outcome.status not in FINISHED
         self._invocation.raised = self._manner.raised if outcome.status == "budget" else ()
+        self._invocation.environment = self._manner.more_calls if "max_model_calls" in outcome.hint else ""
         if self._manner.json:
             self._lines.finish(**result_of(outcome, code))
             self._invocation.result_written = True
@@ -219,8 +222,14 @@ def _cancel(work: asyncio.Future[RunOutcome]) -> None:
 def manner_of(options: Namespace, settings: Settings) -> Manner:
     """How the options ask for a run to be shown, and how its limits would be raised."""
     unattended = options.json or getattr(options, "yes", False) or not sys.stdin.isatty() or not sys.stderr.isatty()
-    more = raised(settings.budget)
-    return Manner(json=options.json, quiet=options.quiet, attended=not unattended, raised=more)
+    calls = settings.budget.max_model_calls
+    return Manner(
+        json=options.json,
+        quiet=options.quiet,
+        attended=not unattended,
+        raised=raised(settings.budget),
+        more_calls=f"ROLECALL_BUDGET__MAX_MODEL_CALLS={calls * 2}" if calls else "",
+    )
 
 
 def teller(top: Path, settings: Settings) -> Tell:

@@ -169,6 +169,8 @@ def test_sigterm_stops_a_run_in_order(red: Path) -> None:
     assert run.returncode == 143
     assert json.loads(out.splitlines()[-1])["exit_code"] == 143
     assert json.loads(out.splitlines()[-1])["message"] == "paused by SIGTERM"
+    assert json.loads(call("threads", "--json", cwd=red).out)["threads"][0]["exit_code"] == 143
+    assert "paused     exit 143" in call("log", json.loads(out.splitlines()[-1])["thread"], cwd=red).out
     assert "resume" in err.splitlines()[-1]
 
 

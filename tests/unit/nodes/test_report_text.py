@@ -1,6 +1,7 @@
 """The layout of the report, from state and record alone."""
 
 from core.artifacts import ReportNarrative, RoleUsage, SpecUsage
+from core.state import Outcome
 from nodes.report_text import Facts, report_markdown
 
 STAT = " slugs/slug.py      | 2 ++\n tests/test_slug.py | 4 ++++\n 2 files changed, 6 insertions(+)\n"
@@ -33,3 +34,15 @@ def test_tokens_stand_beside_the_model_that_was_called() -> None:
 
 def test_the_stat_keeps_the_indent_of_its_first_line() -> None:
     assert f"```\n{STAT}```" in laid_out({})
+
+
+def test_what_a_report_advises_is_what_apply_does() -> None:
+    def advice(status: Outcome, *, uncommitted: bool = False) -> str:
+        facts = Facts("1a2b3c4d-4a08-471e-b920-5cb6eb94149b", "rolecall/1a2b3c4d", STAT, True, {}, "", uncommitted)
+        text = report_markdown({"task": "Write slugify"}, ReportNarrative(summary="So."), facts, status=status)
+        return text.partition("## How to apply")[2]
+
+    assert advice("done").endswith("rolecall apply 1a2b3c4d\n```\n")
+    assert "apply 1a2b3c4d --force" in advice("stuck")
+    assert "in no commit" not in advice("stuck")
+    assert "in no commit yet and is left behind: `rolecall resume 1a2b3c4d`" in advice("budget", uncommitted=True)

@@ -54,3 +54,12 @@ def test_nothing_is_called_green_where_there_was_no_check(capsys: pytest.Capture
     )  # fmt: skip
 
     assert capsys.readouterr().out.splitlines() == ["1a2b3c4d  done", f"          {UNCHECKED}"]
+
+
+def test_a_limit_without_an_option_is_raised_by_what_stands_before_the_command() -> None:
+    """Else the command that is to go on would be stopped by the same limit at once."""
+    call = Invocation([], thread="1a2b3c4d-4a08-471e-b920-5cb6eb94149b", resumable=True, approves=True)
+    call.environment = "ROLECALL_BUDGET__MAX_MODEL_CALLS=10"
+
+    assert call.continuation(usage=False).startswith("ROLECALL_BUDGET__MAX_MODEL_CALLS=10 ")
+    assert call.continuation(usage=False).endswith("resume 1a2b3c4d --yes")
