@@ -15,7 +15,7 @@ CHECKED_SLOWLY = f"sleep 2; {PYTEST}"
 LISTEN = "Keep the name slugify as it is"
 
 
-def slow(title: str, *, seconds: float = 4.0) -> Script:
+def slow(title: str, *, seconds: float = 6.0) -> Script:
     """A competent model that takes its time before one kind of answer, the first time it is asked."""
     waited: list[int] = []
 

@@ -69,6 +69,9 @@ class World:
         state = {"HOME": str(self.folder / "home"), "ROLECALL_STATE_DIR": str(self.folder / "state")}
         return {**kept, **state, "ROLECALL_CONFIG": "", "PYTHONPATH": str(HOUSE)}
 
+    def asked(self) -> int:
+        return sum(len(script.answers) for script in self.scripts.values())
+
     def call(self, *words: str) -> Call:
         """A command to its end, with nobody at a terminal."""
         began = time.time()
@@ -80,13 +83,14 @@ class World:
 
     def shell(self, line: str) -> Call:
         """A command line as it was suggested, word for word."""
-        began = time.time()
+        began, before = time.time(), self.asked()
         done = subprocess.run(
             ["bash", "-c", line], cwd=self.repo, env=self.environment(), stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False, timeout=PATIENCE_S,
         )  # fmt: skip
         words = tuple(line.rpartition("rolecall ")[2].split())
-        return Call(words, done.returncode, done.stdout, done.stderr, began, time.time(), "resume" in words)
+        asked = self.asked() - before
+        return Call(words, done.returncode, done.stdout, done.stderr, began, time.time(), asked, "resume" in words)
 
 
 @contextmanager

@@ -20,6 +20,8 @@ class Call:
     began: float = 0.0
     ended: float = 0.0
     """Seconds since the epoch."""
+    asked: int = 0
+    """Requests that reached the servers meanwhile."""
     drives: bool = False
     """It drove the thread: a `run` or a `resume`."""
 

@@ -55,7 +55,7 @@ def advice(seen: Seen) -> Iterator[Claim]:
         shown = " ".join(call.words)
         refused = call.refused or call.code in {6, -6}
         if "resume" in call.words and not refused:
-            refused = _stopped_where_it_stood(seen, call.code)
+            refused = call.code == 5 and not call.asked
         if call.words[0] in {"diff", "log", "threads", "watch", "apply"}:
             refused = call.code != 0
         why = f"exit {call.code}: {call.err.strip().splitlines()[0] if call.err.strip() else ''}"
@@ -70,13 +70,12 @@ def suggested(seen: Seen) -> list[str]:
     lines += re.findall(r"`([^`]*rolecall (?:resume|log|diff|apply|watch|threads)[^`]*)`", said)
     if _reported(seen):
         lines += re.findall(r"^rolecall .+$", seen.report, re.MULTILINE)
-    found = {line.rpartition("rolecall ")[2].strip(): line.strip() for line in reversed(lines)}
+    # What resumes is one thing however often it is said, and done only once.
+    found = {}
+    for line in reversed(lines):
+        words = line.rpartition("rolecall ")[2].strip()
+        found["resume" if words.startswith("resume") else words] = line.strip()
     return list(reversed(found.values()))
-
-
-def _stopped_where_it_stood(seen: Seen, code: int) -> bool:
-    """A budget that is as used up as before lets nothing go on."""
-    return code == 5 and seen.status == "budget"
 
 
 def _reached(seen: Seen, text: str) -> bool:

@@ -30,14 +30,17 @@ def files(seen: Seen) -> Iterator[Claim]:
     """Names and line counts of report, `diff.patch` and `diff --stat` are those of git."""
     real = dict(seen.real.numstat)
     if seen.report and seen.status not in {"paused", "interrupted", "waiting"}:
-        yield from _stat("report", _section(seen.report, "Changes"), real)
-        yield same("files", "diff.patch", patched(seen.patch), sorted(real))
+        yield from _stat("report", _section(seen.report, "Changes"), seen.real.standing)
+        yield same("files", "diff.patch", patched(seen.patch), sorted(seen.real.standing))
+        if "The work is on branch" in seen.report:
+            whole = sorted(real.items()) == sorted(seen.real.standing.items())
+            yield same("files", "report, all of it on the branch", "is in no commit yet" not in seen.report, whole)
     yield from _stat("diff --stat", seen.diff, seen.real.standing)
     if seen.status in {"done", "stuck", "answered", "not_done"}:
         yield same("files", "the branch of a finished thread", sorted(real), sorted(seen.real.standing))
     for place in (shown(seen.show, "diff"), str(seen.result.get("diff", ""))):
         if place:
-            yield same("files", "the named diff", patched(seen.patch), sorted(real))
+            yield same("files", "the named diff", patched(seen.patch), sorted(seen.real.standing))
 
 
 def checkout(seen: Seen) -> Iterator[Claim]:
