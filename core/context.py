@@ -165,6 +165,10 @@ class Commands(Protocol):
     def policy(self) -> str:
         """What the sandbox does, in one sentence for the report."""
 
+    @property
+    def count(self) -> int:
+        """How many commands were begun so far; each may have changed what no tree of git shows."""
+
     async def run(self, command: str, *, timeout_s: float | None = None) -> CommandResult:
         """Run a shell command; never raises for what the command does."""
 

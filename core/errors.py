@@ -1,6 +1,9 @@
 """Every error a user can meet, with its stable exit code. Errors carry data; only the command line shows them."""
 
+import traceback
 from enum import IntEnum
+
+_MOST_TRACE = 20_000
 
 
 class Exit(IntEnum):
@@ -125,3 +128,8 @@ class ToolError(RolecallError):
     """A tool call failed in a way the calling model can understand and mend."""
 
     code = "tool"
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback of an error as Python prints it; of a very long one the end, which says what happened."""
+    return "".join(traceback.format_exception(error))[-_MOST_TRACE:]

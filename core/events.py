@@ -24,13 +24,14 @@ EventName = Literal[
     "routing",  # routing_decision, target_model, confidence, reason
     "plan",  # steps: [{id, title}]
     "step_committed",  # step, commit, files
-    "check_finished",  # command, exit_code, seconds
+    "check_started",  # command
+    "check_finished",  # command, exit_code, seconds; reused: nothing changed since it ran, so it was not run again
     "repair",  # phase, detail: progress of a repair search
     "guidance",  # id, author, text, node: delivered
     "intervention",  # rule, action, text
     "question",  # id, text: waits for the user
-    "warning",  # message
-    "error",  # code, message, hint
+    "warning",  # message; traceback: where it comes from a fault of rolecall
+    "error",  # code, message, hint; traceback: likewise
     "result",  # status, exit_code, report, diff, usage
 ]
 

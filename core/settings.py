@@ -124,6 +124,11 @@ class ModelSpec(Section):
     @field_validator("base_url")
     @classmethod
     def _cut_call_path(cls, url: str) -> str:
+        if url.strip() and not url.lower().startswith(("http://", "https://")):
+            # Not quoted: an address may hold a password.
+            raise PydanticCustomError(
+                "scheme", "an address begins with http:// or https://, as in http://localhost:5000/v1"
+            )
         return base_url_of(url)
 
     @field_validator("quantization", mode="before")

@@ -28,25 +28,27 @@ class Activity:
         """Whether a call waits for its turn at a busy server."""
         self._tools: Counter[str] = Counter()
         """Tools at work that ask no model themselves."""
+        self.check = ""
+        """The check that is running; empty when none is."""
         self.delivered = 0
         """Id of the last guidance a model was shown."""
 
     def emit(self, event: EventName, /, **data: Any) -> None:
         """Note the event and pass it on; a word that was told of before is not told again."""
         match event:
-            case "model_started" | "model_finished" if data.get("node") == BESIDE:
-                pass
             case "model_waiting" if data.get("role") not in HELPERS:
                 self.waits_for_place = True
-            case "model_started":
+            case "model_started" if data.get("node") != BESIDE:
                 self.calls_in_flight += 1
                 self.waits_for_place = False
-            case "model_finished":
+            case "model_finished" if data.get("node") != BESIDE:
                 self.calls_in_flight = max(0, self.calls_in_flight - 1)
             case "tool_started" if data.get("tool") not in CONSULTING_TOOLS:
                 self._tools[str(data.get("tool"))] += 1
             case "tool_finished" if self._tools[str(data.get("tool"))] > 0:
                 self._tools[str(data.get("tool"))] -= 1
+            case "check_started" | "check_finished":
+                self.check = str(data.get("command", "")) if event == "check_started" else ""
             case "guidance":
                 if int(data["id"]) <= self.delivered:
                     return  # shown to the model again, since the call that had it was given up
@@ -57,6 +59,7 @@ class Activity:
         """Forget calls and tools that were cancelled and may never have said that they ended."""
         self.calls_in_flight = 0
         self._tools.clear()
+        self.check = ""
         self.waits_for_place = False
 
     @property

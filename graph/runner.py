@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -116,6 +117,7 @@ async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) ->
     Raises:
         RepositoryError: The repository cannot be worked in; nothing was changed.
         ConfigError: The settings cannot be used.
+        ModelError: Nobody can do it; nothing was changed.
         LockedError: Another process drives the thread.
     """
     spec = ThreadSpec(
@@ -124,7 +126,7 @@ async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) ->
     kept = {**request.remembered, "supervise": request.supervise}
     redactor = Redactor(await secrets_of(spec))
     task, hidden = redactor.clean(request.task), redactor.found_in(request.task)
-    return await _drive(spec, {"task": task}, listen=listen, ask=ask, kept=kept, hidden=hidden)
+    return await _drive(replace(spec, task=task), {"task": task}, listen=listen, ask=ask, kept=kept, hidden=hidden)
 
 
 async def resume(request: ResumeRequest, *, listen: Listen, ask: Ask | None = None) -> RunOutcome:
@@ -143,7 +145,8 @@ async def resume(request: ResumeRequest, *, listen: Listen, ask: Ask | None = No
     if row.finished:
         raise ThreadError(
             f"thread {row.short} is finished ({row.status}); there is nothing to resume",
-            hint=f"see `rolecall log {row.short}`, or start a new run",
+            hint=f"see `rolecall log {row.short}`; to go on from what it did, `rolecall apply {row.short}` and start a "
+            "new run that says what is still wrong",
         )
     kept = {**row.options, **request.remembered}
     checks, models = tuple(kept.get("checks", ())), dict(kept.get("models", {}))

@@ -1,24 +1,27 @@
 """Opens the collaborators of one thread and closes them again. The one place that joins all rooms of the house."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.context import Context, RunOptions
+from core.context import Context, Models, RunOptions
+from core.errors import RolecallError, trace_of
 from core.events import EventSink
 from core.known_secrets import known_secrets
-from core.layout import RunFiles
+from core.layout import RepoLayout
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
-from core.settings import Settings
+from core.settings import EMBEDDED, Settings
 from graph.activity import Activity
 from graph.checkpoints import database_of
 from graph.event_log import EventLog, Listen
 from graph.inbox import SqliteInbox
+from llm_registry.doctor import PATIENCE_S, find_servers
 from llm_registry.overrides import with_overrides
 from llm_registry.registry import open_registry
+from nodes.preflight import require_model
 from tools.checks import RepositoryChecks
 from tools.commands import SandboxCommands
 from tools.git import Git
@@ -27,6 +30,7 @@ from tools.repair.engine import START_SCRIPT
 from tools.repair_search import TreeRepair
 from tools.sandbox import Places, open_sandbox
 from tools.staging_rules import StagingRules
+from tools.state_folder import made
 from tools.target_python import TargetPython, find_target_python
 from tools.workspace import GitWorkspace
 
@@ -44,6 +48,8 @@ class ThreadSpec:
     """Given on the command line; empty: configured or detected."""
     models: Mapping[str, str] = field(default_factory=dict)
     """Role to spec, from the command line."""
+    task: str = ""
+    """Of a thread that begins now: one that nobody can do is refused before anything is made for it."""
 
 
 _UNWALLED_CHECKS = (
@@ -56,51 +62,94 @@ _UNWALLED_CHECKS = (
 async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncIterator[Context]:
     """Open everything a node may use; the worktree is there when the block begins.
 
+    What goes wrong inside by a fault of rolecall leaves its traceback in the thread's record.
+
     Raises:
         RepositoryError: The repository cannot be worked in.
         ConfigError: The settings ask for what is not there.
+        ModelError: Nobody can do the task of a thread that begins; no worktree was made.
     """
     settings = spec.settings
     secrets = await secrets_of(spec)
     redactor = Redactor(secrets)
     rules = StagingRules(SecretFiles(settings.sandbox.show), redactor)
     workspace = await GitWorkspace.open(spec.repo, spec.thread_id, rules)
-    await workspace.prepare()
-    files = RunFiles(workspace.run_dir)
+    await made(workspace.repo)
+    files = await asyncio.to_thread(RepoLayout(workspace.repo).make_run, spec.thread_id)
     log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen, redactor)
-    with log:
+    with log, _faults_kept(log):
         events = Activity(log)
-        # Before anything of the repository is run: its interpreter is a program of the repository too.
-        places = Places(workspace.root, workspace.repo, (START_SCRIPT.parent,))
-        bare = await open_sandbox(settings.sandbox, places, secrets=secrets)
-        target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
-        _warn(events, workspace, target)
-        sandbox = await asyncio.to_thread(bare.showing, target.readable)
-        if not (sandbox.walled or spec.checks or settings.checks.commands or spec.options.approve_all):
-            events.emit("warning", message=_UNWALLED_CHECKS)
-        outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
-        commands = await asyncio.to_thread(
-            SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
-        )
-        checks = RepositoryChecks(workspace.root, commands, settings.checks, target, events, spec.checks)
-        database = database_of(workspace.repo)
         async with open_registry(
-            settings, thread_id=spec.thread_id, database=database, events=events, models=spec.models, redactor=redactor
-        ) as models:
+            settings, thread_id=spec.thread_id, database=database_of(workspace.repo), events=events,
+            models=spec.models, redactor=redactor,
+        ) as models:  # fmt: skip
             await models.assign()
-            yield Context(
-                thread_id=spec.thread_id,
-                settings=settings,
-                models=models,
-                workspace=workspace,
-                commands=commands,
-                checks=checks,
-                repair=TreeRepair(workspace.root, sandbox, target, events, checks),
-                inbox=SqliteInbox(database, spec.thread_id, redactor),
-                events=events,
-                options=spec.options,
-                redactor=redactor,
-            )
+            await _name_servers(models, events)
+            if spec.task:
+                await require_model(spec.task, models, spec.thread_id)
+            await workspace.prepare()
+            yield await _context(spec, workspace, models, events, redactor, secrets)
+
+
+async def _context(
+    spec: ThreadSpec, workspace: GitWorkspace, models: Models, events: EventSink, redactor: Redactor,
+    secrets: Mapping[str, str],
+) -> Context:  # fmt: skip
+    settings = spec.settings
+    # Before anything of the repository is run: its interpreter is a program of the repository too.
+    places = Places(workspace.root, workspace.repo, (START_SCRIPT.parent,))
+    bare = await open_sandbox(settings.sandbox, places, secrets=secrets)
+    target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
+    _warn(events, workspace, target)
+    sandbox = await asyncio.to_thread(bare.showing, target.readable)
+    if not (sandbox.walled or spec.checks or settings.checks.commands or spec.options.approve_all):
+        events.emit("warning", message=_UNWALLED_CHECKS)
+    outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
+    commands = await asyncio.to_thread(
+        SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
+    )
+    checks = RepositoryChecks(
+        workspace.root, commands, settings.checks, target, events, spec.checks, state=workspace.state
+    )
+    return Context(
+        thread_id=spec.thread_id,
+        settings=settings,
+        models=models,
+        workspace=workspace,
+        commands=commands,
+        checks=checks,
+        repair=TreeRepair(workspace.root, sandbox, target, events, checks),
+        inbox=SqliteInbox(database_of(workspace.repo), spec.thread_id, redactor),
+        events=events,
+        options=spec.options,
+        redactor=redactor,
+    )
+
+
+@contextmanager
+def _faults_kept(events: EventSink) -> Iterator[None]:
+    """Keep the traceback of what is no error for a person in the record, and let it pass."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, RolecallError):
+            with suppress(OSError, ValueError):  # the disk is full, say: what happened matters more
+                said = f"{type(error).__name__}: {error}"
+                events.emit("error", code="internal", message=said, hint="", traceback=trace_of(error))
+        raise
+
+
+async def _name_servers(models: Models, events: EventSink) -> None:
+    """Where no configured model serves, say which servers of this machine could."""
+    if models.served("primary").spec not in ("", EMBEDDED):
+        return
+    for found in await find_servers(PATIENCE_S):
+        how = f"--model primary={found.as_override()}"
+        events.emit(
+            "warning",
+            message=f"no model serves the primary role, but {found.facts.server or 'a model server'} at {found.url} "
+            f"has {found.first_model()}: {how} uses it",
+        )
 
 
 async def secrets_of(spec: ThreadSpec) -> dict[str, str]:

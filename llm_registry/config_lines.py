@@ -89,6 +89,8 @@ class ConfigFile:
         return next(given, next(near, ""))
 
     def _in_file(self, path: Sequence[str], value: Any) -> Edit:
+        # The sample is not to be changed: its copy has the same lines.
+        file = self._origin.new if self._origin.sample and self._origin.new else self._path
         dotted, written = ".".join(path), f"{json.dumps(path[-1])}: {json.dumps(value, ensure_ascii=False)}"
         found, rest = _walk(self._root, path)
         if self._path is None or found is None:
@@ -97,13 +99,13 @@ class ConfigFile:
         first, last = key.start_mark.line, held.end_mark.line
         if rest:
             if last == first:
-                return Edit(f"{self._path}:{first + 1}, in it ({dotted})", written)
+                return Edit(f"{file}:{first + 1}, in it ({dotted})", written)
             comma = "," if self._is_json() and held.value else ""
-            return Edit(f"{self._path}:{first + 1}, below it ({dotted})", written + comma)
+            return Edit(f"{file}:{first + 1}, below it ({dotted})", written + comma)
         # The end of a block in YAML is where the next thing begins.
         block = held.end_mark.column == 0 and last > first
         lines = f"{first + 1}" if last == first or block else f"{first + 1}-{last + 1}"
-        return Edit(f"{self._path}:{lines} ({dotted})", written + self._comma(key, held))
+        return Edit(f"{file}:{lines} ({dotted})", written + self._comma(key, held))
 
     def _is_json(self) -> bool:
         return self._path is not None and self._path.suffix == ".json"

@@ -155,7 +155,7 @@ async def examine(
     needed = [role for role, chain in chains.items() if _is_needed(chain, effective)]
     links = {link.name: link for chain in chains.values() for link in chain.links}
     looks, found = await asyncio.gather(
-        probe_endpoints([link.spec for link in links.values()], deadline_s=PATIENCE_S), _find_servers(DEADLINE_S)
+        probe_endpoints([link.spec for link in links.values()], deadline_s=PATIENCE_S), find_servers()
     )
     facts = dict(zip(links, looks, strict=True))
     nearby = await _look_nearby(links, facts)
@@ -187,7 +187,8 @@ def _refusals(links: Iterable[Link], settings: Settings) -> list[str]:
     return found
 
 
-async def _find_servers(deadline_s: float) -> list[Found]:
+async def find_servers(deadline_s: float = DEADLINE_S) -> list[Found]:
+    """The model servers that answer at the usual places of this machine and have a model."""
     specs = [ModelSpec(provider=provider, base_url=url, api="chat") for provider, url in USUAL_PLACES]
     looks = await probe_endpoints(specs, deadline_s=deadline_s)
     return [Found(endpoint_url(spec), facts) for spec, facts in zip(specs, looks, strict=True) if facts.models]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from core.settings import ModelSpec
-from llm_registry.addresses import endpoint_url
+from llm_registry.addresses import DEFAULT_URLS, endpoint_url
 from llm_registry.facts import EndpointFacts
 from llm_registry.probe import probe_endpoints
 from llm_registry.redirects import same_origin
@@ -36,6 +36,11 @@ class Found:
         """The first model that looks as if it could talk; empty when it lists none."""
         able = [name for name in self.facts.models if "embed" not in name.casefold()]
         return next(iter([*able, *self.facts.models]), "")
+
+    def as_override(self) -> str:
+        """The same as `--model ROLE=` takes it."""
+        place = "" if self.url == DEFAULT_URLS.get(self.provider) else f"@{self.url}"
+        return f"{self.provider}:{self.first_model()}{place}"
 
     def as_spec(self, model: str = "") -> dict[str, str]:
         """The spec that would use it."""

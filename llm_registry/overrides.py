@@ -133,6 +133,10 @@ def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:
         raise UnknownModelError(role, wanted, did_you_mean(wanted if not colon else provider, names))
     # A file may have any name, and is served here.
     model, _, url = (rest, "", "") if provider == "gguf" else rest.partition("@")
+    if url and "://" not in filled(role, url):
+        raise UsageError(
+            f"--model {role}={shown(wanted)}: its address has no scheme", hint="begin it with http:// or https://"
+        )
     given = ModelSpec(provider=provider, model=model, base_url=filled(role, url), fallback=_fallback(llm, role))
     like = _configured(llm, given, entries.get(role))
     return given if like is None else _beside(like, given)

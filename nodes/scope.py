@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from core.artifacts import QAReport, Scope
 from core.context import Context
 from nodes.calling import Question, ask
+from nodes.preflight import require_model
 from nodes.steering import keep_criteria
 from nodes.wording import checks_text
 
@@ -23,6 +24,7 @@ class ScopeInput(TypedDict):
 async def scope(state: ScopeInput, runtime: Runtime[Context]) -> dict[str, Any]:
     """Take the baseline of the checks and ask the primary for goal and acceptance criteria."""
     context = runtime.context
+    await require_model(state["task"], context.models, context.thread_id, ("primary",))
     baseline = QAReport(checks=await context.checks.run())
     values = {
         "task": state["task"],

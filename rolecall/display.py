@@ -86,7 +86,8 @@ class Display(AbstractContextManager["Display"]):
         """Show an event."""
         line = self.view.apply(event)
         loud = event.event in {"question", "warning", "error", "model_fallback"}
-        if line is None or event.event == "result" or (self._quiet and not loud):
+        said_at_the_end = event.event == "result" or (event.event == "error" and "traceback" in event.data)
+        if line is None or said_at_the_end or (self._quiet and not loud):
             return
         self.say(line, style=_STYLES.get(event.event, ""))
 
@@ -115,7 +116,8 @@ class Display(AbstractContextManager["Display"]):
         since = f"{(now - view.node_since).total_seconds():.0f} s" if view.node_since else ""
         name = short_id(view.thread) if view.thread else ""
         head = " · ".join(part for part in (name, view.elapsed(now), view.progress, view.spent) if part)
-        at = "  ".join(one_line(part) for part in (view.serving, view.doing, since) if part)
+        serving = view.serving if view.calling else ""
+        at = "  ".join(one_line(part) for part in (serving, view.doing, since) if part)
         rows = [
             Text(f"─ {one_line(head)}", style="dim"),
             Text.assemble(("● ", "green"), (f"{view.node or 'starting'}  ", "bold"), at),

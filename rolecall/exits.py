@@ -49,7 +49,9 @@ def stop_writing() -> None:
 
 def _explain(error: Exception, invocation: Invocation) -> None:
     if not isinstance(error, RolecallError):
-        _show(invocation, "internal", _internal(error), "run it again with --debug to see where it happened")
+        again = "run it again with --debug to see where it happened"
+        kept = f"`{invocation.on_thread('log')}` shows where it happened" if invocation.thread else again
+        _show(invocation, "internal", _internal(error), kept)
         return
     if isinstance(error, LockedError) and invocation.thread:
         invocation.next_command = invocation.on_thread("watch")  # the same again would only find it driven again

@@ -123,7 +123,8 @@ def _command_refused(data: Data) -> str:
 
 def _check_finished(data: Data) -> str:
     code = data.get("exit_code")
-    return _joined("  check", data.get("command"), "green" if code == 0 else f"red (exit {code})", lasted(data))
+    lasting = "nothing changed since it ran" if data.get("reused") else lasted(data)
+    return _joined("  check", data.get("command"), "green" if code == 0 else f"red (exit {code})", lasting)
 
 
 def _fallback(data: Data) -> str:

@@ -126,6 +126,8 @@ class View:
         self.steps = [(str(step.get("id", "")), str(step.get("title", ""))) for step in data.get("steps", ())]
 
     def _on_model_started(self, data: dict[str, Any], _: datetime) -> None:
+        if data.get("node") == _BESIDE:
+            return
         self.calling = True
         self.serving = f"{data.get('role', '?')} → {data.get('spec', '?')}"
         self.doing = ""
@@ -133,8 +135,9 @@ class View:
 
     def _on_model_finished(self, data: dict[str, Any], _: datetime) -> None:
         self.calls += 1
-        self.calling = False
-        self.serving = f"{data.get('role', '?')} → {data.get('spec', '?')}"
+        if data.get("node") != _BESIDE:
+            self.calling = False
+            self.serving = f"{data.get('role', '?')} → {data.get('spec', '?')}"
         if data.get("outcome") == "ok" and data.get("node") == self.node:
             self.answered = self.serving
         self.input_tokens = _sum(self.input_tokens, data.get("input_tokens"))
@@ -149,6 +152,12 @@ class View:
         self.doing = f"{tool} {args}".rstrip()
 
     def _on_tool_finished(self, *_: object) -> None:
+        self.doing = ""
+
+    def _on_check_started(self, data: dict[str, Any], _: datetime) -> None:
+        self.doing = f"check {data.get('command', '')}"
+
+    def _on_check_finished(self, *_: object) -> None:
         self.doing = ""
 
     def _on_command_finished(self, *_: object) -> None:
@@ -167,6 +176,8 @@ class View:
         self.question = str(data.get("text", ""))
 
 
+_BESIDE = "supervisor"
+"""The node name of calls that are made beside the work and say nothing of it."""
 _SAME: dict[str, tuple[str, ...]] = {
     "model_fallback": ("role", "from", "to"),
     "model_waiting": ("role", "spec"),

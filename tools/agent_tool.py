@@ -13,7 +13,7 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from core.errors import BudgetError, DiskFullError, RolecallError, SandboxError, ToolError
+from core.errors import BudgetError, DiskFullError, RolecallError, SandboxError, ToolError, trace_of
 from core.redaction import Redactor
 from core.storage_errors import storage_error
 
@@ -50,7 +50,7 @@ def agent_tool(function: Callable[P, Awaitable[str]]) -> BaseTool:
             # The machine's fault, such as a folder without permission.
             raise ToolException(redactor.clean(f"the tool failed: {error}. Go on another way.")) from error
         except Exception as error:
-            _LOG.exception("the tool %s failed on a fault of its own", function.__name__)
+            _record(error, function.__name__, kwargs)
             raise ToolException(
                 f"the tool {function.__name__} is broken for these arguments, by a fault of rolecall and not of yours "
                 f"({type(error).__name__}). Do not repeat this call; go on another way."
@@ -64,6 +64,17 @@ def agent_tool(function: Callable[P, Awaitable[str]]) -> BaseTool:
 
 def _told(error: RolecallError) -> str:
     return f"{error.message}\n{error.hint}" if error.hint else error.message
+
+
+def _record(error: Exception, tool_name: str, given: dict[str, Any]) -> None:
+    """Keep the traceback of a fault of ours where the run is recorded; the model could do nothing with it."""
+    events = getattr(getattr(given.get(_RUNTIME), "context", None), "events", None)
+    said = f"the tool {tool_name} failed on a fault of its own"
+    if events is None:
+        _LOG.error(said, exc_info=error)
+    else:
+        message = f"{said}, a bug of rolecall ({type(error).__name__}); `rolecall log` shows where"
+        events.emit("warning", message=message, traceback=trace_of(error))
 
 
 def _redactor(given: dict[str, Any]) -> Redactor:

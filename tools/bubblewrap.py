@@ -8,7 +8,9 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
+from core.errors import ConfigError
 from core.secret_files import SecretFiles
 from core.settings import SandboxSettings
 from tools.git_place import git_program
@@ -17,11 +19,15 @@ from tools.hidden_files import Hidden, hidden_in
 from tools.launch import Launch, counts_tasks_apart, kept_open, limited
 from tools.mounts import ORDINARY, QUARTER, Mounts
 from tools.seccomp import seccomp_filter
+from tools.staging_rules import some
 from tools.visible import Scene, scene_of, shown_folders, toolchain_names
 
 _MOST_BLANKS = 500
+"""Files that are covered one by one; bubblewrap needs time that grows with the square of their number."""
 _ASKED_S = 10
 _DAEMON_FOLDERS = (Path("/nix/var/nix/daemon-socket"),)
+
+T = TypeVar("T", str, Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,7 @@ class Bubblewrap:
         shown = shown_folders(self.scene, (*self.shown, *readable), self.tracked)
         new = [folder for folder in shown if not any(folder.is_relative_to(old) for old in self.shown)]
         found = hidden_in(new, SecretFiles(self.settings.show))
-        return replace(self, shown=shown, blanked=(*self.blanked, *found.files)[:_MOST_BLANKS])
+        return replace(self, shown=shown, blanked=coverable((*self.blanked, *found.files)))
 
     def _isolation(self) -> Iterator[str]:
         is_root = os.geteuid() == 0
@@ -184,12 +190,26 @@ def build_walls(
     machine = hidden_in([Path("/etc")], secret_files, closed=True)
     more = hidden_in([Path("/opt"), Path("/usr/local")], secret_files, closed=True)
     daemons = tuple(folder for folder in _DAEMON_FOLDERS if folder.is_dir())
-    covered = Hidden((*machine.files, *more.files)[:_MOST_BLANKS], (*daemons, *machine.folders, *more.folders))
+    covered = Hidden(coverable((*machine.files, *more.files)), (*daemons, *machine.folders, *more.folders))
     git = git_view(scene.root, scene.repo, settings.git_history, secret_files)
     walls = Bubblewrap(features, settings, scene, git, covered, _tracked(scene, secret_files))
     if scene.root == scene.repo:
-        walls = replace(walls, blanked=hidden_in([scene.root], secret_files).files[:_MOST_BLANKS])
+        walls = replace(walls, blanked=coverable(hidden_in([scene.root], secret_files).files))
     return walls.showing(readable)
+
+
+def coverable(files: Sequence[T]) -> tuple[T, ...]:
+    """The files that are to be covered.
+
+    Raises:
+        ConfigError: They are more than can be; the rest would be readable inside.
+    """
+    if len(files) <= _MOST_BLANKS:
+        return tuple(files)
+    raise ConfigError(
+        f"{len(files)} files look like they hold secrets, and the walls cover {_MOST_BLANKS}: {some(map(str, files))}",
+        hint="name those that commands may read in `sandbox.show`, such as *.pem, or take them out of the repository",
+    )
 
 
 def _tracked(scene: Scene, secret_files: SecretFiles) -> tuple[str, ...]:
@@ -202,4 +222,4 @@ def _tracked(scene: Scene, secret_files: SecretFiles) -> tuple[str, ...]:
         return ()
     names = [name for name in done.stdout.decode("utf-8", "surrogateescape").split("\0") if name]
     tops = {name.partition("/")[0] for name in names} & set(toolchain_names())
-    return (*secret_files.hidden_among(names)[:_MOST_BLANKS], *sorted(tops))
+    return (*coverable(secret_files.hidden_among(names)), *sorted(tops))

@@ -50,12 +50,18 @@ class SandboxCommands:
             approvals, sandbox.root, walls=sandbox.walled, hidden=SecretFiles(settings.show),
             path=self._env.get("PATH", os.defpath),
         )  # fmt: skip
+        self._count = 0
         self._shell = next((shell for shell in _SHELLS if Path(shell).exists()), "/bin/sh")
 
     @property
     def policy(self) -> str:
         """What the sandbox does, in one sentence for the report."""
         return self._sandbox.policy
+
+    @property
+    def count(self) -> int:
+        """How many commands were begun so far; each may have changed what no tree of git shows."""
+        return self._count
 
     @property
     def turns(self) -> Turns:
@@ -85,6 +91,7 @@ class SandboxCommands:
             return await self._run_alone(command, timeout_s)
 
     async def _run_alone(self, command: str, timeout_s: float | None) -> CommandResult:
+        self._count += 1
         limit = self._settings.command_timeout_s if timeout_s is None else timeout_s
         started = time.monotonic()
         # Without a name until it is cleaned: what is killed half-way leaves no secret on the disk.

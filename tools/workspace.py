@@ -2,8 +2,9 @@
 index, stashes and other refs are read and never written. Bringing the work home is in `apply`."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from core.errors import RepositoryError
@@ -163,6 +164,18 @@ class GitWorkspace:
             tree = await self._tree_now()
             await self._keep(tree)
             return tree
+
+    async def state(self) -> str:
+        """What tells the files of the worktree as they are from any others; touches no index, keeps nothing.
+
+        Files that git does not store count by their time and size, folders that are ignored by their own.
+        """
+        head, before = await self._head()
+        async with scratch_index((await self._git.place()).index) as index:
+            staged = await self._stage(head, before, index)
+        ignored = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+        others = [*staged.left_out, *await (await self._content()).names(*ignored)]
+        return f"{staged.tree} {await asyncio.to_thread(_times, self._root, others)}"
 
     async def listing(self, *, limit: int = 200) -> str:
         """The tracked and new files, one per line, large folders folded."""
@@ -344,6 +357,15 @@ class GitWorkspace:
             await asyncio.to_thread(held.unlink, missing_ok=True)
             await asyncio.to_thread(restore_link, place)
             yield place.index
+
+
+def _times(root: Path, names: Iterable[str]) -> int:
+    found = []
+    for name in sorted(names):
+        with suppress(OSError):
+            about = os.lstat(root / name)
+            found.append((name, about.st_mtime_ns, about.st_size))
+    return hash(tuple(found))
 
 
 _SHOW = "name them in sandbox.show if models and commands may see them"

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from core.context import Context
+from core.errors import trace_of
 from graph.control import Graph
 from graph.supervisor.supervise import supervise
 
@@ -34,7 +35,8 @@ async def supervised(graph: Graph, database: Path, context: Context) -> AsyncIte
 
     def tell(task: asyncio.Task[bool]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            context.events.emit("warning", message=f"the run goes on without its supervisor: {error}")
+            said = f"the run goes on without its supervisor: {error}"
+            context.events.emit("warning", message=said, traceback=trace_of(error))
 
     watching.add_done_callback(tell)
     try:

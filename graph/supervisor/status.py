@@ -13,7 +13,8 @@ from core.errors import BudgetError, ModelError
 from core.events import EventSink
 from core.replies import CallSite
 from core.settings import EMBEDDED
-from core.text import counted
+from core.text import counted, visible_line
+from graph.activity import Activity
 from graph.inbox import Mailbox
 from graph.supervisor.judge import acts_text
 from graph.supervisor.snapshot import Snapshot
@@ -23,7 +24,7 @@ LINE = 100
 DOING = {
     "route": "deciding which way the task goes",
     "answer": "looking for the answer",
-    "scope": "reading up on the task and setting what counts as done",
+    "scope": "running the checks as they are and setting what counts as done",
     "clarify": "asking what is unclear",
     "plan": "planning the steps",
     "implement": "working on the step",
@@ -45,6 +46,11 @@ class Speaker:
     models: Models | None
     events: EventSink
 
+    @property
+    def check(self) -> str:
+        """The check that is running, as far as it is known here; empty when none is."""
+        return self.events.check if isinstance(self.events, Activity) else ""
+
 
 Look = Callable[[], Awaitable[Snapshot | None]]
 """Gives the thread as it is at that moment; `None` before it has begun."""
@@ -63,7 +69,8 @@ async def keep_status(speaker: Speaker, look: Look, *, every_s: float) -> None:
         snapshot = await look()
         if snapshot is not None and snapshot.finished:
             continue
-        line = plain(snapshot) if snapshot == told else await answer(speaker, look, within_s=within_s)
+        known = snapshot == told or speaker.check
+        line = _now(speaker, snapshot) if known else await answer(speaker, look, within_s=within_s)
         told = snapshot
         speaker.events.emit("status", text=line)
 
@@ -83,12 +90,20 @@ async def answer(speaker: Speaker, look: Look, *, within_s: float = ANSWER_S) ->
     """A line on what the run is doing, in plain figures when no model words it in time or its words are overtaken."""
     seen = await look()
     line = ""
-    if seen is not None:
+    if seen is not None and not speaker.check:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 line = await status_line(speaker, seen)
     now = await look()
-    return line if line and _place(now) == _place(seen) else plain(now)
+    return line if line and _place(now) == _place(seen) and not speaker.check else _now(speaker, now)
+
+
+def _now(speaker: Speaker, snapshot: Snapshot | None) -> str:
+    """The figures; while a check runs, that it does and which, since no checkpoint knows of it yet."""
+    if not speaker.check:
+        return plain(snapshot)
+    node = snapshot.node if snapshot is not None and snapshot.node else "starting"
+    return visible_line(f"{node} · running the check `{speaker.check}`")[:LINE]
 
 
 def _place(snapshot: Snapshot | None) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SECRET_KEYS = ("key", "authorization", "password", "passphrase", "secret", "token", "credentials", "cookie",
                 "auth", "extra_body")  # fmt: skip
+_SAMPLE = "This one came with rolecall. Copy it and change the copy, which counts instead: {own}"
 _PLAIN_HEADERS = frozenset({"accept", "content-type", "user-agent", "http-referer", "x-title"})
 
 
@@ -45,7 +46,7 @@ def _path(options: argparse.Namespace) -> int:
     else:
         print(path)
         if is_sample(path):
-            print(f"This one is its developers'; make your own, which counts instead: {own}", file=sys.stderr)
+            print(_SAMPLE.format(path=path, own=own), file=sys.stderr)
     return 0
 
 

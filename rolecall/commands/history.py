@@ -53,9 +53,11 @@ def told(records: Iterable[dict[str, Any]]) -> Iterator[str]:
     view = View()
     for record in records:
         event = event_of(record)
-        for at, line in enumerate(clean(view.apply(event) or "").splitlines()):
+        trace = str(event.data.get("traceback") or "")
+        for at, line in enumerate(clean(f"{view.apply(event) or ''}\n{trace}").splitlines()):
             moment = f"{event.ts.astimezone():%Y-%m-%d %H:%M:%S}" if at == 0 else ""
-            yield f"{moment:<19}  {line}"
+            if line:
+                yield f"{moment:<19}  {line}"
 
 
 async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:

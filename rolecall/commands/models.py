@@ -163,7 +163,9 @@ def told(diagnosis: "Diagnosis") -> Iterator[str]:
     """The findings in lines: roles, models, servers, and what to change."""
     yield f"config     {diagnosis.config or 'none: every role is served by the embedded engine'}"
     if diagnosis.own_config:
-        yield f"{'':<10} It is its developers'; make your own, which counts instead: {diagnosis.own_config}"
+        own = Path(diagnosis.own_config)
+        yield f"{'':<10} It came with rolecall: leave it as it is, and change a copy, which counts instead:"
+        yield f"{'':<10} mkdir -p {own.parent} && cp -n {diagnosis.config} {own}"
     yield ""
     shown: set[str] = set()
     for role in diagnosis.roles:

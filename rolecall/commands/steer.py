@@ -36,6 +36,12 @@ async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, t
     driven = await holder(database, row.thread_id)
     if kind == "pause" and driven is None:
         raise ThreadError(f"{short_id(row.thread_id)} is not running, so there is nothing to pause")
+    if row.finished and driven is None:
+        short = short_id(row.thread_id)
+        raise ThreadError(
+            f"{short} is finished ({row.status}): nobody would read a message to it, and none was kept",
+            hint=f"to go on from what it did, `rolecall apply {short}` and start a new run that says this",
+        )
     redactor = redactor_of(await settings_of(row, top))
     hidden = redactor.found_in(text)
     number = await SqliteInbox(database, row.thread_id, redactor).put(

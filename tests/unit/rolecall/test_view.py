@@ -1,6 +1,11 @@
 """What a person sees of a run, event by event."""
 
+import io
+
+from rich.console import Console
+
 from core.events import Event
+from rolecall.display import Display
 from rolecall.view import View
 from tests.unit.rolecall.events import at
 
@@ -62,6 +67,27 @@ def test_what_costs_money_or_leaves_the_machine_stands_with_the_roles() -> None:
     ]
     fallback = at(1, "model_fallback", role="coder", to="cloud", reason="busy", paid=True, remote=True, **{"from": "a"})
     assert lines(fallback) == ["  model    coder: a → cloud  busy  paid, on the internet"]
+
+
+def test_while_a_check_runs_it_is_named_and_no_model_is() -> None:
+    display = Display(Console(file=io.StringIO(), width=200))
+
+    def footer(*events: Event) -> str:
+        for event in events:
+            display.view.apply(event)
+        out = io.StringIO()
+        Console(file=out, width=200).print(display.footer())
+        return out.getvalue()
+
+    coder = {"node": "implement", "role": "coder", "spec": "coder:qwen"}
+    assert "coder → coder:qwen" in footer(at(0, "node_started", node="implement"), at(1, "model_started", **coder))
+    checked = footer(at(2, "model_finished", **coder, outcome="ok"), at(2, "check_started", command="make test"),
+                     at(3, "model_started", node="supervisor", role="summarizer", spec="tiny"))  # fmt: skip
+    assert "check make test" in checked
+    assert "→" not in checked
+    done = at(9, "check_finished", command="make test", exit_code=0, seconds=0.0, reused=True)
+    assert "make test" not in footer(done)
+    assert lines(done) == ["  check    make test  green  nothing changed since it ran"]
 
 
 def test_a_word_is_listed_once() -> None:

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 
 from core.errors import ToolError
 from core.redaction import Redactor
+from tests.unit.tools.bench import Events
 from tools.agent_tool import ToolCall, agent_tool
 
 TOKEN = "ghp_" + "a1B2" * 9
@@ -72,6 +73,19 @@ async def test_a_fault_of_ours_is_named_as_one_and_logged(caplog) -> None:
     assert "echo" in record.getMessage()
     assert record.exc_info is not None
     assert record.exc_info[0] is KeyError
+
+
+async def test_in_a_run_the_fault_is_in_its_record_and_not_on_the_screen(caplog) -> None:
+    events = Events()
+    runtime: Any = ToolRuntime(
+        state={}, context=SimpleNamespace(redactor=Redactor(), events=events), config={},
+        stream_writer=lambda _: None, tool_call_id="1", store=None,
+    )  # fmt: skip
+    await echo.ainvoke({"type": "tool_call", "id": "1", "name": "echo", "args": {"text": "break", "runtime": runtime}})
+    (told,) = events.of("warning")
+    assert "the tool echo failed on a fault of its own, a bug of rolecall (KeyError)" in told["message"]
+    assert "Traceback (most recent call last)" in told["traceback"]
+    assert not caplog.records
 
 
 async def test_a_fault_of_the_machine_is_no_fault_of_ours(caplog) -> None:

@@ -134,3 +134,33 @@ async def test_make_runs_for_real(tmp_path) -> None:
     (run,) = await checks.run()
     assert run.output == "made\n"
     assert run.passed
+
+
+async def test_a_result_holds_as_long_as_nothing_has_changed(tmp_path: Path) -> None:
+    ran, events = tmp_path / "ran", Events()
+    settings = Settings(checks=CheckSettings(commands=(f"echo x >> {ran}",)), sandbox={"mode": "host"})
+    repo = make_repository(tmp_path / "a", {"a.txt": "a\n", ".gitignore": "local.txt\n"})
+    tools = await open_toolset(repo, thread(), settings, events)
+    root = tools.workspace.root
+
+    async def times() -> int:
+        (run,) = await tools.checks.run()
+        assert run.passed
+        return len(ran.read_text().split())
+
+    assert [await times(), await times()] == [1, 1]
+    last = events.of("check_finished")[-1]
+    assert (last["reused"], last["seconds"], len(events.of("check_started"))) == (True, 0.0, 1)
+    for changed, expected in (("a.txt", 2), ("new.txt", 3), ("local.txt", 4), (".env", 5)):
+        (root / changed).write_text("changed\n")
+        assert [await times(), await times()] == [expected, expected], changed
+    await tools.commands.run("true")
+    assert [await times(), await times()] == [6, 6]
+
+
+async def test_a_check_that_ran_out_of_time_is_tried_again(tmp_path: Path) -> None:
+    events = Events()
+    settings = CheckSettings(commands=("sleep 60",), timeout_s=0.3)
+    checks = await checks_of(tmp_path / "a", {"a": ""}, settings, events)
+    assert [run.timed_out for run in (*await checks.run(), *await checks.run())] == [True, True]
+    assert len(events.of("check_started")) == 2

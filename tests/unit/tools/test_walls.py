@@ -321,3 +321,12 @@ async def test_limits_are_told_and_concurrent_starts_do_not_mix(workspace) -> No
     outputs = [(await process.communicate())[0] for process in started]
     assert outputs == [f"{number}\n".encode() for number in range(8)]
     assert "512 processes" in sandbox.policy
+
+
+async def test_more_secret_files_than_can_be_covered_are_refused_and_not_half_covered(tmp_path) -> None:
+    repo = make_repository(tmp_path / "repo", {f"keys/{number}.pem": "k" for number in range(501)})
+    with pytest.raises(ConfigError, match="501 files look like they hold secrets") as refused:
+        await open_sandbox(SandboxSettings(mode="bubblewrap"), Places(repo, repo))
+    assert "sandbox.show" in refused.value.hint
+    shown = SandboxSettings(mode="bubblewrap", show=("*.pem",))
+    assert (await open_sandbox(shown, Places(repo, repo))).walled

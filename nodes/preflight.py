@@ -1,0 +1,43 @@
+"""Finds out that nobody can do a task before anything is made or run for it. Chooses no model."""
+
+from collections.abc import Iterable
+
+from langchain_core.messages import HumanMessage
+
+from core.artifacts import Scope
+from core.context import Models
+from core.replies import CallSite
+from core.settings import EMBEDDED
+from llm_registry.embedded.reading import is_question, wants_repair
+from nodes.quoting import fence
+
+DOERS = ("router", "primary", "coder", "reasoning")
+"""Roles of which one with a model may be enough for a task to come to something."""
+
+
+async def require_model(task: str, models: Models, thread: str, roles: Iterable[str] = DOERS) -> None:
+    """Let a task pass that a model, or the engine without weights, may do.
+
+    For one that nobody can do, the call that would fail is made now; no server gets it, since none serves.
+
+    Args:
+        task: What is asked for.
+        models: As they were assigned.
+        thread: Whose calls they are.
+        roles: Those that would have to do it.
+
+    Raises:
+        ModelError: Nobody can do it.
+    """
+    serving = {role: models.served(role).spec for role in roles}
+    if any(spec not in ("", EMBEDDED) for spec in serving.values()):
+        return
+    words = HumanMessage(fence(task, "task"))
+    site = CallSite(thread=thread, node="scope")
+    for role in ("primary", "coder"):
+        if models.served(role).spec == "":
+            await models.chat(role, [words], site=site)
+    if is_question(task):
+        await models.chat("reasoning", [words], site=site)
+    elif not wants_repair(task):
+        await models.ask("primary", [words], Scope, site=site)
