@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.context import Context
+from core.errors import ModelError
 from core.thread_ids import require_thread_id
 from graph.event_log import Listen
 from graph.inbox import SqliteInbox
@@ -52,6 +53,7 @@ async def held(
     Raises:
         RepositoryError: The repository cannot be worked in; nothing was changed.
         ConfigError: The settings cannot be used.
+        ModelError: Nobody can do the task; it is listed so, and nothing was made for it.
         LockedError: Another process drives the thread; nothing of it was changed.
     """
     require_thread_id(spec.thread_id)
@@ -86,6 +88,11 @@ async def _opened(
     async with AsyncExitStack() as stack:
         try:
             context = await stack.enter_async_context(open_context(spec, listen))
+        except ModelError as error:
+            # Nothing was made for it yet; it can be resumed once somebody serves.
+            await store.set_options(spec.thread_id, row.options)
+            await store.set_status(spec.thread_id, "needs_model", exit_code=int(error.exit_code))
+            raise
         except BaseException:
             if new:
                 await (await GitWorkspace.open(spec.repo, spec.thread_id)).remove()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.artifacts import Report, RoleUsage
 from core.context import RunOptions
-from core.errors import Exit, ThreadError
+from core.errors import Exit, ModelError, ThreadError
 from core.layout import RunFiles
 from core.redaction import Redactor
 from core.settings import Settings
@@ -31,6 +31,7 @@ from graph.supervisor.ledger import Ledger
 from graph.threads import ThreadStore
 from nodes.report import interim, plain_narrative, write_markdown, write_report
 from tools.state_folder import proven
+from tools.workspace import GitWorkspace
 
 EXIT_OF: dict[str, Exit] = {
     "done": Exit.DONE,
@@ -117,7 +118,6 @@ async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) ->
     Raises:
         RepositoryError: The repository cannot be worked in; nothing was changed.
         ConfigError: The settings cannot be used.
-        ModelError: Nobody can do it; nothing was changed.
         LockedError: Another process drives the thread.
     """
     spec = ThreadSpec(
@@ -158,12 +158,29 @@ async def _drive(
     spec: ThreadSpec, start: dict[str, Any], *, listen: Listen, ask: Ask | None, kept: dict[str, Any],
     hidden: frozenset[str] = frozenset(),
 ) -> RunOutcome:  # fmt: skip
-    async with held(spec, str(start["task"]), kept=kept, listen=listen) as thread:
-        if hidden:
-            said = f"the task holds what looks like a secret; {', '.join(sorted(hidden))} is kept and sent in its place"
-            thread.context.events.emit("warning", message=said)
-        outcome = await _ridden(thread, spec, start, ask, supervise=bool(kept.get("supervise", True)))
-        await note(thread, outcome)
+    begun = False
+    try:
+        async with held(spec, str(start["task"]), kept=kept, listen=listen) as thread:
+            begun = True
+            return await _driven(thread, spec, start, ask, kept, hidden)
+    except ModelError as error:
+        if begun:
+            raise
+        return RunOutcome(
+            thread_id=spec.thread_id, status="needs_model", exit_code=int(error.exit_code),
+            branch=GitWorkspace(spec.repo, spec.thread_id).branch, message=error.message, hint=error.hint,
+        )  # fmt: skip
+
+
+async def _driven(
+    thread: Held, spec: ThreadSpec, start: dict[str, Any], ask: Ask | None, kept: dict[str, Any],
+    hidden: frozenset[str],
+) -> RunOutcome:  # fmt: skip
+    if hidden:
+        said = f"the task holds what looks like a secret; {', '.join(sorted(hidden))} is kept and sent in its place"
+        thread.context.events.emit("warning", message=said)
+    outcome = await _ridden(thread, spec, start, ask, supervise=bool(kept.get("supervise", True)))
+    await note(thread, outcome)
     return outcome
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.context import Context, Models, RunOptions
-from core.errors import RolecallError, trace_of
+from core.errors import ModelError, RolecallError, trace_of
 from core.events import EventSink
 from core.known_secrets import known_secrets
 from core.layout import RepoLayout
@@ -86,7 +86,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
             await models.assign()
             await _name_servers(models, events)
             if spec.task:
-                await require_model(spec.task, models, spec.thread_id)
+                await _require_model(spec, models, events, workspace.branch)
             await workspace.prepare()
             yield await _context(spec, workspace, models, events, redactor, secrets)
 
@@ -136,6 +136,18 @@ def _faults_kept(events: EventSink) -> Iterator[None]:
             with suppress(OSError, ValueError):  # the disk is full, say: what happened matters more
                 said = f"{type(error).__name__}: {error}"
                 events.emit("error", code="internal", message=said, hint="", traceback=trace_of(error))
+        raise
+
+
+async def _require_model(spec: ThreadSpec, models: Models, events: EventSink, branch: str) -> None:
+    """Refuse a task that nobody can do, and write down that the run ended so."""
+    try:
+        await require_model(spec.task, models, spec.thread_id)
+    except ModelError as error:
+        events.emit(
+            "result", status="needs_model", exit_code=int(error.exit_code), branch=branch, usage={},
+            message=error.message, hint=error.hint, report="", diff="",
+        )  # fmt: skip
         raise
 
 

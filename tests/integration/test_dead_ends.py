@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import Exit, ModelError
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
 from llm_registry import doctor
@@ -38,25 +37,25 @@ def dead_url() -> str:
 async def test_a_task_that_nobody_can_do_makes_nothing_and_runs_nothing(tmp_path: Path, fallback: list[str]) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
     url, heard = dead_url(), Heard()
-    with pytest.raises(ModelError) as refused:
-        await do(
-            repo, FEATURE, settings_with(openai(url, fallback=fallback)), heard=heard,
-            checks=[f"touch {tmp_path / 'it-ran'}"],
-        )  # fmt: skip
-    assert refused.value.exit_code is Exit.NO_MODEL
-    assert f"start the server at {url}" in refused.value.hint
+    refused = await do(
+        repo, FEATURE, settings_with(openai(url, fallback=fallback)), heard=heard,
+        checks=[f"touch {tmp_path / 'it-ran'}"],
+    )  # fmt: skip
+    assert (refused.status, refused.exit_code) == ("needs_model", 4)
+    assert f"start the server at {url}" in refused.hint
     assert not (tmp_path / "it-ran").exists()
     assert git(repo, "worktree", "list").count("\n") == 0
     assert git(repo, "branch", "--list", "rolecall/*") == ""
     assert not heard.named("node_started")
-    listed = rolecall("threads", "--json", cwd=repo, env=OFF)
-    assert json.loads(listed.out)["threads"] == []
+    assert [event["status"] for event in heard.named("result")] == ["needs_model"]
+    (listed,) = json.loads(rolecall("threads", "--json", cwd=repo, env=OFF).out)["threads"]
+    assert (listed["status"], listed["exit_code"]) == ("needs_model", 4)
 
 
 async def test_a_question_that_nobody_can_answer_is_refused_as_early(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
-    with pytest.raises(ModelError, match="no weights"):
-        await do(repo, "What does shout do?")
+    refused = await do(repo, "What does shout do?")
+    assert (refused.status, "no weights" in refused.message) == ("needs_model", True)
     assert git(repo, "worktree", "list").count("\n") == 0
 
 
@@ -76,8 +75,7 @@ async def test_a_server_of_this_machine_that_nobody_configured_is_named(
     repo, heard = make_repository(tmp_path / "repo", SLUGS), Heard()
     with ModelServer(CompetentScript(files={}), shape=Shape.OLLAMA, models=("qwen3:8b",)) as server:
         monkeypatch.setattr(doctor, "USUAL_PLACES", (("ollama", server.url),))
-        with pytest.raises(ModelError):
-            await do(repo, FEATURE, heard=heard)
+        assert (await do(repo, FEATURE, heard=heard)).exit_code == 4
     (told,) = [it["message"] for it in heard.named("warning") if "--model" in it["message"]]
     assert f"at {server.url} has qwen3:8b: --model primary=ollama:qwen3:8b@{server.url} uses it" in told
 

@@ -22,7 +22,6 @@ def misplace(server: str, ollama: str) -> dict[str, dict[str, object]]:
         "path of a call": spec(f"{server}/chat/completions"),
         "path of the list": spec(f"{server}/v1/models"),
         "another version": spec(f"{server}/v2"),
-        "no scheme": spec(f"{host}/v1"),
         "wrong scheme": spec(f"https://{host}/v1"),
         "another protocol": spec(server, provider="ollama"),
         "another protocol behind v1": spec(f"{server}/v1", provider="ollama"),
