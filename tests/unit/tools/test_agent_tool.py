@@ -32,8 +32,8 @@ async def echo(runtime: ToolCall, text: str, seconds: float = 1.0) -> str:
         raise ToolError(f"no, not with {TOKEN}", hint=f"take {NAMED}")
     if text == "break":
         return {"a": 1}["b"]  # type: ignore[return-value]
-    if text == "full":
-        raise OSError(28, "No space left on device")
+    if text == "closed":
+        raise PermissionError(13, "Permission denied")
     return text
 
 
@@ -89,8 +89,8 @@ async def test_in_a_run_the_fault_is_in_its_record_and_not_on_the_screen(caplog)
 
 
 async def test_a_fault_of_the_machine_is_no_fault_of_ours(caplog) -> None:
-    result = await call(text="full")
-    assert "No space left" in result.text
+    result = await call(text="closed")
+    assert "Permission denied" in result.text
     assert not caplog.records
 
 
