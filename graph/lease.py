@@ -204,7 +204,10 @@ async def holder(database: Path, thread_id: str) -> Holder | None:
     async with connect(database) as db:
         await db.execute(SCHEMA)
         held = await read_holder(db, thread_id)
-    return held if held and held.alive(here=host(), now=time.time()) else None
+    if held is None:
+        return None
+    here = await asyncio.to_thread(host)
+    return held if await asyncio.to_thread(held.alive, here=here, now=time.time()) else None
 
 
 async def read_holder(db: aiosqlite.Connection, thread_id: str) -> Holder | None:

@@ -1,4 +1,5 @@
-"""The web application LangGraph's development server puts its routes into: nothing but the door in front of them."""
+"""The web application LangGraph's development server puts its routes into: the door in front of them,
+and the list of threads behind them."""
 
 import os
 import sys
@@ -8,6 +9,7 @@ from starlette.middleware import Middleware
 
 from rolecall.http_door import App, HttpDoor, new_token
 from rolecall.studio import ORIGINS_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
+from rolecall.studio_threads import listing
 
 
 class StudioDoor(HttpDoor):
@@ -21,5 +23,5 @@ class StudioDoor(HttpDoor):
         super().__init__(app, token=token, origins=(STUDIO_ORIGIN, *os.environ.get(ORIGINS_VARIABLE, "").split()))
 
 
-app = Starlette(middleware=[Middleware(StudioDoor)])
+app = Starlette(middleware=[Middleware(StudioDoor)], lifespan=listing)
 """What `http.app` of langgraph.json names."""

@@ -94,7 +94,7 @@ async def _studio(options: argparse.Namespace) -> int:
                              ASKED_VARIABLE: json.dumps(Asked.by(options).kept()), **_SILENT},
         )  # fmt: skip
         address = entrance(f"http://{_HOST}:{options.port}", token)
-        return await _served(process, signals, _adopt(top, address, browser=options.browser))
+        return await _served(process, signals, _announce(top, address, browser=options.browser))
 
 
 def _quiet() -> dict[str, str]:
@@ -117,10 +117,10 @@ def _signals() -> Iterator[asyncio.Queue[signal.Signals]]:
 
 
 async def _served(
-    process: asyncio.subprocess.Process, signals: asyncio.Queue[signal.Signals], adopt: Coroutine[Any, Any, None]
+    process: asyncio.subprocess.Process, signals: asyncio.Queue[signal.Signals], announce: Coroutine[Any, Any, None]
 ) -> int:
     """Wait until the server ends, or end it when a signal says so."""
-    adopting = asyncio.create_task(adopt)
+    announcing = asyncio.create_task(announce)
     ended, signalled = asyncio.create_task(process.wait()), asyncio.create_task(signals.get())
     try:
         await asyncio.wait({ended, signalled}, return_when=asyncio.FIRST_COMPLETED)
@@ -128,10 +128,10 @@ async def _served(
     finally:
         signalled.cancel()
         await _end(process, signals)
-        adopting.cancel()
-        (failed,) = await asyncio.gather(adopting, return_exceptions=True)
+        announcing.cancel()
+        (failed,) = await asyncio.gather(announcing, return_exceptions=True)
         if isinstance(failed, Exception):
-            print(f"warning: the threads could not be listed in Studio: {failed}", file=sys.stderr)
+            print(f"warning: the threads could not be counted: {failed}", file=sys.stderr)
     if code is None and ended.result() != 0:
         raise StudioError(f"the development server ended with exit code {ended.result()}")
     return int(code or Exit.DONE)
@@ -150,10 +150,9 @@ async def _end(process: asyncio.subprocess.Process, signals: asyncio.Queue[signa
     await ended
 
 
-async def _adopt(top: Path, url: str, *, browser: bool) -> None:
-    """Tell the server of the threads that are there; it lists none that it was not told of."""
+async def _announce(top: Path, url: str, *, browser: bool) -> None:
+    """Say where the server is, once it answers."""
     import httpx
-    from langgraph_sdk import get_client
 
     async with httpx.AsyncClient(base_url=url, trust_env=False) as probe:
         for _ in range(_STARTS_WITHIN_S * 2):
@@ -161,11 +160,6 @@ async def _adopt(top: Path, url: str, *, browser: bool) -> None:
                 break
             await asyncio.sleep(0.5)
     rows = await ThreadStore(database_of(top)).list() if database_of(top).is_file() else []
-    async with get_client(url=url) as client:
-        for row in rows:
-            await client.threads.create(
-                thread_id=row.thread_id, graph_id="rolecall", metadata={"task": row.task}, if_exists="do_nothing"
-            )
     there = f"{len(rows)} thread{' is' if len(rows) == 1 else 's are'} open"
     print(f"{top}: {there} at {url}; whoever has this address may start runs. Ctrl-C ends it", file=sys.stderr)
     if browser:

@@ -11,19 +11,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
 
 from graph.checkpoints import database_of
+from graph.held import held
 from graph.runner import open_graph
 from graph.session import ThreadSpec, open_context
 from graph.threads import ThreadStore
 from rolecall.commands.studio import served_config
 from rolecall.http_door import entrance
 from rolecall.studio import STUDIO_ORIGIN, TOKEN_VARIABLE
-from tests.integration.jobs import do, read, red_repository, settings_with
+from tests.integration.jobs import do, go_on, read, red_repository, settings_with
 from tests.repositories import git, thread
 from tests.unit.rolecall.command_line import rolecall
 
@@ -133,6 +136,62 @@ async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_step
         assert "implement  coder → embedded" in told
         assert "+" in await asyncio.to_thread(shown, repo, "diff", made_here)
         assert "deleted" in await asyncio.to_thread(shown, repo, "threads", "delete", made_here, "--yes")
+
+
+async def until_listed(client: LangGraphClient, thread: str, status: str) -> dict[str, Any]:
+    for _ in range(60):
+        found = [one for one in await client.threads.search(limit=100) if one["thread_id"] == thread]
+        if found and found[0]["status"] == status:
+            return dict(found[0])
+        await asyncio.sleep(0.5)
+    pytest.fail(f"{thread} is not listed as {status}")
+
+
+async def test_threads_of_the_command_line_are_listed_while_the_server_runs(repo: Path, server: str) -> None:
+    ident = thread()
+    config = {"configurable": {"thread_id": ident}}
+    async with get_client(url=server) as client:
+        assert await client.threads.search() == []
+        task = "Make the failing tests pass"
+        async with held(ThreadSpec(ident, repo, settings_with()), task, kept={}) as driven:
+            async with open_graph(settings_with(), database_of(repo)) as graph:
+                await graph.ainvoke({"task": task}, config, context=driven.context, interrupt_before=["implement"])
+            busy = await until_listed(client, ident, "busy")
+            await driven.store.set_status(ident, "paused", exit_code=130)
+        assert (busy["metadata"]["task"], busy["values"]["task"]) == (task, task)
+        paused = await until_listed(client, ident, "interrupted")
+        assert paused["metadata"]["rolecall_status"] == "paused"
+        assert paused["values"]["plan"]["milestones"]
+        assert (await go_on(repo, ident)).status == "done"
+        done = await until_listed(client, ident, "idle")
+        assert done["values"]["report"]["status"] == "done"
+        await asyncio.to_thread(shown, repo, "threads", "delete", ident, "--yes")
+        for _ in range(60):
+            if not await client.threads.search():
+                return
+            await asyncio.sleep(0.5)
+        pytest.fail("a deleted thread is listed still")
+
+
+async def test_plain_langgraph_dev_in_the_repository_lists_its_threads(repo: Path, tmp_path: Path) -> None:
+    made = await do(repo, "Make the failing tests pass")
+    served = repo / "langgraph.json"
+    served.write_text(json.dumps(served_config()))
+    port = free_port()
+    env = {**os.environ, TOKEN_VARIABLE: TOKEN, "LANGGRAPH_NO_VERSION_CHECK": "true"}
+    words = ["dev", "--no-reload", "--no-browser", "--host", "127.0.0.1", "--port", str(port)]
+    with (tmp_path / "dev.log").open("w") as log:
+        command = [sys.executable, "-P", "-m", "langgraph_cli", *words]
+        process = subprocess.Popen(command, cwd=repo, env=env, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            await asyncio.to_thread(wait_for, f"http://127.0.0.1:{port}/ok", process, tmp_path / "dev.log")
+            async with get_client(url=entrance(f"http://127.0.0.1:{port}", TOKEN)) as client:
+                (listed,) = await client.threads.search()
+        finally:
+            process.terminate()
+            await asyncio.to_thread(process.wait, 20)
+    assert (listed["thread_id"], listed["status"]) == (made.thread_id, "idle")
+    assert listed["values"]["report"]["status"] == "done"
 
 
 async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo: Path, server: str) -> None:
