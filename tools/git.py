@@ -8,9 +8,7 @@ through it, since no filter, driver or hook of anybody is configured there.
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from core.redaction import redact
 from core.storage_errors import DISK_FULL
 from tools.git_config import GitConfig
 from tools.git_place import GitPlace, git_program, place_of
+from tools.private_git_dir import make_git_dir
 
 LIMIT_S = 120.0
 """Seconds after which a call of git is ended."""
@@ -255,8 +254,9 @@ class IsolatedGit(Git):
         async with self._making:
             if self._own is None:
                 place = await self.place()
-                self._own = await asyncio.to_thread(_own_dir, place, await self.config())
-                weakref.finalize(self, _removed, self._own)
+                own = await asyncio.to_thread(make_git_dir, place, await self.config())
+                weakref.finalize(self, own.remove)
+                self._own = own.path
         return self._own
 
     async def _manner(self, command: str) -> tuple[list[str], dict[str, str]]:
@@ -268,34 +268,6 @@ class IsolatedGit(Git):
             "XDG_CONFIG_HOME": str(own), "GIT_LITERAL_PATHSPECS": "1",
         }  # fmt: skip
         return [], env
-
-
-def _removed(folder: Path) -> None:
-    """Remove a folder; beside the event loop where one runs, since objects are collected at any moment."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        shutil.rmtree(folder, ignore_errors=True)
-    else:
-        # Not from here: this may run in the middle of the executor's own work, whose lock is not free then.
-        loop.call_soon(lambda: loop.run_in_executor(None, lambda: shutil.rmtree(folder, ignore_errors=True)))
-
-
-def _own_dir(place: GitPlace, config: GitConfig) -> Path:
-    own = Path(tempfile.mkdtemp(prefix="rolecall-git-"))
-    for folder in ("refs", "objects", "info"):
-        (own / folder).mkdir()
-    (own / "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
-    text = config.own_config(place.work_tree)
-    (own / "config").write_text(text, encoding="utf-8", errors="surrogateescape")
-    for name in ("info/exclude", "info/attributes", "shallow"):
-        if (place.common_dir / name).is_file():
-            shutil.copyfile(place.common_dir / name, own / name)
-    # The other half of an index that the user has split.
-    for shared in place.git_dir.glob("sharedindex.*"):
-        if shared.is_file():
-            shutil.copyfile(shared, own / shared.name)
-    return own
 
 
 async def _finished(process: asyncio.subprocess.Process, stdin: str | None, limit_s: float, command: str) -> GitOutput:

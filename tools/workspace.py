@@ -15,6 +15,7 @@ from tools.generated import copy_generated
 from tools.git import PLAIN_DIFF, Git, IsolatedGit
 from tools.git_place import GitPlace, place_of
 from tools.listing import fold
+from tools.private_git_dir import sweep_git_dirs
 from tools.repository import find_top
 from tools.staging import Staged, scratch_index, stage, tracked_and_new
 from tools.staging_rules import FILTERED, NESTED, SECRET_NAME, SECRET_TEXT, StagingRules, some, told
@@ -90,6 +91,7 @@ class GitWorkspace:
             RepositoryError: The repository cannot be worked in.
         """
         await made(self._repo)
+        await asyncio.to_thread(sweep_git_dirs)
         await asyncio.to_thread(self._layout.make_run, self._thread_id)
         refs = await self._refs()
         base, orders = refs.get(self._base_ref), []
