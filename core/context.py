@@ -67,6 +67,12 @@ class Models(Protocol):
         Its answers carry `response_metadata["rolecall"] = {"role", "spec", "reason"}`.
         """
 
+    def span(self, node: str) -> AbstractAsyncContextManager[None]:
+        """Trace a node: calls made inside belong to it."""
+
+    async def note(self, decision: str, attributes: Mapping[str, Any]) -> None:
+        """Keep in the trace what was decided, in the node of this moment."""
+
     def served(self, role: str) -> Served:
         """Who serves the role at present, and why."""
 

@@ -53,7 +53,8 @@ def build_graph(limits: BudgetSettings | None = None, *, context_for: ContextFor
         "assess": assess,
         "report": report,
     }
-    for name, node in nodes.items():
+    for name, bare in nodes.items():
+        node = traced(name, bare)
         builder.add_node(name, with_context(name, node, context_for) if context_for else node)
     builder.add_edge(START, "route")
     builder.add_conditional_edges("route", after_route)
@@ -92,6 +93,17 @@ def after_assess(state: RunState) -> Literal["implement", "plan", "report"]:
             return "plan"
         case _:
             return "report"
+
+
+def traced(name: str, node: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Give each visit of a node its span in the trace of the run."""
+
+    @functools.wraps(node)
+    async def spanned(state: Any, runtime: Runtime[Context]) -> dict[str, Any]:
+        async with runtime.context.models.span(name):
+            return await node(state, runtime)
+
+    return spanned
 
 
 def with_context(

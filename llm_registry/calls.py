@@ -20,8 +20,8 @@ from core.database import connect, create_tables
 from core.redaction import Redactor, redact
 from core.settings import Cost
 from llm_registry.failures import UNSERVED
+from llm_registry.tracing import OK, new_span_id
 
-OK = "ok"
 _DETAIL_CHARS = 500
 _REFUSALS = json.dumps(sorted(UNSERVED))
 _SCHEMA = """
@@ -31,11 +31,15 @@ CREATE TABLE IF NOT EXISTS calls(
     spec TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, started REAL NOT NULL,
     input_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, counted_tokens INTEGER,
     first_token_s REAL, total_s REAL NOT NULL, retries INTEGER NOT NULL, breaker TEXT NOT NULL,
-    outcome TEXT NOT NULL, detail TEXT NOT NULL, cost_usd REAL, estimated_tokens INTEGER, estimated_cost_usd REAL);
+    outcome TEXT NOT NULL, detail TEXT NOT NULL, cost_usd REAL, estimated_tokens INTEGER, estimated_cost_usd REAL,
+    span_id TEXT NOT NULL DEFAULT '', parent_id TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS calls_by_thread ON calls(thread, role);
 CREATE INDEX IF NOT EXISTS calls_by_role ON calls(role, spec);
 """
-_ADDED = {"estimated_tokens": "INTEGER", "estimated_cost_usd": "REAL"}
+_ADDED = {
+    "estimated_tokens": "INTEGER", "estimated_cost_usd": "REAL", "span_id": "TEXT NOT NULL DEFAULT ''",
+    "parent_id": "TEXT NOT NULL DEFAULT ''",
+}  # fmt: skip
 """Columns that older files lack."""
 
 
@@ -54,6 +58,10 @@ class CallRow:
     purpose: str = ""
     model: str = ""
     trace_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Of the run."""
+    span_id: str = field(default_factory=new_span_id)
+    parent_id: str = ""
+    """The span of the node that made the call, else that of the run."""
     started: float | None = None
     """Seconds since the epoch; when it is left out, the call is taken to have ended just now."""
     input_tokens: int | None = None

@@ -16,7 +16,7 @@ from core.redaction import redact
 from core.replies import ModelReply
 from llm_registry.addresses import model_name
 from llm_registry.budget import USUAL_ANSWER, Budget, Share
-from llm_registry.calls import OK, CallRow, CallStore, cost_of
+from llm_registry.calls import CallRow, CallStore, cost_of
 from llm_registry.cleaning import Cleaner
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.hearing import hear
@@ -27,6 +27,7 @@ from llm_registry.question import Ask, Done, Try
 from llm_registry.reckoning import Spent, spent_on, spent_unheard
 from llm_registry.slots import Slots
 from llm_registry.stream import Heard
+from llm_registry.tracing import OK
 from llm_registry.window import bears_cuts, characters, judge, shorten, was_cut
 
 
@@ -215,7 +216,8 @@ def _figures(spent: Spent) -> dict[str, Any]:
 def _common(link: Link, ask: Ask, attempt: Try) -> dict[str, Any]:
     return {
         "role": ask.role, "spec": link.name, "provider": link.spec.provider, "model": model_name(link.spec),
-        "thread": ask.site.thread, "node": ask.site.node, "purpose": ask.site.purpose, "trace_id": ask.trace,
+        "thread": ask.site.thread, "node": ask.site.node, "purpose": ask.site.purpose,
+        "trace_id": ask.trace, "parent_id": ask.parent,
         "counted_tokens": ask.size.tokens, "retries": attempt.number - 1, "breaker": attempt.breaker,
     }  # fmt: skip
 

@@ -19,6 +19,7 @@ from llm_registry.prompts import PromptStore
 from llm_registry.providers.catalog import require
 from llm_registry.slots import Slots
 from llm_registry.structured import StructuredClient
+from llm_registry.tracing import Trace
 from llm_registry.traits import Traits
 from llm_registry.wall_clock import WallClock
 
@@ -36,6 +37,7 @@ class Parts:
         slots: Shared with all other runs.
         events: Told what happens.
         overridden: Role to spec, as given for this run.
+        trace: Of this run.
         conversations: Answers that may be continued.
         clock: Of the thread.
         redactor: Cleans what is sent.
@@ -44,12 +46,13 @@ class Parts:
     def __init__(  # noqa: PLR0913 - the one place where everything meets
         self, settings: Settings, thread: str, *, store: CallStore, prompts: PromptStore, traits: Traits,
         breakers: Breakers, slots: Slots, events: EventSink, overridden: Mapping[str, str],
-        conversations: Conversations, clock: WallClock, redactor: Redactor,
+        trace: Trace, conversations: Conversations, clock: WallClock, redactor: Redactor,
     ) -> None:  # fmt: skip
         self.thread = thread
         self.store = store
         self.prompts = prompts
         self.overridden = overridden
+        self.trace = trace
         self.conversations = conversations
         self.breakers = breakers
         self.events = events

@@ -56,6 +56,9 @@ class Ask:
     judge: Callable[[Answer], str] = broken_calls
     """Says what is wrong with an answer, "" when nothing is; so the book tells good answers from bad ones."""
     trace: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Of the run."""
+    parent: str = ""
+    """The span in which it is asked."""
 
     # Converting tools takes milliseconds each and is asked for several times a call.
     @cached_property

@@ -1,7 +1,7 @@
 """The registry: roles in, replies out. Joins chains, calls and records into what `core.context.Models` promises."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from llm_registry.role_model import RoleChatModel, as_message
 from llm_registry.shared_state import open_shared_state
 from llm_registry.slots import Slots
 from llm_registry.telemetry import span_export
+from llm_registry.tracing import Trace
 from llm_registry.traits import Traits
 from llm_registry.wall_clock import WallClock
 
@@ -140,6 +141,14 @@ class Registry:
         profile: Any = {"max_input_tokens": window} if window else None
         return RoleChatModel(role=role, site=site, ask_role=ask_role, profile=profile)
 
+    def span(self, node: str) -> AbstractAsyncContextManager[None]:
+        """Trace a node: calls made inside belong to it."""
+        return self._parts.trace.node(node)
+
+    async def note(self, decision: str, attributes: Mapping[str, Any]) -> None:
+        """Keep in the trace what was decided, in the node of this moment."""
+        await self._parts.trace.note(decision, attributes)
+
     def served(self, role: str) -> Served:
         """Who serves the role at present, and why."""
         if role not in self._served:
@@ -185,7 +194,16 @@ class Registry:
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
     ) -> Ask:
         placed = site if site.thread else site.model_copy(update={"thread": self._parts.thread})
-        return Ask(role=role_name(role), site=placed, messages=sendable(messages), tools=tuple(tools), options=options)
+        trace = self._parts.trace
+        return Ask(
+            trace=trace.id,
+            parent=trace.parent,
+            role=role_name(role),
+            site=placed,
+            messages=sendable(messages),
+            tools=tuple(tools),
+            options=options,
+        )
 
     async def _account(self, question: Ask, reply: ModelReply, artifact: str = "") -> None:
         self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)
@@ -246,6 +264,7 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
         parts = Parts(
             effective, thread_id, store=CallStore(database, secrets=secrets, redactor=redactor, watch=watch),
             prompts=PromptStore(database, effective.telemetry, redactor=redactor), traits=Traits(database),
+            trace=Trace(database, thread_id, redactor=redactor, watch=watch),
             breakers=Breakers(own), slots=Slots(state), events=events,
             overridden=models or {}, conversations=Conversations(database, thread_id, redactor),
             clock=WallClock(database, thread_id), redactor=redactor,
@@ -253,7 +272,8 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
         opened = Registry(parts)
         await opened.refresh_usage()
         try:
-            yield opened
+            async with parts.trace.run():
+                yield opened
         finally:
             await parts.shelf.close()
             await parts.clock.close()

@@ -1,4 +1,5 @@
-"""Sends one OpenTelemetry span per model call, named after the GenAI semantic conventions. Needs the extra `otel`.
+"""Sends an OpenTelemetry span per run, node and model call, named after the GenAI semantic conventions. Needs the extra
+`otel`.
 
 Owns the exporter's life. A span carries what the book of calls holds: names, counts, times; no prompt, no answer, no
 key. A collector that is away costs the run nothing but a warning at its end.
@@ -7,7 +8,6 @@ key. A collector that is away costs the run nothing but a warning at its end.
 import asyncio
 import contextvars
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ConfigError
 from core.redaction import redact
 from core.settings import TelemetrySettings
-from llm_registry.calls import OK, CallRow
+from llm_registry.calls import CallRow
 from llm_registry.extras import install_command
 from llm_registry.proxies import is_local
 from llm_registry.redirects import is_redirect, redirected
+from llm_registry.tracing import OK, SpanRow
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
-Watcher = Callable[[CallRow], None]
+Watcher = Callable[[CallRow | SpanRow], None]
 _PROVIDERS = {"openai_compatible": "openai", "gguf": "llama.cpp"}
 """The convention's names where they differ from ours; any other name stands for itself."""
 _FLUSH_MS = 3000
-_trace_id: contextvars.ContextVar[int] = contextvars.ContextVar("rolecall_trace_id", default=0)
+_ids: contextvars.ContextVar[tuple[int, int]] = contextvars.ContextVar("rolecall_span_ids", default=(0, 0))
+"""Trace and span of the row that becomes a span."""
 
 
 @asynccontextmanager
@@ -83,29 +85,53 @@ class _FirstMessage(logging.Handler):
 
 
 def spans_of(provider: "TracerProvider") -> Watcher:
-    """Turn rows into finished spans of a provider."""
-    from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415 - only with the extra
+    """Turn rows into finished spans of a provider, each below its parent."""
+    from opentelemetry.trace import (  # noqa: PLC0415 - only with the extra
+        NonRecordingSpan,
+        SpanContext,
+        SpanKind,
+        Status,
+        StatusCode,
+        TraceFlags,
+        set_span_in_context,
+    )
 
     tracer = provider.get_tracer("rolecall")
 
-    def watch(row: CallRow) -> None:
-        began = int((time.time() - row.total_s if row.started is None else row.started) * 1e9)
-        token = _trace_id.set(int(row.trace_id, 16) if _is_trace_id(row.trace_id) else 0)
+    def watch(row: CallRow | SpanRow) -> None:
+        began, ended = _times(row)
+        trace, span, above = _number(row.trace_id, 32), _number(row.span_id, 16), _number(row.parent_id, 16)
+        parent = SpanContext(trace, above, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+        called = isinstance(row, CallRow)
+        token = _ids.set((trace, span))
         try:
-            span = tracer.start_span(
-                f"chat {row.model or row.spec}", kind=SpanKind.CLIENT, start_time=began, attributes=attributes(row)
-            )
+            made = tracer.start_span(
+                f"chat {row.model or row.spec}" if isinstance(row, CallRow) else row.name,
+                context=set_span_in_context(NonRecordingSpan(parent)) if trace and above else None,
+                kind=SpanKind.CLIENT if called else SpanKind.INTERNAL, start_time=began, attributes=attributes(row),
+            )  # fmt: skip
         finally:
-            _trace_id.reset(token)
+            _ids.reset(token)
         if row.outcome != OK:
-            span.set_status(Status(StatusCode.ERROR, row.outcome))
-        span.end(began + int(row.total_s * 1e9))
+            made.set_status(Status(StatusCode.ERROR, row.outcome))
+        made.end(ended)
 
     return watch
 
 
-def attributes(row: CallRow) -> dict[str, str | int | float]:
-    """What a span says of a call; what is unknown is left out."""
+def _times(row: CallRow | SpanRow) -> tuple[int, int]:
+    """Begin and end in nanoseconds since the epoch."""
+    if isinstance(row, CallRow):
+        began = time.time() - row.total_s if row.started is None else row.started
+        return int(began * 1e9), int(began * 1e9) + int(row.total_s * 1e9)
+    return int(row.began * 1e9), int((row.ended or row.began) * 1e9)
+
+
+def attributes(row: CallRow | SpanRow) -> dict[str, str | int | float]:
+    """What a span says of a call, a node or a decision; what is unknown is left out, and so are words of models."""
+    if isinstance(row, SpanRow):
+        decided = {f"rolecall.{row.name}.{key}": value for key, value in row.attributes.items() if key != "reason"}
+        return {"gen_ai.conversation.id": row.thread, "rolecall.kind": row.kind, **decided}
     known: dict[str, Any] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": _PROVIDERS.get(row.provider, row.provider),
@@ -190,15 +216,19 @@ def _provider(exporter: "SpanExporter") -> "TracerProvider":
 
 
 def trace_ids() -> Any:
-    """An id generator that takes the trace id of the row, so that a span is found by what the book says."""
+    """An id generator that takes the ids of the row, so that a span is found by what the book says."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator  # noqa: PLC0415 - only with the extra
 
     class RowIds(RandomIdGenerator):
         def generate_trace_id(self) -> int:
-            return _trace_id.get() or secrets.randbits(128)
+            return _ids.get()[0] or super().generate_trace_id()
+
+        def generate_span_id(self) -> int:
+            return _ids.get()[1] or super().generate_span_id()
 
     return RowIds()
 
 
-def _is_trace_id(text: str) -> bool:
-    return len(text) == 32 and all(letter in "0123456789abcdef" for letter in text)
+def _number(text: str, digits: int) -> int:
+    """An id as a number; 0, which no id is, for what is none."""
+    return int(text, 16) if len(text) == digits and all(letter in "0123456789abcdef" for letter in text) else 0

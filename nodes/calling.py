@@ -63,7 +63,7 @@ async def ask(
     ]
     site = CallSite(thread=context.thread_id, node=question.node)
     value, reply = await context.models.ask(question.role, messages, artifact, site=site)
-    short = await normalize(value, context)
+    short = await normalize(value, context, question.node)
     return Answered(short, {**drained.update, **bookkeeping(question.node, reply, context)})
 
 

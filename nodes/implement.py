@@ -87,7 +87,7 @@ async def _work(
         tool_calls=sum(isinstance(message, ToolMessage) for message in final["messages"]),
         served_by=spoke.spec if spoke else "",
     )
-    result = await normalize(result, context)
+    result = await normalize(result, context, "implement")
     update: dict[str, Any] = {"step_results": (result,), "snapshot": await context.workspace.snapshot()}
     if spoke:
         update |= {"served": {"implement": spoke}, "budget_left": budget_left(context)}

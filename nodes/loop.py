@@ -133,9 +133,9 @@ class Compaction(AgentMiddleware[LoopState, Context, Any]):
 
     state_schema = LoopState
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, node: str) -> None:
         super().__init__()
-        self._role = role
+        self._role, self._node = role, node
 
     async def abefore_model(self, state: LoopState, runtime: Runtime[Context]) -> dict[str, Any] | None:
         """Delegate to LangChain's summarization with the limits of this run."""
@@ -145,7 +145,7 @@ class Compaction(AgentMiddleware[LoopState, Context, Any]):
         room = max(window - taken, window // 4)
 
         async def shorten(messages: Sequence[BaseMessage]) -> str:
-            return await _compact(messages, context)
+            return await _compact(messages, context, self._node)
 
         middleware: SummarizationMiddleware[Any, Any] = SummarizationMiddleware(
             Unassigned(),
@@ -178,10 +178,10 @@ def in_place(before: Sequence[AnyMessage], after: Sequence[BaseMessage]) -> list
     return [HumanMessage(text, id=gone[0], name="summary"), *(RemoveMessage(id=ident) for ident in gone[1:])]
 
 
-async def _compact(messages: Sequence[BaseMessage], context: Context) -> str:
+async def _compact(messages: Sequence[BaseMessage], context: Context, node: str) -> str:
     window = context.models.window("summarizer") or UNKNOWN_WINDOW
     log = clip(get_buffer_string(list(messages)), window * 2)
-    site = CallSite(thread=context.thread_id, node="summarize", purpose="compact")
+    site = CallSite(thread=context.thread_id, node=node, purpose="compact")
     prompt = [SystemMessage(render("implement/compact")), HumanMessage(fence(log, "text"))]
     try:
         reply = await context.models.chat("summarizer", prompt, site=site)
@@ -222,7 +222,7 @@ def build_loop(
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
         InboxMiddleware(name),
         ModelCallLimitMiddleware(thread_limit=max_calls, exit_behavior="end"),
-        Compaction(role),
+        Compaction(role, name),
         *wearing,
         speaker,
         QuotedTools(),

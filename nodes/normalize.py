@@ -16,8 +16,14 @@ FIELD_LIMIT = 2000
 """Characters a text field of an artifact may have in state."""
 
 
-async def normalize(artifact: A, context: Context) -> A:
-    """Return the artifact with every text at most `FIELD_LIMIT` characters long; texts deeper within it are cut."""
+async def normalize(artifact: A, context: Context, node: str) -> A:
+    """Return the artifact with every text at most `FIELD_LIMIT` characters long; texts deeper within it are cut.
+
+    Args:
+        artifact: Of any kind.
+        context: Of the run.
+        node: Whose artifact it is; the calls are its own.
+    """
     artifact = artifact.model_copy(update={name: _cut(value) for name, value in artifact if not isinstance(value, str)})
     long = {
         name: value
@@ -26,7 +32,7 @@ async def normalize(artifact: A, context: Context) -> A:
     }  # fmt: skip
     if not long:
         return artifact
-    short = {name: await _shorten(value, context) for name, value in long.items()}
+    short = {name: await _shorten(value, context, node) for name, value in long.items()}
     return artifact.model_copy(update=short)
 
 
@@ -41,9 +47,9 @@ def _cut(value: Any) -> Any:
     return value
 
 
-async def _shorten(text: str, context: Context) -> str:
+async def _shorten(text: str, context: Context, node: str) -> str:
     prompt = render("summarize/normalize", text=text, limit=FIELD_LIMIT)
-    site = CallSite(thread=context.thread_id, node="summarize", purpose="normalize")
+    site = CallSite(thread=context.thread_id, node=node, purpose="normalize")
     try:
         reply = await context.models.chat("summarizer", [HumanMessage(prompt)], site=site)
     except ModelError as error:

@@ -33,6 +33,7 @@ async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
         context.events.emit("warning", message=f"no model routed the task: {error.message}")
         settled, update = by_wording(state["task"]), {}
     context.events.emit("routing", **settled.model_dump())
+    await context.models.note("routing", settled.model_dump())
     return {"routing": settled, **update}
 
 

@@ -1,7 +1,10 @@
 """A coding loop that outgrows the window of its model."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from graph.checkpoints import database_of
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, openai, settings_with
 from tests.modelserver.competent import COMPACT_MARK, CompetentScript
 from tests.modelserver.reply import Reply, call
@@ -40,3 +43,6 @@ async def test_older_messages_are_summarized_and_the_task_never_is(tmp_path: Pat
     assert all("Acceptance criteria" in request.system for request in loop)
     assert max(len(request.prompt) for request in loop) < 8000 * 4
     assert not heard.named("model_fallback")
+    with closing(sqlite3.connect(database_of(repo))) as db:
+        asked = db.execute("SELECT DISTINCT node, role FROM calls WHERE purpose = 'compact'").fetchall()
+    assert asked == [("implement", "summarizer")]

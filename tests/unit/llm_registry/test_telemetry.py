@@ -55,7 +55,8 @@ def _plain(span: object) -> dict[str, object]:
     told = {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}  # type: ignore[attr-defined]
     seconds = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9  # type: ignore[attr-defined]
     trace = span.trace_id.hex()  # type: ignore[attr-defined]
-    return told | {"name": span.name, "seconds": seconds, "trace": trace, "status": span.status.code}  # type: ignore[attr-defined]
+    ids = {"span": span.span_id.hex(), "parent": span.parent_span_id.hex()}  # type: ignore[attr-defined]
+    return told | ids | {"name": span.name, "seconds": seconds, "trace": trace, "status": span.status.code}  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -164,9 +165,11 @@ async def test_every_call_of_a_registry_is_a_row_and_a_span_and_holds_no_secret(
         async with open_registry(
             settings, thread_id="t1", database=database, events=Heard(), state_dir=tmp_path / "state"
         ) as registry:
-            question = [HumanMessage("tell me the secret of the sphinx")]
+            question = [HumanMessage("tell me what the sphinx is")]
             for role in ("primary", "summarizer"):
-                await registry.chat(role, question, site=CallSite(node="n"))
+                async with registry.span("n"):
+                    await registry.note("routing", {"target_model": "CODING", "reason": "the sphinx"})
+                    await registry.chat(role, question, site=CallSite(node="n"))
             await _cancelled(registry.chat("supervisor", question, site=CallSite(node="n")))
     async with aiosqlite.connect(database) as db:
         db.row_factory = aiosqlite.Row
@@ -175,14 +178,28 @@ async def test_every_call_of_a_registry_is_a_row_and_a_span_and_holds_no_secret(
         ("primary", "overloaded", 0), ("primary", "ok", 1), ("summarizer", "first_token_timeout", 0),
         ("summarizer", "ok", 0), ("supervisor", "cancelled", 0),
     ]  # fmt: skip
-    told = [(row["trace_id"], row["spec"], None if row["outcome"] == "ok" else row["outcome"]) for row in rows]
-    spans = [(span["trace"], span["rolecall.spec"], span.get("error.type")) for span in collector.spans()]
+    names = ("trace_id", "span_id", "parent_id", "spec")
+    told = [(*(row[name] for name in names), None if row["outcome"] == "ok" else row["outcome"]) for row in rows]
+    sent = collector.spans()
+    spans = [
+        (span["trace"], span["span"], span["parent"], span["rolecall.spec"], span.get("error.type"))
+        for span in sent
+        if "rolecall.spec" in span
+    ]
     assert sorted(map(str, spans)) == sorted(map(str, told))
+    assert len({span["trace"] for span in sent}) == 1
+    (root,) = [span["span"] for span in sent if span.get("rolecall.kind") == "run"]
+    nodes = {span["span"] for span in sent if span.get("rolecall.kind") == "node" and span["parent"] == root}
+    assert len(nodes) == 2
+    assert [row["parent_id"] in nodes for row in rows] == [True, True, True, True, False]
+    decided = {span["parent"]: span["rolecall.routing.target_model"] for span in sent if span["name"] == "routing"}
+    assert decided == dict.fromkeys(nodes, "CODING")
     priced = [row["role"] for row in rows if row["cost_usd"] is not None]
     assert priced == ["primary"]
     kept = b"".join([*collector.bodies, *(path.read_bytes() for path in tmp_path.rglob("rolecall.db*"))])
-    for private in (b"opensesame", b"swordfish", b"sphinx"):
+    for private in (b"opensesame", b"swordfish", b"sphinx is"):
         assert private not in kept
+    assert b"sphinx" not in b"".join(collector.bodies)
 
 
 async def _cancelled(call: Coroutine[Any, Any, ModelReply]) -> None:

@@ -47,7 +47,7 @@ async def test_texts_within_an_artifact_are_cut_and_the_rest_is_as_it_was() -> N
     step = PlanStep(id="s1", title="Do", details="x" * 10_000)
     plan = Plan(milestones=(Milestone(title="m", steps=(step,)),))
     # No text of the artifact itself is too long, so no model is asked and no collaborator is needed.
-    short = await normalize(plan, context=None)  # type: ignore[arg-type]
+    short = await normalize(plan, context=None, node="plan")  # type: ignore[arg-type]
     assert len(short.steps[0].details) <= FIELD_LIMIT
     assert short.steps[0].title == "Do"
     assert short.steps[0].details.startswith("xxx")
