@@ -55,7 +55,7 @@ class Case:
     config: Mapping[str, Any] = field(default_factory=dict)
     """Further sections."""
     traces: Mapping[str, str] = field(default_factory=dict)
-    """Command of the model to the file it leaves."""
+    """Command of the model to the file it leaves; "!" before one that it deletes."""
     sent: tuple[str, ...] = ()
     """Words the run is steered with."""
     yes: bool = True

@@ -127,7 +127,9 @@ def _standing(repo: Path, thread: str, base: str) -> dict[str, tuple[int, int] |
 
 
 def _left(repo: Path, thread: str, path: str) -> bool:
-    return (repo / ".rolecall" / "worktrees" / thread[:8] / path).exists()
+    """Whether a command did what it does: the file is there, or is gone where it begins with "!"."""
+    there = (repo / ".rolecall" / "worktrees" / thread[:8] / path.removeprefix("!")).exists()
+    return there != path.startswith("!")
 
 
 def _paid(case: Case) -> list[str]:

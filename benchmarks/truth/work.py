@@ -45,6 +45,8 @@ def files(seen: Seen) -> Iterator[Claim]:
 
 def checkout(seen: Seen) -> Iterator[Claim]:
     """A checkout that is said to be untouched is so; so is one of which nothing is said."""
+    if any(call.words[0] == "apply" for call in seen.calls):
+        return
     said = "not touched" if "your checkout was not touched" in seen.report else "nothing said"
     yield Claim("checkout", "report", said, "not touched" if seen.real.untouched else "touched", seen.real.untouched)
 
