@@ -92,6 +92,7 @@ async def _opened(
             # Nothing was made for it yet; it can be resumed once somebody serves.
             await store.set_options(spec.thread_id, row.options)
             await store.set_status(spec.thread_id, "needs_model", exit_code=int(error.exit_code))
+            await store.set_branch(spec.thread_id, "")
             raise
         except BaseException:
             if new:
@@ -101,6 +102,8 @@ async def _opened(
             raise
         await store.set_options(spec.thread_id, row.options)
         await store.set_status(spec.thread_id, "running")
+        if not new:
+            await store.set_branch(spec.thread_id, row.branch)
         yield context
 
 

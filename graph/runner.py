@@ -31,7 +31,6 @@ from graph.supervisor.ledger import Ledger
 from graph.threads import ThreadStore
 from nodes.report import interim, plain_narrative, write_markdown, write_report
 from tools.state_folder import proven
-from tools.workspace import GitWorkspace
 
 EXIT_OF: dict[str, Exit] = {
     "done": Exit.DONE,
@@ -167,8 +166,8 @@ async def _drive(
         if begun:
             raise
         return RunOutcome(
-            thread_id=spec.thread_id, status="needs_model", exit_code=int(error.exit_code),
-            branch=GitWorkspace(spec.repo, spec.thread_id).branch, message=error.message, hint=error.hint,
+            thread_id=spec.thread_id, status="needs_model", exit_code=int(error.exit_code), branch="",
+            message=error.message, hint=error.hint,
         )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
             await models.assign()
             await _name_servers(models, events)
             if spec.task:
-                await _require_model(spec, models, events, workspace.branch)
+                await _require_model(spec, models, events)
             await workspace.prepare()
             yield await _context(spec, workspace, models, events, redactor, secrets)
 
@@ -139,13 +139,13 @@ def _faults_kept(events: EventSink) -> Iterator[None]:
         raise
 
 
-async def _require_model(spec: ThreadSpec, models: Models, events: EventSink, branch: str) -> None:
+async def _require_model(spec: ThreadSpec, models: Models, events: EventSink) -> None:
     """Refuse a task that nobody can do, and write down that the run ended so."""
     try:
         await require_model(spec.task, models, spec.thread_id)
     except ModelError as error:
         events.emit(
-            "result", status="needs_model", exit_code=int(error.exit_code), branch=branch, usage={},
+            "result", status="needs_model", exit_code=int(error.exit_code), branch="", usage={},
             message=error.message, hint=error.hint, report="", diff="",
         )  # fmt: skip
         raise

@@ -145,6 +145,12 @@ class ThreadStore:
             await db.execute("UPDATE threads SET options = ? WHERE thread_id = ?", (json.dumps(options), thread_id))
             await db.commit()
 
+    async def set_branch(self, thread_id: str, branch: str) -> None:
+        """Say where the thread works; empty as long as nothing was made for it."""
+        async with self._open() as db:
+            await db.execute("UPDATE threads SET branch = ? WHERE thread_id = ?", (branch, thread_id))
+            await db.commit()
+
     async def list(self) -> list[ThreadRow]:
         """All threads, newest first; rows that rolecall did not write so are left out."""
         async with self._open() as db, db.execute("SELECT * FROM threads ORDER BY created DESC") as rows:

@@ -66,9 +66,10 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
     workspace = await GitWorkspace.open(top, row.thread_id, await _rules(row, top))
+    begun = bool(row.branch)
     # What goes into a pipe may go into `git apply`, which wants binary files and whole object names.
     readable = options.stat or options.json or sys.stdout.isatty()
-    text = await (workspace.diff(stat=options.stat) if readable else workspace.patch())
+    text = await (workspace.diff(stat=options.stat) if readable else workspace.patch()) if begun else ""
     if options.json:
         answer({"thread": row.thread_id, "diff": text})
     elif text:

@@ -49,7 +49,9 @@ async def test_a_task_that_nobody_can_do_makes_nothing_and_runs_nothing(tmp_path
     assert not heard.named("node_started")
     assert [event["status"] for event in heard.named("result")] == ["needs_model"]
     (listed,) = json.loads(rolecall("threads", "--json", cwd=repo, env=OFF).out)["threads"]
-    assert (listed["status"], listed["exit_code"]) == ("needs_model", 4)
+    assert (listed["status"], listed["exit_code"], listed["branch"]) == ("needs_model", 4, "")
+    changed = rolecall("diff", listed["thread_id"], cwd=repo, env=OFF)
+    assert (changed.code, "nothing was changed" in changed.err) == (0, True)
 
 
 async def test_a_question_that_nobody_can_answer_is_refused_as_early(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ async def test_a_task_that_is_no_repair_needs_a_model_and_goes_on_when_there_is_
     with ModelServer(CompetentScript(files=SLUGIFY)) as server:
         outcome = await go_on(repo, stopped.thread_id, settings_with(openai(server.v1)))
     assert (outcome.status, outcome.exit_code) == ("done", 0)
+    assert (await ThreadStore(database_of(repo)).find(stopped.thread_id)).branch == outcome.branch
 
 
 async def test_a_model_adds_a_function_with_tests(tmp_path: Path) -> None:
