@@ -87,6 +87,7 @@ def _sql(*statements: str) -> Inflict:
     return lambda world: world.sql(*statements)
 
 
+_OURS = f"thread_id = '{THREAD}'"
 _LAST = f"(SELECT MAX(checkpoint_id) FROM checkpoints WHERE checkpoint_ns = '' AND thread_id = '{THREAD}')"
 
 
@@ -288,10 +289,10 @@ KINDS: tuple[Damage, ...] = (
            _sql("PRAGMA user_version = 1")),
     Damage("rows", "table without a column", _sql("ALTER TABLE threads RENAME COLUMN options TO wishes"), "damaged",
            Exit.USAGE, _sql("ALTER TABLE threads RENAME COLUMN wishes TO options")),
-    Damage("rows", "options of the thread are no JSON", _sql("UPDATE threads SET options = '{'"), "no thread",
-           Exit.USAGE, _database),
-    Damage("rows", "id of the thread is no UUID", _sql("UPDATE threads SET thread_id = '../../x'"), "no thread",
-           Exit.USAGE, _database),
+    Damage("rows", "options of the thread are no JSON", _sql(f"UPDATE threads SET options = '{{' WHERE {_OURS}"),
+           "no thread", Exit.USAGE, _database),
+    Damage("rows", "id of the thread is no UUID", _sql(f"UPDATE threads SET thread_id = '../../x' WHERE {_OURS}"),
+           "no thread", Exit.USAGE, _database),
     Damage("rows", "status is an unknown word", _sql("UPDATE threads SET status = 'flying'")),
     Damage("rows", "lease holds text for numbers",
            _sql("UPDATE leases SET pid = 'x', heartbeat = 'y', since = 'z', released = 0")),
