@@ -52,7 +52,7 @@ layers: setup
 	$(BIN)/lint-imports
 
 schema: setup
-	$(BIN)/python -m core.settings_schema > config.schema.json
+	$(BIN)/python -m core.config.json_schema > config.schema.json
 
 faults: setup
 	$(BIN)/python -m benchmarks.faults

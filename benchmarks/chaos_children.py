@@ -10,8 +10,8 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import tool
 
+from core.config.settings import Settings, SupervisorSettings
 from core.errors import LockedError
-from core.settings import Settings, SupervisorSettings
 from graph.activity import Activity
 from graph.control import PausedError, steered_stream
 from graph.inbox import SqliteInbox

@@ -12,12 +12,12 @@ from typing import Any
 
 from benchmarks import chaos_children as children
 from benchmarks.chaos_children import LAST, Plan
+from core.config.settings import Settings
 from core.context import RunOptions
 from core.errors import Exit
 from core.events import Event
-from core.layout import RepoLayout
-from core.ownership import make
-from core.settings import Settings
+from core.storage.layout import RepoLayout
+from core.storage.ownership import make
 from graph.build import build_graph
 from graph.checkpoints import open_checkpoints
 from graph.inbox import SqliteInbox

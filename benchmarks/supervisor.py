@@ -22,8 +22,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import tool
 
 from core.artifacts import Milestone, Plan, PlanStep, RoleUsage
+from core.config.settings import BudgetSettings, RuleThresholds, Settings, SupervisorSettings
 from core.context import InboxItem, Models
-from core.settings import BudgetSettings, RuleThresholds, Settings, SupervisorSettings
 from graph.inbox import SqliteInbox
 from graph.supervisor.beside import supervised
 from graph.supervisor.ledger import Ledger

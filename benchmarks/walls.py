@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from core.settings import SandboxSettings
+from core.config.settings import SandboxSettings
 from tools.bubblewrap import Bubblewrap
 from tools.environment import user_environment
 from tools.sandbox import Places, Sandbox, open_sandbox

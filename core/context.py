@@ -12,10 +12,10 @@ from langchain_core.messages import MessageLikeRepresentation
 from pydantic import BaseModel
 
 from core.artifacts import CheckRun, RoleUsage, Served
+from core.config.settings import Settings
 from core.events import EventSink
 from core.redaction import Redactor
 from core.replies import NOWHERE, CallSite, ModelReply
-from core.settings import Settings
 
 A = TypeVar("A", bound=BaseModel)
 

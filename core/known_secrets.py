@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from core.config.settings import LLMSettings, ModelSpec, Settings
 from core.redaction import Redactor
-from core.settings import LLMSettings, ModelSpec, Settings
 
 _SECRET_NAME = re.compile(
     r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|DSN"

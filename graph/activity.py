@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Any
 
+from core.config.settings import CONSULTING_TOOLS
 from core.events import EventName, EventSink
-from core.settings import CONSULTING_TOOLS
 
 BESIDE = "supervisor"
 """The node name of calls made beside the run; a pause need not wait for them nor give them up."""

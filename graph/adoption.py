@@ -8,11 +8,11 @@ from pathlib import Path
 
 import aiosqlite
 
-from core import ownership
-from core.database import drop_programs, opened
 from core.errors import RepositoryError
-from core.layout import WORKTREES, RepoLayout
-from core.thread_ids import is_thread_id
+from core.storage import ownership
+from core.storage.database import drop_programs, opened
+from core.storage.layout import WORKTREES, RepoLayout
+from core.storage.thread_ids import is_thread_id
 from tools.git import Git
 from tools.state_folder import require_untracked
 

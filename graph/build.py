@@ -8,8 +8,8 @@ from typing import Any, Literal
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
+from core.config.settings import BudgetSettings
 from core.context import Context
-from core.settings import BudgetSettings
 from core.state import RunState
 from nodes.answer import build_answer
 from nodes.assess import assess

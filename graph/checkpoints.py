@@ -15,9 +15,9 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from core import artifacts
-from core.database import create_tables, opened
-from core.layout import RepoLayout
-from core.storage_errors import damaged
+from core.storage.database import create_tables, opened
+from core.storage.layout import RepoLayout
+from core.storage.storage_errors import damaged
 from graph.checkpoint_packing import PACKED, packed, unpacked
 from graph.lease import fence
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.context import Context
 from core.errors import ModelError
-from core.thread_ids import require_thread_id
+from core.storage.thread_ids import require_thread_id
 from graph.event_log import Listen
 from graph.inbox import SqliteInbox
 from graph.lease import Lease

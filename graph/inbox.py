@@ -11,8 +11,8 @@ from typing import Any, Protocol, Self
 import aiosqlite
 
 from core.context import InboxItem
-from core.database import connect, create_tables
 from core.redaction import Redactor
+from core.storage.database import connect, create_tables
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS inbox(

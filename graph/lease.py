@@ -15,8 +15,8 @@ from typing import Self
 import aiosqlite
 import psutil
 
-from core.database import connect
 from core.errors import LockedError
+from core.storage.database import connect
 
 FENCED = "the lease of this thread was taken over"
 """What the database answers to a writer that is out of date."""

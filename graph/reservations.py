@@ -6,7 +6,7 @@ Reads what the thread left behind; judges no diff and changes nothing.
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.settings import Settings
+from core.config.settings import Settings
 from core.state import RunState
 from core.text import counted, visible_line
 from graph.runner import open_graph

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.context import Context
 from core.errors import BudgetError, ModelError
 from core.state import UNCHECKED
-from core.thread_ids import short_id
+from core.storage.thread_ids import short_id
 from graph.control import Graph, PausedError, steered_stream
 from graph.inbox import Mailbox
 from graph.progress import Progress

@@ -10,12 +10,12 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.artifacts import Report, RoleUsage
+from core.config.settings import Settings
 from core.context import RunOptions
 from core.errors import Exit, ModelError, ThreadError
-from core.layout import RunFiles
 from core.redaction import Redactor
-from core.settings import Settings
 from core.state import Outcome
+from core.storage.layout import RunFiles
 from graph.build import build_graph
 from graph.checkpoints import Driver, open_checkpoints
 from graph.control import Graph

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.config.settings import EMBEDDED, Settings
 from core.context import Context, Models, RunOptions
 from core.errors import ModelError, RolecallError, trace_of
 from core.events import EventSink
 from core.known_secrets import known_secrets
-from core.layout import RepoLayout
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
-from core.settings import EMBEDDED, Settings
+from core.storage.layout import RepoLayout
 from graph.activity import Activity
 from graph.checkpoints import database_of
 from graph.event_log import EventLog, Listen

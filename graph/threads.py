@@ -11,10 +11,10 @@ import aiosqlite
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
 
-from core.database import connect, give_back
 from core.errors import ThreadError
-from core.storage_errors import damaged
-from core.thread_ids import is_thread_id, short_id
+from core.storage.database import connect, give_back
+from core.storage.storage_errors import damaged
+from core.storage.thread_ids import is_thread_id, short_id
 from graph.lease import SCHEMA as LEASES
 
 SCHEMA = """

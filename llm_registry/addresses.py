@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.settings import ModelSpec, base_url_of
+from core.config.settings import ModelSpec, base_url_of
 
 DEFAULT_URLS = {"ollama": "http://127.0.0.1:11434", "openrouter": "https://openrouter.ai/api/v1"}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.settings import EMBEDDED, USUAL_FALLBACK, ModelSpec, Settings
+from core.config.settings import EMBEDDED, USUAL_FALLBACK, ModelSpec, Settings
 from core.suggest import near_matches
 from llm_registry.addresses import DEFAULT_URLS, endpoint_url, sets_window
 from llm_registry.config_lines import ConfigFile

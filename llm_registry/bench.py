@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core import artifacts
+from core.config.settings import LLMSettings, ModelSpec, Settings
 from core.errors import ModelError, UsageError
 from core.replies import CallSite, ModelReply
-from core.settings import LLMSettings, ModelSpec, Settings
 from llm_registry.bench_set import Task, accept, tasks_for
 from llm_registry.given_keys import shown
 from llm_registry.links import resolve_chain

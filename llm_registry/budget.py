@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from core.config.settings import BudgetSettings
 from core.errors import BudgetError
 from core.events import EventSink
-from core.settings import BudgetSettings
 from llm_registry.calls import CallStore, ThreadTotals
 from llm_registry.wall_clock import WallClock
 

@@ -16,9 +16,9 @@ from typing import Any
 import aiosqlite
 
 from core.artifacts import RoleUsage, SpecUsage
-from core.database import connect, create_tables
+from core.config.settings import Cost
 from core.redaction import Redactor, redact
-from core.settings import Cost
+from core.storage.database import connect, create_tables
 from llm_registry.failures import UNSERVED
 from llm_registry.tracing import OK, new_span_id
 

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from langchain_core.messages import BaseMessage, messages_from_dict, messages_to_dict
 
-from core.database import connect, create_tables
 from core.errors import UsageError
 from core.redaction import Redactor
+from core.storage.database import connect, create_tables
 
 START = ""
 """The id before the first response: begins a kept conversation."""

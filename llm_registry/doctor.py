@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from core.config.settings import ROLES, ModelRole, ModelSpec, Settings
 from core.errors import ConfigError
 from core.known_secrets import llm_secrets
 from core.redaction import MIN_SECRET, pasteable
-from core.settings import ROLES, ModelRole, ModelSpec, Settings
 from llm_registry.addresses import endpoint_url
 from llm_registry.advice import Able, Adviser
 from llm_registry.assign import obstacle_of

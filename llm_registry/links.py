@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from core.config.settings import EMBEDDED, ROLES, USUAL_FALLBACK, LLMSettings, ModelRole, ModelSpec, Settings, role_name
 from core.errors import ConfigError
 from core.redaction import NOT_SECRET
-from core.settings import EMBEDDED, ROLES, USUAL_FALLBACK, LLMSettings, ModelRole, ModelSpec, Settings, role_name
 from core.suggest import did_you_mean
 from llm_registry.addresses import endpoint_url, model_name
 from llm_registry.proxies import is_local

@@ -12,9 +12,9 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from core.config.settings import ModelSpec
 from core.known_secrets import spec_secrets
 from core.redaction import redact
-from core.settings import ModelSpec
 from llm_registry import facts
 from llm_registry.addresses import endpoint_url
 from llm_registry.classify import by_words, words_of

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from core.config.settings import ModelSpec
 from core.redaction import redact, without_query
-from core.settings import ModelSpec
 from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts
 from llm_registry.failures import CallFailure, Kind

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.addresses import DEFAULT_URLS, endpoint_url
 from llm_registry.facts import EndpointFacts
 from llm_registry.probe import probe_endpoints

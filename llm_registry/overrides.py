@@ -5,9 +5,9 @@ Asks no server, unless a name is unknown: then the configured ones are asked wha
 
 from collections.abc import Mapping, Sequence
 
+from core.config.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings, role_name
+from core.config.validation import circle_in
 from core.errors import UsageError
-from core.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings, role_name
-from core.settings_check import circle_in
 from core.suggest import did_you_mean, near_matches
 from llm_registry.addresses import endpoint_url
 from llm_registry.facts import EndpointFacts

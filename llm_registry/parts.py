@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from core.config.settings import Settings
 from core.events import EventSink
 from core.redaction import Redactor
-from core.settings import Settings
 from llm_registry.breaker import Breakers
 from llm_registry.budget import Budget
 from llm_registry.calls import CallStore

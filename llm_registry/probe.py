@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.settings import EMBEDDED, ModelSpec
+from core.config.settings import EMBEDDED, ModelSpec
 from core.suggest import did_you_mean
 from llm_registry import facts
 from llm_registry.addresses import endpoint_url

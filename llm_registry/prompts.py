@@ -13,9 +13,9 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, messages_from_dict, messages_to_dict
 
-from core.database import connect, create_tables
+from core.config.settings import TelemetrySettings
 from core.redaction import Redactor, redact_tree
-from core.settings import TelemetrySettings
+from core.storage.database import connect, create_tables
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS call_prompts(

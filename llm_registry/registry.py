@@ -12,11 +12,11 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from core.artifacts import RoleUsage, Served
+from core.config.settings import Settings, role_name
 from core.events import EventSink
 from core.known_secrets import llm_secrets, redactor_of
 from core.redaction import Redactor
 from core.replies import NOWHERE, CallSite, ModelReply
-from core.settings import Settings, role_name
 from llm_registry.assign import look_around
 from llm_registry.breaker import Breakers
 from llm_registry.calls import CallStore

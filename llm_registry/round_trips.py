@@ -12,9 +12,9 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 
+from core.config.settings import LLMSettings, ModelSpec, Settings, Timeouts
 from core.errors import ModelError
 from core.replies import CallSite, ModelReply
-from core.settings import LLMSettings, ModelSpec, Settings, Timeouts
 from llm_registry.registry import Registry
 from llm_registry.scratch import scratch_registry
 

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from core.config.settings import Settings
 from core.events import EventName
-from core.settings import Settings
 from llm_registry.registry import Registry, open_registry
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import aiosqlite
 
-from core.database import connect, create_tables
-from core.user_state import state_folder
+from core.storage.database import connect, create_tables
+from core.storage.user_state import state_folder
 
 _UNREADABLE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 

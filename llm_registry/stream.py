@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.runnables import RunnableConfig
 
-from core.settings import Timeouts
+from core.config.settings import Timeouts
 from llm_registry.failures import CallFailure, Kind
 
 _SILENT: RunnableConfig = {"callbacks": []}

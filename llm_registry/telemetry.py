@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from core.config.settings import TelemetrySettings
 from core.errors import ConfigError
 from core.redaction import redact
-from core.settings import TelemetrySettings
 from llm_registry.calls import CallRow
 from llm_registry.extras import install_command
 from llm_registry.proxies import is_local

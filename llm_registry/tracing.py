@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from core.database import connect, create_tables
 from core.redaction import Redactor
+from core.storage.database import connect, create_tables
 
 OK = "ok"
 _SCHEMA = """

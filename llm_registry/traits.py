@@ -6,8 +6,8 @@ Owns the table `spec_traits` in the repository's database.
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.database import connect, create_tables
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
+from core.storage.database import connect, create_tables
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spec_traits(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.database import connect, create_tables
+from core.storage.database import connect, create_tables
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run_spans(

@@ -11,7 +11,7 @@ from typing import Literal
 
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.addresses import sets_window
 from llm_registry.facts import EndpointFacts
 

@@ -6,8 +6,8 @@ from typing import Any, NotRequired, TypedDict
 from langgraph.runtime import Runtime
 
 from core.artifacts import AssessDecision, Guidance, Plan, QAReport, Refusal, StepResult
+from core.config.settings import EMBEDDED, BudgetSettings
 from core.context import Context
-from core.settings import EMBEDDED, BudgetSettings
 from core.state import Outcome
 from nodes.calling import Question, ask
 from nodes.guidance import drain

@@ -20,9 +20,9 @@ from langchain.agents.middleware import (
 from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from langchain_core.tools import BaseTool
 
+from core.config.settings import CONSULTING_TOOLS, EMBEDDED
 from core.context import Context
 from core.replies import CallSite
-from core.settings import CONSULTING_TOOLS, EMBEDDED
 from nodes.loop import CHARS_PER_TOKEN, UNKNOWN_WINDOW, LoopState
 from nodes.normalize import clip
 from nodes.quoting import QuotedTools

@@ -37,7 +37,7 @@ from core.artifacts import Served
 from core.context import Context
 from core.errors import DiskFullError, ModelError, ToolError
 from core.replies import CallSite
-from core.storage_errors import storage_error
+from core.storage.storage_errors import storage_error
 from nodes.guidance import GuidedState, InboxMiddleware, standing
 from nodes.normalize import clip
 from nodes.quoting import QuotedTools, fence

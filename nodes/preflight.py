@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from langchain_core.messages import HumanMessage
 
 from core.artifacts import Scope
+from core.config.settings import EMBEDDED
 from core.context import Models
 from core.replies import CallSite
-from core.settings import EMBEDDED
 from llm_registry.embedded.reading import is_question, wants_repair
 from nodes.quoting import fence
 

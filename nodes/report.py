@@ -19,8 +19,8 @@ from core.artifacts import (
 )
 from core.context import Context
 from core.errors import BudgetError, ModelError
-from core.layout import RunFiles
 from core.state import Outcome
+from core.storage.layout import RunFiles
 from core.text import readable, visible
 from nodes.calling import Question, ask
 from nodes.guidance import Drained

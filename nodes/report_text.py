@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.artifacts import CheckRun, QAReport, ReportNarrative, RoleUsage, RoutingDecision
-from core.settings import EMBEDDED
+from core.config.settings import EMBEDDED
 from core.state import UNCHECKED, Outcome
-from core.thread_ids import short_id
+from core.storage.thread_ids import short_id
 from nodes.normalize import clip
 
 TITLES: Mapping[Outcome, str] = {

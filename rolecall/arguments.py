@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from core.thread_ids import is_thread_id
+from core.storage.thread_ids import is_thread_id
 
 _UNITS = {"k": 1_000, "m": 1_000_000}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from core.settings import BudgetSettings
+    from core.config.settings import BudgetSettings
 
 _LIMITS = {"max_tokens": "max_tokens", "max_cost": "max_cost_usd", "max_minutes": "max_minutes"}
 """Option to setting."""

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from core.events import Event
-from core.thread_ids import short_id
+from core.storage.thread_ids import short_id
 from rolecall.lines import clean, one_line
 from rolecall.streams import beneath, shown
 from rolecall.view import View

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from core.errors import Exit, LockedError, RolecallError, ThreadError, UsageError
-from core.storage_errors import storage_error
+from core.storage.storage_errors import storage_error
 from rolecall.invocation import Invocation
 from rolecall.jsonl import write_line
 from rolecall.lines import hanging
@@ -79,9 +79,9 @@ def _show(invocation: Invocation, code: str, message: str, hint: str) -> None:
 
 def _presentable(text: str) -> str:
     """A text of some error without secrets: whoever worded it may not have known what it held."""
+    from core.config.settings import Settings
     from core.known_secrets import known_secrets
     from core.redaction import Redactor, redact, without_query
-    from core.settings import Settings
 
     return without_query(redact(Redactor(known_secrets(Settings())).clean(text)))
 

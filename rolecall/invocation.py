@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.thread_ids import short_id
+from core.storage.thread_ids import short_id
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from core.artifacts import RoleUsage, SpecUsage
 from core.errors import Exit
 from core.state import UNCHECKED
+from core.storage.thread_ids import short_id
 from core.text import counted
-from core.thread_ids import short_id
 from rolecall.invocation import Invocation
 from rolecall.lines import clean, hanging, traffic
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import ConfigError, RepositoryError, ThreadError
-from core.layout import RepoLayout
+from core.storage.layout import RepoLayout
 from rolecall.asked import Asked
 from rolecall.invocation import Invocation
 from rolecall.lines import clean
 
 if TYPE_CHECKING:
-    from core.settings import Settings
-    from core.settings_source import Loaded
+    from core.config.loader import Loaded
+    from core.config.settings import Settings
     from graph.threads import ThreadRow, ThreadStore
 
 
@@ -127,7 +127,7 @@ async def settings_for(options: Namespace, top: Path | None, *, asked: "Asked | 
 
 async def settings_of(row: "ThreadRow", top: Path) -> "Settings":
     """The settings a thread was begun with, as they are by now; the defaults where its configuration is broken."""
-    from core.settings import Settings
+    from core.config.settings import Settings
 
     try:
         return (await _loaded(Asked.remembered(row.options), top)).settings
@@ -136,7 +136,7 @@ async def settings_of(row: "ThreadRow", top: Path) -> "Settings":
 
 
 async def _loaded(asked: Asked, top: Path | None) -> "Loaded":
-    from core.settings_source import load_settings
+    from core.config.loader import load_settings
 
     return await asyncio.to_thread(
         load_settings,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from core.settings import SandboxSettings
+    from core.config.settings import SandboxSettings
 
 
 async def sandbox_policy(settings: "SandboxSettings", top: Path | None) -> tuple[str, bool]:

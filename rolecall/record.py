@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.events import Event
-from core.thread_ids import is_thread_id
+from core.storage.thread_ids import is_thread_id
 
 
 def event_of(record: dict[str, Any]) -> Event:

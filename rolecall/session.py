@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from core.config.settings import Settings
 from core.errors import Exit
 from core.events import Event
 from core.known_secrets import redactor_of
-from core.settings import Settings
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
 from graph.ride import Question

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from core.config.loader import load_settings
 from core.context import Context
-from core.settings_source import load_settings
 from graph.build import Builder, build_graph
 from graph.checkpoints import open_checkpoints
 from graph.served import served

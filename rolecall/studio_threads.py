@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from core.settings import Settings
+from core.config.settings import Settings
 from graph.control import Graph
 from graph.lease import holder
 from graph.runner import open_graph

@@ -15,7 +15,7 @@ from pydantic.v1 import ValidationError as ValidationErrorV1
 
 from core.errors import BudgetError, DiskFullError, RolecallError, SandboxError, ToolError, trace_of
 from core.redaction import Redactor
-from core.storage_errors import storage_error
+from core.storage.storage_errors import storage_error
 
 P = ParamSpec("P")
 ToolCall = ToolRuntime[Any, Any]

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from core.config.settings import ApprovalSettings
 from core.secret_files import SecretFiles
-from core.settings import ApprovalSettings
 from tools.shell_arguments import Known, Rule, UnknownArgumentError, leading_arguments, sort_arguments
 from tools.shell_grammar import NotUnderstoodError, ShellReader, SimpleCommand, Word
 from tools.shell_rules import (

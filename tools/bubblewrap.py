@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from core.config.settings import SandboxSettings
 from core.errors import ConfigError
 from core.secret_files import SecretFiles
-from core.settings import SandboxSettings
 from tools.git_place import git_program
 from tools.git_view import GitView, git_view
 from tools.hidden_files import Hidden, hidden_in

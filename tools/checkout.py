@@ -8,8 +8,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.layout import RepoLayout
 from core.secret_files import SecretFiles
+from core.storage.layout import RepoLayout
 from tools.git import Git
 from tools.git_place import GitPlace, registered
 from tools.staging import GITLINK, attributes_of

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from core.artifacts import CheckRun
+from core.config.settings import CheckSettings
 from core.context import Commands
 from core.events import EventSink
-from core.settings import CheckSettings
 from tools.check_detection import detect_checks
 from tools.git import Git
 from tools.staging import tracked_and_new

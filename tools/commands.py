@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from core.config.settings import ApprovalSettings, SandboxSettings
 from core.context import CommandResult
 from core.errors import SandboxError
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
-from core.settings import ApprovalSettings, SandboxSettings
 from tools.allow_list import AllowList
 from tools.cleaning import clean_stream
 from tools.outputs import OutputStore

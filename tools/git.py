@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.errors import DiskFullError, RepositoryError
 from core.redaction import redact
-from core.storage_errors import DISK_FULL
+from core.storage.storage_errors import DISK_FULL
 from tools.git_config import GitConfig
 from tools.git_place import GitPlace, git_program, place_of
 from tools.private_git_dir import make_git_dir

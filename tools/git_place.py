@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RepositoryError
-from core.layout import FOLDER, WORKTREES
+from core.storage.layout import FOLDER, WORKTREES
 
 _WORKTREES = (FOLDER, WORKTREES)
 

@@ -5,7 +5,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 
-from core.settings import SandboxSettings
+from core.config.settings import SandboxSettings
 
 _THREADS_PER_PROCESS = 16
 

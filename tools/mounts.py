@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.settings import SandboxSettings
+from core.config.settings import SandboxSettings
 from tools.hidden_files import Hidden
 from tools.launch import kept_open
 from tools.visible import SYSTEM

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import DiskFullError, ToolError
-from core.storage_errors import storage_error
+from core.storage.storage_errors import storage_error
 
 _PRIVATE = frozenset({".git", ".rolecall", ".hg", ".svn"})
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

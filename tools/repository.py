@@ -5,7 +5,7 @@ import asyncio
 from pathlib import Path
 
 from core.errors import RepositoryError
-from core.layout import FOLDER
+from core.storage.layout import FOLDER
 from tools.git import Git
 
 _EXCLUDED = f"/{FOLDER}/"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, Self
 
+from core.config.settings import SandboxSettings
 from core.errors import ConfigError
-from core.settings import SandboxSettings
 from tools.bubblewrap import Bubblewrap, build_walls, features_of
 from tools.environment import listed_variables, proxies, user_environment
 from tools.git_place import safe_path

@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from core import ownership
 from core.errors import RepositoryError
-from core.layout import FOLDER, RepoLayout
+from core.storage import ownership
+from core.storage.layout import FOLDER, RepoLayout
 from tools.git import Git
 from tools.repository import exclude_rolecall
 

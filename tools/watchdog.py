@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.settings import SandboxSettings
+from core.config.settings import SandboxSettings
 from tools.process_tree import Member, held_open, memory_of, tree_of
 
 _MOST_INODES = 500_000

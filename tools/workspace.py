@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from core.errors import RepositoryError
-from core.layout import RepoLayout
-from core.thread_ids import short_id
+from core.storage.layout import RepoLayout
+from core.storage.thread_ids import short_id
 from tools.checkout import Checkout, remove_worktree, restore_link
 from tools.generated import copy_generated
 from tools.git import PLAIN_DIFF, Git, IsolatedGit

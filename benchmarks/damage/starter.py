@@ -20,7 +20,7 @@ from typing import Any, Self
 _IMPORTS = (
     "rolecall.cli", "rolecall.session", "rolecall.commands.run", "rolecall.commands.threads",
     "rolecall.commands.history", "rolecall.commands.steer", "graph.runner", "graph.receipts",
-    "llm_registry.overrides", "llm_registry.providers.openai_compatible", "langchain_openai", "core.database",
+    "llm_registry.overrides", "llm_registry.providers.openai_compatible", "langchain_openai", "core.storage.database",
 )  # fmt: skip
 _CAPABILITIES = (1, 2, 3)
 """CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: what lets root pass over permissions."""
@@ -146,7 +146,7 @@ def _run(asked: dict[str, Any]) -> None:
 
 
 def _impose(conditions: Conditions) -> None:
-    database = importlib.import_module("core.database")
+    database = importlib.import_module("core.storage.database")
     vars(database)["BUSY_TIMEOUT_S"] = conditions.busy_s
     if conditions.clock_s:
         real = time.time

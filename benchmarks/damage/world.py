@@ -16,7 +16,7 @@ from pathlib import Path
 from langchain_core.runnables import RunnableConfig
 
 from core.context import RunOptions
-from core.layout import RepoLayout
+from core.storage.layout import RepoLayout
 from graph.held import held
 from graph.runner import open_graph
 from graph.session import ThreadSpec

@@ -11,10 +11,10 @@ from typing import Any
 from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import BaseModel, ConfigDict
 
-from core.database import connect
+from core.config.settings import LLMSettings, Settings
 from core.errors import ModelError
 from core.replies import CallSite
-from core.settings import LLMSettings, Settings
+from core.storage.database import connect
 from llm_registry.registry import open_registry
 from tests.modelserver.faults import STRUCTURE, TOOLS, Fault
 from tests.modelserver.info import Shape

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from core.config.settings import EMBEDDED, Settings
 from core.context import Models
 from core.errors import BudgetError
 from core.events import EventSink
 from core.known_secrets import redactor_of
-from core.settings import EMBEDDED, Settings
 from graph.inbox import SqliteInbox
 from graph.supervisor.judge import Opinion, Suggestion, by_rule, can_judge, judge, serves_work
 from graph.supervisor.ladder import Action, Past, Place, higher, highest_permitted, next_rung, permitted

@@ -8,10 +8,10 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import BaseModel, ConfigDict
 
 from core.artifacts import Milestone
+from core.config.settings import EMBEDDED
 from core.context import Models
 from core.errors import ModelError
 from core.replies import CallSite
-from core.settings import EMBEDDED
 from graph.supervisor.ladder import Action
 from graph.supervisor.rules import Finding
 from graph.supervisor.snapshot import Act, Snapshot

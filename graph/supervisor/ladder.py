@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.settings import SupervisorSettings
+from core.config.settings import SupervisorSettings
 
 Action = Literal["nothing", "nudge", "reprioritize", "milestone", "replan", "switch_model", "pause"]
 RUNGS: tuple[Action, ...] = ("nudge", "replan", "switch_model", "pause")

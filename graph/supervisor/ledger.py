@@ -8,7 +8,7 @@ from typing import Any
 
 import aiosqlite
 
-from core.database import connect, create_tables
+from core.storage.database import connect, create_tables
 from graph.supervisor.ladder import Past
 
 SCHEMA = """

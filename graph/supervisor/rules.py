@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from core.settings import RuleThresholds
+from core.config.settings import RuleThresholds
 from core.text import counted
 from graph.supervisor.snapshot import Act, Snapshot, progress
 

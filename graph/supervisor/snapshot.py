@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from core.artifacts import BudgetLeft, Plan, PlanStep, QAReport, RoleUsage, StepResult
-from core.settings import BudgetSettings
+from core.config.settings import BudgetSettings
 
 CHANGING = frozenset({"edit_file", "write_file"})
 CHECKING = frozenset({"run_checks"})

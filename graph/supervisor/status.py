@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from langchain_core.messages import HumanMessage
 
 from core.artifacts import StepSummary
+from core.config.settings import EMBEDDED
 from core.context import Models
 from core.errors import BudgetError, ModelError
 from core.events import EventSink
 from core.replies import CallSite
-from core.settings import EMBEDDED
 from core.text import counted, visible_line
 from graph.activity import Activity
 from graph.inbox import Mailbox

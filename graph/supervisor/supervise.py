@@ -5,11 +5,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from core.config.settings import Settings, SupervisorSettings
 from core.context import Models
 from core.errors import LockedError
 from core.events import EventSink
 from core.known_secrets import redactor_of
-from core.settings import Settings, SupervisorSettings
 from graph.control import Graph
 from graph.inbox import Mailbox, SqliteInbox
 from graph.lease import Lease, supervisor_lease

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from core.errors import ModelError
-from core.user_state import STATE_DIR_VARIABLE, state_folder
+from core.storage.user_state import STATE_DIR_VARIABLE, state_folder
 
 _POLL_S = 0.05
 _LOCK_S = 60.0

@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import psutil
 
+from core.config.settings import ModelSpec
 from core.errors import ModelError
-from core.settings import ModelSpec
 from llm_registry.extras import install_command
 from llm_registry.gguf.folder import RunningServer, alive, find, forget, kill, locked, runtime_dir, url_of
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 
+from core.config.settings import ModelSpec
 from core.errors import ConfigError
-from core.settings import ModelSpec
 from core.suggest import did_you_mean
 from llm_registry.addresses import sets_window
 

@@ -1,6 +1,6 @@
 """The engine without weights, behind the same door as every model."""
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.embedded.model import EmbeddedChatModel
 from llm_registry.providers.catalog import Api, Built
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from core.config.settings import ModelSpec
 from core.errors import ModelError
-from core.settings import ModelSpec
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.gguf.server import ensure_server
 from llm_registry.providers.catalog import Api, Built

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import ollama
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.ollama_stream import PlainChatOllama, read_plainly, refuse
 from llm_registry.providers.openai_compatible import make_client, opened

@@ -10,7 +10,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built, request_fields
 from llm_registry.providers.chat_stream import MendingCompletions
 from llm_registry.providers.responses_stream import MendingClient

@@ -1,6 +1,6 @@
 """OpenRouter: many hosted models behind one key. Always paid unless the spec says otherwise."""
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.openai_compatible import make_client, opened
 

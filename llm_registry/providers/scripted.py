@@ -2,7 +2,7 @@
 
 import asyncio
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.scripted import ScriptedChatModel, ScriptExhausted
 

@@ -13,8 +13,8 @@ from rolecall.jsonl import answer
 from rolecall.place import folder_of, settings_for, top_of
 
 if TYPE_CHECKING:
-    from core.settings import Settings
-    from core.settings_source import Loaded
+    from core.config.loader import Loaded
+    from core.config.settings import Settings
 
 _SECRET_KEYS = ("key", "authorization", "password", "passphrase", "secret", "token", "credentials", "cookie",
                 "auth", "extra_body")  # fmt: skip
@@ -28,14 +28,14 @@ def config(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def _schema(options: argparse.Namespace) -> int:
-    from core.settings_schema import schema_text
+    from core.config.json_schema import schema_text
 
     sys.stdout.write(schema_text())
     return 0
 
 
 def _path(options: argparse.Namespace) -> int:
-    from core.settings_files import is_sample, user_config
+    from core.config.files import is_sample, user_config
 
     own = user_config()
     path = own if options.user else _load(options).path

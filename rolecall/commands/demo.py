@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from core.errors import RepositoryError, RolecallError, UsageError
-from core.layout import FOLDER
+from core.storage.layout import FOLDER
 from rolecall.invocation import Invocation
 
 TASK = "Make the failing tests pass"
@@ -41,8 +41,8 @@ def _place(wanted: Path | None) -> Path:
 
 
 async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocation) -> int:
+    from core.config.settings import Settings
     from core.context import RunOptions
-    from core.settings import Settings
     from graph import runner
     from rolecall.session import Ask, Listen, Manner, Session, teller
 

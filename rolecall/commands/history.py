@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import Exit, ThreadError
-from core.thread_ids import short_id
+from core.storage.thread_ids import short_id
 from rolecall.confirm import confirmed
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer

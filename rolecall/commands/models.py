@@ -84,7 +84,7 @@ async def _bench(options: argparse.Namespace) -> int:
 
 
 async def _examine(options: argparse.Namespace, *, live: bool) -> "Diagnosis":
-    from core.settings_files import is_sample, new_config
+    from core.config.files import is_sample, new_config
     from llm_registry.config_lines import Origin
     from llm_registry.doctor import examine
 

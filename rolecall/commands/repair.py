@@ -69,7 +69,7 @@ def pytest_arguments(command: str) -> tuple[str, ...]:
 
 
 async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, quiet: bool) -> "RepairResult":
-    from core.settings import SandboxSettings
+    from core.config.settings import SandboxSettings
     from tools.repair.engine import RepairRequest, search_repair
     from tools.sandbox import Places, open_sandbox
     from tools.target_python import find_target_python

@@ -5,7 +5,7 @@ import asyncio
 import sys
 
 from core.errors import ThreadError, UsageError
-from core.thread_ids import short_id
+from core.storage.thread_ids import short_id
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
 from rolecall.place import folder_of, settings_of, thread_named, top_of

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import UsageError
-from core.thread_ids import short_id
+from core.storage.thread_ids import short_id
 from rolecall.display import Display, Screen
 from rolecall.invocation import Invocation
 from rolecall.place import folder_of, record_of, settings_for, store_of, thread_named, top_of
 
 if TYPE_CHECKING:
-    from core.settings import Settings
+    from core.config.settings import Settings
 
 _LOOK_FOR_THREADS_S = 2.0
 

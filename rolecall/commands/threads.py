@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ThreadError, UsageError
-from core.layout import RepoLayout
-from core.thread_ids import short_id
+from core.storage.layout import RepoLayout
+from core.storage.thread_ids import short_id
 from rolecall.confirm import confirmed
 from rolecall.invocation import Invocation
 from rolecall.jsonl import answer
@@ -99,7 +99,7 @@ async def _messages(top: Path, row: "ThreadRow") -> list[dict[str, Any]]:
     items = await SqliteInbox(database_of(top), row.thread_id).after(0)
     if not items:
         return []
-    from core.settings import Settings
+    from core.config.settings import Settings
     from graph.receipts import receipts
     from graph.runner import open_graph
 

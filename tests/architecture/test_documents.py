@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from core.config.loader import load_settings
 from core.errors import Exit
-from core.settings_source import load_settings
 from rolecall.cli import COMMANDS
 from tests.architecture.sources import HOUSE, tracked
 

@@ -11,8 +11,8 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
+from core.config.settings import Settings
 from core.context import RunOptions
-from core.settings import Settings
 from graph.checkpoints import database_of
 from graph.runner import RunRequest, run
 from tests.repositories import make_repository

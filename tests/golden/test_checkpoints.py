@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from core import artifacts
-from core.settings import Settings
+from core.config.settings import Settings
 from graph.adoption import adopt
 from graph.checkpoints import database_of
 from graph.runner import open_graph

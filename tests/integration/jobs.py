@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from core.artifacts import Report
+from core.config.settings import Settings
 from core.context import RunOptions
 from core.events import Event
-from core.settings import Settings
 from core.state import RunState
 from graph.checkpoints import database_of
 from graph.ride import Ask

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.settings import Settings
+from core.config.settings import Settings
 from graph.checkpoints import database_of
 from graph.threads import ThreadStore
 from nodes.consult import RESEARCH_CALLS

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.database import connect
-from core.layout import RepoLayout
+from core.storage.database import connect
+from core.storage.layout import RepoLayout
 from graph.adoption import adopt
 from graph.inbox import SqliteInbox
 from graph.lease import Lease, supervisor_lease

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from core.config.settings import Settings
 from core.errors import ConfigError
-from core.settings import Settings
 from graph.checkpoints import database_of
 from graph.threads import ThreadStore
 from tests.integration.jobs import (

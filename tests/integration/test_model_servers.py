@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from core.config.settings import Settings
 from core.context import RunOptions
-from core.settings import Settings
 from graph import runner
 from graph.runner import RunOutcome, RunRequest
 from tests.modelserver.competent import CompetentScript

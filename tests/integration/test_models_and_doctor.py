@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.layout import RepoLayout
-from core.ownership import make
+from core.storage.layout import RepoLayout
+from core.storage.ownership import make
 from llm_registry.calls import CallRow, CallStore
 from tests.modelserver.reply import Reply, give, say
 from tests.modelserver.request import ModelRequest

@@ -9,8 +9,8 @@ import pytest
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
+from core.config.settings import Settings
 from core.replies import CallSite
-from core.settings import Settings
 from llm_registry.bench import bench
 from llm_registry.config_lines import Origin
 from llm_registry.doctor import examine

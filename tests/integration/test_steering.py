@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from core.settings import Settings
+from core.config.settings import Settings
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
 from graph.receipts import receipts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from core.thread_ids import short_id
+from core.storage.thread_ids import short_id
 from graph.checkpoints import open_checkpoints
 from graph.lease import Lease
 from graph.threads import ThreadRow, ThreadStore

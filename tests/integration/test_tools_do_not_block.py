@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from langchain.tools import ToolRuntime
 
+from core.config.settings import Settings
 from core.context import Context, RunOptions
-from core.settings import Settings
 from tests.repositories import make_repository, thread, write
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events

@@ -17,9 +17,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
+from core.config.loader import load_settings
 from core.context import Context, RunOptions
 from core.errors import RolecallError
-from core.settings_source import load_settings
 from graph.session import ThreadSpec, open_context
 from tests.redteam.attempt import Action, Attempt, Cli, Policy, Shell, Tool
 from tests.redteam.world import World

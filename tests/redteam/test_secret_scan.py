@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.layout import FOLDER
+from core.storage.layout import FOLDER
 from tests.redteam.scan.runs import World, run_all, world
 from tests.redteam.scan.search import Find, database_cells, files_of, find, git_directories, git_objects
 

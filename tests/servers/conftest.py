@@ -13,7 +13,7 @@ import pytest
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from core.settings import ModelSpec, Settings
+from core.config.settings import ModelSpec, Settings
 from llm_registry.gguf.folder import kill
 from llm_registry.gguf.server import ensure_server, running_servers
 from llm_registry.registry import Registry, open_registry

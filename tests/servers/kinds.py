@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from tests.servers.install import HOME
 
 KEY = "sk-of-the-tests"

@@ -12,8 +12,8 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
+from core.config.settings import LLMSettings, Settings
 from core.replies import CallSite
-from core.settings import LLMSettings, Settings
 from llm_registry.doctor import examine
 from llm_registry.probe import probe_endpoint
 from tests.servers.conftest import Heard, MakeSpec, Open, Person, Start, get_weather

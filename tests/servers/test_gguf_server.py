@@ -13,9 +13,9 @@ import psutil
 import pytest
 from langchain_core.messages import HumanMessage
 
+from core.config.settings import ModelSpec
 from core.errors import ModelError
 from core.replies import CallSite
-from core.settings import ModelSpec
 from llm_registry.gguf.folder import alive
 from llm_registry.gguf.server import ensure_server, options_of, running_servers, stop_server
 from tests.servers.conftest import MakeSpec, Open
@@ -23,7 +23,7 @@ from tests.servers.conftest import MakeSpec, Open
 pytestmark = pytest.mark.servers
 ASK = """
 import asyncio, sys
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.gguf.folder import alive
 from llm_registry.gguf.server import ensure_server
 print(asyncio.run(ensure_server(ModelSpec.model_validate_json(sys.argv[1]))))

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from core.settings import ModelSpec, Settings
+from core.config.settings import ModelSpec, Settings
 from llm_registry import doctor
 from llm_registry.doctor import examine
 from llm_registry.gguf import worker

@@ -7,8 +7,8 @@ import signal
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from core.config.settings import LLMSettings, ModelSpec, Settings
 from core.replies import CallSite
-from core.settings import LLMSettings, ModelSpec, Settings
 from llm_registry.doctor import examine
 from llm_registry.gguf.server import ensure_server, running_servers
 from llm_registry.probe import probe_endpoint

@@ -23,9 +23,9 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from core.artifacts import Guidance, Plan
+from core.config.settings import Settings
 from core.context import Context, Inbox
 from core.events import EventName, EventSink
-from core.settings import Settings
 from core.state import deliver, latest
 from graph.checkpoints import serializer
 from nodes.guidance import InboxMiddleware, drain

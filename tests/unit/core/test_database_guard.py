@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.database import connect, drop_programs, opened
 from core.errors import RepositoryError
+from core.storage.database import connect, drop_programs, opened
 from graph.checkpoints import open_checkpoints
 from graph.inbox import SqliteInbox
 from graph.threads import ThreadStore

@@ -1,7 +1,7 @@
 """What a process knows to be secret."""
 
+from core.config.settings import Settings
 from core.known_secrets import known_secrets
-from core.settings import Settings
 
 
 def test_keys_headers_and_addresses_of_the_settings_are_known() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import RepositoryError, ThreadError
-from core.layout import RepoLayout
-from core.thread_ids import short_id
+from core.storage.layout import RepoLayout
+from core.storage.thread_ids import short_id
 
 THREAD = "0aa1fe58-4a08-471e-b920-5cb6eb94149b"
 CRAFTED = ["../../x", "..", "/etc", "", "0aa1fe58", THREAD.upper(), f"{THREAD}/..", f"{THREAD}\n", f"../{THREAD[3:]}"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core import ownership
 from core.errors import ConfigError, RepositoryError
-from core.layout import RepoLayout
-from core.user_state import user_secret
+from core.storage import ownership
+from core.storage.layout import RepoLayout
+from core.storage.user_state import user_secret
 
 
 @pytest.fixture(autouse=True)

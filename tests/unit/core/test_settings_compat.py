@@ -9,10 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from core.config.json_schema import schema_text
+from core.config.loader import Loaded, load_settings
+from core.config.settings import ModelSpec, Settings
 from core.errors import ConfigError
-from core.settings import ModelSpec, Settings
-from core.settings_schema import schema_text
-from core.settings_source import Loaded, load_settings
 
 SPEC = {"id": "m", "endpoint": "http://127.0.0.1:1/v1"}
 REMOTE = {"provider": "openrouter", "model": "vendor/m", "api_key": "${NO_SUCH_KEY}"}

@@ -8,10 +8,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from core.config.json_schema import schema_text
+from core.config.loader import load_settings
+from core.config.settings import ModelSpec
 from core.errors import ConfigError, Exit
-from core.settings import ModelSpec
-from core.settings_schema import schema_text
-from core.settings_source import load_settings
 
 TOP = Path(__file__).resolve().parents[3]
 OLLAMA = {"provider": "ollama", "model": "q"}
@@ -216,7 +216,7 @@ def test_the_shipped_configurations_are_valid(path: Path) -> None:
 
 def test_the_schema_file_is_fresh() -> None:
     written = (TOP / "config.schema.json").read_text(encoding="utf-8")
-    assert written == schema_text(), "run: python -m core.settings_schema > config.schema.json"
+    assert written == schema_text(), "run: python -m core.config.json_schema > config.schema.json"
 
 
 def test_tools_have_roles_of_their_own(write: Any) -> None:

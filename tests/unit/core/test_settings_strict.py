@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from core.config.loader import load_settings
 from core.errors import ConfigError
-from core.settings_source import load_settings
 from tests.unit.rolecall.command_line import rolecall
 
 TOKEN = "hidden-" + "0123456789"

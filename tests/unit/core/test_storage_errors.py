@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from core.database import connect
 from core.errors import RepositoryError, RolecallError
-from core.storage_errors import storage_error
+from core.storage.database import connect
+from core.storage.storage_errors import storage_error
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_locked_database_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.database.BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("core.storage.database.BUSY_TIMEOUT_S", 0.1)
     path = tmp_path / "rolecall.db"
     async with connect(path) as db, connect(path) as other:
         await db.execute("BEGIN IMMEDIATE")

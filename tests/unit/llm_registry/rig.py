@@ -7,8 +7,8 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
+from core.config.settings import BudgetSettings, LLMSettings, Settings
 from core.replies import CallSite
-from core.settings import BudgetSettings, LLMSettings, Settings
 from llm_registry.registry import Registry, open_registry
 from tests.modelserver.server import ModelServer
 

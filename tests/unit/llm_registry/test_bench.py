@@ -8,10 +8,10 @@ import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from core.artifacts import StepSummary
+from core.config.settings import Settings, TelemetrySettings
 from core.errors import UsageError
 from core.redaction import Redactor
 from core.replies import CallSite, ModelReply, OutputItem
-from core.settings import Settings, TelemetrySettings
 from llm_registry.bench import bench
 from llm_registry.bench_set import tasks_for
 from llm_registry.prompts import Prompt, PromptStore

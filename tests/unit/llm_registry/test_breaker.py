@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry import breaker
 from llm_registry.bench import bench
 from llm_registry.breaker import Breakers

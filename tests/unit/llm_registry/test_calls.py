@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.database import connect
-from core.settings import Cost
+from core.config.settings import Cost
+from core.storage.database import connect
 from llm_registry.calls import CallRow, CallStore, ThreadTotals, cost_of
 
 

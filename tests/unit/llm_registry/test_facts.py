@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry import facts
 from llm_registry.facts import EndpointFacts
 from llm_registry.probe import probe_endpoint

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from core.config.settings import ModelSpec
 from core.errors import ModelError
-from core.settings import ModelSpec
 from llm_registry.failures import CallFailure, Kind
 from llm_registry.gguf.folder import RunningServer, alive, find, kill, locked, runtime_dir
 from llm_registry.gguf.header import trained_context

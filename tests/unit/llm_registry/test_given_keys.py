@@ -2,8 +2,8 @@
 
 import pytest
 
+from core.config.settings import ModelSpec
 from core.errors import UsageError
-from core.settings import ModelSpec
 from llm_registry.given_keys import filled, shown, without_keys
 from llm_registry.overrides import with_overrides
 from tests.unit.llm_registry.rig import settings_of

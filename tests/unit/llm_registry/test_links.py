@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from core.config.settings import Cost, LLMSettings, ModelSpec, Settings
 from core.errors import ConfigError
-from core.settings import Cost, LLMSettings, ModelSpec, Settings
 from llm_registry.links import Link, endpoint_of, resolve_chain, role_names
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from core.config.settings import ModelSpec
 from core.errors import UsageError
-from core.settings import ModelSpec
 from llm_registry.gguf.server import options_of
 from llm_registry.overrides import checked_overrides, with_overrides
 from tests.modelserver.info import Shape

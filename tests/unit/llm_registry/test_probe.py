@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.probe import probe_endpoint, probe_endpoints
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
+from core.config.settings import ModelSpec
 from core.errors import ConfigError
-from core.settings import ModelSpec
 from llm_registry.providers.catalog import require
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say

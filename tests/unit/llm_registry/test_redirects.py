@@ -11,8 +11,8 @@ import ollama
 import openai
 import pytest
 
+from core.config.settings import LLMSettings, ModelSpec, TelemetrySettings
 from core.errors import ModelError
-from core.settings import LLMSettings, ModelSpec, TelemetrySettings
 from llm_registry.bench import bench
 from llm_registry.calls import CallRow
 from llm_registry.doctor import examine

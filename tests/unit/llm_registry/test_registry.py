@@ -14,9 +14,9 @@ from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
+from core.config.settings import Settings
 from core.errors import BudgetError, Exit, ModelError, UsageError
 from core.replies import CallSite
-from core.settings import Settings
 from llm_registry.calls import CallStore
 from llm_registry.overrides import with_overrides
 from llm_registry.registry import open_registry

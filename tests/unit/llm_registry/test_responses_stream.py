@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from langchain_core.messages import AIMessageChunk
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.failures import CallFailure
 from llm_registry.normalize import Answer, normalize
 from llm_registry.providers.openai_compatible import build

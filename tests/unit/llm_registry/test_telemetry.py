@@ -11,8 +11,8 @@ from aiohttp import web
 from langchain_core.messages import HumanMessage
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from core.config.settings import Settings, TelemetrySettings
 from core.replies import CallSite, ModelReply
-from core.settings import Settings, TelemetrySettings
 from llm_registry.calls import CallRow, CallStore
 from llm_registry.registry import open_registry
 from llm_registry.telemetry import span_export

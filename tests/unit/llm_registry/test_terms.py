@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.links import Link
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from core.settings import ModelSpec, Timeouts
+from core.config.settings import ModelSpec, Timeouts
 from llm_registry.facts import EndpointFacts
 from llm_registry.probe import DEADLINE_S, probe_endpoint
 from tests.modelserver.info import Shape

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 
-from core.settings import ModelSpec
+from core.config.settings import ModelSpec
 from llm_registry.facts import EndpointFacts
 from llm_registry.window import (
     OLLAMA_DEFAULT,

@@ -1,7 +1,7 @@
 import pytest
 
 from core.artifacts import CheckRun, Guidance, Milestone, Plan, PlanStep, QAReport, QAVerdict, StepResult
-from core.settings import BudgetSettings
+from core.config.settings import BudgetSettings
 from nodes.assess import AssessInput, by_rule, wished
 
 LIMITS = BudgetSettings(max_attempts=2, max_replans=1)

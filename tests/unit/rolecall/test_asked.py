@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.settings import BudgetSettings
+from core.config.settings import BudgetSettings
 from rolecall.asked import Asked, raised
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.settings import SandboxSettings
+from core.config.settings import SandboxSettings
 from rolecall.lines import line_of
 from rolecall.policy import sandbox_policy
 from tests.repositories import make_repository

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.config.settings import Settings
 from core.events import EventSink
 from core.redaction import Redactor
-from core.settings import Settings
 from tools.checks import RepositoryChecks
 from tools.commands import SandboxCommands
 from tools.outputs import OutputStore

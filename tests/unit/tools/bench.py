@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.settings import ApprovalSettings, SandboxSettings
+from core.config.settings import ApprovalSettings, SandboxSettings
 from tools.commands import SandboxCommands
 from tools.environment import in_own_venv, user_environment
 from tools.outputs import OutputStore

@@ -6,9 +6,9 @@ from typing import Any
 from langchain.tools import ToolRuntime
 from langchain_core.messages import ToolMessage
 
+from core.config.settings import SandboxSettings, Settings
 from core.context import Context, RunOptions
 from core.redaction import Redactor
-from core.settings import SandboxSettings, Settings
 from tests.repositories import make_repository, thread
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events

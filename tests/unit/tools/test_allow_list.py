@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.settings import ApprovalSettings
+from core.config.settings import ApprovalSettings
 from tools.allow_list import AllowList
 from tools.shell_grammar import NotUnderstoodError, ShellReader
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import CheckSettings, Settings
+from core.config.settings import CheckSettings, Settings
 from tests.repositories import make_repository, thread, write
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.settings import SandboxSettings, Settings
+from core.config.settings import SandboxSettings, Settings
 from tests.repositories import git, make_repository, thread
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import MODES, Events

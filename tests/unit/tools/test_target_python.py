@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from core.config.settings import ApprovalSettings, SandboxSettings
 from core.errors import ConfigError
-from core.settings import ApprovalSettings, SandboxSettings
 from tests.repositories import git, make_repository, thread, write
 from tests.unit.tools.bench import IN_VENV, MODES
 from tools.commands import SandboxCommands

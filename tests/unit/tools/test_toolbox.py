@@ -12,8 +12,8 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
+from core.config.settings import SandboxSettings, Settings
 from core.context import Context, RunOptions
-from core.settings import SandboxSettings, Settings
 from tests.repositories import git, make_repository, thread, write
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events

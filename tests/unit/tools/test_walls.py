@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from core.config.settings import ApprovalSettings, SandboxSettings
 from core.errors import ConfigError, SandboxError
 from core.redaction import Redactor
-from core.settings import ApprovalSettings, SandboxSettings
 from tests.repositories import git, make_repository, thread, write
 from tests.unit.tools.bench import commands_of, sandbox_of
 from tools import wall_probe
@@ -293,7 +293,7 @@ def test_they_hold_for_an_ordinary_user(tmp_path) -> None:
 _AS_USER = """
 import asyncio, json, sys
 from pathlib import Path
-from core.settings import ApprovalSettings, SandboxSettings
+from core.config.settings import ApprovalSettings, SandboxSettings
 from tools.commands import SandboxCommands
 from tools.environment import user_environment
 from tools.outputs import OutputStore

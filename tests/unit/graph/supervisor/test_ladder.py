@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import SupervisorSettings
+from core.config.settings import SupervisorSettings
 from graph.supervisor.ladder import Past, Place, highest_permitted, next_rung, permitted
 from graph.supervisor.ledger import Entry, Ledger, past_of, verdict
 

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from core.artifacts import BudgetLeft, CheckRun, Milestone, Plan, PlanStep, QAReport, RoleUsage, StepResult
-from core.settings import BudgetSettings, RuleThresholds
+from core.config.settings import BudgetSettings, RuleThresholds
 from graph.supervisor.rules import View, findings
 from graph.supervisor.snapshot import observe, outcome_of
 

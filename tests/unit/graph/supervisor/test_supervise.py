@@ -12,9 +12,9 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import tool
 
+from core.config.settings import RuleThresholds, Settings, SupervisorSettings
 from core.context import Models
 from core.errors import ModelError
-from core.settings import RuleThresholds, Settings, SupervisorSettings
 from graph.build import build_graph
 from graph.inbox import SqliteInbox
 from graph.supervisor.ledger import Ledger

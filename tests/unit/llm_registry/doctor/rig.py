@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from core.settings_source import load_settings
+from core.config.loader import load_settings
 from llm_registry.config_lines import Origin
 from llm_registry.doctor import Diagnosis, examine
 from tests.modelserver.reply import Reply, call, give, say

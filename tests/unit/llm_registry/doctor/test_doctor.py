@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import ModelSpec, Settings, Timeouts
-from core.settings_source import load_settings
+from core.config.loader import load_settings
+from core.config.settings import ModelSpec, Settings, Timeouts
 from llm_registry import doctor, round_trips
 from llm_registry.config_lines import Origin
 from llm_registry.doctor import examine

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import Settings
-from core.settings_source import load_settings
+from core.config.loader import load_settings
+from core.config.settings import Settings
 from llm_registry import doctor
 from llm_registry.config_lines import Origin, line_of
 from llm_registry.doctor import examine

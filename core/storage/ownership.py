@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import RepositoryError
-from core.layout import DATABASE_FILES, FOLDER, OPEN_FOLDER, RUNS, STUDIO, WORKTREES, RepoLayout
-from core.user_state import user_secret
+from core.storage.layout import DATABASE_FILES, FOLDER, OPEN_FOLDER, RUNS, STUDIO, WORKTREES, RepoLayout
+from core.storage.user_state import user_secret
 
 MARK = "owner"
 _LARGEST = 4096

@@ -1,10 +1,10 @@
-"""The JSON schema of the configuration, for editors. `python -m core.settings_schema` prints it."""
+"""The JSON schema of the configuration, for editors. `python -m core.config.json_schema` prints it."""
 
 import json
 import sys
 from typing import Any
 
-from core.settings import EMBEDDED, ROLES, Settings
+from core.config.settings import EMBEDDED, ROLES, Settings
 
 
 def config_schema() -> dict[str, Any]:

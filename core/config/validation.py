@@ -12,8 +12,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from core.config.settings import CONSULTING_TOOLS, EMBEDDED, ROLES, LLMSettings, ModelRole, ModelSpec, Settings
 from core.errors import ConfigError
-from core.settings import CONSULTING_TOOLS, EMBEDDED, ROLES, LLMSettings, ModelRole, ModelSpec, Settings
 from core.suggest import did_you_mean
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RepositoryError
-from core.thread_ids import require_thread_id, short_id
+from core.storage.thread_ids import require_thread_id, short_id
 
 FOLDER = ".rolecall"
 DATABASE = "rolecall.db"

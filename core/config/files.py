@@ -228,7 +228,7 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 def _checkout_config() -> Path | None:
     # Found by the place of this file and never by the current directory, which may be anybody's.
-    top = Path(__file__).resolve().parents[1]
+    top = Path(__file__).resolve().parents[2]
     return top / "config.json" if (top / "pyproject.toml").is_file() and (top / "config.json").is_file() else None
 
 

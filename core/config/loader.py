@@ -1,7 +1,7 @@
 """Loads the settings: command line over environment over files over defaults.
 
 Owns the order of sources and remembers which of them gave each value. Names and values are checked in
-`settings_check`.
+`validation`.
 """
 
 import json
@@ -14,11 +14,11 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from core.config.compatibility import rewritten
+from core.config.files import doubts, find_config, find_project_config, leaves, merge, read_config, strict_json
+from core.config.settings import LLMSettings, Settings
+from core.config.validation import check
 from core.errors import ConfigError
-from core.settings import LLMSettings, Settings
-from core.settings_check import check
-from core.settings_compat import rewritten
-from core.settings_files import doubts, find_config, find_project_config, leaves, merge, read_config, strict_json
 from core.suggest import did_you_mean
 
 ENV_PREFIX = "ROLECALL_"
@@ -133,7 +133,7 @@ def _parsed(value: Any) -> Any:
         try:
             return strict_json(value)
         except json.JSONDecodeError:
-            return value  # a name may begin so; `settings_check` says it where an object was meant
+            return value  # a name may begin so; `validation` says it where an object was meant
         except ValueError as error:
             raise ConfigError(f"environment: {error}") from error
     return value

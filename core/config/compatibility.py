@@ -1,14 +1,14 @@
 """Rewrites configurations in other spellings into ours: a top-level `models` map, the role `coding`, short tools.
 
-Owns nothing but the shape of the tree; values are checked in `settings_check`.
+Owns nothing but the shape of the tree; values are checked in `validation`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from core.config.files import merge
+from core.config.settings import ROLES, USUAL_FALLBACK, ModelRole, role_name
 from core.errors import ConfigError
-from core.settings import ROLES, USUAL_FALLBACK, ModelRole, role_name
-from core.settings_files import merge
 
 _KEYS = {"id": "model", "endpoint": "base_url"}
 
