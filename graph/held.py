@@ -17,7 +17,7 @@ from graph.inbox import SqliteInbox
 from graph.lease import Lease
 from graph.session import ThreadSpec, open_context
 from graph.threads import ThreadRow, ThreadStore
-from llm_registry.given_keys import without_keys
+from llm_registry.specs.address_keys import without_keys
 from tools.repository import find_top
 from tools.state_folder import made
 from tools.workspace import GitWorkspace

@@ -18,7 +18,7 @@ from graph.activity import Activity
 from graph.checkpoints import database_of
 from graph.event_log import EventLog, Listen
 from graph.inbox import SqliteInbox
-from llm_registry.doctor import PATIENCE_S, find_servers
+from llm_registry.diagnosis.doctor import PATIENCE_S, find_servers
 from llm_registry.overrides import with_overrides
 from llm_registry.registry import open_registry
 from nodes.preflight import require_model

@@ -9,13 +9,13 @@ from core.config.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settin
 from core.config.validation import circle_in
 from core.errors import UsageError
 from core.suggest import did_you_mean, near_matches
-from llm_registry.addresses import endpoint_url
-from llm_registry.facts import EndpointFacts
-from llm_registry.given_keys import filled, shown
-from llm_registry.links import Chain, role_names
-from llm_registry.models import spec_address
-from llm_registry.probe import probe_endpoints
+from llm_registry.calls.model_cache import spec_address
+from llm_registry.discovery.probe import probe_endpoints
+from llm_registry.discovery.server_info import EndpointFacts
 from llm_registry.providers.catalog import provider_names
+from llm_registry.specs.address_keys import filled, shown
+from llm_registry.specs.addresses import endpoint_url
+from llm_registry.specs.role_chains import Chain, role_names
 
 _OF_THE_SERVER = frozenset({"headers", "keep_alive", "threads", "slots", "idle_s", "start_s"})
 """Options that suit any model of a server."""

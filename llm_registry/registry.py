@@ -17,23 +17,23 @@ from core.events import EventSink
 from core.known_secrets import llm_secrets, redactor_of
 from core.redaction import Redactor
 from core.replies import NOWHERE, CallSite, ModelReply
-from llm_registry.assign import look_around
-from llm_registry.breaker import Breakers
-from llm_registry.calls import CallStore
-from llm_registry.chain import Asking
-from llm_registry.conversations import Conversations
-from llm_registry.links import Chain, Link
+from llm_registry.assignment import look_around
+from llm_registry.calls.requests import Ask, Done, Try, sendable, uncalled_for
+from llm_registry.endpoints.breaker import Breakers
+from llm_registry.endpoints.shared_state import open_shared_state
+from llm_registry.endpoints.slots import Slots
+from llm_registry.fallback.fallback import Asking
 from llm_registry.overrides import check_offered, with_overrides
-from llm_registry.parts import Parts
-from llm_registry.prompts import Prompt, PromptStore
-from llm_registry.question import Ask, Done, Try, sendable, uncalled_for
+from llm_registry.records.call_log import CallStore
+from llm_registry.records.capability_cache import Traits
+from llm_registry.records.conversations import Conversations
+from llm_registry.records.prompt_log import Prompt, PromptStore
+from llm_registry.records.telemetry import span_export
+from llm_registry.records.tracing import Trace
+from llm_registry.records.wall_clock import WallClock
 from llm_registry.role_model import RoleChatModel, as_message
-from llm_registry.shared_state import open_shared_state
-from llm_registry.slots import Slots
-from llm_registry.telemetry import span_export
-from llm_registry.tracing import Trace
-from llm_registry.traits import Traits
-from llm_registry.wall_clock import WallClock
+from llm_registry.specs.role_chains import Chain, Link
+from llm_registry.wiring import Parts
 
 A = TypeVar("A", bound=BaseModel)
 

@@ -12,7 +12,7 @@ from langchain_core.runnables import Runnable
 from pydantic import SkipValidation
 
 from core.replies import CallSite, ModelReply, Usage
-from llm_registry.window import estimate
+from llm_registry.discovery.context_window import estimate
 
 AskRole = Callable[[Sequence[BaseMessage], Sequence[Any], dict[str, Any]], Awaitable[ModelReply]]
 """Messages, tools and further arguments in; the reply of the chain out."""

@@ -20,8 +20,8 @@ _MAIN = Path(__file__).with_name("__main__.py")
 
 async def start(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
     """Start the run, wait until it is under way, print its thread; or pass on why it could not begin."""
-    from llm_registry.given_keys import without_keys
     from llm_registry.overrides import checked_overrides
+    from llm_registry.specs.address_keys import without_keys
     from tools.repository import find_top
     from tools.state_folder import made
 

@@ -6,7 +6,7 @@ Owns the expectations only. `first` means that the misbehaving server's own answ
 from enum import StrEnum
 
 from benchmarks.faults.trial import Manner, Outcome, Protocol, Trial
-from llm_registry.failures import Kind
+from llm_registry.failures.errors import Kind
 from tests.modelserver.faults import Fault
 
 

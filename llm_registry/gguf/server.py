@@ -21,8 +21,8 @@ import psutil
 
 from core.config.settings import ModelSpec
 from core.errors import ModelError
-from llm_registry.extras import install_command
 from llm_registry.gguf.folder import RunningServer, alive, find, forget, kill, locked, runtime_dir, url_of
+from llm_registry.specs.optional_deps import install_command
 
 DEFAULT_CTX = 8192
 DEFAULT_IDLE_S = 600.0

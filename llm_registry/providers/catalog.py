@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from core.config.settings import ModelSpec
 from core.errors import ConfigError
 from core.suggest import did_you_mean
-from llm_registry.addresses import sets_window
+from llm_registry.specs.addresses import sets_window
 
 _MODULES = {
     "openai_compatible": "llm_registry.providers.openai_compatible",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from core.config.settings import ModelSpec
 from core.errors import ModelError
-from llm_registry.failures import CallFailure, Kind
+from llm_registry.failures.errors import CallFailure, Kind
 from llm_registry.gguf.server import ensure_server
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.openai_compatible import build as build_openai

@@ -7,11 +7,11 @@ import httpx
 import ollama
 
 from core.config.settings import ModelSpec
+from llm_registry.failures.redirects import refuse_redirects, refuse_redirects_sync
 from llm_registry.providers.catalog import Api, Built
 from llm_registry.providers.ollama_stream import PlainChatOllama, read_plainly, refuse
 from llm_registry.providers.openai_compatible import make_client, opened
-from llm_registry.proxies import authorities, is_local
-from llm_registry.redirects import refuse_redirects, refuse_redirects_sync
+from llm_registry.specs.network import authorities, is_local
 
 _READ = frozenset({"headers", "num_ctx", "threads", "keep_alive"})
 """Options with a place of their own; all others go to the server as they are."""

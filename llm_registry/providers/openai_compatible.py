@@ -11,11 +11,11 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from core.config.settings import ModelSpec
+from llm_registry.failures.redirects import refuse_redirects, refuse_redirects_sync
 from llm_registry.providers.catalog import Api, Built, request_fields
 from llm_registry.providers.chat_stream import MendingCompletions
 from llm_registry.providers.responses_stream import MendingClient
-from llm_registry.proxies import authorities, is_local
-from llm_registry.redirects import refuse_redirects, refuse_redirects_sync
+from llm_registry.specs.network import authorities, is_local
 
 _HTTP_LIBRARY: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
 # Newer clients use `httpx2`, older ones `httpx`; its errors leak out of streams unwrapped.

@@ -9,8 +9,8 @@ from typing import Any
 
 from openai.types.responses import ResponseReasoningSummaryTextDeltaEvent
 
-from llm_registry.classify import by_words
-from llm_registry.failures import CallFailure, Kind
+from llm_registry.failures.error_mapping import by_words
+from llm_registry.failures.errors import CallFailure, Kind
 from llm_registry.providers.chat_stream import as_text
 
 _REASONING_DELTA = "response.reasoning_text.delta"

@@ -4,7 +4,7 @@ import asyncio
 
 from core.config.settings import ModelSpec
 from llm_registry.providers.catalog import Api, Built
-from llm_registry.scripted import ScriptedChatModel, ScriptExhausted
+from llm_registry.providers.scripted_model import ScriptedChatModel, ScriptExhausted
 
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:

@@ -64,9 +64,9 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from llm_registry.links import resolve_chain, role_names
     from llm_registry.providers.catalog import require
-    from llm_registry.telemetry import require_exporter
+    from llm_registry.records.telemetry import require_exporter
+    from llm_registry.specs.role_chains import resolve_chain, role_names
 
     loaded = _load(options)
     llm = loaded.settings.llm

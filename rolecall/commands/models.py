@@ -13,9 +13,9 @@ from rolecall.lines import clean, tokens
 from rolecall.place import database_in, folder_of, settings_for, top_of
 
 if TYPE_CHECKING:
-    from llm_registry.bench import Comparison
-    from llm_registry.calls import Figures
-    from llm_registry.doctor import Diagnosis, SpecHealth
+    from llm_registry.diagnosis.bench import Comparison
+    from llm_registry.diagnosis.doctor import Diagnosis, SpecHealth
+    from llm_registry.records.call_log import Figures
 
 
 def models(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -70,7 +70,7 @@ async def _models(options: argparse.Namespace) -> int:
 
 
 async def _bench(options: argparse.Namespace) -> int:
-    from llm_registry.bench import bench
+    from llm_registry.diagnosis.bench import bench
 
     top = await _top(options)
     loaded = await settings_for(options, top)
@@ -85,8 +85,8 @@ async def _bench(options: argparse.Namespace) -> int:
 
 async def _examine(options: argparse.Namespace, *, live: bool) -> "Diagnosis":
     from core.config.files import is_sample, new_config
-    from llm_registry.config_lines import Origin
-    from llm_registry.doctor import examine
+    from llm_registry.diagnosis.config_edits import Origin
+    from llm_registry.diagnosis.doctor import examine
 
     loaded = await settings_for(options, await _top(options))
     origin = Origin(loaded.path, loaded.sources, new_config(), sample=is_sample(loaded.path))
@@ -102,7 +102,7 @@ async def _top(options: argparse.Namespace) -> Path | None:
 
 
 async def _figures(top: Path | None) -> "tuple[Figures, ...]":
-    from llm_registry.calls import CallStore
+    from llm_registry.records.call_log import CallStore
 
     database = await database_in(top) if top else None
     if database is None:

@@ -10,7 +10,7 @@ import pytest
 
 from graph.checkpoints import database_of
 from graph.inbox import SqliteInbox
-from llm_registry import doctor
+from llm_registry.diagnosis import doctor
 from tests.integration.jobs import SLUGS, Heard, do, openai, settings_with
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.info import Shape

@@ -13,8 +13,8 @@ from graph.adoption import adopt
 from graph.inbox import SqliteInbox
 from graph.lease import Lease, supervisor_lease
 from graph.threads import ThreadRow, ThreadStore, tables_by_thread
-from llm_registry.calls import CallRow, CallStore
-from llm_registry.prompts import Prompt, PromptStore
+from llm_registry.records.call_log import CallRow, CallStore
+from llm_registry.records.prompt_log import Prompt, PromptStore
 from tests.integration.jobs import SLUGS, do, settings_with
 from tests.repositories import git, make_repository
 from tests.unit.rolecall.command_line import rolecall

@@ -9,7 +9,7 @@ import pytest
 
 from core.storage.layout import RepoLayout
 from core.storage.ownership import make
-from llm_registry.calls import CallRow, CallStore
+from llm_registry.records.call_log import CallRow, CallStore
 from tests.modelserver.reply import Reply, give, say
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer, closed_port

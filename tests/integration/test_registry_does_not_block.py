@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from core.config.settings import Settings
 from core.replies import CallSite
-from llm_registry.bench import bench
-from llm_registry.config_lines import Origin
-from llm_registry.doctor import examine
+from llm_registry.diagnosis.bench import bench
+from llm_registry.diagnosis.config_edits import Origin
+from llm_registry.diagnosis.doctor import examine
 from llm_registry.registry import open_registry
 from tests.modelserver.reply import Reply, give, say
 from tests.modelserver.request import ModelRequest

@@ -14,8 +14,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from core.config.settings import LLMSettings, Settings
 from core.replies import CallSite
-from llm_registry.doctor import examine
-from llm_registry.probe import probe_endpoint
+from llm_registry.diagnosis.doctor import examine
+from llm_registry.discovery.probe import probe_endpoint
 from tests.servers.conftest import Heard, MakeSpec, Open, Person, Start, get_weather
 from tests.servers.kinds import KINDS, Kind, RealServer
 

@@ -14,12 +14,12 @@ import psutil
 import pytest
 
 from core.config.settings import ModelSpec, Settings
-from llm_registry import doctor
-from llm_registry.doctor import examine
+from llm_registry.diagnosis import doctor
+from llm_registry.diagnosis.doctor import examine
+from llm_registry.discovery.context_window import window_of
+from llm_registry.discovery.probe import probe_endpoint
 from llm_registry.gguf import worker
 from llm_registry.gguf.server import ensure_server, options_of, running_servers, stop_server
-from llm_registry.probe import probe_endpoint
-from llm_registry.window import window_of
 
 pytestmark = pytest.mark.servers
 

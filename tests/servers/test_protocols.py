@@ -9,9 +9,9 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from core.config.settings import LLMSettings, ModelSpec, Settings
 from core.replies import CallSite
-from llm_registry.doctor import examine
+from llm_registry.diagnosis.doctor import examine
+from llm_registry.discovery.probe import probe_endpoint
 from llm_registry.gguf.server import ensure_server, running_servers
-from llm_registry.probe import probe_endpoint
 from tests.servers.conftest import Heard, MakeSpec, Open, Person
 
 pytestmark = pytest.mark.servers

@@ -12,9 +12,9 @@ from core.config.settings import Settings, TelemetrySettings
 from core.errors import UsageError
 from core.redaction import Redactor
 from core.replies import CallSite, ModelReply, OutputItem
-from llm_registry.bench import bench
-from llm_registry.bench_set import tasks_for
-from llm_registry.prompts import Prompt, PromptStore
+from llm_registry.diagnosis.bench import bench
+from llm_registry.diagnosis.bench_tasks import tasks_for
+from llm_registry.records.prompt_log import Prompt, PromptStore
 from llm_registry.registry import open_registry
 from tests.modelserver.reply import Reply, call, give, say
 from tests.modelserver.request import ModelRequest

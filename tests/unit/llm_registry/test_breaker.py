@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from core.config.settings import ModelSpec
-from llm_registry import breaker
-from llm_registry.bench import bench
-from llm_registry.breaker import Breakers
-from llm_registry.failures import CallFailure, Kind
-from llm_registry.round_trips import try_out
-from llm_registry.shared_state import SharedState, open_shared_state
+from llm_registry.diagnosis.bench import bench
+from llm_registry.diagnosis.live_checks import try_out
+from llm_registry.endpoints import breaker
+from llm_registry.endpoints.breaker import Breakers
+from llm_registry.endpoints.shared_state import SharedState, open_shared_state
+from llm_registry.failures.errors import CallFailure, Kind
 from tests.modelserver.faults import Fault
 from tests.modelserver.reply import fail, say
 from tests.modelserver.server import ModelServer, closed_port
@@ -111,8 +111,8 @@ async def test_an_abandoned_trial_is_open_to_the_next(breakers: Breakers) -> Non
 async def test_other_processes_see_it(breakers: Breakers, tmp_path: Path) -> None:
     await breakers.failed("here", CallFailure(Kind.DNS, "no such name"))
     script = (
-        "import asyncio, sys\nfrom pathlib import Path\nfrom llm_registry.breaker import Breakers\n"
-        "from llm_registry.shared_state import SharedState, open_shared_state\n"
+        "import asyncio, sys\nfrom pathlib import Path\nfrom llm_registry.endpoints.breaker import Breakers\n"
+        "from llm_registry.endpoints.shared_state import SharedState, open_shared_state\n"
         "async def main():\n"
         "    async with open_shared_state(Path(sys.argv[1])) as state:\n"
         "        gate = await Breakers(state).look('here')\n        print(gate.state, gate.reason)\n"

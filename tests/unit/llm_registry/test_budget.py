@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from core.errors import BudgetError, ModelError
-from llm_registry import wall_clock
-from llm_registry.wall_clock import WallClock, united
+from llm_registry.records import wall_clock
+from llm_registry.records.wall_clock import WallClock, united
 from tests.modelserver.faults import Fault
 from tests.modelserver.reply import fail, say
 from tests.modelserver.server import ModelServer

@@ -14,7 +14,7 @@ import pytest
 
 from core.config.settings import ModelSpec
 from core.errors import ModelError
-from llm_registry.failures import CallFailure, Kind
+from llm_registry.failures.errors import CallFailure, Kind
 from llm_registry.gguf.folder import RunningServer, alive, find, kill, locked, runtime_dir
 from llm_registry.gguf.header import trained_context
 from llm_registry.gguf.server import ensure_server, options_of, running_servers

@@ -6,7 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from core.replies import ToolCall
-from llm_registry.normalize import BrokenCall, normalize, read_call, split_thoughts
+from llm_registry.calls.normalize import BrokenCall, normalize, read_call, split_thoughts
 
 TOOLS = {"edit": {"type": "object", "required": ["path"]}}
 

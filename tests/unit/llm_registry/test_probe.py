@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.config.settings import ModelSpec
-from llm_registry.probe import probe_endpoint, probe_endpoints
+from llm_registry.discovery.probe import probe_endpoint, probe_endpoints
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer, closed_port

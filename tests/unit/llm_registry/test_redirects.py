@@ -13,16 +13,16 @@ import pytest
 
 from core.config.settings import LLMSettings, ModelSpec, TelemetrySettings
 from core.errors import ModelError
-from llm_registry.bench import bench
-from llm_registry.calls import CallRow
-from llm_registry.doctor import examine
-from llm_registry.failures import CallFailure
-from llm_registry.nearby import find_nearby
-from llm_registry.probe import probe_endpoint
+from llm_registry.diagnosis.bench import bench
+from llm_registry.diagnosis.doctor import examine
+from llm_registry.diagnosis.endpoint_guesses import find_nearby
+from llm_registry.diagnosis.live_checks import try_out
+from llm_registry.discovery.probe import probe_endpoint
+from llm_registry.failures.errors import CallFailure
+from llm_registry.failures.redirects import origin_of, redirected, same_origin
 from llm_registry.providers.catalog import build
-from llm_registry.redirects import origin_of, redirected, same_origin
-from llm_registry.round_trips import try_out
-from llm_registry.telemetry import span_export
+from llm_registry.records.call_log import CallRow
+from llm_registry.records.telemetry import span_export
 from tests.unit.llm_registry.raw import raw_server
 from tests.unit.llm_registry.rig import HELLO, QUICK, SITE, registry, settings_of
 

@@ -17,8 +17,8 @@ from langchain_core.tools import tool
 from core.config.settings import Settings
 from core.errors import BudgetError, Exit, ModelError, UsageError
 from core.replies import CallSite
-from llm_registry.calls import CallStore
 from llm_registry.overrides import with_overrides
+from llm_registry.records.call_log import CallStore
 from llm_registry.registry import open_registry
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
@@ -331,7 +331,7 @@ async def test_an_unknown_price_is_told_where_a_cost_limit_is_set(tmp_path: Path
 async def test_a_server_that_loads_its_model_is_waited_for_where_no_other_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_registry.chain._LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr("llm_registry.fallback.fallback._LONGEST_PAUSE_S", 0.05)
     with ModelServer([fail(Fault.LOADING)] * 4 + [say("loaded")]) as server:
         async with registry({"primary": chat_spec(server, fallback=["embedded"])}, tmp_path) as models:
             reply = await models.chat("primary", HELLO, site=SITE)

@@ -8,8 +8,8 @@ from aiohttp import web
 from langchain_core.messages import AIMessageChunk
 
 from core.config.settings import ModelSpec
-from llm_registry.failures import CallFailure
-from llm_registry.normalize import Answer, normalize
+from llm_registry.calls.normalize import Answer, normalize
+from llm_registry.failures.errors import CallFailure
 from llm_registry.providers.openai_compatible import build
 
 REASONING = {"id": "rs_1", "type": "reasoning", "summary": [], "content": [], "encrypted_content": ""}

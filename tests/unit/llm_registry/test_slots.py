@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from llm_registry.shared_state import open_shared_state
-from llm_registry.slots import Slots
+from llm_registry.endpoints.shared_state import open_shared_state
+from llm_registry.endpoints.slots import Slots
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer
 from tests.unit.llm_registry.rig import HELLO, SITE, Ear, chat_spec, registry
@@ -116,8 +116,9 @@ async def test_a_cancelled_call_leaves_the_queue_at_any_moment(tmp_path: Path) -
 
 async def test_the_place_of_a_killed_process_is_given_away(tmp_path: Path) -> None:
     script = (
-        "import asyncio, sys\nfrom pathlib import Path\nfrom llm_registry.shared_state import open_shared_state\n"
-        "from llm_registry.slots import Slots\n"
+        "import asyncio, sys\nfrom pathlib import Path\n"
+        "from llm_registry.endpoints.shared_state import open_shared_state\n"
+        "from llm_registry.endpoints.slots import Slots\n"
         "async def main():\n"
         "    async with open_shared_state(Path(sys.argv[1])) as state:\n"
         "        async with Slots(state).place('here', 1, waiting=lambda _: None):\n"

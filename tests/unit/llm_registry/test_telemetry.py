@@ -13,9 +13,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from core.config.settings import Settings, TelemetrySettings
 from core.replies import CallSite, ModelReply
-from llm_registry.calls import CallRow, CallStore
+from llm_registry.records.call_log import CallRow, CallStore
+from llm_registry.records.telemetry import span_export
 from llm_registry.registry import open_registry
-from llm_registry.telemetry import span_export
 from tests.modelserver.faults import Fault
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer, closed_port, faulty

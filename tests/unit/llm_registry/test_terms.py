@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.settings import ModelSpec
-from llm_registry.links import Link
+from llm_registry.specs.role_chains import Link
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer
 from tests.unit.llm_registry.rig import HELLO, SITE, Ear, chat_spec, registry

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from core.config.settings import ModelSpec, Timeouts
-from llm_registry.facts import EndpointFacts
-from llm_registry.probe import DEADLINE_S, probe_endpoint
+from llm_registry.discovery.probe import DEADLINE_S, probe_endpoint
+from llm_registry.discovery.server_info import EndpointFacts
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer

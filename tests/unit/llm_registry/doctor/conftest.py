@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_registry import doctor
+from llm_registry.diagnosis import doctor
 from tests.modelserver.server import ModelServer
 from tests.unit.llm_registry.doctor.rig import able
 

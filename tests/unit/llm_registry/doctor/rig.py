@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from core.config.loader import load_settings
-from llm_registry.config_lines import Origin
-from llm_registry.doctor import Diagnosis, examine
+from llm_registry.diagnosis.config_edits import Origin
+from llm_registry.diagnosis.doctor import Diagnosis, examine
 from tests.modelserver.reply import Reply, call, give, say
 from tests.modelserver.request import ModelRequest
 

@@ -10,9 +10,9 @@ import pytest
 
 from core.config.loader import load_settings
 from core.config.settings import ModelSpec, Settings, Timeouts
-from llm_registry import doctor, round_trips
-from llm_registry.config_lines import Origin
-from llm_registry.doctor import examine
+from llm_registry.diagnosis import doctor, live_checks
+from llm_registry.diagnosis.config_edits import Origin
+from llm_registry.diagnosis.doctor import examine
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
@@ -229,7 +229,7 @@ async def test_a_role_that_only_serves_a_tool_is_no_fault_while_it_is_turned_off
 
 
 async def test_a_model_that_hangs_is_no_model_without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(round_trips, "_PATIENCE", Timeouts(connect=1, first_token=0.5, idle=0.5))
+    monkeypatch.setattr(live_checks, "_PATIENCE", Timeouts(connect=1, first_token=0.5, idle=0.5))
     with faulty(Fault.HANG_BEFORE_HEADERS) as server:
         asleep = {"primary": spec(server.v1, fallback=["rest"]), "models": {"rest": {"provider": "embedded"}}}
         found = await diagnose(tmp_path, asleep, live=True)

@@ -7,9 +7,9 @@ import pytest
 
 from core.config.loader import load_settings
 from core.config.settings import Settings
-from llm_registry import doctor
-from llm_registry.config_lines import Origin, line_of
-from llm_registry.doctor import examine
+from llm_registry.diagnosis import doctor
+from llm_registry.diagnosis.config_edits import Origin, line_of
+from llm_registry.diagnosis.doctor import examine
 from tests.modelserver.info import Shape
 from tests.modelserver.server import ModelServer, closed_port
 from tests.unit.llm_registry.doctor.rig import able, applied, diagnose, spec

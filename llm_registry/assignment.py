@@ -1,0 +1,73 @@
+"""The look before a run: which endpoints answer, and who therefore serves each role.
+
+Owns that decision, for display only: calls decide anew each time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from core.artifacts import Served
+from core.suggest import near_matches
+from llm_registry.calls.model_cache import spec_address
+from llm_registry.discovery.probe import probe_endpoints
+from llm_registry.discovery.server_info import EndpointFacts
+from llm_registry.endpoints.breaker import Breakers
+from llm_registry.specs.role_chains import Chain, Link
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found."""
+
+    facts: Mapping[str, EndpointFacts]
+    """By name of spec."""
+    served: Mapping[str, Served]
+
+
+async def look_around(chains: Mapping[str, Chain], breakers: Breakers) -> Look:
+    """Ask every endpoint once, all at the same time, and assign the roles.
+
+    Args:
+        chains: Role to chain.
+        breakers: Closed for what answers.
+    """
+    links = {link.name: link for chain in chains.values() for link in chain.links}
+    found = await probe_endpoints([link.spec for link in links.values()])
+    facts = dict(zip(links, found, strict=True))
+    await _close_breakers(links.values(), facts, breakers)
+    return Look(facts, {role: _serve(chain, facts) for role, chain in chains.items()})
+
+
+async def _close_breakers(links: Iterable[Link], facts: Mapping[str, EndpointFacts], breakers: Breakers) -> None:
+    """Close those of endpoints that answer. Silence opens none: a look is shorter than the calls of other runs."""
+    answering = dict.fromkeys(link.endpoint for link in links if not link.embedded and facts[link.name].reachable)
+    for endpoint in answering:
+        await breakers.succeeded(endpoint)
+
+
+def _serve(chain: Chain, facts: Mapping[str, EndpointFacts]) -> Served:
+    passed = list(chain.opening)
+    for link in chain.links:
+        obstacle = obstacle_of(link, facts[link.name])
+        if obstacle is None:
+            return Served(role=chain.role, spec=link.name, reason="; ".join(passed) or "first choice")
+        passed.append(f"{link.name}: {obstacle}")
+    return Served(
+        role=chain.role, spec="", reason="; ".join(dict.fromkeys([*passed, *chain.notes])) or "nothing is configured"
+    )
+
+
+def obstacle_of(link: Link, facts: EndpointFacts) -> str | None:
+    """Why a spec cannot serve now, `None` when it can."""
+    if not facts.reachable:
+        if facts.connected:
+            # Busy is not away: a model that reads a long prompt lets a quick question wait.
+            return None
+        return f"{facts.error or 'does not answer'} ({spec_address(link.spec)})"
+    if facts.error and not facts.uncertain:
+        return facts.error
+    if facts.offers(link.spec.model) is False:
+        near = near_matches(link.spec.model, facts.models)
+        shown = ", ".join(near or facts.models[:5])
+        return f"{spec_address(link.spec)} offers no model {link.spec.model!r}; it has {shown}"
+    return None

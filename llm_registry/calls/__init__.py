@@ -1,0 +1,1 @@
+"""One call to one spec: request, stream, normalised answer, record."""

@@ -1,0 +1,31 @@
+"""How long an answer may become where the configuration does not say: a bound for those that are short by nature.
+
+Owns the numbers. A model that babbles would else write until its window is full, before the next way of asking or the
+next spec has its turn.
+"""
+
+from llm_registry.calls.requests import Ask
+from llm_registry.discovery.context_window import ANSWER_ROOM, Window
+from llm_registry.specs.role_chains import Link
+
+SHORT = 4096
+"""Tokens for roles that answer in a few words; a small model that thinks aloud needs up to 3000 before these."""
+OBJECT = 8192
+"""Tokens for an object: a large plan takes 2000, and what a model thinks before it the rest."""
+_SHORT_ROLES = frozenset({"router", "summarizer", "supervisor"})
+_UNBOUNDED = frozenset({"openrouter", "scripted"})
+"""OpenRouter leaves out providers that allow less than is asked for."""
+
+
+def longest_answer(link: Link, ask: Ask, window: Window) -> int | None:
+    """Tokens after which an answer is to be cut, thinking included; `None` where no bound is to be sent.
+
+    A window that is unknown, or has not the room for certain, bounds an answer by itself, and some servers refuse a
+    bound that does not fit beside the prompt.
+    """
+    if link.embedded or link.spec.max_output_tokens is not None or link.spec.provider in _UNBOUNDED:
+        return None
+    wanted = SHORT if ask.role in _SHORT_ROLES else OBJECT if ask.structured else None
+    if wanted is None or window.tokens is None or ask.size.most + ANSWER_ROOM + wanted > window.tokens:
+        return None
+    return wanted

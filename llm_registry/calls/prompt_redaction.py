@@ -1,0 +1,81 @@
+"""The last gate before a server and the first behind it: secrets leave no prompt and enter no record.
+
+Owns nothing of what a secret is; that is the redactor's. The same words become the same ones each time, so that a
+server finds the beginning of a prompt in its cache.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from core.known_secrets import spec_secrets
+from core.redaction import Redactor
+from llm_registry.calls.normalize import Answer
+from llm_registry.calls.requests import Ask
+from llm_registry.specs.role_chains import Link
+
+_KEPT_TEXTS = 4096
+"""Texts whose cleaning is remembered: a loop sends the same history again and again."""
+
+
+class Cleaner:
+    """Cleans what is asked and what is answered.
+
+    Args:
+        redactor: Knows the secrets of the run.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._clean: Callable[[str], str] = lru_cache(_KEPT_TEXTS)(redactor.clean)
+        self._redactor = redactor
+        self._own: dict[str, Redactor] = {}
+
+    def ask(self, ask: Ask) -> Ask:
+        """The question without secrets; itself when it holds none."""
+        messages = self.messages(ask.messages)
+        same = all(new is old for new, old in zip(messages, ask.messages, strict=True))
+        return ask if same else replace(ask, messages=messages)
+
+    def messages(self, messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
+        """The messages without secrets: their words, the arguments of their calls, what servers added to them."""
+        return tuple(self._message(message) for message in messages)
+
+    def answer(self, link: Link, answer: Answer) -> Answer:
+        """An answer without what its own server was given to know its caller by, and without tokens of its own.
+
+        Other secrets no server has seen; a word that happens to be one is the model's own, and may belong into a file.
+        What has the form of a token is withheld from the record, and given back to the tool that it is meant for.
+        """
+        redactor = self._own.get(link.name)
+        if redactor is None:
+            named = {f"{link.origin}.{number}": value for number, value in enumerate(spec_secrets(link.spec))}
+            redactor = self._own[link.name] = Redactor(named, forms=False)
+
+        def clean(value: Any) -> Any:
+            return self._redactor.withhold(redactor.clean_tree(value))
+
+        calls = tuple(call.model_copy(update={"args": clean(call.args)}) for call in answer.calls)
+        broken = tuple(replace(one, arguments=clean(one.arguments), error=clean(one.error)) for one in answer.broken)
+        return replace(
+            answer, text=clean(answer.text), reasoning=clean(answer.reasoning), calls=calls, broken=broken,
+            response_id=redactor.clean(answer.response_id),
+        )  # fmt: skip
+
+    def _message(self, message: BaseMessage) -> BaseMessage:
+        update: dict[str, Any] = {"content": self._tree(message.content)}
+        if message.additional_kwargs:
+            update["additional_kwargs"] = self._tree(message.additional_kwargs)
+        if isinstance(message, AIMessage) and message.tool_calls:
+            update["tool_calls"] = [{**call, "args": self._tree(call["args"])} for call in message.tool_calls]
+        changed = {name: value for name, value in update.items() if value != getattr(message, name)}
+        return message.model_copy(update=changed) if changed else message
+
+    def _tree(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._clean(value)
+        if isinstance(value, dict):
+            return {key: self._tree(inner) for key, inner in value.items()}
+        return [self._tree(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,98 @@
+"""What a role is asked, which try it is, and what came of it: the values that pass between chain and client."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from core.replies import CallSite, ModelReply
+from core.text import readable
+from llm_registry.calls.normalize import Answer
+from llm_registry.discovery.context_window import Estimate, characters, estimate
+
+
+def broken_calls(answer: Answer) -> str:
+    """What is wrong with the tool calls of an answer, "" when nothing is."""
+    return "; ".join(broken.error for broken in answer.broken)
+
+
+def uncalled_for(answer: Answer) -> str:
+    """What is wrong with an answer where no tool was offered, "" when nothing is."""
+    if answer.calls and not answer.text.strip():
+        return f"there is no tool to call, {answer.calls[0].name} neither: the answer is wanted in words"
+    return broken_calls(answer)
+
+
+def sendable(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
+    """The messages without half characters, as names of files and arguments of programs may hold them: no protocol
+    can carry those, and a whole chain would fail for one of them.
+    """
+    return tuple(_whole(message) for message in messages)
+
+
+def _whole(message: BaseMessage) -> BaseMessage:
+    text = message.content
+    if not isinstance(text, str) or (whole := readable(text)) == text:
+        return message
+    return message.model_copy(update={"content": whole})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a role is asked."""
+
+    role: str
+    site: CallSite
+    messages: tuple[BaseMessage, ...]
+    tools: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments for the chat model: `response_format`, `tool_choice`, `stop`."""
+    structured: bool = False
+    """The answer must be an object, so the way to ask for it matters more than the protocol."""
+    judge: Callable[[Answer], str] = broken_calls
+    """Says what is wrong with an answer, "" when nothing is; so the book tells good answers from bad ones."""
+    trace: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Of the run."""
+    parent: str = ""
+    """The span in which it is asked."""
+
+    # Converting tools takes milliseconds each and is asked for several times a call.
+    @cached_property
+    def tool_schemas(self) -> dict[str, Mapping[str, Any]]:
+        """Name and argument schema of each tool offered."""
+        functions = (convert_to_openai_tool(tool)["function"] for tool in self.tools)
+        return {function["name"]: function.get("parameters", {}) for function in functions}
+
+    @property
+    def size(self) -> Estimate:
+        """Of the prompt, tools included."""
+        return estimate(self.characters)
+
+    @cached_property
+    def characters(self) -> int:
+        """Of the prompt, tools included."""
+        return characters(self.messages) + sum(len(str(schema)) for schema in self.tool_schemas.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Which try of a chain a call is."""
+
+    reason: str = "first choice"
+    """Why this spec is asked."""
+    number: int = 1
+    breaker: str = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An answered call."""
+
+    answer: Answer
+    reply: ModelReply
+    problem: str = ""
+    """What the judge of the question found wrong."""

@@ -1,0 +1,109 @@
+"""Drives one chat model for one answer, under deadlines. Owns the timers; the words are read in `normalize`.
+
+Every answer is streamed, even where nobody watches: only so can a model that reads a long prompt be told from one
+that hangs.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.runnables import RunnableConfig
+
+from core.config.settings import Timeouts
+from llm_registry.failures.errors import CallFailure, Kind
+
+_SILENT: RunnableConfig = {"callbacks": []}
+"""The caller's callbacks see the role's answer once, not each piece and each retry of it."""
+
+
+_NOTHING = "No generation chunks"
+"""How the library puts it."""
+
+
+class NothingStreamed(Exception):  # noqa: N818 - leads to another way of asking
+    """A stream without a single piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An answer as the model library gave it. Times are seconds since the call began."""
+
+    message: AIMessage
+    first_token_s: float | None
+    seconds: float
+
+
+async def listen(model: Any, messages: Sequence[BaseMessage], timeouts: Timeouts, options: dict[str, Any]) -> Heard:
+    """Stream one answer to its end.
+
+    Args:
+        model: A chat model of LangChain.
+        messages: The conversation.
+        timeouts: Deadlines until the first token, between pieces, and for the whole.
+        options: Arguments of this call: tools, formats.
+
+    Raises:
+        CallFailure: A deadline passed.
+        NothingStreamed: The stream ended before it began.
+    """
+    began = time.monotonic()
+    pieces: list[AIMessageChunk] = []
+    first: float | None = None
+    stream = cast("AsyncIterator[Any]", model.astream(list(messages), config=_SILENT, **options))
+    async with aclosing(stream):  # type: ignore[type-var]
+        while True:
+            limit, kind = _deadline(timeouts, first, time.monotonic() - began)
+            try:
+                async with asyncio.timeout(limit):
+                    piece = await anext(stream, None)
+            except TimeoutError as error:
+                raise _late(error, kind, timeouts) from error
+            except ValueError as error:
+                if pieces or _NOTHING not in str(error):
+                    raise
+                raise NothingStreamed from error
+            if piece is None:
+                break
+            pieces.append(piece)
+            if first is None and _says_something(piece):
+                first = time.monotonic() - began
+    if not pieces:
+        raise NothingStreamed
+    return Heard(add_ai_message_chunks(pieces[0], *pieces[1:]), first, time.monotonic() - began)
+
+
+async def ask_whole(model: Any, messages: Sequence[BaseMessage], options: dict[str, Any]) -> Heard:
+    """Take the answer of a model that lives in this process: it has no stream and no connection to lose."""
+    began = time.monotonic()
+    message = await model.ainvoke(list(messages), config=_SILENT, **options)
+    seconds = time.monotonic() - began
+    message.response_metadata.setdefault("finish_reason", "stop")
+    return Heard(message, seconds, seconds)
+
+
+def _deadline(timeouts: Timeouts, first: float | None, elapsed: float) -> tuple[float, Kind]:
+    left = max(timeouts.total - elapsed, 0.0)
+    phase = (timeouts.first_token - elapsed, Kind.FIRST_TOKEN_TIMEOUT) if first is None else (
+        timeouts.idle, Kind.IDLE_TIMEOUT)  # fmt: skip
+    return (left, Kind.TOTAL_TIMEOUT) if left < phase[0] else (max(phase[0], 0.0), phase[1])
+
+
+def _late(error: TimeoutError, kind: Kind, timeouts: Timeouts) -> CallFailure:
+    if error.__cause__ is None and type(error) is not TimeoutError:
+        return CallFailure(Kind.RESET, str(error) or "the connection timed out")
+    said = {
+        Kind.FIRST_TOKEN_TIMEOUT: f"no first token within {timeouts.first_token:g} s",
+        Kind.IDLE_TIMEOUT: f"silent for {timeouts.idle:g} s in the middle of the answer",
+        Kind.TOTAL_TIMEOUT: f"the answer was not finished after {timeouts.total:g} s",
+    }
+    return CallFailure(kind, said[kind])
+
+
+def _says_something(piece: AIMessageChunk) -> bool:
+    return bool(piece.content or piece.tool_call_chunks or piece.additional_kwargs.get("reasoning_content"))

@@ -1,0 +1,169 @@
+"""Structured answers that weak models survive: ways to ask, one after another, each with the errors fed back.
+
+Owns the ladder json_schema, json_mode, function_calling and the choice among the objects found. Which way worked is
+remembered per spec.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import BaseModel, ValidationError
+
+from llm_registry.calls.client import Client
+from llm_registry.calls.json_extraction import mended_objects_in, objects_in, slip_in
+from llm_registry.calls.normalize import Answer
+from llm_registry.calls.requests import Ask, Done, Try
+from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.records.capability_cache import Traits
+from llm_registry.specs.role_chains import Link
+
+Method = Literal["json_schema", "json_mode", "function_calling"]
+LADDER: tuple[Method, ...] = ("json_schema", "json_mode", "function_calling")
+FEEDBACKS = 2
+"""How often an error is fed back before the next way is tried."""
+_TRAIT = "structured"
+_SHOWN = 1500
+
+
+class StructuredClient:
+    """Asks one spec for an object.
+
+    Args:
+        client: Makes the calls.
+        traits: Remembers which way worked with a spec.
+    """
+
+    def __init__(self, client: Client, traits: Traits) -> None:
+        self._client = client
+        self._traits = traits
+
+    async def ask(self, link: Link, ask: Ask, artifact: type[BaseModel], attempt: Try) -> Done:
+        """Ask until the answer validates; it is in `reply.parsed`.
+
+        Raises:
+            CallFailure: `BAD_OUTPUT` when no way gave a valid object; anything else as it came.
+        """
+        problem = CallFailure(Kind.BAD_OUTPUT, "no way of asking was left")
+        for method in await self._methods(link):
+            try:
+                done = await self._by(method, link, ask, artifact, attempt)
+            except CallFailure as failure:
+                if failure.kind not in {Kind.BAD_OUTPUT, Kind.UNSUPPORTED, Kind.BAD_REQUEST}:
+                    raise
+                problem = failure
+            else:
+                if not link.embedded:
+                    await self._traits.put(link.spec, _TRAIT, method)
+                return done
+        # Every way was tried with feedback: asking the same spec again would change nothing.
+        raise CallFailure(problem.kind, problem.message, final=True)
+
+    async def _methods(self, link: Link) -> tuple[Method, ...]:
+        if link.embedded:
+            return ("json_schema",)
+        known = await self._traits.get(link.spec, _TRAIT)
+        return tuple(sorted(LADDER, key=lambda method: method != known))
+
+    async def _by(self, method: Method, link: Link, ask: Ask, artifact: type[BaseModel], attempt: Try) -> Done:
+        judged = replace(ask, judge=lambda answer: _problem(answer, artifact))
+        prepared = _prepare(method, judged, artifact.model_json_schema())
+        done = await self._client.call(link, prepared, attempt)
+        for _ in range(FEEDBACKS):
+            # What was cut once would be cut again: another way of asking is tried at once.
+            if not done.problem or done.answer.finish_reason == "length":
+                break
+            prepared = replace(prepared, messages=(*prepared.messages, *_feedback(done)))
+            done = await self._client.call(link, prepared, attempt)
+        if done.problem:
+            raise CallFailure(Kind.BAD_OUTPUT, f"{method}: {done.problem}")
+        found = read_object(done.answer, artifact)
+        return replace(done, reply=done.reply.model_copy(update={"parsed": found}))
+
+
+def _problem(answer: Answer, artifact: type[BaseModel]) -> str:
+    try:
+        read_object(answer, artifact)
+    except ValueError as error:
+        return _short(error)
+    return ""
+
+
+def _prepare(method: Method, ask: Ask, schema: dict[str, Any]) -> Ask:
+    title = str(schema.get("title", "answer"))
+    if method == "json_schema":
+        form: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": title, "schema": schema}}
+        return replace(ask, structured=True, options={**ask.options, "response_format": form})
+    if method == "json_mode":
+        shown = HumanMessage(
+            f"Answer with one JSON object called {title} and nothing else: no words around it, no code fence. "
+            f"It must match this JSON schema:\n{json.dumps(schema)}"
+        )
+        options = {**ask.options, "response_format": {"type": "json_object"}}
+        return replace(ask, structured=True, messages=(*ask.messages, shown), options=options)
+    tool = {"type": "function", "function": {
+        "name": title, "description": str(schema.get("description", f"Give the {title}.")), "parameters": schema,
+    }}  # fmt: skip
+    # "required" and not the tool's name: several servers take a named choice for "auto".
+    return replace(ask, structured=True, tools=(tool,), options={**ask.options, "tool_choice": "required"})
+
+
+def read_object(answer: Answer, artifact: type[BaseModel]) -> BaseModel:
+    """Find a valid object in an answer.
+
+    Raises:
+        ValueError: There is none; the text says what is wrong, in words for the model.
+    """
+    problem = slip_in(answer.text) or "the answer holds no JSON object"
+    for candidate in _candidates(answer):
+        try:
+            return artifact.model_validate(candidate)
+        except ValidationError as error:
+            problem = _explain(error)
+        if (inner := _wrapped(candidate)) is not None:
+            with suppress(ValidationError):
+                return artifact.model_validate(inner)
+    if answer.broken:
+        problem = answer.broken[0].error
+    if answer.finish_reason == "length":
+        problem = f"the answer was cut off by the token limit: {problem}"
+    raise ValueError(problem)
+
+
+def _candidates(answer: Answer) -> Iterator[dict[str, Any]]:
+    yield from (call.args for call in answer.calls)
+    yield from objects_in(answer.text)
+    yield from objects_in(answer.reasoning)
+    if answer.finish_reason != "length":
+        yield from mended_objects_in(answer.text)
+
+
+def _wrapped(candidate: dict[str, Any]) -> Any:
+    """What is in an object that holds nothing but another one: models like to put a name around what they give."""
+    values = list(candidate.values())
+    return values[0] if len(values) == 1 and isinstance(values[0], dict) else None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = [
+        f"{'.'.join(str(part) for part in problem['loc']) or 'the object'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+    return "; ".join(lines[:8])
+
+
+def _feedback(done: Done) -> list[BaseMessage]:
+    said = done.answer.text or "\n".join(call.arguments for call in done.answer.broken)
+    said = said or json.dumps([call.args for call in done.answer.calls], default=str)
+    return [
+        AIMessage(said[:_SHOWN]),
+        HumanMessage(f"That is not valid: {done.problem}\nAnswer again with the corrected JSON object only."),
+    ]
+
+
+def _short(error: ValueError) -> str:
+    text = str(error)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

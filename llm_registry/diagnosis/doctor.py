@@ -1,0 +1,304 @@
+"""Examines every role: what serves it, what does not and why, and which line to change. Data only; shows nothing.
+
+Every text is safe to paste into a public report: no key, no home folder, no password of an address.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from core.config.settings import ROLES, ModelRole, ModelSpec, Settings
+from core.errors import ConfigError
+from core.known_secrets import llm_secrets
+from core.redaction import MIN_SECRET, pasteable
+from llm_registry.assignment import obstacle_of
+from llm_registry.diagnosis.advice import Able, Adviser
+from llm_registry.diagnosis.config_edits import NOWHERE, ConfigFile, Origin
+from llm_registry.diagnosis.endpoint_guesses import Found, find_nearby
+from llm_registry.diagnosis.live_checks import RoundTrips, try_out
+from llm_registry.discovery.context_window import window_of
+from llm_registry.discovery.probe import DEADLINE_S, probe_endpoints
+from llm_registry.discovery.server_info import EndpointFacts
+from llm_registry.overrides import with_overrides
+from llm_registry.providers.catalog import require
+from llm_registry.records.telemetry import require_exporter
+from llm_registry.specs.addresses import endpoint_url
+from llm_registry.specs.role_chains import Chain, Link, resolve_chain, role_names
+
+USUAL_PLACES = (
+    ("ollama", "http://127.0.0.1:11434"),
+    ("openai_compatible", "http://127.0.0.1:8080/v1"),
+    ("openai_compatible", "http://127.0.0.1:1234/v1"),
+    ("openai_compatible", "http://127.0.0.1:5000/v1"),
+    ("openai_compatible", "http://127.0.0.1:8000/v1"),
+)
+"""Where Ollama, llama.cpp, LM Studio, text-generation-webui and vLLM listen when nobody says otherwise."""
+PATIENCE_S = 2.5
+"""Of a look at a configured endpoint: who asks for a diagnosis can wait longer than a run that starts."""
+
+
+class _Finding(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class TripHealth(_Finding):
+    """A small task a model was given."""
+
+    ok: bool
+    detail: str
+    seconds: float
+
+
+class SpecHealth(_Finding):
+    """One spec of the chains."""
+
+    name: str
+    provider: str
+    model: str
+    address: str
+    quantization: str
+    """As configured; servers do not say."""
+    ok: bool
+    """It can serve now."""
+    error: str
+    server: str
+    model_present: bool | None
+    """`None` when the server lists no models."""
+    models_offered: tuple[str, ...]
+    calls_tools: bool | None
+    """What the server says of the model; `None` when it says nothing."""
+    window: int | None
+    """Tokens one request may hold; `None` when nobody says."""
+    window_source: str
+    window_warning: str
+    responses_api: bool | None
+    seconds: float
+    tool_call: TripHealth | None = None
+    json_object: TripHealth | None = None
+    tokens_per_s: float | None = None
+    first_token_s: float | None = None
+
+
+class RoleHealth(_Finding):
+    """One role."""
+
+    role: str
+    serves: str
+    """Name of the spec that would serve it now; empty when none can."""
+    reason: str
+    falls_to: tuple[str, ...]
+    """What would serve in its place, in order."""
+    chain: tuple[str, ...]
+    notes: tuple[str, ...]
+    needed: bool
+    """Runs ask it. Else it would serve nothing but a tool, which is not offered."""
+
+
+class Remedy(_Finding):
+    """A line to change."""
+
+    problem: str
+    place: str
+    line: str
+    otherwise: str
+    urgent: bool
+    """A role is served worse than configured, or not at all."""
+
+
+class Diagnosis(_Finding):
+    """Everything the doctor found."""
+
+    config: str
+    own_config: str
+    """Where the user would make a file, while the one that comes with the program is read."""
+    roles: tuple[RoleHealth, ...]
+    specs: tuple[SpecHealth, ...]
+    remedies: tuple[Remedy, ...]
+    invalid: tuple[str, ...]
+    """What makes every run refuse the configuration, whoever could serve."""
+    servers_found: tuple[str, ...]
+    """Model servers that answer at the usual places of this machine."""
+    live: bool
+
+    @property
+    def unserved(self) -> tuple[str, ...]:
+        """Roles that runs need and nobody can serve."""
+        return tuple(role.role for role in self.roles if role.needed and not role.serves)
+
+    @property
+    def healthy(self) -> bool:
+        """Every role is served by its first choice."""
+        return not self.unserved and not self.invalid and not any(remedy.urgent for remedy in self.remedies)
+
+
+async def examine(
+    settings: Settings, *, origin: Origin = NOWHERE, models: Mapping[str, str] | None = None, live: bool = False
+) -> Diagnosis:
+    """Examine all roles.
+
+    Args:
+        settings: As loaded.
+        origin: Where they came from, so that lines can be named.
+        models: Role to spec, as given by `--model`.
+        live: Let every model that can serve do three small tasks; costs a few hundred tokens each.
+
+    Raises:
+        UsageError: An override names an unknown role or model.
+        ConfigError: An alias or fallback names nothing.
+    """
+    effective = with_overrides(settings, models or {})
+    chains = {role: resolve_chain(effective.llm, role) for role in role_names(effective)}
+    needed = [role for role, chain in chains.items() if _is_needed(chain, effective)]
+    links = {link.name: link for chain in chains.values() for link in chain.links}
+    looks, found = await asyncio.gather(
+        probe_endpoints([link.spec for link in links.values()], deadline_s=PATIENCE_S), find_servers()
+    )
+    facts = dict(zip(links, looks, strict=True))
+    nearby = await _look_nearby(links, facts)
+    trips = await _try_out(links, facts) if live else {}
+    file = await asyncio.to_thread(ConfigFile, origin)
+    adviser = Adviser(effective, file, found, nearby)
+    diagnosis = Diagnosis(
+        config=str(origin.path or ""),
+        own_config=str(origin.new or "") if origin.sample else "",
+        roles=tuple(_role(chain, facts, trips, needed=chain.role in needed) for chain in chains.values()),
+        specs=tuple(_spec(link, facts[link.name], trips.get(link.name)) for link in links.values()),
+        invalid=tuple(await asyncio.to_thread(_refusals, links.values(), effective)),
+        remedies=tuple(_remedies(adviser, {role: chains[role] for role in needed}, facts, trips)),
+        servers_found=tuple(f"{one.facts.server} at {one.url}: {', '.join(one.facts.models[:8])}" for one in found),
+        live=live,
+    )
+    return _cleaned(diagnosis, effective)
+
+
+def _refusals(links: Iterable[Link], settings: Settings) -> list[str]:
+    checks = [partial(require, link.spec, link.origin) for link in links]
+    checks.append(partial(require_exporter, settings.telemetry))
+    found = []
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            found.append(f"{error.message} ({error.hint})" if error.hint else error.message)
+    return found
+
+
+async def find_servers(deadline_s: float = DEADLINE_S) -> list[Found]:
+    """The model servers that answer at the usual places of this machine and have a model."""
+    specs = [ModelSpec(provider=provider, base_url=url, api="chat") for provider, url in USUAL_PLACES]
+    looks = await probe_endpoints(specs, deadline_s=deadline_s)
+    return [Found(endpoint_url(spec), facts) for spec, facts in zip(specs, looks, strict=True) if facts.models]
+
+
+async def _look_nearby(links: Mapping[str, Link], facts: Mapping[str, EndpointFacts]) -> dict[str, Found]:
+    asked = [link for link in links.values() if endpoint_url(link.spec)]
+    found = await asyncio.gather(*(find_nearby(link.spec, facts[link.name], deadline_s=DEADLINE_S) for link in asked))
+    return {link.name: one for link, one in zip(asked, found, strict=True) if one is not None}
+
+
+async def _try_out(links: Mapping[str, Link], facts: Mapping[str, EndpointFacts]) -> dict[str, RoundTrips]:
+    """Servers work side by side, the models of one server one after another."""
+    by_endpoint: dict[str, list[Link]] = {}
+    for link in links.values():
+        if not link.embedded and obstacle_of(link, facts[link.name]) is None:
+            by_endpoint.setdefault(link.endpoint, []).append(link)
+
+    async def in_turn(queue: Sequence[Link]) -> list[tuple[str, RoundTrips]]:
+        return [(link.name, await try_out(link.spec)) for link in queue]
+
+    done = await asyncio.gather(*(in_turn(queue) for queue in by_endpoint.values()))
+    return dict(pair for pairs in done for pair in pairs)
+
+
+def _obstacle(link: Link, facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips]) -> str | None:
+    tried = trips.get(link.name)
+    return obstacle_of(link, facts[link.name]) or (tried.error if tried is not None and tried.error else None)
+
+
+def _is_needed(chain: Chain, settings: Settings) -> bool:
+    """Whether a run misses a role that nobody serves."""
+    if chain.role in ROLES and chain.role != ModelRole.RESEARCH:
+        return True
+    return bool(chain.links) and chain.role in {tool.role for tool in settings.tools.values()}
+
+
+def _role(
+    chain: Chain, facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips], *, needed: bool
+) -> RoleHealth:
+    obstacles = {link.name: _obstacle(link, facts, trips) for link in chain.links}
+    able = [name for name, obstacle in obstacles.items() if obstacle is None]
+    passed = list(chain.opening)
+    for name, obstacle in obstacles.items():
+        if obstacle is None:
+            break
+        passed.append(f"{name}: {obstacle}")
+    return RoleHealth(
+        role=chain.role, serves=able[0] if able else "", reason="; ".join(passed) or "first choice",
+        falls_to=tuple(able[1:]), chain=tuple(link.name for link in chain.links), notes=chain.notes,
+        needed=needed,
+    )  # fmt: skip
+
+
+def _spec(link: Link, facts: EndpointFacts, trips: RoundTrips | None) -> SpecHealth:
+    window = window_of(link.spec, facts)
+    obstacle = obstacle_of(link, facts)
+    if trips is not None and trips.error:
+        # Said once, not again for each task.
+        obstacle, trips = obstacle or trips.error, None
+    return SpecHealth(
+        name=link.name, provider=link.spec.provider, model=link.spec.model, address=endpoint_url(link.spec),
+        quantization=link.spec.quantization, ok=obstacle is None, error=obstacle or facts.error, server=facts.server,
+        model_present=None if link.embedded else facts.offers(link.spec.model), models_offered=facts.models[:20],
+        calls_tools=facts.calls_tools(link.spec.model),
+        window=window.tokens, window_source=window.source, window_warning=window.warning,
+        responses_api=facts.responses_api, seconds=round(facts.seconds, 3),
+        tool_call=TripHealth(**asdict(trips.tool_call)) if trips else None,
+        json_object=TripHealth(**asdict(trips.json)) if trips else None,
+        tokens_per_s=trips.tokens_per_s if trips else None, first_token_s=trips.first_token_s if trips else None,
+    )  # fmt: skip
+
+
+def _remedies(
+    adviser: Adviser, chains: Mapping[str, Chain], facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips]
+) -> Iterable[Remedy]:
+    users: dict[str, list[str]] = {}
+    links: dict[str, Link] = {}
+    firsts = {chain.links[0].name for chain in chains.values() if chain.links}
+    for chain in chains.values():
+        for link in chain.links:
+            links[link.name] = link
+            users.setdefault(link.name, []).append(chain.role)
+    callers = [links[name].origin for name, trip in trips.items() if name in links and trip.tool_call.ok]
+    writers = [links[name].origin for name, trip in trips.items() if name in links and trip.json.ok]
+    for name, link in links.items():
+        advices = list(adviser.for_spec(link, facts[name], users[name]))
+        if (trip := trips.get(name)) is not None:
+            behind = {one.origin for chain in chains.values() if link in chain.links for one in chain.links}
+            advices += adviser.for_trips(link, trip, users[name], Able(callers, writers, behind))
+        for advice in advices:
+            yield Remedy(**{**asdict(advice), "urgent": advice.urgent and name in firsts})
+    usable = [link for name, link in links.items() if obstacle_of(link, facts[name]) is None]
+    for advice in adviser.for_pairs(usable, facts):
+        yield Remedy(**asdict(advice))
+    bare = [chain for chain in chains.values() if all(link.embedded for link in chain.links)]
+    wanted = [chain for chain in bare if chain.role == "primary"] or bare[:1]
+    for chain in wanted:
+        for advice in adviser.for_role(chain):
+            yield Remedy(**asdict(advice))
+
+
+def _cleaned(diagnosis: Diagnosis, settings: Settings) -> Diagnosis:
+    secrets = [secret for secret in llm_secrets(settings.llm) if len(secret) >= MIN_SECRET]
+
+    def clean(value: Any) -> Any:  # the values of a JSON tree
+        if isinstance(value, str):
+            return pasteable(value, secrets)
+        if isinstance(value, dict):
+            return {key: clean(one) for key, one in value.items()}
+        return [clean(one) for one in value] if isinstance(value, list | tuple) else value
+
+    return Diagnosis.model_validate(clean(diagnosis.model_dump()))

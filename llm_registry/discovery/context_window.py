@@ -1,0 +1,193 @@
+"""Context windows: how much fits, how much is asked, and whether the server read all of it.
+
+Owns the arithmetic and the rule per role; asks no server and calls no model. Counts are estimates from characters:
+tokenizers of today's models write 2 to 8 characters of ordinary text per token, so an estimate can be off by a factor
+of two either way, and decisions are taken with that bound in mind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
+
+from core.config.settings import ModelSpec
+from llm_registry.discovery.server_info import EndpointFacts
+from llm_registry.specs.addresses import sets_window
+
+CHARS_PER_TOKEN = 3.5
+FEWEST_CHARS = 2.0
+MOST_CHARS = 8.0
+"""No known tokenizer packs more than this into the average token of prose or code."""
+ANSWER_ROOM = 256
+"""Tokens of a window that must be left for the answer."""
+OLLAMA_DEFAULT = 4096
+"""What Ollama loads when nobody says otherwise and the graphics memory is small."""
+OLLAMA_WISH = 16384
+"""Asked of Ollama where it has less: its default silently drops most of an agent's prompt."""
+_OLLAMA_ENOUGH = 8192
+_SHORTENING_ROLES = frozenset({"summarizer", "router"})
+"""Their work survives a cut in the middle of the longest message; that of the others does not."""
+
+Source = Literal["configured", "loaded", "set per call", "default", "unknown"]
+Verdict = Literal["fits", "tight", "shorten", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How many tokens one request to a spec may hold."""
+
+    tokens: int | None
+    source: Source
+    limit: int | None = None
+    """What the model was made for."""
+    warning: str = ""
+    """What is odd about it, in words for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Size of a prompt in tokens."""
+
+    tokens: int
+    least: int
+    most: int
+
+
+def window_is_out_of_reach(spec: ModelSpec, facts: EndpointFacts | None) -> bool:
+    """Whether Ollama is spoken to by its `/v1`, over which the window cannot be set."""
+    return not sets_window(spec) and (spec.provider == "ollama" or (facts is not None and facts.server == "ollama"))
+
+
+def window_of(spec: ModelSpec, facts: EndpointFacts | None) -> Window:
+    """The true window of a spec.
+
+    Args:
+        spec: Its `context_length` is a number or "auto".
+        facts: What its server said; `None` when it was not asked.
+    """
+    loaded = facts.window(spec.model) if facts else None
+    limit = facts.limit(spec.model) if facts else None
+    if sets_window(spec):
+        return _ollama_window(spec, loaded, limit)
+    if window_is_out_of_reach(spec, facts):
+        known = f"the {loaded} tokens it loaded" if loaded else "what it loads (4096 tokens on small cards)"
+        text = f"Ollama's /v1 cannot set the window; of a prompt longer than {known} the rest is dropped without a word"
+        if loaded or spec.context_length == "auto":
+            return Window(loaded, "loaded" if loaded else "unknown", limit, text)
+        return Window(spec.context_length, "configured", limit, text)
+    wanted = spec.context_length
+    if wanted == "auto":
+        return Window(loaded, "loaded" if loaded else "unknown", limit)
+    if loaded is not None and loaded < wanted:
+        text = f"context_length says {wanted} tokens, but the server loaded {loaded}"
+        return Window(loaded, "loaded", limit, text)
+    return Window(wanted, "configured", limit, _beyond(wanted, limit))
+
+
+def num_ctx_for(spec: ModelSpec, facts: EndpointFacts | None) -> int | None:
+    """The window to ask for in each call, in tokens.
+
+    `None` for servers that fix it when loading, and where nothing is known: then the server's own choice is better.
+    """
+    window = window_of(spec, facts)
+    return window.tokens if sets_window(spec) and window.source != "default" else None
+
+
+def estimate(characters: int) -> Estimate:
+    """Guess tokens from characters, with the bounds between which real tokenizers lie."""
+    return Estimate(
+        int(characters / CHARS_PER_TOKEN), int(characters / MOST_CHARS), -(-characters // int(FEWEST_CHARS))
+    )
+
+
+def characters(messages: Sequence[BaseMessage]) -> int:
+    """Characters of a conversation, tool calls included."""
+    return sum(len(message.text) + len(str(getattr(message, "tool_calls", "") or "")) for message in messages)
+
+
+def judge(role: str, prompt: Estimate, window: Window) -> Verdict:
+    """Decide what to do with a prompt.
+
+    Returns:
+        `fits`: even the pessimistic count does. `tight`: probably, so ask and compare what the server read.
+        `shorten`: too long, but the role's work survives a cut. `refuse`: too long; the next spec is asked.
+    """
+    if window.tokens is None:
+        return "tight"
+    room = window.tokens - min(ANSWER_ROOM, window.tokens // 4)
+    if prompt.most <= room:
+        return "fits"
+    # A server that says when a prompt is too long may judge for itself within the error of the estimate.
+    silent = window.source in {"set per call", "default"}
+    if prompt.tokens <= room or (not silent and prompt.tokens <= room * 1.5):
+        return "tight"
+    return "shorten" if bears_cuts(role) else "refuse"
+
+
+def bears_cuts(role: str) -> bool:
+    """Whether the work of a role survives a prompt with its middle missing."""
+    return role in _SHORTENING_ROLES
+
+
+def was_cut(sent: int, reported: int | None, window: int | None) -> bool:
+    """Whether a server dropped part of a prompt without saying so.
+
+    Args:
+        sent: Characters of the prompt.
+        reported: Prompt tokens the server says it read.
+        window: Its window in tokens, when known.
+    """
+    if not reported:
+        return False
+    if reported < estimate(sent).least:
+        return True
+    if window is None or estimate(sent).tokens <= window:
+        return False
+    # Ollama keeps half of the window and reports that as the whole prompt.
+    at_half = abs(reported - window // 2) <= max(8, window // 100)
+    return at_half or reported >= window - 8
+
+
+def shorten(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
+    """Cut the middle out of the longest user and tool messages until the prompt fits the window for certain.
+
+    Args:
+        messages: The conversation; its system messages stay whole.
+        window: Tokens.
+    """
+    kept = list(messages)
+    target = int((window - min(ANSWER_ROOM, window // 4)) * FEWEST_CHARS)
+    cuttable = [at for at, message in enumerate(kept) if isinstance(message, HumanMessage | ToolMessage)]
+    while (excess := characters(kept) - target) > 0 and cuttable:
+        longest = max(cuttable, key=lambda at: len(kept[at].text))
+        text = _cut_middle(kept[longest].text, excess)
+        if len(text) >= len(kept[longest].text):
+            break
+        kept[longest] = kept[longest].model_copy(update={"content": text})
+    return kept
+
+
+def _cut_middle(text: str, excess: int) -> str:
+    mark = "\n[… {} characters left out …]\n"
+    keep = max(len(text) - excess - len(mark) - 8, 200)
+    head, tail = keep // 3, keep - keep // 3
+    return text[:head] + mark.format(len(text) - keep) + text[-tail:]
+
+
+def _ollama_window(spec: ModelSpec, loaded: int | None, limit: int | None) -> Window:
+    wanted = spec.options.get("num_ctx") or (spec.context_length if spec.context_length != "auto" else None)
+    if wanted is not None:
+        return Window(int(wanted), "set per call", limit, _beyond(int(wanted), limit))
+    if loaded is not None and loaded >= _OLLAMA_ENOUGH:
+        # Asking for what is loaded keeps it loaded; any other number makes Ollama load the model anew.
+        return Window(loaded, "set per call", limit)
+    if limit is None:
+        return Window(loaded or OLLAMA_DEFAULT, "loaded" if loaded else "default", None)
+    return Window(min(OLLAMA_WISH, limit), "set per call", limit)
+
+
+def _beyond(wanted: int, limit: int | None) -> str:
+    if limit is not None and wanted > limit:
+        return f"context_length says {wanted} tokens, but the model was made for {limit}"
+    return ""

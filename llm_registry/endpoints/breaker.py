@@ -1,0 +1,115 @@
+"""Circuit breakers, one per endpoint, shared by all roles and all runs of this user.
+
+Owns when an endpoint may be asked. A closed breaker lets calls through; an open one names the reason and the time
+left; after a jittered cool-down one caller may try (half open), and its luck decides for all.
+"""
+
+import random
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from llm_registry.endpoints.shared_state import SharedState
+from llm_registry.failures.errors import ENDPOINT_DOWN, ENDPOINT_SICK, CallFailure, Kind
+
+SICK_LIMIT = 4
+"""Weight of failures in a row of a server that does answer."""
+_HANGS = frozenset({Kind.FIRST_TOKEN_TIMEOUT, Kind.IDLE_TIMEOUT, Kind.TOTAL_TIMEOUT})
+"""These cost the run minutes each, so they weigh double."""
+FIRST_COOL_S = 5.0
+LONGEST_COOL_S = 120.0
+TRIAL_S = 330.0
+"""A trial that never reports back (its process died) is over after this."""
+_SPREAD = (0.75, 1.25)
+"""Cool-downs are jittered by this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether an endpoint may be asked now."""
+
+    state: Literal["closed", "open", "half_open"]
+    reason: str = ""
+    wait_s: float = 0.0
+    """Seconds until the next try, when open."""
+
+
+class Breakers:
+    """All breakers.
+
+    Args:
+        state: The shared database.
+        jitter: Randomness of cool-downs, so that many runs do not return in one moment.
+    """
+
+    def __init__(self, state: SharedState, *, jitter: random.Random | None = None) -> None:
+        self._state = state
+        self._jitter = jitter or random.Random()  # noqa: S311 - no secret
+
+    async def enter(self, endpoint: str) -> Gate:
+        """Ask to call; a half-open answer makes the caller the one who tries."""
+        async with self._state.transaction() as db:
+            cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
+            row = await cursor.fetchone()
+            now = time.time()
+            if row is None or row["until"] == 0:
+                return Gate("closed")
+            if (left := _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1])) > 0:
+                return Gate("open", row["reason"], left)
+            if _left(row["trial_until"], now, TRIAL_S) > 0:
+                return Gate("open", f"{row['reason']}; another call tries it", 1.0)
+            await db.execute("UPDATE breakers SET trial_until = ? WHERE endpoint = ?", (now + TRIAL_S, endpoint))
+            return Gate("half_open", row["reason"])
+
+    async def look(self, endpoint: str) -> Gate:
+        """The state, without claiming a trial."""
+        async with self._state.transaction() as db:
+            cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
+            row = await cursor.fetchone()
+        if row is None or row["until"] == 0:
+            return Gate("closed")
+        left = _left(row["until"], time.time(), LONGEST_COOL_S * _SPREAD[1])
+        return Gate("open", row["reason"], left) if left > 0 else Gate("half_open", row["reason"])
+
+    async def succeeded(self, endpoint: str) -> None:
+        """Close: the endpoint answered."""
+        async with self._state.transaction() as db:
+            await db.execute("DELETE FROM breakers WHERE endpoint = ?", (endpoint,))
+
+    async def failed(self, endpoint: str, failure: CallFailure) -> None:
+        """Count a failure; opens at once when the server is away, after some in a row when it is only sick."""
+        if failure.kind not in ENDPOINT_DOWN | ENDPOINT_SICK:
+            await self._answered(endpoint)
+            return
+        async with self._state.transaction() as db:
+            cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
+            row = await cursor.fetchone()
+            now = time.time()
+            if row and _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1]) > 0:
+                # Calls that were under way when it opened; only a trial may prolong it.
+                return
+            failures = (row["failures"] if row else 0) + (2 if failure.kind in _HANGS else 1)
+            was_open = bool(row and row["until"] > 0)
+            opens = failure.kind in ENDPOINT_DOWN or failures >= SICK_LIMIT or was_open
+            cool = min((row["cool_s"] if row else 0) * 2 or FIRST_COOL_S, LONGEST_COOL_S) if opens else 0.0
+            until = now + cool * self._jitter.uniform(*_SPREAD) if opens else 0.0
+            await db.execute(
+                "INSERT OR REPLACE INTO breakers VALUES(?, ?, ?, ?, 0, ?)",
+                (endpoint, failures, cool, until, str(failure)[:200]),
+            )
+
+    async def end_trial(self, endpoint: str) -> None:
+        """Let another caller try: the one who tried came to no end."""
+        async with self._state.transaction() as db:
+            await db.execute("UPDATE breakers SET trial_until = 0 WHERE endpoint = ?", (endpoint,))
+
+    async def _answered(self, endpoint: str) -> None:
+        # Not as wished, but an answer: that is no sign of absence.
+        async with self._state.transaction() as db:
+            await db.execute("DELETE FROM breakers WHERE endpoint = ? AND trial_until > 0", (endpoint,))
+
+
+def _left(moment: float, now: float, longest: float) -> float:
+    """Seconds until a moment; none when it lies further away than anybody set it: then the clock was set back."""
+    left = moment - now
+    return left if 0 < left <= longest else 0.0

@@ -1,0 +1,108 @@
+"""Places on an endpoint: no more calls in flight than `max_concurrency`, over all roles and processes of this user.
+
+Owns the queue. First come, first served; the places of a process that died are given away.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiosqlite
+import psutil
+
+from llm_registry.endpoints.shared_state import SharedState
+
+_POLL_S = (0.02, 0.25)
+_ANNOUNCE_EVERY_S = 5.0
+
+Waiting = Callable[[float | None], None]
+"""Told the seconds waited so far; `None` when the wait begins."""
+
+
+class Slots:
+    """Gives out places."""
+
+    def __init__(self, state: SharedState) -> None:
+        self._state = state
+        self._pid = os.getpid()
+        self._born = psutil.Process(self._pid).create_time()
+
+    @asynccontextmanager
+    async def place(self, endpoint: str, limit: int | None, *, waiting: Waiting) -> AsyncIterator[None]:
+        """Hold a place on the endpoint for the time of a call.
+
+        Args:
+            endpoint: What is shared.
+            limit: Calls allowed at one time; `None` means any number.
+            waiting: Called when the place is not free at once, then every few seconds.
+        """
+        if limit is None:
+            yield
+            return
+        queued = asyncio.create_task(self._queue(endpoint))
+        try:
+            await self._wait(endpoint, await asyncio.shield(queued), limit, waiting)
+            yield
+        finally:
+            # A call cancelled at any moment must not leave its ticket in the queue, where all others wait behind it.
+            await asyncio.shield(self._leave(queued))
+
+    async def _queue(self, endpoint: str) -> int:
+        async with self._state.transaction() as db:
+            cursor = await db.execute(
+                "INSERT INTO places(endpoint, holding, pid, born) VALUES(?, 0, ?, ?)", (endpoint, self._pid, self._born)
+            )
+            return int(cursor.lastrowid or 0)
+
+    async def _wait(self, endpoint: str, ticket: int, limit: int, waiting: Waiting) -> None:
+        began = time.monotonic()
+        announced: float | None = None
+        pause, longest = _POLL_S
+        while not await self._try(endpoint, ticket, limit):
+            now = time.monotonic()
+            if announced is None:
+                waiting(None)
+                announced = now
+            elif now - announced >= _ANNOUNCE_EVERY_S:
+                waiting(now - began)
+                announced = now
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            pause = min(pause * 1.5, longest)
+
+    async def _try(self, endpoint: str, ticket: int, limit: int) -> bool:
+        async with self._state.transaction() as db:
+            cursor = await db.execute(
+                "SELECT ticket, holding, pid, born FROM places WHERE endpoint = ? ORDER BY ticket", (endpoint,)
+            )
+            rows = [row for row in await cursor.fetchall() if await self._alive(db, row)]
+            held = sum(row["holding"] for row in rows)
+            ahead = sum(not row["holding"] and row["ticket"] < ticket for row in rows)
+            if held + ahead >= limit:
+                return False
+            await db.execute("UPDATE places SET holding = 1 WHERE ticket = ?", (ticket,))
+            return True
+
+    async def _alive(self, db: aiosqlite.Connection, row: aiosqlite.Row) -> bool:
+        if row["pid"] == self._pid and row["born"] == self._born:
+            return True
+        if is_running(row["pid"], row["born"]):
+            return True
+        await db.execute("DELETE FROM places WHERE ticket = ?", (row["ticket"],))
+        return False
+
+    async def _leave(self, queued: asyncio.Task[int]) -> None:
+        ticket = await queued
+        async with self._state.transaction() as db:
+            await db.execute("DELETE FROM places WHERE ticket = ?", (ticket,))
+
+
+def is_running(pid: int, born: float) -> bool:
+    """Whether that very process still runs: a number alone may have been given to another one since."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - born) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,1 @@
+"""How a call fails, and what each kind of failure means for the chain."""

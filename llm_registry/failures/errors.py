@@ -1,0 +1,90 @@
+"""The ways a model call fails, and what each of them means for the chain. Reading exceptions is done in
+`error_mapping`."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What went wrong with a call."""
+
+    REFUSED = "refused"
+    DNS = "dns"
+    CONNECT_TIMEOUT = "connect_timeout"
+    FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105 - no secret
+    IDLE_TIMEOUT = "idle_timeout"
+    TOTAL_TIMEOUT = "total_timeout"
+    RESET = "reset"
+    CUT = "cut"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    CONTEXT = "context"
+    QUOTA = "quota"
+    REDIRECTED = "redirected"
+    AUTH = "auth"
+    UNKNOWN_MODEL = "unknown_model"
+    NO_ENDPOINT = "no_endpoint"
+    UNSUPPORTED = "unsupported"
+    BAD_REQUEST = "bad_request"
+    BAD_OUTPUT = "bad_output"
+    SERVER_ERROR = "server_error"
+    OUT_OF_MEMORY = "out_of_memory"
+    CRASHED = "crashed"
+
+
+RETRIES: dict[Kind, int] = {
+    Kind.RATE_LIMITED: 2, Kind.OVERLOADED: 2, Kind.RESET: 1, Kind.CUT: 1, Kind.SERVER_ERROR: 1, Kind.BAD_OUTPUT: 1,
+}  # fmt: skip
+"""How often the same spec is asked again; a kind that is not here goes to the next spec at once."""
+
+ENDPOINT_DOWN = frozenset({Kind.REFUSED, Kind.DNS, Kind.CONNECT_TIMEOUT})
+"""Nothing was sent: the whole server is away, one such failure opens its breaker."""
+
+ENDPOINT_SICK = frozenset({
+    Kind.FIRST_TOKEN_TIMEOUT, Kind.IDLE_TIMEOUT, Kind.TOTAL_TIMEOUT, Kind.RESET, Kind.CUT, Kind.OVERLOADED,
+    Kind.SERVER_ERROR, Kind.OUT_OF_MEMORY,
+})  # fmt: skip
+"""Counts against the server; several in a row open its breaker."""
+
+UNSERVED = frozenset({
+    Kind.REFUSED, Kind.DNS, Kind.CONNECT_TIMEOUT, Kind.RATE_LIMITED, Kind.OVERLOADED, Kind.CONTEXT, Kind.QUOTA,
+    Kind.REDIRECTED, Kind.AUTH, Kind.UNKNOWN_MODEL, Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST,
+})  # fmt: skip
+"""No model did any work: such calls cost nothing of a thread's budget."""
+
+SPEC_DEAD = frozenset({Kind.AUTH, Kind.QUOTA, Kind.UNKNOWN_MODEL, Kind.NO_ENDPOINT, Kind.REDIRECTED})
+"""The server is fine but will not serve this spec before its owner changes something."""
+
+
+class CallFailure(Exception):  # noqa: N818 - steers the chain, is never shown as it is
+    """One failed call.
+
+    Args:
+        kind: What went wrong.
+        message: The server's words, shortened.
+        retry_after_s: What the server asked for, in seconds.
+        blocked: The server was not even asked.
+        final: Asking the same spec again would change nothing.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        blocked: bool = False,
+        final: bool = False,
+    ) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message
+        self.retry_after_s = retry_after_s
+        self.blocked = blocked
+        self.final = final
+
+    def __str__(self) -> str:
+        """Kind and message, for lists of what happened to each spec."""
+        if self.blocked:
+            return self.message
+        words = self.kind.value.replace("_", " ")
+        return f"{words}: {self.message}" if self.message else words

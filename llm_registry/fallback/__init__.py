@@ -1,0 +1,1 @@
+"""Which spec of a chain is asked next, and what to do when none is left."""

@@ -1,0 +1,85 @@
+"""What to do when a chain is used up, worded after what happened to its specs. Asks no server and changes nothing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from core.suggest import near_matches
+from llm_registry.calls.model_cache import spec_address
+from llm_registry.discovery.server_info import EndpointFacts
+from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.specs.addresses import model_name
+from llm_registry.specs.role_chains import Link
+
+_MOST = 2
+"""Things to do that one hint names; who mends them is told the next ones."""
+_DOCTOR = "`rolecall doctor` names the line to change"
+_SPARE = "or add a spec or `embedded` to the role's `fallback`"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What kept one spec from serving."""
+
+    link: Link
+    kind: Kind
+
+
+def trouble_of(link: Link, failure: CallFailure) -> Trouble:
+    """The trouble behind a failed call; where a breaker kept it from being made, what opened that."""
+    if not failure.blocked:
+        return Trouble(link, failure.kind)
+    words = failure.message.partition(":")[0].replace(" ", "_")
+    return Trouble(link, next((kind for kind in Kind if kind.value == words), failure.kind))
+
+
+def hint_of(
+    troubles: Iterable[Trouble], disabled: Iterable[str], facts: Mapping[str, EndpointFacts], *, spare: bool
+) -> str:
+    """What to do; empty when nothing went wrong before the engine without weights was asked.
+
+    Args:
+        troubles: In the order of the chain.
+        disabled: Names of specs that the configuration leaves out.
+        facts: What the servers said of themselves, by name of spec.
+        spare: Whether another model could be added to the chain to stand in.
+    """
+    done = [_remedy(trouble, facts.get(trouble.link.name)) for trouble in troubles]
+    done += [f'set `"enabled": true` for `{name}`' for name in disabled]
+    named = list(dict.fromkeys(done))[:_MOST]
+    if spare:
+        named = [*(named or ["start a model server"]), _SPARE]
+    return f"{', '.join(named)}; {_DOCTOR}" if named else ""
+
+
+_AWAY = "start the server at {address}, if that `base_url` of `{origin}` is right"
+_BUSY = "wait until the server at {address} has time"
+_WEAK = "give `{origin}` a model that writes tool calls and JSON more reliably than {model}"
+_LOG = "look at the log of the server at {address}"
+_REMEDIES = {
+    Kind.REFUSED: "start the server at {address}",
+    Kind.DNS: _AWAY,
+    Kind.CONNECT_TIMEOUT: _AWAY,
+    Kind.AUTH: "the server at {address} refused the key: give {key} as `api_key` of `{origin}`",
+    Kind.QUOTA: "give the key of `{origin}` more credit",
+    Kind.UNKNOWN_MODEL: "name another `model` for `{origin}` than {model!r}, which {address} lacks{has}",
+    Kind.NO_ENDPOINT: "correct the `base_url` of `{origin}`: {address} is no address of a model server",
+    Kind.REDIRECTED: "set `base_url` of `{origin}` to where {address} sends callers, if the key may go there",
+    Kind.CONTEXT: "load {model} with a larger window",
+    Kind.BAD_OUTPUT: _WEAK,
+    Kind.UNSUPPORTED: _WEAK,
+    Kind.RATE_LIMITED: _BUSY,
+    Kind.OVERLOADED: _BUSY,
+}
+
+
+def _remedy(trouble: Trouble, seen: EndpointFacts | None) -> str:
+    link = trouble.link
+    models = seen.models if seen else ()
+    shown = ", ".join(near_matches(link.spec.model, models) or models[:8])
+    return _REMEDIES.get(trouble.kind, _LOG).format(
+        address=spec_address(link.spec),
+        origin=link.origin,
+        model=model_name(link.spec),
+        key="another one" if link.spec.api_key else "the one it asks for",
+        has=f" (it has {shown})" if shown else "",
+    )

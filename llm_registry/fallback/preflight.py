@@ -1,0 +1,93 @@
+"""The first contact with an endpoint: a bare connection before anything is sent, once for all who want it.
+
+Owns the knocking. Three roles on one dead server thus pay its connect timeout once and not three times, and a server
+that may be back is knocked at before a prompt of minutes is sent to it.
+"""
+
+import asyncio
+import socket
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from llm_registry.endpoints.breaker import Breakers, Gate
+from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.specs.addresses import endpoint_url
+from llm_registry.specs.network import is_local
+from llm_registry.specs.role_chains import Link
+
+
+class Blocked(CallFailure):
+    """The breaker of an endpoint is open.
+
+    Args:
+        gate: What it said.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        said = f"{gate.reason} (not asked again for {max(gate.wait_s, 1):.0f} s)"
+        super().__init__(Kind.OVERLOADED, said, blocked=True)
+        self.busy = gate.reason.startswith(Kind.OVERLOADED.value)
+        """Its server answers, but has no time: waiting helps."""
+
+
+class Contacts:
+    """Knocks at endpoints.
+
+    Args:
+        breakers: Asked first, and told when nobody is there.
+    """
+
+    def __init__(self, breakers: Breakers) -> None:
+        self._breakers = breakers
+        self._met: set[str] = set()
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def enter(self, link: Link) -> Gate:
+        """Get leave to call an endpoint.
+
+        Raises:
+            CallFailure: Its breaker is open, or nobody is there.
+        """
+        async with self._locks.setdefault(link.endpoint, asyncio.Lock()):
+            gate = await self._breakers.enter(link.endpoint)
+            if gate.state == "open":
+                raise Blocked(gate)
+            if gate.state == "half_open" or link.endpoint not in self._met:
+                await self._knock(link, gate)
+            return gate
+
+    def forget(self, endpoint: str) -> None:
+        """Knock again before the next call."""
+        self._met.discard(endpoint)
+
+    async def _knock(self, link: Link, gate: Gate) -> None:
+        url = urlsplit(endpoint_url(link.spec))
+        # A server behind a proxy of the environment is reached through that, which only its client knows how to do.
+        if url.hostname and is_local(url.geturl()):
+            try:
+                await _connect(url.hostname, url.port or (443 if url.scheme == "https" else 80), link)
+            except CallFailure as failure:
+                await self._breakers.failed(link.endpoint, failure)
+                raise
+            except BaseException:
+                if gate.state == "half_open":
+                    # Cancelled before it learnt anything: the next one may try.
+                    await asyncio.shield(self._breakers.end_trial(link.endpoint))
+                raise
+        self._met.add(link.endpoint)
+
+
+async def _connect(host: str, port: int, link: Link) -> None:
+    limit = link.spec.timeouts.connect
+    try:
+        async with asyncio.timeout(limit):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError as error:
+        raise CallFailure(Kind.CONNECT_TIMEOUT, f"{host}:{port} took no connection within {limit:g} s") from error
+    except socket.gaierror as error:
+        raise CallFailure(Kind.DNS, f"the name {host!r} is not known") from error
+    except OSError as error:
+        raise CallFailure(Kind.REFUSED, f"nothing listens on {host}:{port}") from error
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()

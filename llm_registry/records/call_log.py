@@ -1,0 +1,291 @@
+"""The book of model calls: one row per call in the table `calls`, and what can be read back from it.
+
+Owns the table and its sums. Decides nothing about budgets, and holds no prompt, no answer and no secret: an unknown
+number is NULL, never 0.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import aiosqlite
+
+from core.artifacts import RoleUsage, SpecUsage
+from core.config.settings import Cost
+from core.redaction import Redactor, redact
+from core.storage.database import connect, create_tables
+from llm_registry.failures.errors import UNSERVED
+from llm_registry.records.tracing import OK, new_span_id
+
+_DETAIL_CHARS = 500
+_REFUSALS = json.dumps(sorted(UNSERVED))
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    trace_id TEXT NOT NULL, thread TEXT NOT NULL, node TEXT NOT NULL, purpose TEXT NOT NULL, role TEXT NOT NULL,
+    spec TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, started REAL NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, counted_tokens INTEGER,
+    first_token_s REAL, total_s REAL NOT NULL, retries INTEGER NOT NULL, breaker TEXT NOT NULL,
+    outcome TEXT NOT NULL, detail TEXT NOT NULL, cost_usd REAL, estimated_tokens INTEGER, estimated_cost_usd REAL,
+    span_id TEXT NOT NULL DEFAULT '', parent_id TEXT NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS calls_by_thread ON calls(thread, role);
+CREATE INDEX IF NOT EXISTS calls_by_role ON calls(role, spec);
+"""
+_ADDED = {
+    "estimated_tokens": "INTEGER", "estimated_cost_usd": "REAL", "span_id": "TEXT NOT NULL DEFAULT ''",
+    "parent_id": "TEXT NOT NULL DEFAULT ''",
+}  # fmt: skip
+"""Columns that older files lack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """One call to one spec. `None` means that the server did not say."""
+
+    role: str
+    spec: str
+    provider: str
+    outcome: str
+    """`ok`, or the kind of error: `refused`, `overloaded`, `context`, `auth`, `quota`, `bad_output`, `hang`…"""
+    total_s: float
+    thread: str = ""
+    node: str = ""
+    purpose: str = ""
+    model: str = ""
+    trace_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Of the run."""
+    span_id: str = field(default_factory=new_span_id)
+    parent_id: str = ""
+    """The span of the node that made the call, else that of the run."""
+    started: float | None = None
+    """Seconds since the epoch; when it is left out, the call is taken to have ended just now."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    counted_tokens: int | None = None
+    """Our own estimate of the prompt, to compare with what the server read."""
+    first_token_s: float | None = None
+    retries: int = 0
+    breaker: str = "closed"
+    detail: str = ""
+    """The error in words, redacted and shortened when stored."""
+    cost_usd: float | None = None
+    estimated_tokens: int | None = None
+    """Our estimate of the tokens that the server did not report; `None` when it reported all."""
+    estimated_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTotals:
+    """What a thread has spent so far, over all roles and runs, estimates included."""
+
+    calls: int = 0
+    """Without those that a server refused before it did any work."""
+    tokens: int = 0
+    estimated_tokens: int = 0
+    """How many of them the servers did not report."""
+    unmetered_calls: int = 0
+    """Calls whose tokens the server did not report, or not all of them."""
+    cost_usd: float = 0.0
+    unpriced_calls: int = 0
+    """Answered calls whose price is unknown."""
+    usual_answer: int = 0
+    """Mean length of an answer in tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How one spec has served one role, over all threads in this database."""
+
+    role: str
+    spec: str
+    calls: int
+    failures: dict[str, int]
+    """Count by kind of error."""
+    first_token_s: float | None
+    """Median, in seconds."""
+    total_s: float | None
+    """Median of the answered calls, in seconds."""
+    tokens_per_s: float | None
+    """Tokens written per second after the first one."""
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    """Known part of the cost; `None` when no call had a price."""
+    unpriced_calls: int
+
+
+class CallStore:
+    """Reads and writes the table `calls`. Safe to use from many processes at once.
+
+    Args:
+        database: The file; its folder must exist.
+        secrets: Configured keys, short ones too, masked in the words of failures.
+        redactor: Cleans every text that is stored.
+        watch: Told of every row that was stored.
+    """
+
+    def __init__(
+        self, database: Path, *, secrets: Iterable[str] = (), redactor: Redactor | None = None,
+        watch: Callable[[CallRow], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._redactor = redactor or Redactor()
+        self._database = database
+        self._secrets = tuple(secrets)
+        self._watch = watch
+        self._ready = False
+
+    async def record(self, row: CallRow) -> int:
+        """Store one call and return its id."""
+        started = time.time() - row.total_s if row.started is None else row.started
+        hide = self._redactor.clean
+        detail = redact(hide(row.detail), self._secrets)[:_DETAIL_CHARS]
+        clean = replace(row, started=started, spec=hide(row.spec), model=hide(row.model), detail=detail)
+        names = [one.name for one in fields(CallRow)]
+        # Column names are our own field names; only values come from outside.
+        statement = f"INSERT INTO calls({', '.join(names)}) VALUES({', '.join(':' + name for name in names)})"
+        async with connect(self._database) as db:
+            await self._prepare(db)
+            # A power cut may take the last rows with it; waiting for the disk at each call is not worth them.
+            await db.execute("PRAGMA synchronous=NORMAL")
+            cursor = await db.execute(statement, asdict(clean))
+            await db.commit()
+        if self._watch is not None:
+            self._watch(clean)
+        return int(cursor.lastrowid or 0)
+
+    async def usage(self, thread: str) -> dict[str, RoleUsage]:
+        """What each role used in a thread; sums hold the known part, `None` where nothing is known."""
+        rows = await self._select(
+            "SELECT role, count(*) calls, sum(input_tokens) input_tokens, sum(output_tokens) output_tokens,"
+            " sum(reasoning_tokens) reasoning_tokens, coalesce(sum(estimated_tokens), 0) estimated_tokens,"
+            " sum(total_s) seconds, sum(cost_usd) cost_usd,"
+            " sum(outcome = 'ok' AND cost_usd IS NULL) unpriced_calls,"
+            " sum(outcome IN (SELECT value FROM json_each(?2))) refused"
+            " FROM calls WHERE thread = ?1 GROUP BY role ORDER BY min(id)",
+            thread,
+            _REFUSALS,
+        )
+        called = await self._select(
+            "SELECT role, spec, count(*) calls, sum(outcome != 'ok') failed, sum(input_tokens) input_tokens,"
+            " sum(output_tokens) output_tokens, sum(total_s) seconds, sum(cost_usd) cost_usd"
+            " FROM calls WHERE thread = ? GROUP BY role, spec ORDER BY min(id)",
+            thread,
+        )
+        by_spec: dict[str, dict[str, SpecUsage]] = {}
+        for one in called:
+            by_spec.setdefault(one["role"], {})[one["spec"]] = SpecUsage(**_without(one, "role", "spec"))
+        return {row["role"]: _usage(row, by_spec[row["role"]]) for row in rows}
+
+    async def totals(self, thread: str) -> ThreadTotals:
+        """What the whole thread has spent, for comparing with its limits."""
+        rows = await self._select(
+            "SELECT coalesce(sum(outcome NOT IN (SELECT value FROM json_each(?2))), 0) calls,"
+            " coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
+            " + coalesce(estimated_tokens, 0)), 0) tokens,"
+            " coalesce(sum(estimated_tokens), 0) estimated_tokens, count(estimated_tokens) unmetered_calls,"
+            " coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0.0) cost_usd,"
+            " coalesce(sum(outcome = 'ok' AND coalesce(cost_usd, estimated_cost_usd) IS NULL), 0) unpriced_calls,"
+            " cast(coalesce(avg(output_tokens), 0) AS INTEGER) usual_answer FROM calls WHERE thread = ?1",
+            thread,
+            _REFUSALS,
+        )
+        return ThreadTotals(**dict(rows[0]))
+
+    async def figures(self, role: str | None = None) -> tuple[Figures, ...]:
+        """How each spec has served each role (or one role), those most used first."""
+        rows = await self._select(
+            "SELECT role, spec, outcome, input_tokens, output_tokens, first_token_s, total_s, cost_usd FROM calls"
+            " WHERE ?1 IS NULL OR role = ?1 ORDER BY id",
+            role,
+        )
+        groups: dict[tuple[str, str], list[aiosqlite.Row]] = {}
+        for row in rows:
+            groups.setdefault((row["role"], row["spec"]), []).append(row)
+        found = [_figures(*key, group) for key, group in groups.items()]
+        return tuple(sorted(found, key=lambda one: (one.role, -one.calls)))
+
+    async def _select(self, statement: str, *values: str | None) -> list[aiosqlite.Row]:
+        async with connect(self._database) as db:
+            await self._prepare(db)
+            cursor = await db.execute(statement, values)
+            return list(await cursor.fetchall())
+
+    async def _prepare(self, db: aiosqlite.Connection) -> None:
+        if not self._ready:
+            await create_tables(db, _SCHEMA)
+            await _add_columns(db)
+            self._ready = True
+
+
+async def _add_columns(db: aiosqlite.Connection) -> None:
+    cursor = await db.execute("SELECT name FROM pragma_table_info('calls')")
+    if not _ADDED.keys() - {row["name"] for row in await cursor.fetchall()}:
+        return
+    await db.execute("BEGIN IMMEDIATE")
+    cursor = await db.execute("SELECT name FROM pragma_table_info('calls')")
+    there = {row["name"] for row in await cursor.fetchall()}
+    for name, kind in _ADDED.items():
+        if name not in there:
+            await db.execute(f"ALTER TABLE calls ADD COLUMN {name} {kind}")
+    await db.commit()
+
+
+def cost_of(cost: Cost | None, input_tokens: int | None, output_tokens: int | None) -> float | None:
+    """Price of a call in US dollars; `None` when price or tokens are unknown."""
+    if cost is None or input_tokens is None or output_tokens is None:
+        return None
+    return (cost.input * input_tokens + cost.output * output_tokens) / 1_000_000
+
+
+def _figures(role: str, spec: str, rows: Sequence[aiosqlite.Row]) -> Figures:
+    good = [row for row in rows if row["outcome"] == OK]
+    failures: dict[str, int] = {}
+    for row in rows:
+        if row["outcome"] != OK:
+            failures[row["outcome"]] = failures.get(row["outcome"], 0) + 1
+    return Figures(
+        role=role,
+        spec=spec,
+        calls=len(rows),
+        failures=failures,
+        first_token_s=_median(row["first_token_s"] for row in good),
+        total_s=_median(row["total_s"] for row in good),
+        tokens_per_s=_speed(good),
+        input_tokens=_sum(row["input_tokens"] for row in rows),
+        output_tokens=_sum(row["output_tokens"] for row in rows),
+        cost_usd=_sum(row["cost_usd"] for row in rows),
+        unpriced_calls=sum(row["cost_usd"] is None for row in good),
+    )
+
+
+def _speed(rows: Sequence[aiosqlite.Row]) -> float | None:
+    timed = [row for row in rows if row["output_tokens"] and row["first_token_s"] is not None]
+    seconds = sum(row["total_s"] - row["first_token_s"] for row in timed)
+    # The first token is paid for by reading the prompt, so it does not count as written in that time.
+    tokens = sum(max(row["output_tokens"] - 1, 0) for row in timed)
+    return tokens / seconds if seconds > 0 and tokens else None
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _sum(values: Iterable[Any]) -> Any:  # int or float as the column is
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _usage(row: aiosqlite.Row, by_spec: dict[str, SpecUsage]) -> RoleUsage:
+    specs = tuple(spec for spec, one in by_spec.items() if one.failed < one.calls)
+    return RoleUsage(**_without(row, "role"), specs=specs, by_spec=by_spec)
+
+
+def _without(row: aiosqlite.Row, *left_out: str) -> dict[str, Any]:
+    return {key: row[key] for key in row.keys() if key not in left_out}  # noqa: SIM118 - a Row iterates over its values

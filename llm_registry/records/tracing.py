@@ -1,0 +1,133 @@
+"""The trace of a run: a span for the run, one for each node under it, and a row for what was decided there.
+
+Owns the table `spans`; the spans of model calls are the rows of `call_log`, which name the trace, themselves and the
+span they were made in. Holds no prompt and no answer.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from core.redaction import Redactor
+from core.storage.database import connect, create_tables
+
+OK = "ok"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS spans(
+    span_id TEXT PRIMARY KEY, trace_id TEXT NOT NULL, parent_id TEXT NOT NULL, thread TEXT NOT NULL,
+    kind TEXT NOT NULL, name TEXT NOT NULL, began REAL NOT NULL, ended REAL, outcome TEXT NOT NULL,
+    attributes TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS spans_by_thread ON spans(thread);
+"""
+_current: ContextVar[tuple[str, str]] = ContextVar("rolecall_span", default=("", ""))
+"""Trace and span in which this task works."""
+
+
+def new_span_id() -> str:
+    """An id as OpenTelemetry has them: 16 hexadecimal digits, not all of them 0."""
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanRow:
+    """One span. Times are seconds since the epoch; the end is `None` while it lasts, or when its run was killed."""
+
+    trace_id: str
+    parent_id: str
+    thread: str
+    kind: Literal["run", "node", "decision"]
+    name: str
+    span_id: str = field(default_factory=new_span_id)
+    began: float = field(default_factory=time.time)
+    ended: float | None = None
+    outcome: str = ""
+    """`ok`, or the name of the exception that left it."""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Trace:
+    """The trace of one run of a thread.
+
+    Args:
+        database: The file; its folder must exist.
+        thread: Whose run it is.
+        redactor: Cleans what is noted.
+        watch: Told of every span that ended.
+    """
+
+    def __init__(
+        self, database: Path, thread: str, *, redactor: Redactor, watch: Callable[[SpanRow], None] | None = None
+    ) -> None:
+        self.id = uuid.uuid4().hex
+        self._database, self._thread, self._redactor, self._watch = database, thread, redactor, watch
+        self._root = ""
+
+    @property
+    def parent(self) -> str:
+        """The span in which this task works: a node's, else that of the run."""
+        trace, span = _current.get()
+        return span if trace == self.id else self._root
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """The span of the whole run."""
+        row = self._row("run", "run")
+        self._root = row.span_id
+        async with self._lasting(row):
+            yield
+
+    @asynccontextmanager
+    async def node(self, name: str) -> AsyncIterator[None]:
+        """The span of a node; calls made inside are its children."""
+        row = self._row("node", name)
+        mark = _current.set((self.id, row.span_id))
+        try:
+            async with self._lasting(row):
+                yield
+        finally:
+            _current.reset(mark)
+
+    async def note(self, name: str, attributes: Mapping[str, Any]) -> None:
+        """Keep what was decided in the span of this moment."""
+        now = time.time()
+        clean = self._redactor.clean_tree(dict(attributes))
+        row = replace(self._row("decision", name), began=now, ended=now, outcome=OK, attributes=clean)
+        await self._keep(row)
+
+    def _row(self, kind: Literal["run", "node", "decision"], name: str) -> SpanRow:
+        return SpanRow(trace_id=self.id, parent_id=self.parent, thread=self._thread, kind=kind, name=name)
+
+    @asynccontextmanager
+    async def _lasting(self, row: SpanRow) -> AsyncIterator[None]:
+        await self._keep(row)
+        outcome = OK
+        try:
+            yield
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            await asyncio.shield(self._keep(replace(row, ended=time.time(), outcome=outcome)))
+
+    async def _keep(self, row: SpanRow) -> None:
+        async with connect(self._database) as db:
+            await create_tables(db, _SCHEMA)
+            # A power cut may take the last rows with it; waiting for the disk at each node is not worth them.
+            await db.execute("PRAGMA synchronous=NORMAL")
+            await db.execute(
+                "INSERT OR REPLACE INTO spans(span_id, trace_id, parent_id, thread, kind, name, began, ended, outcome,"
+                " attributes) VALUES(:span_id, :trace_id, :parent_id, :thread, :kind, :name, :began, :ended, :outcome,"
+                " :attributes)",
+                {**asdict(row), "attributes": json.dumps(dict(row.attributes), default=str)},
+            )
+            await db.commit()
+        if row.ended is not None and self._watch is not None:
+            self._watch(row)

@@ -1,0 +1,77 @@
+"""What a registry is made of, put together once. Owns the wiring and nothing that happens later."""
+
+from collections.abc import Mapping
+
+from core.config.settings import Settings
+from core.events import EventSink
+from core.redaction import Redactor
+from llm_registry.calls.client import Client
+from llm_registry.calls.model_cache import ModelShelf
+from llm_registry.calls.plain_output import PlainClient
+from llm_registry.calls.prompt_redaction import Cleaner
+from llm_registry.calls.structured_output import StructuredClient
+from llm_registry.endpoints.breaker import Breakers
+from llm_registry.endpoints.slots import Slots
+from llm_registry.fallback.fallback import ChainWalker
+from llm_registry.providers.catalog import require
+from llm_registry.records.budget import Budget
+from llm_registry.records.call_log import CallStore
+from llm_registry.records.capability_cache import Traits
+from llm_registry.records.conversations import Conversations
+from llm_registry.records.prompt_log import PromptStore
+from llm_registry.records.tracing import Trace
+from llm_registry.records.wall_clock import WallClock
+from llm_registry.specs.role_chains import Chain, resolve_chain, role_names
+
+
+class Parts:
+    """What a registry is made of.
+
+    Args:
+        settings: With the overrides of the run in them.
+        thread: Whose calls these are.
+        store: The book of calls.
+        prompts: Keeps questions where that is wanted.
+        traits: What was learnt about specs.
+        breakers: Shared with all other runs.
+        slots: Shared with all other runs.
+        events: Told what happens.
+        overridden: Role to spec, as given for this run.
+        trace: Of this run.
+        conversations: Answers that may be continued.
+        clock: Of the thread.
+        redactor: Cleans what is sent.
+    """
+
+    def __init__(  # noqa: PLR0913 - the one place where everything meets
+        self, settings: Settings, thread: str, *, store: CallStore, prompts: PromptStore, traits: Traits,
+        breakers: Breakers, slots: Slots, events: EventSink, overridden: Mapping[str, str],
+        trace: Trace, conversations: Conversations, clock: WallClock, redactor: Redactor,
+    ) -> None:  # fmt: skip
+        self.thread = thread
+        self.store = store
+        self.prompts = prompts
+        self.overridden = overridden
+        self.trace = trace
+        self.conversations = conversations
+        self.breakers = breakers
+        self.events = events
+        self.roles = role_names(settings)
+        self._llm = settings.llm
+        self._chains = {role: resolve_chain(settings.llm, role) for role in self.roles}
+        links = [link for chain in self._chains.values() for link in chain.links]
+        for link in links:
+            require(link.spec, link.origin)
+        self.shelf = ModelShelf(links, traits)
+        self.walker = ChainWalker(self.shelf, breakers, events)
+        self.clock = clock
+        budget = Budget(settings.budget, store, thread, clock, events)
+        client = Client(self.shelf, store, slots, budget, events, Cleaner(redactor))
+        self.plain = PlainClient(client)
+        self.structured = StructuredClient(client, traits)
+
+    def chain(self, role: str) -> Chain:
+        """The chain of a role, or of a named model."""
+        if role not in self._chains:
+            self._chains[role] = resolve_chain(self._llm, role)
+        return self._chains[role]
