@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from core.config.settings import SandboxSettings
-from tools.bubblewrap import Bubblewrap
-from tools.environment import user_environment
-from tools.sandbox import Places, Sandbox, open_sandbox
+from tools.processes.environment import user_environment
+from tools.sandbox.bubblewrap import Bubblewrap
+from tools.sandbox.sandbox import Places, Sandbox, open_sandbox
 
 COMMAND = ["/bin/sh", "-c", "true"]
 _PLAIN = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net",

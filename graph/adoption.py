@@ -13,8 +13,8 @@ from core.storage import ownership
 from core.storage.database import drop_programs, opened
 from core.storage.layout import WORKTREES, RepoLayout
 from core.storage.thread_ids import is_thread_id
-from tools.git import Git
-from tools.state_folder import require_untracked
+from tools.git.command import Git
+from tools.git.state_folder import require_untracked
 
 _TRUSTING = ("trust_project", "config", "models", "checks")
 """Options of a thread that name programs, files or servers; whoever takes it over says them anew."""

@@ -18,9 +18,9 @@ from graph.lease import Lease
 from graph.session import ThreadSpec, open_context
 from graph.threads import ThreadRow, ThreadStore
 from llm_registry.specs.address_keys import without_keys
-from tools.repository import find_top
-from tools.state_folder import made
-from tools.workspace import GitWorkspace
+from tools.git.repository import find_top
+from tools.git.state_folder import made
+from tools.worktree.workspace import GitWorkspace
 
 
 @dataclass(frozen=True, slots=True)

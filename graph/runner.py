@@ -30,7 +30,7 @@ from graph.supervisor.beside import supervised
 from graph.supervisor.ledger import Ledger
 from graph.threads import ThreadStore
 from nodes.report import interim, plain_narrative, write_markdown, write_report
-from tools.state_folder import proven
+from tools.git.state_folder import proven
 
 EXIT_OF: dict[str, Exit] = {
     "done": Exit.DONE,

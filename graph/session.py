@@ -22,17 +22,17 @@ from llm_registry.diagnosis.doctor import PATIENCE_S, find_servers
 from llm_registry.overrides import with_overrides
 from llm_registry.registry import open_registry
 from nodes.preflight import require_model
-from tools.checks import RepositoryChecks
-from tools.commands import SandboxCommands
-from tools.git import Git
-from tools.outputs import OutputStore
+from tools.commands.command_runner import SandboxCommands
+from tools.commands.outputs import OutputStore
+from tools.git.command import Git
+from tools.git.state_folder import made
 from tools.repair.engine import START_SCRIPT
-from tools.repair_search import TreeRepair
-from tools.sandbox import Places, open_sandbox
-from tools.staging_rules import StagingRules
-from tools.state_folder import made
-from tools.target_python import TargetPython, find_target_python
-from tools.workspace import GitWorkspace
+from tools.sandbox.sandbox import Places, open_sandbox
+from tools.target.checks import RepositoryChecks
+from tools.target.repair_search import TreeRepair
+from tools.target.target_python import TargetPython, find_target_python
+from tools.worktree.staging_rules import StagingRules
+from tools.worktree.workspace import GitWorkspace
 
 
 @dataclass(frozen=True, slots=True)

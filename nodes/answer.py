@@ -16,7 +16,7 @@ from nodes.consult import Consulting
 from nodes.guidance import drain
 from nodes.loop import RoleModel, build_loop, last_words, speaker_of
 from nodes.rendering import render
-from tools.toolbox import reading_tools
+from tools.agent.toolbox import reading_tools
 
 
 class AnswerInput(TypedDict):

@@ -27,9 +27,9 @@ from nodes.loop import CHARS_PER_TOKEN, UNKNOWN_WINDOW, LoopState
 from nodes.normalize import clip
 from nodes.quoting import QuotedTools
 from nodes.rendering import render
-from tools.agent_tool import ToolCall, agent_tool
-from tools.file_tools import page_of
-from tools.toolbox import reading_tools
+from tools.agent.agent_tool import ToolCall, agent_tool
+from tools.agent.file_tools import page_of
+from tools.agent.toolbox import reading_tools
 
 RESEARCH_CALLS = 20
 """Model calls in one research; then it says what it has found so far."""

@@ -16,7 +16,7 @@ from nodes.loop import RoleModel, build_loop, last_words, speaker_of
 from nodes.normalize import normalize
 from nodes.rendering import render
 from nodes.wording import checks_text, plan_text, review_text
-from tools.toolbox import coding_tools
+from tools.agent.toolbox import coding_tools
 
 SUBJECT = 72
 ROLE = "coder"

@@ -22,8 +22,8 @@ async def start(task: str, options: argparse.Namespace, invocation: Invocation) 
     """Start the run, wait until it is under way, print its thread; or pass on why it could not begin."""
     from llm_registry.overrides import checked_overrides
     from llm_registry.specs.address_keys import without_keys
-    from tools.repository import find_top
-    from tools.state_folder import made
+    from tools.git.repository import find_top
+    from tools.git.state_folder import made
 
     top = await find_top(folder_of(options))
     loaded = await settings_for(options, top)

@@ -37,8 +37,8 @@ async def top_of(folder: Path) -> Path:
     Raises:
         RepositoryError: The folder belongs to no repository with a working tree.
     """
-    from tools.git import Git
-    from tools.repository import find_top
+    from tools.git.command import Git
+    from tools.git.repository import find_top
 
     found = await Git(folder, discover=True).try_run("rev-parse", "--show-toplevel")
     return Path(found.out.strip()) if found.code == 0 else await find_top(folder)
@@ -82,7 +82,7 @@ async def database_in(top: Path) -> Path | None:
     Raises:
         RepositoryError: The folder is there and not ours; nothing of it was read.
     """
-    from tools.state_folder import proven
+    from tools.git.state_folder import proven
 
     database = (await proven(top)).database
     return database if await asyncio.to_thread(database.is_file) else None

@@ -17,7 +17,7 @@ async def sandbox_policy(settings: "SandboxSettings", top: Path | None) -> tuple
         settings: What is wanted.
         top: The user's checkout; `None` outside of any.
     """
-    from tools.sandbox import Places, open_sandbox
+    from tools.sandbox.sandbox import Places, open_sandbox
 
     with tempfile.TemporaryDirectory(prefix="rolecall-") as folder:
         root = Path(folder) / "worktree"

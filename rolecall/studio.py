@@ -16,8 +16,8 @@ from graph.served import served
 from graph.session import ThreadSpec
 from graph.threads import ThreadStore
 from rolecall.asked import Asked
-from tools.repository import find_top
-from tools.state_folder import made
+from tools.git.repository import find_top
+from tools.git.state_folder import made
 
 REPO_VARIABLE = "ROLECALL_REPO"
 """Names the repository to work on; the current folder when it is not set."""

@@ -19,8 +19,8 @@ from graph.lease import holder
 from graph.runner import open_graph
 from graph.threads import ThreadRow, ThreadStore
 from rolecall.studio import repository
-from tools.repository import find_top
-from tools.state_folder import made
+from tools.git.repository import find_top
+from tools.git.state_folder import made
 
 POLL_S = 2.0
 _OWN_RUN_S = 5.0

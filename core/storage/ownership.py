@@ -2,7 +2,7 @@
 
 A cloned or unpacked repository can carry a folder of that name, and what lies in it drives runs. So the folder holds a
 mark that only this user's key can make; it names no path, so a repository may be moved. Owns the mark and the checks
-of the folder itself; whether git tracks it is asked in `tools.state_folder`.
+of the folder itself; whether git tracks it is asked in `tools.git.state_folder`.
 """
 
 import errno

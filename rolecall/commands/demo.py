@@ -67,7 +67,7 @@ async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocatio
 
 
 async def _show_patch(folder: Path, thread: str) -> None:
-    from tools.workspace import GitWorkspace
+    from tools.worktree.workspace import GitWorkspace
 
     patch = await (await GitWorkspace.open(folder, thread)).diff()
     if patch:
@@ -76,7 +76,7 @@ async def _show_patch(folder: Path, thread: str) -> None:
 
 
 async def _make_repository(folder: Path) -> None:
-    from tools.git import Git
+    from tools.git.command import Git
 
     example = next((path for path in _EXAMPLES if path.is_dir()), None)
     if example is None:

@@ -21,7 +21,7 @@ from rolecall.view import View
 
 if TYPE_CHECKING:
     from graph.threads import ThreadRow
-    from tools.staging_rules import StagingRules
+    from tools.worktree.staging_rules import StagingRules
 
 
 def log(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -61,7 +61,7 @@ def told(records: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
-    from tools.workspace import GitWorkspace
+    from tools.worktree.workspace import GitWorkspace
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
@@ -82,7 +82,7 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
 async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
     from graph.checkpoints import database_of
     from graph.lease import holder
-    from tools.apply import Way, apply_branch, has_work
+    from tools.worktree.apply import Way, apply_branch, has_work
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
@@ -146,7 +146,7 @@ async def _rules(row: "ThreadRow", top: Path) -> "StagingRules":
     """What the thread leaves out of its commits, by the configuration it was begun with."""
     from core.known_secrets import redactor_of
     from core.secret_files import SecretFiles
-    from tools.staging_rules import StagingRules
+    from tools.worktree.staging_rules import StagingRules
 
     settings = await settings_of(row, top)
     return StagingRules(SecretFiles(settings.sandbox.show), redactor_of(settings))

@@ -71,8 +71,8 @@ def pytest_arguments(command: str) -> tuple[str, ...]:
 async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, quiet: bool) -> "RepairResult":
     from core.config.settings import SandboxSettings
     from tools.repair.engine import RepairRequest, search_repair
-    from tools.sandbox import Places, open_sandbox
-    from tools.target_python import find_target_python
+    from tools.sandbox.sandbox import Places, open_sandbox
+    from tools.target.target_python import find_target_python
 
     folder, outside = await _searched(folder)
     bare = await open_sandbox(SandboxSettings(), Places(folder, folder))
@@ -94,7 +94,7 @@ async def _searched(folder: Path) -> tuple[Path, str]:
     Raises:
         RepositoryError: The repository has no files to work on.
     """
-    from tools.git import Git
+    from tools.git.command import Git
 
     if (await Git(folder, discover=True).try_run("rev-parse", "--git-dir")).code != 0:
         return folder, f"{folder} belongs to no git repository; the tests in it are searched as they are"

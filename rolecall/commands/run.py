@@ -62,7 +62,7 @@ def _read(file: Path) -> str:
 
 
 async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
-    from tools.repository import find_top
+    from tools.git.repository import find_top
 
     top = await find_top(folder_of(options))
     asked = Asked.by(options)

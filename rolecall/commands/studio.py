@@ -23,8 +23,8 @@ from rolecall.http_door import entrance, new_token
 from rolecall.invocation import Invocation
 from rolecall.place import folder_of, settings_for
 from rolecall.studio import ASKED_VARIABLE, ORIGINS_VARIABLE, REPO_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
-from tools.repository import find_top
-from tools.state_folder import made
+from tools.git.repository import find_top
+from tools.git.state_folder import made
 
 if TYPE_CHECKING:
     import httpx

@@ -174,7 +174,7 @@ async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
 
 async def _forget(top: Path, thread_id: str, invocation: Invocation) -> None:
     from graph.lease import Lease, supervisor_lease
-    from tools.workspace import GitWorkspace
+    from tools.worktree.workspace import GitWorkspace
 
     store = await store_of(top, invocation)
     database = RepoLayout(top).database

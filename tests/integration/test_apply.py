@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.repositories import fingerprint, git, make_repository, thread, write
-from tools.apply import Applied, apply_branch
-from tools.workspace import GitWorkspace
+from tools.worktree.apply import Applied, apply_branch
+from tools.worktree.workspace import GitWorkspace
 
 BODY = "".join(f"line {number}\n" for number in range(40))
 

@@ -13,7 +13,7 @@ from tests.modelserver.server import ModelServer
 from tests.repositories import fingerprint, git, make_repository
 from tests.unit.rolecall.command_line import Done, environment, rolecall
 from tests.unit.rolecall.terminal import Terminal
-from tools.workspace import GitWorkspace
+from tools.worktree.workspace import GitWorkspace
 
 OFF = {"ROLECALL_CONFIG": ""}
 

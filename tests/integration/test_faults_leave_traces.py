@@ -11,7 +11,7 @@ from tests.modelserver.competent import CompetentScript
 from tests.modelserver.server import ModelServer
 from tests.repositories import make_repository
 from tests.unit.rolecall.command_line import rolecall
-from tools import file_tools
+from tools.agent import file_tools
 
 OFF = {"ROLECALL_CONFIG": ""}
 

@@ -18,7 +18,7 @@ from llm_registry.records.prompt_log import Prompt, PromptStore
 from tests.integration.jobs import SLUGS, do, settings_with
 from tests.repositories import git, make_repository
 from tests.unit.rolecall.command_line import rolecall
-from tools.state_folder import made
+from tools.git.state_folder import made
 
 THREAD = "0aa1fe58-4a08-471e-b920-5cb6eb94149b"
 OFF = {"ROLECALL_CONFIG": ""}

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.repositories import fingerprint, git, make_repository, thread, write
-from tools.apply import apply_branch
-from tools.git import Git
-from tools.git_place import safe_path
-from tools.staging import tracked_and_new
-from tools.workspace import GitWorkspace
+from tools.git.command import Git
+from tools.git.location import safe_path
+from tools.worktree.apply import apply_branch
+from tools.worktree.staging import tracked_and_new
+from tools.worktree.workspace import GitWorkspace
 
 BODY = "".join(f"line {number}\n" for number in range(20))
 PROGRAMS = (

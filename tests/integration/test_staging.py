@@ -13,11 +13,11 @@ from core.errors import RepositoryError
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
 from tests.repositories import fingerprint, git, make_repository, thread, write
-from tools import staging
-from tools.apply import apply_branch
-from tools.git import Git, GitTimeoutError
-from tools.staging_rules import StagingRules
-from tools.workspace import GitWorkspace
+from tools.git.command import Git, GitTimeoutError
+from tools.worktree import staging
+from tools.worktree.apply import apply_branch
+from tools.worktree.staging_rules import StagingRules
+from tools.worktree.workspace import GitWorkspace
 
 TOKEN = "gh" + "p_" + "A1b2C3d4E5" * 4
 KNOWN = "correct-horse-battery"

@@ -12,9 +12,9 @@ from core.context import Context, RunOptions
 from tests.repositories import make_repository, thread, write
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events
-from tools import search_tool
-from tools.apply import apply_branch
-from tools.toolbox import coding_tools
+from tools.agent import search_tool
+from tools.agent.toolbox import coding_tools
+from tools.worktree.apply import apply_branch
 
 blockbuster = pytest.importorskip("blockbuster")
 

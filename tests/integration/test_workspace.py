@@ -12,12 +12,12 @@ import pytest
 
 from core.errors import RepositoryError
 from tests.repositories import fingerprint, git, make_repository, thread, write
-from tools.staging_rules import oversized
-from tools.workspace import GitWorkspace
+from tools.worktree.staging_rules import oversized
+from tools.worktree.workspace import GitWorkspace
 
 PREPARE = """
 import asyncio, pathlib, sys
-from tools.workspace import GitWorkspace
+from tools.worktree.workspace import GitWorkspace
 async def main():
     print("go", flush=True)
     await (await GitWorkspace.open(pathlib.Path(sys.argv[1]), sys.argv[2])).prepare()

@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import RepositoryError
 from tests.repositories import fingerprint, git, make_repository, thread, write
-from tools.workspace import GitWorkspace
+from tools.worktree.workspace import GitWorkspace
 
 FILES = {"calc.py": "def add(a, b):\n    return a - b\n"}
 

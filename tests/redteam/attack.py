@@ -23,7 +23,7 @@ from core.errors import RolecallError
 from graph.session import ThreadSpec, open_context
 from tests.redteam.attempt import Action, Attempt, Cli, Policy, Shell, Tool
 from tests.redteam.world import World
-from tools.toolbox import coding_tools
+from tools.agent.toolbox import coding_tools
 
 HOUSE = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("rolecall")

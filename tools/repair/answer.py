@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, field_validator
 
 from core.secret_files import SecretFiles
-from tools.plain_files import read_plain
+from tools.files.untrusted_files import read_plain
 from tools.repair.patches import apply_spans, exact_edit, unified_diff
 from tools.repair.result import (
     Confidence,

@@ -7,7 +7,7 @@ from core.errors import ThreadError
 from graph.event_log import EventLog
 from graph.inbox import SqliteInbox
 from graph.threads import ThreadRow, ThreadStore
-from tools.workspace import GitWorkspace
+from tools.worktree.workspace import GitWorkspace
 
 
 def id_of(beginning: str) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from core.config.settings import Settings
 from core.events import EventSink
 from core.redaction import Redactor
-from tools.checks import RepositoryChecks
-from tools.commands import SandboxCommands
-from tools.outputs import OutputStore
-from tools.repair_search import TreeRepair
-from tools.sandbox import Places, open_sandbox
-from tools.target_python import TargetPython, find_target_python
-from tools.workspace import GitWorkspace
+from tools.commands.command_runner import SandboxCommands
+from tools.commands.outputs import OutputStore
+from tools.sandbox.sandbox import Places, open_sandbox
+from tools.target.checks import RepositoryChecks
+from tools.target.repair_search import TreeRepair
+from tools.target.target_python import TargetPython, find_target_python
+from tools.worktree.workspace import GitWorkspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from core.config.settings import ApprovalSettings, SandboxSettings
-from tools.commands import SandboxCommands
-from tools.environment import in_own_venv, user_environment
-from tools.outputs import OutputStore
-from tools.sandbox import Places, Sandbox, open_sandbox
+from tools.commands.command_runner import SandboxCommands
+from tools.commands.outputs import OutputStore
+from tools.processes.environment import in_own_venv, user_environment
+from tools.sandbox.sandbox import Places, Sandbox, open_sandbox
 
 HAS_WALLS = shutil.which("bwrap") is not None
 IN_VENV = pytest.mark.skipif(not in_own_venv(), reason="these tests run in no venv that could be kept out")

@@ -12,7 +12,7 @@ from core.redaction import Redactor
 from tests.repositories import make_repository, thread
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events
-from tools.toolbox import coding_tools
+from tools.agent.toolbox import coding_tools
 
 TOOLS = {tool.name: tool for tool in coding_tools()}
 

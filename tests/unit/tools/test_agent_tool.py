@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from core.errors import ToolError
 from core.redaction import Redactor
 from tests.unit.tools.bench import Events
-from tools.agent_tool import ToolCall, agent_tool
+from tools.agent.agent_tool import ToolCall, agent_tool
 
 TOKEN = "ghp_" + "a1B2" * 9
 NAMED = "a-key-of-no-known-form"

@@ -11,8 +11,8 @@ from core.config.settings import CheckSettings, Settings
 from tests.repositories import make_repository, thread, write
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events
-from tools.check_detection import detect_checks
-from tools.checks import RepositoryChecks
+from tools.target.check_detection import detect_checks
+from tools.target.checks import RepositoryChecks
 
 TEST = "def test_one():\n    assert 1 == 1\n"
 CASE = "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n        self.assertEqual(1, 2)\n"

@@ -1,6 +1,6 @@
 import pytest
 
-from tools.environment import ORIGINAL_PYTHONPATH, proxies, user_environment
+from tools.processes.environment import ORIGINAL_PYTHONPATH, proxies, user_environment
 
 
 @pytest.mark.parametrize("name", ["FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "PYTEST_FORCE_COLOR"])

@@ -17,8 +17,8 @@ from core.errors import ToolError
 from tests.repositories import git, write
 from tests.unit.tools import exchanger
 from tests.unit.tools.calling import call, context_of, error, text
-from tools import search_tool
-from tools.paths import beneath
+from tools.agent import search_tool
+from tools.files.path_guard import beneath
 
 OUTSIDE = "what lies outside"
 FILES = {"src/data.txt": "what lies inside\n", "calc.py": "def add(a, b):\n    return a + b\n"}

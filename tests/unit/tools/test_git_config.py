@@ -6,8 +6,8 @@ import pytest
 
 from core.errors import RepositoryError
 from tests.repositories import git, make_repository
-from tools.git import Git
-from tools.git_config import GitConfig
+from tools.git.command import Git
+from tools.git.config import GitConfig
 
 
 async def test_tokens_in_the_configuration_are_known_to_be_secret(tmp_path: Path) -> None:

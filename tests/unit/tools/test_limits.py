@@ -8,9 +8,9 @@ import pytest
 
 from tests.repositories import make_repository, thread
 from tests.unit.tools.bench import MODES, commands_of
-from tests.unit.tools.test_commands import running
-from tools.process_tree import held_open, memory_of, tree_of
-from tools.workspace import GitWorkspace
+from tests.unit.tools.test_command_runner import running
+from tools.processes.process_tree import held_open, memory_of, tree_of
+from tools.worktree.workspace import GitWorkspace
 
 
 @pytest.fixture

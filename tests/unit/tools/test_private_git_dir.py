@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.repositories import make_repository, thread
-from tools.git import Git
-from tools.workspace import GitWorkspace
+from tools.git.command import Git
+from tools.worktree.workspace import GitWorkspace
 
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from tools.git import Git
+from tools.git.command import Git
 
 async def main():
     git = await Git(Path(sys.argv[1])).isolated()

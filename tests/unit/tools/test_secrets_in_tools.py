@@ -8,7 +8,7 @@ import pytest
 from core.context import Context
 from tests.repositories import write
 from tests.unit.tools.calling import call, context_of, error, text
-from tools import search_tool
+from tools.agent import search_tool
 
 TOKEN = "ghp_" + "a1B2" * 9
 KNOWN = "the-key-of-the-gateway"

@@ -13,12 +13,12 @@ from core.config.settings import ApprovalSettings, SandboxSettings
 from core.errors import ConfigError
 from tests.repositories import git, make_repository, thread, write
 from tests.unit.tools.bench import IN_VENV, MODES
-from tools.commands import SandboxCommands
-from tools.lent_pytest import lend
-from tools.outputs import OutputStore
-from tools.sandbox import Places, open_sandbox
-from tools.target_python import TargetPython, find_target_python
-from tools.workspace import GitWorkspace
+from tools.commands.command_runner import SandboxCommands
+from tools.commands.outputs import OutputStore
+from tools.sandbox.sandbox import Places, open_sandbox
+from tools.target.bundled_pytest import lend
+from tools.target.target_python import TargetPython, find_target_python
+from tools.worktree.workspace import GitWorkspace
 
 BASE = Path(sys.base_prefix) / "bin/python3"
 FILES = {

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ToolError
-from tools.edit_match import replace_once
-from tools.text_files import TextFile, decode
+from tools.files.text_edit import replace_once
+from tools.files.text_files import TextFile, decode
 
 PIECES = st.sampled_from(
     [b"a", b"\n", b"\r\n", b"\r", b"\xe9", "é→".encode(), b"\xef\xbb\xbf", b"\xff\xfe", b"\0", b"\t"]

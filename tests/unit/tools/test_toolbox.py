@@ -17,10 +17,10 @@ from core.context import Context, RunOptions
 from tests.repositories import git, make_repository, thread, write
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import Events
-from tools import search_tool
-from tools.command_tools import fitting_json
-from tools.outputs import OutputStore
-from tools.toolbox import coding_tools, reading_tools
+from tools.agent import search_tool
+from tools.agent.command_tools import fitting_json
+from tools.agent.toolbox import coding_tools, reading_tools
+from tools.commands.outputs import OutputStore
 
 FILES = {
     "calc.py": "def add(a, b):\n    return a + 1\n\n\ndef twice(a):\n    return add(a, a)\n",

@@ -17,14 +17,14 @@ from core.errors import ConfigError, SandboxError
 from core.redaction import Redactor
 from tests.repositories import git, make_repository, thread, write
 from tests.unit.tools.bench import commands_of, sandbox_of
-from tools import wall_probe
-from tools.bubblewrap import Bubblewrap
-from tools.commands import SandboxCommands
-from tools.environment import user_environment
-from tools.outputs import OutputStore
-from tools.sandbox import Places, open_sandbox
-from tools.seccomp import seccomp_filter
-from tools.workspace import GitWorkspace
+from tools.commands.command_runner import SandboxCommands
+from tools.commands.outputs import OutputStore
+from tools.processes.environment import user_environment
+from tools.sandbox import wall_probe
+from tools.sandbox.bubblewrap import Bubblewrap
+from tools.sandbox.sandbox import Places, open_sandbox
+from tools.sandbox.seccomp import seccomp_filter
+from tools.worktree.workspace import GitWorkspace
 
 TOKEN = "ghp" + "_" + "a1B2" * 9
 
@@ -224,7 +224,7 @@ async def test_the_probe_finds_a_hole(workspace, monkeypatch, removed: tuple[str
     assert await wall_probe.prove(walls) == ""
     if removed == ("--seccomp",):
         filters = iter([None])
-        monkeypatch.setattr("tools.bubblewrap.seccomp_filter", lambda: next(filters, None))
+        monkeypatch.setattr("tools.sandbox.bubblewrap.seccomp_filter", lambda: next(filters, None))
     else:
         isolation = Bubblewrap._isolation
         monkeypatch.setattr(Bubblewrap, "_isolation", lambda self: [it for it in isolation(self) if it not in removed])
@@ -294,11 +294,11 @@ _AS_USER = """
 import asyncio, json, sys
 from pathlib import Path
 from core.config.settings import ApprovalSettings, SandboxSettings
-from tools.commands import SandboxCommands
-from tools.environment import user_environment
-from tools.outputs import OutputStore
-from tools.sandbox import Places, open_sandbox
-from tools.workspace import GitWorkspace
+from tools.commands.command_runner import SandboxCommands
+from tools.processes.environment import user_environment
+from tools.commands.outputs import OutputStore
+from tools.sandbox.sandbox import Places, open_sandbox
+from tools.worktree.workspace import GitWorkspace
 
 async def main():
     made = await GitWorkspace.open(Path(sys.argv[1]), "b1d5f0a2-3c4d-4e5f-8a9b-0c1d2e3f4a5b")

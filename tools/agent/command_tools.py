@@ -1,0 +1,149 @@
+"""The tools that run something: a command, the checks, git diff, the repair search."""
+
+import asyncio
+import json
+import math
+import re
+from typing import Any
+
+from langgraph.types import interrupt
+
+from core.artifacts import CheckRun
+from core.context import Context
+from core.errors import ToolError
+from core.text import readable
+from tools.agent.agent_tool import ToolCall, agent_tool
+from tools.commands.outputs import OutputStore
+
+_WIDE_GAP = re.compile(" {20,}")
+_MOST_SHOWN = {"patches": 3, "suspicious": 5, "failing": 20}
+
+
+@agent_tool
+async def run_command(runtime: ToolCall, command: str, timeout_s: float | None = None) -> str:
+    """Run a shell command in the repository and give its output. Each call is a new shell in the top folder.
+
+    Args:
+        command: A line for the shell. No program that waits for input.
+        timeout_s: Seconds until it is killed, if that is to be sooner than usual.
+    """
+    context: Context = runtime.context
+    most = context.settings.sandbox.command_timeout_s
+    limit = _seconds("timeout_s", most if timeout_s is None else timeout_s, most)
+    if not context.options.approve_all and not context.commands.allowed(command):
+        words = _refusal(interrupt(_question(context.redactor.clean(command))))
+        if words is not None:
+            context.events.emit("command_refused", command=command, answer=words)
+            raise ToolError(_refused(words))
+    done = await context.commands.run(command, timeout_s=limit)
+    context.events.emit(
+        "command_finished", command=command, exit_code=done.exit_code, seconds=round(done.duration_s, 3),
+        timed_out=done.timed_out,
+    )  # fmt: skip
+    end = f"timed out, {limit:g} s were allowed" if done.timed_out else f"exit code {done.exit_code}"
+    return f"{done.output.rstrip()}\n[{end}, {done.duration_s:.1f} s]".lstrip("\n")
+
+
+@agent_tool
+async def run_checks(runtime: ToolCall) -> str:
+    """Run the repository's own checks (its tests) and say which are green."""
+    context: Context = runtime.context
+    runs = await context.checks.run()
+    if not runs:
+        return "this repository has no checks that rolecall knows; run its tests with run_command"
+    return "\n\n".join(_check_text(run) for run in runs)
+
+
+@agent_tool
+async def git_diff(runtime: ToolCall, *, stat: bool = False) -> str:
+    """Show everything changed in this task so far, new files included.
+
+    Args:
+        stat: Only the names and the number of changed lines.
+    """
+    context: Context = runtime.context
+    async with context.commands.turns.shared():
+        text = readable(await context.workspace.diff(stat=stat))
+    return await asyncio.to_thread(_store(context).keep, text) or "nothing is changed"
+
+
+@agent_tool
+async def repair_search(runtime: ToolCall, budget_s: float | None = None) -> str:
+    """Search for a small patch that makes failing Python tests pass, without any model. Changes nothing.
+
+    Answers JSON: status, and patches (best first) whose edits can be given to edit_file.
+
+    Args:
+        budget_s: Seconds it may take.
+    """
+    context: Context = runtime.context
+    most = context.settings.embedded.repair_budget_s
+    result = await context.repair.search(budget_s=_seconds("budget_s", budget_s or most, most))
+    return await asyncio.to_thread(fitting_json, result.model_dump(mode="json"), _store(context))
+
+
+def _seconds(name: str, value: float, most: float) -> float:
+    """A time that can be waited for.
+
+    Raises:
+        ToolError: It is no number, endless, or not above zero.
+    """
+    if not math.isfinite(value) or value <= 0:
+        raise ToolError(f"{name} is {value}, which is no time that can pass", hint="give seconds, or leave it out")
+    return min(value, most)
+
+
+def _question(command: str) -> dict[str, str]:
+    return {
+        "kind": "approval",
+        "command": command,
+        "text": f"May this command run in the worktree? {_shown(command)}",
+    }
+
+
+def _shown(command: str) -> str:
+    """The whole of a command as a person can read it: nothing cut, nothing that an eye would pass over."""
+    seen = "".join(_visible(letter) for letter in readable(command))
+    seen = _WIDE_GAP.sub(lambda gap: f"[{len(gap.group())} spaces]", seen)
+    return seen if "\n" not in seen else "\n" + "\n".join(f"  | {line}" for line in seen.split("\n"))
+
+
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
+
+
+def _refusal(answer: object) -> str | None:
+    """What a person says besides no, empty when nothing; `None` for yes."""
+    told = answer.get("text", "") if isinstance(answer, dict) else ""
+    given = answer.get("approved", False) if isinstance(answer, dict) else answer
+    if given is True or (isinstance(given, str) and given.strip().lower() in {"y", "yes", "true", "ok", "approve"}):
+        return None
+    if told:
+        return str(told)
+    return given.strip() if isinstance(given, str) and given.strip().lower() not in {"n", "no", "false"} else ""
+
+
+def _refused(words: str) -> str:
+    """What the model is told."""
+    reason = f" They say: {words}" if words else ""
+    return f"The user did not allow this command.{reason} Go on without it; do not try it in another form."
+
+
+def _check_text(run: CheckRun) -> str:
+    state = "timed out" if run.timed_out else ("green" if run.passed else f"RED, exit code {run.exit_code}")
+    return f"$ {run.command}\n{run.output.rstrip()}\n[{state}, {run.duration_s:.1f} s]"
+
+
+def fitting_json(found: dict[str, Any], store: OutputStore) -> str:
+    """A result as JSON of bearable size: the best patches and lines, with the rest kept in a file."""
+    whole = json.dumps(found, ensure_ascii=False)
+    if len(whole) <= store.max_bytes:
+        return whole
+    shorter = {**found, **{key: found.get(key, [])[:most] for key, most in _MOST_SHOWN.items()}}
+    return json.dumps({**shorter, "whole_result": store.save(json.dumps(found, ensure_ascii=False, indent=1))},
+                      ensure_ascii=False)  # fmt: skip
+
+
+def _store(context: Context) -> OutputStore:
+    most = context.settings.sandbox.max_output_bytes
+    return OutputStore(context.workspace.run_dir, max_bytes=most, redactor=context.redactor)

@@ -1,0 +1,211 @@
+"""The tools that list, read, edit and write files of the worktree.
+
+Each takes a turn beside the commands, opens by descriptors and works in a thread.
+"""
+
+import asyncio
+import fnmatch
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.context import Context
+from core.errors import ToolError
+from core.secret_files import SecretFiles
+from tools.agent.agent_tool import ToolCall, agent_tool
+from tools.commands.outputs import FOLDER
+from tools.files.file_tree import fold
+from tools.files.path_guard import Place, beneath, is_private, those_there
+from tools.files.redacted_text import page, written_back
+from tools.files.text_edit import replace_once
+from tools.files.text_files import MAX_BYTES, TextFile, read_text
+from tools.files.worktree_lock import settled
+from tools.git.command import Git
+from tools.worktree.staging import tracked_and_new
+from tools.worktree.submodules import submodule_paths
+
+_MAX_ENTRIES = 200
+_MAX_GLOB = 300
+
+
+@agent_tool
+async def list_files(runtime: ToolCall, path: str = ".", pattern: str = "") -> str:
+    """List files of the repository; large folders are shown with their number of files.
+
+    Args:
+        path: A folder, relative to the repository.
+        pattern: Only names like this, for example *.py
+    """
+    context: Context = runtime.context
+    async with context.commands.turns.shared():
+        name, entries = await settled(_folder, context.workspace.root, path)
+        files = await files_below(context, name)
+    if not files:
+        files = SecretFiles(context.settings.sandbox.show).shown_among(entries)
+    return await asyncio.to_thread(_listed, files, pattern) or "(nothing there)"
+
+
+def _listed(files: list[str], pattern: str) -> str:
+    return fold(matching(files, pattern), _MAX_ENTRIES)
+
+
+async def files_below(context: Context, folder: str) -> list[str]:
+    """The tracked and new files in a folder, without those that look secret or lie behind a symlink; needs a turn."""
+    root = context.workspace.root
+    start = "" if folder == "." else f"{folder}/"
+    names = [name for name in await tracked_and_new(Git(root)) if name.startswith(start)]
+    secret = SecretFiles(context.settings.sandbox.show)
+    return await settled(lambda: secret.shown_among(those_there(root, names)))
+
+
+def matching(names: list[str], pattern: str) -> list[str]:
+    """Those names that a pattern fits, as whole paths or by their last part.
+
+    Raises:
+        ToolError: The pattern is far too long.
+    """
+    if len(pattern) > _MAX_GLOB:
+        raise ToolError(f"the pattern for names has {len(pattern)} characters", hint="give one such as *.py")
+    if not pattern:
+        return names
+    return [name for name in names if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(Path(name).name, pattern)]
+
+
+@agent_tool
+async def read_file(runtime: ToolCall, path: str, start: int = 1, end: int | None = None) -> str:
+    """Read a text file with line numbers. Long files come in pieces; ask for more with start.
+
+    Args:
+        path: The file, relative to the repository, or outputs/NNN.txt for the whole text of a command.
+        start: First line, counted from 1.
+        end: Last line; as far as fits when left out.
+    """
+    return await page_of(runtime.context, path, start, end)
+
+
+async def page_of(context: Context, path: str, start: int = 1, end: int | None = None) -> str:
+    """A text file with line numbers and without secrets, as much of it as one tool may give back. Takes a turn.
+
+    Raises:
+        ToolError: There is no such file, it lies outside of the worktree, looks like it holds secrets, is no text, or
+            ends before `start`.
+    """
+    async with context.commands.turns.shared():
+        return await settled(_page_of, context, path, start, end)
+
+
+def _page_of(context: Context, path: str, start: int, end: int | None) -> str:
+    with _readable(context, path) as place:
+        text = read_text(place).text
+    return page(text, context.redactor, start, end, context.settings.sandbox.max_output_bytes)
+
+
+@agent_tool
+async def edit_file(runtime: ToolCall, path: str, old: str, new: str) -> str:
+    """Replace a piece of a file that is there exactly once. Give enough lines around it to make it unique.
+
+    Args:
+        path: The file, relative to the repository.
+        old: The text to replace, exactly as in the file, without line numbers.
+        new: What comes in its place.
+    """
+    context: Context = runtime.context
+    # Two edits of one file at once would lose one of them.
+    async with context.commands.turns.exclusive():
+        submodules = await submodule_paths(Git(context.workspace.root))
+        return await settled(_edit, context, path, (old, new), submodules)
+
+
+def _edit(context: Context, path: str, texts: tuple[str, str], submodules: tuple[str, ...]) -> str:
+    with _writable(context, path, submodules) as place:
+        file = read_text(place)
+        old, new = (written_back(text, file.text, context.redactor) for text in texts)
+        edited = replace_once(file.text, old, new)
+        if not edited.changed:
+            return f"{path} already has this text at line {edited.line}; nothing was changed"
+        place.write(_bounded(file.with_text(edited.text)))
+    return f"{path} changed at line {edited.line}"
+
+
+@agent_tool
+async def write_file(runtime: ToolCall, path: str, content: str) -> str:
+    """Write a whole file, new or in place of an old one. For a small change use edit_file.
+
+    Args:
+        path: The file, relative to the repository.
+        content: All of its text.
+    """
+    context: Context = runtime.context
+    # Two edits of one file at once would lose one of them.
+    async with context.commands.turns.exclusive():
+        submodules = await submodule_paths(Git(context.workspace.root))
+        return await settled(_write, context, path, content, submodules)
+
+
+def _write(context: Context, path: str, content: str, submodules: tuple[str, ...]) -> str:
+    with _writable(context, path, submodules) as place:
+        if place.is_folder:
+            raise ToolError(f"{path} is a folder", hint="give the name of a file")
+        old = read_text(place) if place.exists() else TextFile("")
+        text = written_back(content, old.text, context.redactor)
+        place.write(_bounded(old.with_text(text)))
+    done = "written" if old.text != text or not old.text else "already had this text"
+    return f"{path} {done}: {len(text.splitlines())} lines"
+
+
+def _bounded(file: TextFile) -> bytes:
+    data = file.data()
+    if len(data) > MAX_BYTES:
+        raise ToolError(f"the file would have {len(data)} bytes", hint=f"at most {MAX_BYTES} can be written")
+    return data
+
+
+@contextmanager
+def _writable(context: Context, path: str, submodules: tuple[str, ...]) -> Iterator[Place]:
+    with beneath(context.workspace.root, path) as place:
+        refuse_secret(context, place.name)
+        for submodule in submodules:
+            if place.name == submodule or place.name.startswith(f"{submodule}/"):
+                raise ToolError(f"{path} is in the submodule {submodule}, which is not changed here")
+        yield place
+
+
+@contextmanager
+def _readable(context: Context, path: str) -> Iterator[Place]:
+    """A file of the worktree, or a kept output of the run folder when the worktree has none of that name."""
+    with beneath(context.workspace.root, path) as place:
+        if place.exists() or not path.startswith(f"{FOLDER}/"):
+            refuse_secret(context, place.name)
+            yield place
+            return
+    with beneath(context.workspace.run_dir, path) as kept:
+        if not kept.name.startswith(f"{FOLDER}/"):
+            raise ToolError(f"{path} lies outside the worktree", hint="only outputs can be read beside it")
+        yield kept
+
+
+def refuse_secret(context: Context, name: str) -> None:
+    """Keep tools away from files that usually hold keys.
+
+    Args:
+        context: Of the run; its settings say what is shown all the same.
+        name: Relative to the worktree, symlinks followed.
+
+    Raises:
+        ToolError: The name looks like that of such a file.
+    """
+    if SecretFiles(context.settings.sandbox.show).hides(name):
+        raise ToolError(
+            f"{name} looks like a file of secrets, which tools neither show nor change",
+            hint="go on without it; only the user can have it shown, by naming it in the setting sandbox.show",
+        )
+
+
+def _folder(root: Path, path: str) -> tuple[str, list[str]]:
+    """Name of a folder and what lies in it, for one that git ignores."""
+    with beneath(root, path) as place:
+        if not place.is_folder:
+            raise ToolError(f"{path} is no folder", hint="use read_file for a file, or list_files without a path")
+        start = "" if place.name == "." else f"{place.name}/"
+        names = [name for name in place.entries() if not is_private(name.removesuffix("/"))]
+        return place.name, [f"{start}{name}" + "…" * name.endswith("/") for name in names]

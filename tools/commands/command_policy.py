@@ -1,0 +1,254 @@
+"""Which commands run without asking. Owns the judgement; the line is read by `shell_grammar`, and what is known of
+programs stands in `shell_rules`. What is not surely harmless is asked for.
+
+This is a question of manners, not the wall: the sandbox is the wall.
+"""
+
+import glob
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from core.config.settings import ApprovalSettings
+from core.secret_files import SecretFiles
+from tools.commands.shell_arguments import Known, Rule, UnknownArgumentError, leading_arguments, sort_arguments
+from tools.commands.shell_grammar import NotUnderstoodError, ShellReader, SimpleCommand, Word
+from tools.commands.shell_rules import (
+    BUILDERS,
+    FIND,
+    FIND_SIGNS,
+    LAUNCHERS,
+    MAKE_VARIABLES,
+    MODULES,
+    READERS,
+    TEST_OPERATORS,
+    VARIABLES,
+    Builder,
+)
+
+_MOST_FILES = 2000
+"""Files a pattern may stand for, and files below a folder that are looked at."""
+_SETTING = re.compile(r"([A-Za-z_][\w.-]*)=([\w.,:+@ -]*)")
+
+
+class AllowList:
+    """Judges commands of one worktree under one policy."""
+
+    def __init__(
+        self, approvals: ApprovalSettings, root: Path, *, walls: bool, hidden: SecretFiles | None = None, path: str = ""
+    ) -> None:
+        """Begin without looking at anything.
+
+        Args:
+            approvals: What the user allows.
+            root: The worktree, in which commands begin.
+            walls: Whether walls hold around the commands.
+            hidden: Which files are not shown.
+            path: Where programs are looked for.
+        """
+        self._beginnings = [shlex.split(beginning) for beginning in approvals.allow]
+        self._mode = approvals.mode
+        self._root = Path(os.path.realpath(root))
+        self._walls = walls
+        self._hidden = hidden or SecretFiles()
+        self._path = path or os.environ.get("PATH", os.defpath)
+        self._reader = ShellReader()
+
+    def allows(self, command: str) -> bool:
+        """Whether every part of a shell line is allowed and known to do no harm; looks at the worktree's names."""
+        try:
+            folders = [self._root]
+            for part in self._reader.read(command):
+                self._check(part, folders)
+        except (NotUnderstoodError, UnknownArgumentError, OSError, ValueError):
+            return False
+        return True
+
+    def _check(self, command: SimpleCommand, folders: list[Path]) -> None:
+        """Check one command from all folders it may run in; a `cd` adds one."""
+        for name, _ in command.assignments:
+            if name not in VARIABLES:
+                raise UnknownArgumentError(name)
+        entered = []
+        for folder in folders:
+            words = _without_prefix([text for word in command.words for text in _expanded(word, folder)])
+            if words[0] == "cd":
+                entered.append(self._entered(words, folder))
+            else:
+                self._check_words(words, folder)
+        folders += entered
+
+    def _entered(self, words: Sequence[str], folder: Path) -> Path:
+        if len(words) != 2 or words[1].startswith("-"):
+            raise UnknownArgumentError("cd")
+        self._check_path(words[1], folder)
+        return folder / words[1]
+
+    def _check_words(self, words: list[str], folder: Path) -> None:
+        program, *arguments = words
+        if program in LAUNCHERS or not any(words[: len(each)] == each for each in self._beginnings if each):
+            raise UnknownArgumentError(program)
+        name = f"git {arguments[0]}" if program == "git" and arguments else program
+        if name in READERS or program in {"find", "test", "git"}:
+            self._check_program(program)
+            self._check_reader(name, arguments[1:] if program == "git" else arguments, folder)
+        else:
+            self._check_builder(program, arguments, folder)
+
+    def _check_program(self, program: str) -> None:
+        """On the host, the name must not lead to a program of the repository."""
+        found = None if self._walls else shutil.which(program, path=self._path)
+        if found and Path(os.path.realpath(found)).is_relative_to(self._root):
+            raise UnknownArgumentError(program)
+
+    def _check_reader(self, name: str, arguments: list[str], folder: Path) -> None:
+        known = self._known(name, arguments)
+        for path in known.paths:
+            self._check_path(path, folder)
+        if not self._walls and (name == "rg" or (name == "grep" and known.flags & {"-r", "--recursive"})):
+            self._check_below([folder / path for path in known.paths] or [folder])
+
+    def _known(self, name: str, arguments: list[str]) -> Known:
+        if name == "find":
+            return _known_of_find(arguments)
+        if name == "test":
+            return _known_of_test(arguments)
+        if name not in READERS:
+            raise UnknownArgumentError(name)
+        # A signature in a format is checked by a program that the configuration names.
+        if name.startswith("git ") and any("%G" in word for word in arguments):
+            raise UnknownArgumentError("%G")
+        return sort_arguments(arguments, READERS[name], walls=self._walls)
+
+    def _check_builder(self, program: str, arguments: list[str], folder: Path) -> None:
+        if not (self._mode == "anywhere" or (self._mode == "walls" and self._walls)):
+            raise UnknownArgumentError(program)
+        for word in arguments:
+            for part in (word, word.partition("=")[2]):
+                if part.startswith(("/", "~")) or ".." in part.split("/"):
+                    self._check_path(part, folder)
+        builder = BUILDERS.get(program, Builder())
+        known, operands = _own_arguments(arguments, builder)
+        _check_refused(arguments, builder)
+        for path in known.paths:
+            self._check_path(path, folder)
+        if builder.first and (not operands or operands[0] not in builder.first) and "--version" not in arguments:
+            raise UnknownArgumentError(program)
+        if "-m" in known.values:
+            self._check_module(known.values["-m"][0], operands, folder)
+        elif builder.operand and not known.flags & {"--version", "-V", "-v", "--test"} and operands[:1] in ([], ["-"]):
+            raise UnknownArgumentError("code from its input")
+
+    def _check_module(self, module: str, arguments: list[str], folder: Path) -> None:
+        _check_refused(arguments, BUILDERS.get(module, Builder()))
+        place = module.replace(".", "/")
+        own = [folder / start / f"{place}{end}" for start in ("", "src") for end in (".py", "/__main__.py")]
+        if module not in MODULES and not any(file.is_file() for file in own):
+            raise UnknownArgumentError(module)
+
+    def _check_path(self, path: str, folder: Path) -> None:
+        """A path must lie in the worktree, whatever links it goes through."""
+        if path in {"/dev/null", "-"}:
+            return
+        revision, colon, file = path.partition(":")
+        for part in (path, *((revision, file) if colon else ())):
+            place = Path(os.path.realpath(folder / part))
+            if part.startswith("~") or ".." in part.split("/") or not place.is_relative_to(self._root):
+                raise UnknownArgumentError(path)
+            inside = place.relative_to(self._root)
+            if inside.parts[:1] == (".git",) or (not self._walls and self._is_hidden(part, inside)):
+                raise UnknownArgumentError(path)
+
+    def _is_hidden(self, path: str, inside: Path) -> bool:
+        return self._hidden.hides(PurePosixPath(path).as_posix()) or self._hidden.hides(inside.as_posix())
+
+    def _check_below(self, places: list[Path]) -> None:
+        """Without walls nothing hides secret-looking files from a program that goes through folders."""
+        for place in islice(_files_below(places), _MOST_FILES * 10):
+            if self._hidden.hides(os.path.relpath(place, self._root)):
+                raise UnknownArgumentError(place)
+
+
+def _files_below(places: list[Path]) -> Iterator[str]:
+    for place in places:
+        for folder, _, files in os.walk(place):
+            yield from (f"{folder}/{name}" for name in files)
+
+
+def _expanded(word: Word, folder: Path) -> list[str]:
+    """What the shell makes of a word: itself, or the files a pattern stands for."""
+    if not word.pattern:
+        return [word.text]
+    # Not pathlib, whose stars mean hidden files and folders too.
+    found = list(islice(glob.iglob(word.pattern, root_dir=folder), _MOST_FILES + 1))  # noqa: PTH207
+    if len(found) > _MOST_FILES:
+        raise UnknownArgumentError(word.text)
+    return found or [word.text]
+
+
+def _without_prefix(words: list[str]) -> list[str]:
+    """A command without what only limits its time, or turns off a pager."""
+    if words[0] == "timeout" and len(words) > 2 and re.fullmatch(r"\d+[sm]?", words[1]):
+        return words[2:]
+    if words[:2] == ["git", "--no-pager"]:
+        return ["git", *words[2:]]
+    return words
+
+
+def _known_of_find(arguments: list[str]) -> Known:
+    known, rest = Known(), list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in FIND:
+            known.flags.add(word)
+            if FIND[word]:
+                if not rest:
+                    raise UnknownArgumentError(word)
+                (known.paths if FIND[word] == "@" else known.texts).append(rest.pop(0))
+        elif word.startswith("-"):
+            raise UnknownArgumentError(word)
+        elif word not in FIND_SIGNS:
+            known.paths.append(word)
+    return known
+
+
+def _known_of_test(arguments: list[str]) -> Known:
+    known = Known()
+    for word in arguments:
+        if word.startswith("-") and word not in TEST_OPERATORS:
+            raise UnknownArgumentError(word)
+        if not word.startswith("-") and word not in {"!", "=", "!=", "==", "(", ")", "<", ">"}:
+            known.paths.append(word)
+    return known
+
+
+def _own_arguments(arguments: list[str], builder: Builder) -> tuple[Known, list[str]]:
+    """The flags that are a build tool's own, and the operands behind them."""
+    rule: Rule | None = builder.own
+    if rule is None:
+        return Known(), list(arguments)
+    if not builder.permuted:
+        return leading_arguments(arguments, rule)
+    known = sort_arguments(arguments, rule, walls=True)
+    for word in known.texts:
+        setting = _SETTING.fullmatch(word)
+        if "=" in word and not (setting and setting[1] in MAKE_VARIABLES):
+            raise UnknownArgumentError(word)
+    if "-" in known.paths:  # `make -f -`
+        raise UnknownArgumentError("code from its input")
+    return known, known.texts
+
+
+def _check_refused(arguments: Sequence[str], builder: Builder) -> None:
+    for word in arguments:
+        name = word.partition("=")[0]
+        for refused in builder.refused:
+            long = refused.startswith("--")
+            if name == refused or (long and len(name) > 3 and refused.startswith(name)):
+                raise UnknownArgumentError(word)
+            if len(refused) == 2 and refused[0] == "-" and word.startswith(refused):
+                raise UnknownArgumentError(word)

@@ -1,0 +1,165 @@
+"""Commands of a model or a check, run in the sandbox. Owns time, output limits and the end of what they start."""
+
+import asyncio
+import fcntl
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from core.config.settings import ApprovalSettings, SandboxSettings
+from core.context import CommandResult
+from core.errors import SandboxError
+from core.redaction import Redactor
+from core.secret_files import SecretFiles
+from tools.commands.command_policy import AllowList
+from tools.commands.output_redaction import clean_stream
+from tools.commands.outputs import OutputStore
+from tools.files.worktree_lock import Turns
+from tools.processes.child_process import MARK
+from tools.processes.watchdog import Watchdog
+from tools.sandbox.sandbox import Sandbox
+
+MAX_STORED_BYTES = 64 * 1024 * 1024
+_LOOK_EVERY_S = 0.1
+_SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash")
+"""Models write for bash; without one, the plain shell has to do."""
+
+
+class SandboxCommands:
+    """Implements `core.context.Commands` with a shell in the sandbox."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        outputs: OutputStore,
+        env: Mapping[str, str],
+        settings: SandboxSettings,
+        approvals: ApprovalSettings,
+        redactor: Redactor | None = None,
+    ) -> None:
+        self._sandbox = sandbox
+        self._outputs = outputs
+        self._env = dict(env)
+        self._settings = settings
+        self._redactor = redactor or Redactor()
+        self._allow = AllowList(
+            approvals, sandbox.root, walls=sandbox.walled, hidden=SecretFiles(settings.show),
+            path=self._env.get("PATH", os.defpath),
+        )  # fmt: skip
+        self._count = 0
+        self._shell = next((shell for shell in _SHELLS if Path(shell).exists()), "/bin/sh")
+
+    @property
+    def policy(self) -> str:
+        """What the sandbox does, in one sentence for the report."""
+        return self._sandbox.policy
+
+    @property
+    def count(self) -> int:
+        """How many commands were begun so far; each may have changed what no tree of git shows."""
+        return self._count
+
+    @property
+    def turns(self) -> Turns:
+        """Keeps commands and file tools apart."""
+        return self._sandbox.turns
+
+    async def spawn(self, argv: Sequence[str]) -> asyncio.subprocess.Process:
+        """Start a program of ours in the worktree, inside the same walls; whoever starts it has a turn and ends it.
+
+        Raises:
+            OSError: The program cannot be started.
+        """
+        return await self._sandbox.spawn(argv)
+
+    def allowed(self, command: str) -> bool:
+        """Whether the command runs without asking."""
+        return self._allow.allows(command)
+
+    async def run(self, command: str, *, timeout_s: float | None = None) -> CommandResult:
+        """Run a shell command; never raises for what the command does. No other command and no file tool runs beside.
+
+        Args:
+            command: A line for the shell, run in the worktree.
+            timeout_s: Seconds until it is killed; the setting `sandbox.command_timeout_s` when `None`.
+        """
+        async with self._sandbox.turns.exclusive():
+            return await self._run_alone(command, timeout_s)
+
+    async def _run_alone(self, command: str, timeout_s: float | None) -> CommandResult:
+        self._count += 1
+        limit = self._settings.command_timeout_s if timeout_s is None else timeout_s
+        started = time.monotonic()
+        # Without a name until it is cleaned: what is killed half-way leaves no secret on the disk.
+        with await asyncio.to_thread(lambda: tempfile.TemporaryFile("w+b", dir=self._outputs.folder())) as raw:
+            # Appending, since a program may open its output once more, as in `>> /dev/stdout`.
+            fcntl.fcntl(raw.fileno(), fcntl.F_SETFL, os.O_APPEND)
+            code, stopped = await self._run_into(raw.fileno(), command, limit)
+            name = await asyncio.to_thread(self._keep, raw)
+        output = await asyncio.to_thread(self._outputs.excerpt, name)
+        if stopped:
+            output = f"{output.rstrip()}\n[{stopped}]\n"
+        return CommandResult(
+            command=command, exit_code=code, output=output, output_path=name,
+            duration_s=time.monotonic() - started, timed_out=stopped.startswith("killed after"),
+        )  # fmt: skip
+
+    def _keep(self, raw: IO[bytes]) -> str:
+        """Store what a command wrote, without the secrets in it."""
+        raw.seek(0)
+        descriptor, name = self._outputs.create()
+        with os.fdopen(descriptor, "wb") as kept:
+            clean_stream(raw, kept, self._redactor, most=MAX_STORED_BYTES)
+        return name
+
+    async def _run_into(self, descriptor: int, command: str, limit: float) -> tuple[int, str]:
+        mark = uuid.uuid4().hex
+        argv = [self._shell, "-c", command]
+        watchdog = Watchdog(self._sandbox.root, self._settings)
+        await asyncio.to_thread(watchdog.begin)
+        try:
+            running = await self._sandbox.start(argv, env=self._env | {MARK: mark}, output=descriptor)
+        except OSError as error:
+            return 126, f"could not be started: {error.strerror or error}"
+        stopped = ""
+        try:
+            stopped = await self._watch(running.process, descriptor, limit, watchdog)
+            if not stopped and running.walls_failed():
+                raise SandboxError(
+                    f"the walls around a command could not be built: {await asyncio.to_thread(_last_line, descriptor)}",
+                    hint="`rolecall doctor` says what holds here",
+                )
+        finally:
+            await asyncio.shield(running.end(mark))
+        return running.process.returncode or 0, stopped
+
+    async def _watch(
+        self, process: asyncio.subprocess.Process, descriptor: int, limit: float, watchdog: Watchdog
+    ) -> str:
+        """Wait for the end of a process; say why when it must be stopped."""
+        waiting = asyncio.ensure_future(process.wait())
+        deadline = time.monotonic() + limit
+        try:
+            while True:
+                left = deadline - time.monotonic()
+                done, _ = await asyncio.wait({waiting}, timeout=max(0.0, min(_LOOK_EVERY_S, left)))
+                if done:
+                    return ""
+                if left <= 0:
+                    return f"killed after {limit:g} s: the command did not end"
+                if os.fstat(descriptor).st_size > MAX_STORED_BYTES:
+                    return f"killed: it wrote more than {MAX_STORED_BYTES // 2**20} MB"
+                if reason := await asyncio.to_thread(watchdog.look, process.pid):
+                    return f"killed: {reason}"
+        finally:
+            waiting.cancel()
+
+
+def _last_line(descriptor: int) -> str:
+    """The last words on a descriptor, which are those of bubblewrap."""
+    lines = os.pread(descriptor, 4096, max(0, os.fstat(descriptor).st_size - 4096)).split(b"\n")
+    return next((line.decode("utf-8", "replace") for line in reversed(lines) if line.strip()), "it says nothing")

@@ -1,0 +1,55 @@
+"""Opens `.rolecall/` of a repository, or refuses it: it must be ours, and no file of the repository."""
+
+import asyncio
+from pathlib import Path
+
+from core.errors import RepositoryError
+from core.storage import ownership
+from core.storage.layout import FOLDER, RepoLayout
+from tools.git.command import Git
+from tools.git.repository import exclude_rolecall
+
+
+async def proven(top: Path) -> RepoLayout:
+    """The places in a repository, none of which is ours unless the folder is; the folder may be missing.
+
+    Args:
+        top: Top level of the checkout.
+
+    Raises:
+        RepositoryError: `.rolecall` is tracked by git, a link, another user's, or was not made by rolecall for this
+            one. Nothing in it was read or written.
+    """
+    layout = RepoLayout(top)
+    await require_untracked(layout)
+    await asyncio.to_thread(ownership.require_ours, layout)
+    return layout
+
+
+async def made(top: Path) -> RepoLayout:
+    """The places in a repository, with the folder there, and hidden from git. Raises as `proven`."""
+    layout = await proven(top)
+    await exclude_rolecall(Git(top))
+    await asyncio.to_thread(ownership.make, layout)
+    return layout
+
+
+async def require_untracked(layout: RepoLayout) -> None:
+    """See that git tracks nothing of ours, in the index or in HEAD.
+
+    Raises:
+        RepositoryError: It does, under any case of the name.
+    """
+    git = Git(layout.repo)
+    wanted = ("ls-files", "-z", "--cached")
+    tracked = await git.try_run(*wanted, "--with-tree=HEAD", "--", f":(icase){FOLDER}")
+    if tracked.code != 0:  # no commit yet
+        tracked = await git.try_run(*wanted, "--", f":(icase){FOLDER}")
+    if tracked.code != 0:
+        raise RepositoryError(f"git cannot list the files of {layout.repo}: {tracked.reason}")
+    if tracked.out:
+        raise RepositoryError(
+            f"the repository {layout.repo} tracks {FOLDER}, which is where rolecall keeps its own things, so nothing "
+            "in it is used",
+            hint=f"if you trust who sent it: git rm -r --cached {FOLDER} && git commit, then delete the folder",
+        )

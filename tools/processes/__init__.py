@@ -1,0 +1,1 @@
+"""Child processes: their environment, their limits, and their end with all they started."""

@@ -1,0 +1,1 @@
+"""Where programs run: in bubblewrap where it works, else on the host under limits."""

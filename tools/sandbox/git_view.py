@@ -1,0 +1,166 @@
+"""What of a repository's git data is seen inside the walls: objects and refs, the worktree's own folder, a config
+without addresses and credentials. Decides whether the history may be seen at all; mounts nothing."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from core.secret_files import SecretFiles
+from tools.git.location import git_program
+
+_SHOWN = ("objects", "refs", "packed-refs", "reftable", "HEAD", "shallow", "info")
+_CORE = frozenset({
+    "repositoryformatversion", "bare", "filemode", "ignorecase", "precomposeunicode", "symlinks", "autocrlf", "eol",
+    "safecrlf", "quotepath", "abbrev", "sparsecheckout", "sparsecheckoutcone",
+})  # fmt: skip
+"""What git must know to read the repository rightly; of the rest, much names programs, addresses and credentials."""
+_LOOK_S = 3.0
+_CONFIG_S = 10.0
+_READ = 1 << 16
+_GITDIR = "gitdir:"
+
+
+@dataclass(frozen=True, slots=True)
+class GitView:
+    """The git data shown inside; nothing of it where the history is hidden."""
+
+    folder: Path | None = None
+    """The git folder all worktrees share; `None` where git has nothing to show."""
+    shown: tuple[Path, ...] = ()
+    """Files and folders of it that are mounted read-only."""
+    written: tuple[tuple[Path, bytes], ...] = ()
+    """Files that are not the repository's own but made for the walls."""
+    hidden: str = ""
+    """Why the history is not seen; empty when it is."""
+
+
+def git_view(root: Path, repo: Path, wanted: Literal["auto", "show", "hide"], secret_files: SecretFiles) -> GitView:
+    """Look at a repository and choose what is seen; blocking, for some seconds in a large one.
+
+    Args:
+        root: The worktree.
+        repo: The user's checkout.
+        wanted: The setting `sandbox.git_history`.
+        secret_files: Names that keep a history hidden which holds them.
+    """
+    common = common_folder(repo)
+    private = _private_folder(root, common) if common else None
+    if common is None or private is None:
+        return GitView(folder=common)
+    hidden = 'sandbox.git_history is "hide"' if wanted == "hide" else ""
+    if wanted == "auto":
+        hidden = _reason_to_hide(repo, secret_files)
+    if hidden:
+        return GitView(folder=common, hidden=hidden)
+    shown = [common / name for name in _SHOWN if (common / name).exists()]
+    shown += _alternates(common)
+    written = [(common / "config", _harmless_config(common / "config"))]
+    if private != common:
+        shown.append(private)
+        if (private / "config.worktree").exists():
+            written.append((private / "config.worktree", _harmless_config(private / "config.worktree")))
+    elif (common / "index").exists():
+        shown.append(common / "index")
+    return GitView(folder=common, shown=tuple(shown), written=tuple(written))
+
+
+def common_folder(repo: Path) -> Path | None:
+    """The git folder all worktrees of a repository share; `None` when it has none."""
+    entry = repo / ".git"
+    if entry.is_dir():
+        return entry.resolve()
+    private = _told_by(entry)
+    if private is None:
+        return None
+    common = private / "commondir"
+    if not common.is_file():
+        return private
+    return (private / common.read_text(encoding="utf-8", errors="surrogateescape").strip()).resolve()
+
+
+def _private_folder(root: Path, common: Path) -> Path | None:
+    """The folder of one worktree's own; only one that git itself could have made, whatever the file says."""
+    if (root / ".git").is_dir():
+        return common if (root / ".git").resolve() == common else None
+    private = _told_by(root / ".git")
+    if private is None:
+        return None
+    return private if private == common or private.parent == (common / "worktrees").resolve() else None
+
+
+def _told_by(file: Path) -> Path | None:
+    if file.is_symlink() or not file.is_file():
+        return None
+    text = file.read_text(encoding="utf-8", errors="surrogateescape")
+    if not text.startswith(_GITDIR):
+        return None
+    told = (file.parent / text.removeprefix(_GITDIR).strip()).resolve()
+    return told if told.is_dir() else None
+
+
+def _alternates(common: Path) -> Iterator[Path]:
+    """Object folders of other repositories from which this one borrows."""
+    listing = common / "objects/info/alternates"
+    if not listing.is_file():
+        return
+    for line in listing.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        place = (common / "objects" / line.strip()).resolve()
+        if line.strip() and not line.startswith("#") and place.name == "objects" and place.is_dir():
+            yield place
+
+
+def _harmless_config(file: Path) -> bytes:
+    program, path = git_program(file.parent)
+    argv = [program or "git", "config", "--file", str(file), "--no-includes", "--null", "--list"]
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(argv, env=environment, check=False, capture_output=True, timeout=_CONFIG_S)
+    lines = []
+    for entry in done.stdout.decode("utf-8", "surrogateescape").split("\0"):
+        name, _, value = entry.partition("\n")
+        section, _, key = name.partition(".")
+        if "." not in key and (section == "extensions" or (section == "core" and key in _CORE)):
+            quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            lines.append(f'[{section}]\n\t{key} = "{quoted}"\n')
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _reason_to_hide(repo: Path, secret_files: SecretFiles) -> str:
+    """The first secret-looking file of everything git can still reach, or that it takes too long to tell."""
+    program, path = git_program(repo)
+    argv = [program or "git", "-c", "core.fsmonitor=false", "--no-optional-locks", "rev-list", "--objects", "--all",
+            "--reflog", "--indexed-objects", "--missing=allow-any"]  # fmt: skip
+    environment = {**os.environ, "PATH": path, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
+    with subprocess.Popen(
+        argv, cwd=repo, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        found = _first_hidden(process, secret_files)
+        process.kill()
+    if found is None:
+        return f"it could not be looked through in {_LOOK_S:g} s"
+    return f"it holds {found}" if found else ""
+
+
+def _first_hidden(process: "subprocess.Popen[bytes]", secret_files: SecretFiles) -> str | None:
+    """A path that looks secret, empty when there is none, `None` when the look was not finished."""
+    deadline = time.monotonic() + _LOOK_S
+    descriptor = process.stdout.fileno() if process.stdout else -1
+    os.set_blocking(descriptor, False)
+    rest = b""
+    while time.monotonic() < deadline:
+        try:
+            data = os.read(descriptor, _READ)
+        except BlockingIOError:
+            time.sleep(0.005)
+            continue
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            path = line[line.find(b" ") + 1 :].decode("utf-8", "surrogateescape") if b" " in line else ""
+            if path and secret_files.hides(path):
+                return path
+        if not data:
+            return "" if process.wait() == 0 else None
+    return None

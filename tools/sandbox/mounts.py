@@ -1,0 +1,114 @@
+"""The steps of bubblewrap that put the system inside: folders of the root, /proc, /dev, empty private folders. Owns
+their wording; what of the user's is shown is decided in `bubblewrap`."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.config.settings import SandboxSettings
+from tools.sandbox.hidden_files import Hidden
+from tools.sandbox.launch import kept_open
+from tools.sandbox.visible_folders import SYSTEM
+
+ORDINARY = 1000
+"""Who root is inside: nobody in particular."""
+HALF, QUARTER, EIGHTH = 2, 4, 8
+"""Shares of the space for private files."""
+_PROC_FOLDERS = ("acpi", "asound", "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi", "tty")
+_PROC_FILES = ("kcore", "kmsg", "mtrr", "kpageflags")
+"""Written or read by root without any capability, and by nobody else."""
+_SHM, _TMP, _VAR_TMP = Path("/dev/shm"), Path("/tmp"), Path("/var/tmp")  # noqa: S108 - mounted empty, not written here
+_SMALL = 1 << 20
+
+
+@dataclass(slots=True)
+class Mounts:
+    """Gathers the steps of one start, and the descriptors they read from."""
+
+    settings: SandboxSettings
+    sized: bool
+    """Whether bubblewrap can limit the size of empty folders."""
+    steps: list[str] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
+
+    def add(self, *steps: str) -> None:
+        """Any other step."""
+        self.steps += steps
+
+    def bind(self, place: Path) -> None:
+        """Show a folder with what can be written in it."""
+        self.steps += ("--bind", str(place), str(place))
+
+    def read_only(self, source: Path, place: Path | None = None) -> None:
+        """Show a file or folder, at its own place or another."""
+        self.steps += ("--ro-bind", str(source), str(place or source))
+
+    def empty(self, place: Path, share: int = 0) -> None:
+        """An empty folder; without a share of the space it is so small that nothing much fits in."""
+        size = private_bytes(self.settings) // share if share else _SMALL
+        self.steps += (*(("--size", str(size)) if self.sized else ()), "--tmpfs", str(place))
+
+    def write(self, place: Path, content: bytes) -> None:
+        """A file that is made for the walls."""
+        self.files.append(kept_open(content))
+        self.steps += ("--ro-bind-data", str(self.files[-1]), str(place))
+
+    def blank(self, place: Path) -> None:
+        """Cover a file; settings in XML stay readable as such, since an empty file is none."""
+        if place.suffix == ".xml":
+            self.write(place, b"<settings/>\n")
+        else:
+            self.read_only(Path("/dev/null"), place)
+
+    def system(self, covered: Hidden) -> None:
+        """All that is there for every worktree.
+
+        Args:
+            covered: What in the system's folders is nobody's business.
+        """
+        for place in (*(Path("/", name) for name in SYSTEM), Path("/run/current-system"), Path("/run/opengl-driver")):
+            if place.is_symlink():
+                self.add("--symlink", str(place.readlink()), str(place))
+            elif place.is_dir():
+                self.read_only(place)
+        if Path("/sys/devices/system").is_dir():
+            self.read_only(Path("/sys/devices/system"))
+        if self.settings.network and Path("/run/systemd/resolve").is_dir():
+            self.read_only(Path("/run/systemd/resolve"))
+        self._proc_and_dev()
+        self.empty(_TMP, HALF)
+        self.empty(_VAR_TMP, EIGHTH)
+        self.add("--dir", "/run", "--symlink", "/run", "/var/run")
+        for folder in covered.folders:
+            self.empty(folder)
+        for file in covered.files:
+            self.blank(file)
+        self._users()
+
+    def _proc_and_dev(self) -> None:
+        self.add("--proc", "/proc")
+        # Bubblewrap leaves it writable, and files of root's obey who owned them outside, without any capability.
+        self.read_only(Path("/proc/sys"))
+        if os.geteuid() == 0:
+            for name in _PROC_FOLDERS:
+                if Path("/proc", name).is_dir():
+                    self.empty(Path("/proc", name))
+            for name in _PROC_FILES:
+                if Path("/proc", name).is_file():
+                    self.blank(Path("/proc", name))
+        self.add("--dev", "/dev")
+        self.empty(_SHM, EIGHTH)
+        self.add("--remount-ro", "/dev")
+
+    def _users(self) -> None:
+        """For root, who is somebody else inside, a line in the list of users."""
+        users = Path("/etc/passwd")
+        if os.geteuid() == 0 and users.is_file():
+            line = f"rolecall:x:{ORDINARY}:{ORDINARY}::{Path.home()}:/bin/sh\n"
+            self.write(users, line.encode() + users.read_bytes())
+
+
+def private_bytes(settings: SandboxSettings) -> int:
+    """How much all private folders of a command may hold together: they lie in memory."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return min(settings.memory_mb << 20, settings.disk_mb << 20, machine)

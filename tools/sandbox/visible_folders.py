@@ -1,0 +1,142 @@
+"""Which folders of the machine are seen inside the walls. Owns the lists; mounts nothing.
+
+The root inside is empty, and what is needed is put into it: a list of what to hide would always lack the next disk,
+the next user or the next daemon's folder.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "gnu")
+"""Folders of the root that programs and their settings live in."""
+_TOOLCHAINS = (
+    ".local/bin", ".local/lib", ".local/share/uv", ".local/share/mise", ".local/share/pnpm", ".local/pipx", ".cargo",
+    ".rustup", ".nvm", ".fnm", ".volta", ".pyenv", ".rbenv", ".nodenv", ".goenv", ".jenv", ".asdf", ".bun", ".deno",
+    ".sdkman", ".m2", ".gradle", ".dotnet", ".ghcup", ".stack", ".opam", ".elan", ".julia", ".juliaup", ".pixi", ".rye",
+    ".npm-global", "go", "miniconda3", "anaconda3", "miniforge3", "mambaforge", ".conda",
+)  # fmt: skip
+"""Folders of a home that compilers and interpreters live in."""
+_OPEN_DOTS = frozenset({Path(name).parts[0] for name in _TOOLCHAINS} | {".cache", ".rolecall", ".venv"})
+"""Names with a dot, directly in a home, below which a folder may be shown on request."""
+_PREFIX_PARTS = ("bin", "sbin", "lib", "lib64", "libexec", "include", "share", "Cellar")
+_OF_CHECKOUT = (".venv", "venv", "env", "node_modules", ".tox", ".nox", "vendor", ".pixi", ".bundle",
+                "bower_components")  # fmt: skip
+"""Folders at the top of a checkout that hold what was installed for it."""
+_VENVS = frozenset({".venv", "venv", "env"})
+_SEARCH = Path(__file__).parents[1] / "repair"
+"""Our own program that runs inside, wherever rolecall is installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The places everything is decided by, all of them real paths but for the home as the user names it."""
+
+    root: Path
+    """The worktree."""
+    repo: Path
+    """The user's checkout."""
+    home: Path
+    """As the environment names it; `/` where there is none to hide."""
+
+    def is_system(self, place: Path) -> bool:
+        """Whether a place lies in what is seen of the system."""
+        return len(place.parts) > 1 and place.parts[1] in SYSTEM
+
+    @property
+    def homes(self) -> tuple[Path, ...]:
+        """The home under each of its names."""
+        return tuple(dict.fromkeys((self.home, self.home.resolve())))
+
+    @property
+    def has_home(self) -> bool:
+        """Whether there is a home to hide, which a worktree or the whole machine is not."""
+        return self.home.is_absolute() and self.home != Path("/") and self.root != self.home.resolve()
+
+    def may_show(self, folder: Path) -> bool:
+        """Whether a folder may be shown on request: never one around home, checkout or worktree, nor a private one."""
+        private = (*self.homes, self.repo, self.root)
+        if any(place.is_relative_to(folder) for place in private):
+            return False
+        if folder.is_relative_to(self.repo):
+            top = folder.relative_to(self.repo).parts[0]
+            return folder == _SEARCH or top in _OF_CHECKOUT or _is_environment(folder)
+        for home in self.homes if self.has_home else ():
+            if folder.is_relative_to(home):
+                first = folder.relative_to(home).parts[0]
+                return not first.startswith(".") or first in _OPEN_DOTS
+        return True
+
+
+def scene_of(root: Path, repo: Path) -> Scene:
+    """The scene for a worktree; blocking."""
+    return Scene(root.resolve(), repo.resolve(), Path.home())
+
+
+def shown_folders(scene: Scene, readable: Sequence[Path], tracked: Iterable[str]) -> tuple[Path, ...]:
+    """What is seen besides the system, read-only: toolchains and what was asked for; blocking.
+
+    Args:
+        scene: The places.
+        readable: Folders that were asked for.
+        tracked: Folders at the top of the checkout that are its own code; the worktree has them too.
+    """
+    wanted = [*_toolchains(scene), *_on_path(scene), _SEARCH, *readable, *_installed(scene.repo, frozenset(tracked))]
+    shown: list[Path] = []
+    for folder in sorted({name for place in wanted for name in (place, _real(place))}, key=lambda it: len(it.parts)):
+        if not folder.is_absolute() or not _is_folder(folder):
+            continue
+        # Under the name of a toolchain a link may lead to anything of the user's.
+        if not (scene.may_show(folder) and scene.may_show(_real(folder))):
+            continue
+        covered = folder.is_relative_to(scene.repo) or any(folder.is_relative_to(home) for home in scene.homes)
+        if scene.is_system(folder) and not covered:
+            continue
+        if folder.is_relative_to(scene.root) or any(folder.is_relative_to(other) for other in shown):
+            continue
+        shown.append(folder)
+    return tuple(shown)
+
+
+def _real(place: Path) -> Path:
+    """Where a folder really lies; a link that leads in a circle stays what it is, and is no folder."""
+    return Path(os.path.realpath(place))
+
+
+def toolchain_names() -> tuple[str, ...]:
+    """Names at the top of a checkout that are shown where they are not tracked."""
+    return _OF_CHECKOUT
+
+
+def _toolchains(scene: Scene) -> Iterator[Path]:
+    if scene.has_home:
+        yield from (scene.home / name for name in _TOOLCHAINS)
+
+
+def _on_path(scene: Scene) -> Iterator[Path]:
+    for entry in map(Path, os.get_exec_path()):
+        if entry.is_relative_to(scene.repo):
+            # The worktree has its own copy; a venv there is shown as what it is.
+            continue
+        yield entry
+        if entry.name in {"bin", "sbin"} and not any(entry.is_relative_to(home) for home in scene.homes):
+            yield from (entry.parent / part for part in _PREFIX_PARTS)
+
+
+def _installed(repo: Path, tracked: frozenset[str]) -> Iterator[Path]:
+    for name in _OF_CHECKOUT:
+        folder = repo / name
+        if name in tracked or folder.is_symlink() or not _is_folder(folder):
+            continue
+        if name not in _VENVS or _is_environment(folder):
+            yield folder
+
+
+def _is_folder(place: Path) -> bool:
+    """Whether there is a folder that this user can get at."""
+    return os.access(place, os.R_OK | os.X_OK) and place.is_dir()
+
+
+def _is_environment(folder: Path) -> bool:
+    return (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir()

@@ -1,0 +1,110 @@
+"""The repository's own checks, run for real. Owns which commands they are and their record; judges nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from core.artifacts import CheckRun
+from core.config.settings import CheckSettings
+from core.context import Commands
+from core.events import EventSink
+from tools.files.worktree_lock import settled
+from tools.git.command import Git
+from tools.target.check_detection import detect_checks
+from tools.target.target_python import TargetPython
+from tools.worktree.staging import tracked_and_new
+
+
+class RepositoryChecks:
+    """Implements `core.context.Checks`: given on the command line, else configured, else detected."""
+
+    def __init__(  # noqa: PLR0913 - what running a command takes
+        self,
+        root: Path,
+        commands: Commands,
+        settings: CheckSettings,
+        target: TargetPython,
+        events: EventSink,
+        given: Sequence[str] = (),
+        *,
+        state: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
+        """Begin without any result.
+
+        Args:
+            root: The worktree.
+            commands: Runs them.
+            settings: Which are configured, and how long one may take.
+            target: The repository's interpreter.
+            events: Told of each.
+            given: On the command line.
+            state: Tells the files of the worktree as they are from any others; without it nothing is reused.
+        """
+        self._root = root
+        self._commands = commands
+        self._settings = settings
+        self._target = target
+        self._events = events
+        self._given = tuple(given)
+        self._state = state
+        self._known: dict[str, CheckRun] = {}
+        self._known_at = ""
+        """The state of the worktree in which these results are true."""
+        self._lock = asyncio.Lock()
+
+    async def commands(self) -> tuple[str, ...]:
+        """Given, configured or detected; may be empty."""
+        if self._fixed:
+            return self._fixed
+        async with self._commands.turns.shared():
+            files = await tracked_and_new(Git(self._root))
+            return await settled(detect_checks, self._root, files, has_pytest=self._target.has_pytest)
+
+    async def run(self, *, before: Sequence[str] = ()) -> tuple[CheckRun, ...]:
+        """Run them all, one after another, and tell the end of each.
+
+        Where no file has changed and no command has run since the last time, the result is still true and the check is
+        not run again; one that ran out of time is.
+
+        Args:
+            before: What was detected before the work began: deleting the tests must not make the checks go away.
+        """
+        kept = () if self._fixed else before
+        commands = dict.fromkeys((*kept, *await self.commands()))
+        async with self._lock:
+            known = self._known if self._state and await self._now() == self._known_at else {}
+            runs = [self._again(known[command]) if command in known else await self._run_one(command)
+                    for command in commands]  # fmt: skip
+            self._known = {run.command: run for run in runs if not run.timed_out}
+            self._known_at = await self._now()
+        return tuple(runs)
+
+    async def _now(self) -> str:
+        if self._state is None:
+            return ""
+        async with self._commands.turns.shared():
+            return f"{self._commands.count} {await self._state()}"
+
+    def _again(self, run: CheckRun) -> CheckRun:
+        self._events.emit(
+            "check_finished", command=run.command, exit_code=run.exit_code, seconds=0.0, output_path=run.output_path,
+            timed_out=False, reused=True,
+        )  # fmt: skip
+        return run
+
+    @property
+    def _fixed(self) -> tuple[str, ...]:
+        """What a person said; empty when it has to be detected."""
+        return self._given or self._settings.commands
+
+    async def _run_one(self, command: str) -> CheckRun:
+        self._events.emit("check_started", command=command)
+        done = await self._commands.run(command, timeout_s=self._settings.timeout_s)
+        self._events.emit(
+            "check_finished", command=command, exit_code=done.exit_code, seconds=round(done.duration_s, 3),
+            output_path=done.output_path, timed_out=done.timed_out,
+        )  # fmt: skip
+        return CheckRun(
+            command=command, exit_code=done.exit_code, duration_s=done.duration_s, output=done.output,
+            output_path=done.output_path, timed_out=done.timed_out,
+        )  # fmt: skip

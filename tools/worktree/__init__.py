@@ -1,0 +1,1 @@
+"""The worktree of a thread: made, filled, committed, and brought home."""

@@ -1,0 +1,385 @@
+"""The git worktree in which a thread works. Owns its branch, its base and its snapshots; the user's checkout,
+index, stashes and other refs are read and never written. Bringing the work home is in `apply`."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from core.errors import RepositoryError
+from core.storage.layout import RepoLayout
+from core.storage.thread_ids import short_id
+from tools.files.file_tree import fold
+from tools.git.command import PLAIN_DIFF, Git, IsolatedGit
+from tools.git.location import GitPlace, place_of
+from tools.git.private_git_dir import sweep_git_dirs
+from tools.git.repository import find_top
+from tools.git.state_folder import made
+from tools.worktree.build_artifacts import copy_generated
+from tools.worktree.checkout import Checkout, remove_worktree, restore_link
+from tools.worktree.staging import Staged, scratch_index, stage, tracked_and_new
+from tools.worktree.staging_rules import FILTERED, NESTED, SECRET_NAME, SECRET_TEXT, StagingRules, some, told
+from tools.worktree.submodules import fill_submodules
+
+_LOCK_LOOKS = 20
+_LOCK_LOOK_S = 0.1
+
+
+class GitWorkspace:
+    """A worktree on branch `rolecall/<short-id>`.
+
+    The base of the thread is kept in `refs/rolecall/<short-id>/base`, so a diff shows the thread's work only,
+    whatever the user had uncommitted when it began.
+    """
+
+    def __init__(self, repo: Path, thread_id: str, rules: StagingRules | None = None) -> None:
+        self._repo = repo
+        self._short = short_id(thread_id)
+        self._thread_id = thread_id
+        self._layout = RepoLayout(repo)
+        self._files = self._layout.run(thread_id)
+        self._root = self._layout.worktree(thread_id)
+        self._user = Git(repo)
+        self._git = Git(self._root)
+        self._rules = rules or StagingRules()
+        self._lock = asyncio.Lock()
+        self._notices: dict[str, bool] = {}
+        self.warnings: tuple[str, ...] = ()
+        """What a person should know about this repository, one sentence each."""
+
+    @classmethod
+    async def open(cls, repo: Path, thread_id: str, rules: StagingRules | None = None) -> "GitWorkspace":
+        """Find the repository around a folder; makes nothing yet.
+
+        Args:
+            repo: The folder.
+            thread_id: The thread.
+            rules: What is left out of commits; the usual secret-looking names when `None`.
+
+        Raises:
+            RepositoryError: There is no git, no repository, no working tree or no commit.
+        """
+        return cls(await find_top(repo), thread_id, rules)
+
+    @property
+    def root(self) -> Path:
+        """The worktree."""
+        return self._root
+
+    @property
+    def repo(self) -> Path:
+        """The user's checkout."""
+        return self._repo
+
+    @property
+    def branch(self) -> str:
+        """`rolecall/<short-id>`."""
+        return f"rolecall/{self._short}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Where events, report, diff and whole outputs are kept."""
+        return self._files.folder
+
+    async def prepare(self) -> None:
+        """Make worktree and branch from the user's HEAD plus uncommitted changes; does nothing when they are there.
+
+        Safe after a kill at any moment: each step is there or is made again.
+
+        Raises:
+            RepositoryError: The repository cannot be worked in.
+        """
+        await made(self._repo)
+        await asyncio.to_thread(sweep_git_dirs)
+        await asyncio.to_thread(self._layout.make_run, self._thread_id)
+        refs = await self._refs()
+        base, orders = refs.get(self._base_ref), []
+        if base is None:
+            base = await self._capture_base(refs)
+            orders.append(f"update {self._base_ref} {base}\n")
+        tip = refs.get(self._branch_ref) or refs.get(self._tip_ref, base)
+        if self._branch_ref not in refs:
+            orders.append(f"update {self._branch_ref} {tip}\n")
+            if tip != base:
+                self.warnings += (f"the branch {self.branch} was deleted; it is made again with all its commits",)
+        if orders:
+            await self._user.run("update-ref", "--stdin", stdin="".join(orders))
+        if await self._is_ready():
+            await self._checkout().hide(self._rules.secret_files)
+        else:
+            await self._make_worktree(tip)
+
+    async def commit(self, message: str) -> str | None:
+        """Commit all changes; `None` when there are none. Runs no hook."""
+        async with self._index() as index:
+            head, before = await self._head()
+            staged = await self._stage(head, before, index)
+            if staged.tree == before:
+                return None
+            made = await self._user.commit_tree(staged.tree, message, head)
+            orders = f"update {self._branch_ref} {made} {head}\nupdate {self._tip_ref} {made}\n"
+            await self._user.run("update-ref", "-m", "rolecall", "--stdin", stdin=orders)
+            return made
+
+    def notices(self) -> tuple[str, ...]:
+        """What was left out of commits and snapshots since this was asked last, one sentence each."""
+        fresh = tuple(notice for notice, given in self._notices.items() if not given)
+        self._notices |= dict.fromkeys(fresh, True)
+        return fresh
+
+    async def tip(self) -> str | None:
+        """The last commit the thread made; `None` when it made none."""
+        tip = await self._user.run("rev-parse", self._branch_ref)
+        return None if tip == await self.base() else tip
+
+    async def diff(self, *, stat: bool = False) -> str:
+        """Everything the thread changed since its base, committed or not, new files included."""
+        return await self._diff_with("--stat=100") if stat else await self._diff_with()
+
+    async def patch(self) -> str:
+        """The same as `git apply` takes it, binary files included."""
+        return await self._diff_with("--binary", "--full-index", "--no-renames")
+
+    async def changed_files(self, commit: str | None = None) -> tuple[str, ...]:
+        """Paths changed since the base, or by one commit of the thread; relative and sorted."""
+        named = ("--name-only", "--no-renames", "-z")
+        if commit is None:
+            out = await self._diff_with(*named)
+        else:
+            git = await self._user.isolated()
+            out = await git.run("diff", *PLAIN_DIFF, *named, f"{commit}^", commit, "--")
+        return tuple(sorted(name for name in out.split("\0") if name))
+
+    async def has_uncommitted(self) -> bool:
+        """Whether the worktree holds changes that are in no commit of the branch."""
+        if not await self._is_ready():
+            return False
+        return await self._tree_now() != (await self._head())[1]
+
+    async def snapshot(self) -> str:
+        """Git tree of the worktree as it is now, untracked files included; touches no index.
+
+        The tree is kept from garbage collection as long as the thread is.
+        """
+        async with self._lock:
+            tree = await self._tree_now()
+            await self._keep(tree)
+            return tree
+
+    async def state(self) -> str:
+        """What tells the files of the worktree as they are from any others; touches no index, keeps nothing.
+
+        Files that git does not store count by their time and size, folders that are ignored by their own.
+        """
+        head, before = await self._head()
+        async with scratch_index((await self._git.place()).index) as index:
+            staged = await self._stage(head, before, index)
+        ignored = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+        others = [*staged.left_out, *await (await self._content()).names(*ignored)]
+        return f"{staged.tree} {await asyncio.to_thread(_times, self._root, others)}"
+
+    async def listing(self, *, limit: int = 200) -> str:
+        """The tracked and new files, one per line, large folders folded."""
+        names = await tracked_and_new(self._git)
+        return fold([name for name in names if not self._rules.secret_files.hides(name)], limit)
+
+    async def restore(self, tree: str) -> None:
+        """Bring the files of the worktree to a snapshot; ignored files stay. The branch does not move.
+
+        Raises:
+            RepositoryError: The snapshot is unknown.
+        """
+        if await self._user.resolve(f"{tree}^{{tree}}") is None:
+            raise RepositoryError(f"the snapshot {tree[:12]} is no longer in the repository")
+        async with self._index() as index:
+            await self._keep((await self._stage(*await self._head(), index)).tree)
+            await self._checkout().fill(tree, self._rules.secret_files)
+
+    async def discard(self) -> None:
+        """Bring the worktree back to the last commit of the branch; a snapshot of what was there is kept."""
+        await self.restore((await self._head())[1])
+
+    async def remove(self) -> None:
+        """Remove worktree, branch, base and snapshots; the run folder stays."""
+        await self._drop_worktree()
+        known = (self._branch_ref, self._base_ref, self._tip_ref, self._snapshots_ref)
+        orders = "".join(f"delete {ref}\n" for ref in await self._refs() if ref in known)
+        if orders:
+            await self._user.run("update-ref", "--stdin", stdin=orders)
+
+    async def base(self) -> str:
+        """The commit the thread started from.
+
+        Raises:
+            RepositoryError: The thread has no base in this repository.
+        """
+        found = await self._user.resolve(f"{self._base_ref}^{{commit}}")
+        if found is None:
+            raise RepositoryError(
+                f"this repository holds no work of the thread {self._short}",
+                hint="`rolecall threads list` shows the threads of this repository",
+            )
+        return found
+
+    @property
+    def _branch_ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+    @property
+    def _base_ref(self) -> str:
+        return f"refs/rolecall/{self._short}/base"
+
+    @property
+    def _tip_ref(self) -> str:
+        """The last commit once more: whoever deletes the branch loses no work of a thread that is not done."""
+        return f"refs/rolecall/{self._short}/tip"
+
+    @property
+    def _snapshots_ref(self) -> str:
+        return f"refs/rolecall/{self._short}/snapshots"
+
+    @property
+    def _ready_mark(self) -> Path:
+        return self._files.worktree_ready
+
+    async def _refs(self) -> dict[str, str]:
+        """Objects of this thread's refs, and of the branch that would stand in their way, as far as they are there."""
+        out = await self._user.run(
+            "for-each-ref", "--format=%(refname) %(objectname)", f"refs/rolecall/{self._short}", self._branch_ref,
+            "refs/heads/rolecall",
+        )  # fmt: skip
+        return dict(line.split(" ", 1) for line in out.splitlines())
+
+    async def _head(self) -> tuple[str, str]:
+        """The last commit of the branch and its tree."""
+        words = await self._user.run("rev-parse", f"{self._branch_ref}^{{commit}}", f"{self._branch_ref}^{{tree}}")
+        commit, tree = words.split()
+        return commit, tree
+
+    async def _capture_base(self, refs: dict[str, str]) -> str:
+        if "refs/heads/rolecall" in refs:
+            raise RepositoryError(
+                "this repository has a branch named rolecall, which leaves no room for branches rolecall/…",
+                hint="give it another name: git branch -m rolecall NAME",
+            )
+        head, before = (await self._user.run("rev-parse", "HEAD^{commit}", "HEAD^{tree}")).split()
+        git = await self._user.isolated()
+        async with scratch_index((await self._user.place()).index) as index:
+            staged = await stage(git, head, self._rules.for_base(), index=index, tree=before, keep_links=True)
+        self.warnings += base_warnings(staged.left_out)
+        if staged.tree == before:
+            return head
+        return await self._user.commit_tree(staged.tree, "Uncommitted changes when rolecall began", head)
+
+    async def _stage(self, head: str, before: str, index: Path) -> Staged:
+        staged = await stage(await self._content(), head, self._rules, index=index, tree=before)
+        for notice in told(staged.left_out):
+            self._notices.setdefault(notice, False)
+        return staged
+
+    async def _content(self) -> IsolatedGit:
+        return await self._git.isolated()
+
+    def _checkout(self) -> Checkout:
+        return Checkout(self._git)
+
+    async def _is_ready(self) -> bool:
+        """Whether the worktree is there; a `.git` file that a command took away or exchanged is put back."""
+        # A link in its place leads to files that are not the thread's.
+        expected = self._repo.resolve() / self._root.relative_to(self._repo)
+        if not self._ready_mark.is_file() or not self._root.is_dir() or self._root.resolve() != expected:
+            return False
+        place = await self._place()
+        if place is None:
+            return False
+        await asyncio.to_thread(restore_link, place)
+        return True
+
+    async def _place(self) -> GitPlace | None:
+        try:
+            return await asyncio.to_thread(place_of, self._root)
+        except RepositoryError:
+            return None
+
+    async def _make_worktree(self, commit: str) -> None:
+        await self._drop_worktree()
+        await self._user.run("worktree", "add", "--no-checkout", "--force", "--quiet", str(self._root), self.branch)
+        self._git = Git(self._root)
+        checkout = self._checkout()
+        filled = await checkout.fill(commit, self._rules.secret_files)
+        if filled.hidden:
+            self.warnings += (f"files that {SECRET_NAME} are kept out of the worktree; {_SHOW}: {some(filled.hidden)}",)
+        filtered = await checkout.filtered(filled.names)
+        if filtered:
+            self.warnings += (f"files that {FILTERED}; the worktree has them as git stores them: {some(filtered)}",)
+        rules = self._rules.for_base()
+        _, secret = await copy_generated(self._user, self._root, filled.names, rules)
+        if secret:
+            self.warnings += (f"generated files that may hold secrets were not copied; {_SHOW}: {some(secret)}",)
+        self.warnings += await fill_submodules(self._repo, self._root, filled.links, rules)
+        await asyncio.to_thread(self._ready_mark.touch)
+
+    async def _drop_worktree(self) -> None:
+        await asyncio.to_thread(self._ready_mark.unlink, missing_ok=True)
+        common = (await self._user.place()).common_dir
+        await asyncio.to_thread(remove_worktree, common, self._layout, self._thread_id)
+
+    async def _diff_with(self, *options: str) -> str:
+        base = await self.base()
+        tree = await self._tree_now() if await self._is_ready() else (await self._head())[1]
+        git = await self._user.isolated()
+        return await git.run("diff", *PLAIN_DIFF, *options, base, tree, "--")
+
+    async def _tree_now(self) -> str:
+        head, before = await self._head()
+        async with scratch_index((await self._git.place()).index) as index:
+            return (await self._stage(head, before, index)).tree
+
+    async def _keep(self, tree: str) -> None:
+        last = (await self._refs()).get(self._snapshots_ref)
+        if last is not None and await self._user.resolve(f"{last}^{{tree}}") == tree:
+            return
+        kept = await self._user.commit_tree(tree, "snapshot", *([last] if last else []))
+        await self._user.run("update-ref", self._snapshots_ref, kept)
+
+    @asynccontextmanager
+    async def _index(self) -> AsyncIterator[Path]:
+        """The worktree's own index, for one writer at a time.
+
+        A lock that a killed git left is removed: the thread is driven by one process, so no other can hold it long.
+        """
+        async with self._lock:
+            place = await self._git.place()
+            held = place.git_dir / "index.lock"
+            for _ in range(_LOCK_LOOKS):
+                if not held.exists():
+                    break
+                await asyncio.sleep(_LOCK_LOOK_S)
+            await asyncio.to_thread(held.unlink, missing_ok=True)
+            await asyncio.to_thread(restore_link, place)
+            yield place.index
+
+
+def _times(root: Path, names: Iterable[str]) -> int:
+    found = []
+    for name in sorted(names):
+        with suppress(OSError):
+            about = os.lstat(root / name)
+            found.append((name, about.st_mtime_ns, about.st_size))
+    return hash(tuple(found))
+
+
+_SHOW = "name them in sandbox.show if models and commands may see them"
+
+
+def base_warnings(left_out: dict[str, str]) -> tuple[str, ...]:
+    """What a person should know about changes that were not taken along, one sentence for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    return tuple(
+        f"uncommitted files were not taken into the worktree, since they {reason}"
+        f"{f' ({_SHOW})' if reason in {SECRET_NAME, SECRET_TEXT} else ''}: {some(names)}"
+        for reason, names in by_reason.items() if reason != NESTED
+    )  # fmt: skip
