@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from rolecall_search.isolate import Limits, Outcome, Pool
+from rolecall_search.runtime.isolate import Limits, Outcome, Pool
 
 
 def run(folder: Path, work: Callable[[], object], limits: Limits) -> Outcome:

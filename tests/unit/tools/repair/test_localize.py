@@ -1,7 +1,7 @@
 """Suspicion grows with failing tests and shrinks with passing ones."""
 
-from rolecall_search.baseline import TestRun as Run
-from rolecall_search.localize import add_imported, rank_import, rank_lines
+from rolecall_search.evidence.baseline import TestRun as Run
+from rolecall_search.evidence.localize import add_imported, rank_import, rank_lines
 
 FILE = "/p/m.py"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from rolecall_search.candidates import Stream
-from rolecall_search.localize import Suspicion
-from rolecall_search.source import SourceFile
+from rolecall_search.evidence.localize import Suspicion
+from rolecall_search.program.source import SourceFile
+from rolecall_search.program.typeinfo import UnitTypes
 from rolecall_search.templates.base import Hints
 from rolecall_search.templates.operator_tables import binary_priors, misfits
-from rolecall_search.typeinfo import UnitTypes
 
 TEXT, LIST, INT = frozenset({"str"}), frozenset({"list"}), frozenset({"int"})
 SETS, UNKNOWN = frozenset({"set"}), frozenset[str]()

@@ -4,14 +4,14 @@ import doctest
 from pathlib import Path
 
 import pytest
-from rolecall_search.baseline import TestRun as Run
 from rolecall_search.candidates import Candidate
-from rolecall_search.hints import crash_places
-from rolecall_search.hosting import OTHER, PASSED, judge, root_error
-from rolecall_search.rank import orphans
-from rolecall_search.reach import moved
-from rolecall_search.source import Edit, SourceFile
-from rolecall_search.validate import Plan
+from rolecall_search.evidence.baseline import TestRun as Run
+from rolecall_search.evidence.hints import crash_places
+from rolecall_search.program.source import Edit, SourceFile
+from rolecall_search.ranking.rank import orphans
+from rolecall_search.ranking.reach import moved
+from rolecall_search.runtime.hosting import OTHER, PASSED, judge, root_error
+from rolecall_search.trials.validate import Plan
 
 
 def test_lines_below_an_inserted_line_move() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from rolecall_search.live import LiveCode
-from rolecall_search.source import Edit, SourceFile, signature_of
+from rolecall_search.program.source import Edit, SourceFile, signature_of
+from rolecall_search.trials.live import LiveCode
 
 
 def load(folder: Path, text: str) -> SourceFile:

@@ -6,10 +6,10 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from rolecall_search.source import SourceFile
+from rolecall_search.program.source import SourceFile
+from rolecall_search.program.typeinfo import UnitTypes
 from rolecall_search.templates.base import Hints, make_context
 from rolecall_search.templates.registry import proposals
-from rolecall_search.typeinfo import UnitTypes
 
 CASES = {
     "comparison": ("if a < b:\n        b = a", "if a <= b:"),

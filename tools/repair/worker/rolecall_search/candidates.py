@@ -10,11 +10,11 @@ import heapq
 from dataclasses import dataclass, field
 from typing import Iterator, Optional
 
-from rolecall_search.localize import Suspicion
-from rolecall_search.source import FUNCTION_TYPES, Edit, SourceFile, Unit
+from rolecall_search.evidence.localize import Suspicion
+from rolecall_search.program.source import FUNCTION_TYPES, Edit, SourceFile, Unit
+from rolecall_search.program.typeinfo import UnitTypes
 from rolecall_search.templates.base import Context, Hints, Proposal, make_context
 from rolecall_search.templates.registry import proposals
-from rolecall_search.typeinfo import UnitTypes
 
 POWER = 1.5
 HEADER_SHARE = 0.8

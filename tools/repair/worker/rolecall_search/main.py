@@ -14,26 +14,26 @@ import socket
 import sys
 from typing import Any, Callable, Optional
 
-from rolecall_search.baseline import Baseline, Runner, TestRun, measure
 from rolecall_search.candidates import Stream
-from rolecall_search.cluster import Behaviour, Prober
-from rolecall_search.fresh import FreshClient, serve
-from rolecall_search.hints import read_hints
-from rolecall_search.hosting import OTHER, Host, TimeLimit, host, warm_plugins
-from rolecall_search.isolate import Limits, Pool
-from rolecall_search.live import LiveCode, override_imports
-from rolecall_search.localize import Suspicion, add_imported, rank_import, rank_lines
-from rolecall_search.profile import record, unit_types
-from rolecall_search.project import Project
-from rolecall_search.protocol import Channel, Request, read_request
-from rolecall_search.rank import describe, rank
-from rolecall_search.reach import lost_lines
-from rolecall_search.report import result, suspicious_lines
+from rolecall_search.evidence.baseline import Baseline, Runner, TestRun, measure
+from rolecall_search.evidence.hints import read_hints
+from rolecall_search.evidence.localize import Suspicion, add_imported, rank_import, rank_lines
+from rolecall_search.evidence.profile import record, unit_types
+from rolecall_search.program.project import Project
+from rolecall_search.program.source import SourceFile, Unit
+from rolecall_search.program.typeinfo import UnitTypes
+from rolecall_search.ranking.cluster import Behaviour, Prober
+from rolecall_search.ranking.rank import describe, rank
+from rolecall_search.ranking.reach import lost_lines
+from rolecall_search.ranking.report import result, suspicious_lines
+from rolecall_search.runtime.hosting import OTHER, Host, TimeLimit, host, warm_plugins
+from rolecall_search.runtime.isolate import Limits, Pool
+from rolecall_search.runtime.protocol import Channel, Request, read_request
 from rolecall_search.search import Arguments, Found, Searcher
-from rolecall_search.source import SourceFile, Unit
 from rolecall_search.templates.base import Hints
-from rolecall_search.typeinfo import UnitTypes
-from rolecall_search.validate import Plan, Trial
+from rolecall_search.trials.fresh import FreshClient, serve
+from rolecall_search.trials.live import LiveCode, override_imports
+from rolecall_search.trials.validate import Plan, Trial
 
 TRACE_LIMIT_S = 20.0
 BASELINE_SHARE = 0.4

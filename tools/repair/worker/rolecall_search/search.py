@@ -13,11 +13,11 @@ from types import CodeType
 from typing import Any, Callable, Iterator, Optional
 
 from rolecall_search.candidates import Candidate
-from rolecall_search.fresh import FreshClient, FreshRun
-from rolecall_search.isolate import Limits, Outcome, Pool
-from rolecall_search.protocol import Request
-from rolecall_search.source import signature_of
-from rolecall_search.validate import NEEDS_FRESH, PLAUSIBLE, Plan, Trial
+from rolecall_search.program.source import signature_of
+from rolecall_search.runtime.isolate import Limits, Outcome, Pool
+from rolecall_search.runtime.protocol import Request
+from rolecall_search.trials.fresh import FreshClient, FreshRun
+from rolecall_search.trials.validate import NEEDS_FRESH, PLAUSIBLE, Plan, Trial
 
 FLOORS_S = (0.08, 0.8, 5.0)
 ENOUGH = 24

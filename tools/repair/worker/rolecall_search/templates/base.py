@@ -10,8 +10,8 @@ import builtins
 from dataclasses import dataclass, field, replace
 from typing import Iterator, NamedTuple, Optional
 
-from rolecall_search.source import FUNCTION_TYPES, Edit, SourceFile, Unit, blocks_of
-from rolecall_search.typeinfo import Types, UnitTypes, infer
+from rolecall_search.program.source import FUNCTION_TYPES, Edit, SourceFile, Unit, blocks_of
+from rolecall_search.program.typeinfo import Types, UnitTypes, infer
 
 BUILTIN_NAMES = frozenset(dir(builtins))
 SIMPLE = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant, ast.List, ast.Dict)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Iterator
 
-from rolecall_search.source import Edit
+from rolecall_search.program.source import Edit
+from rolecall_search.program.typeinfo import NUMBERS, SEQUENCES, SIZED, Types, may_be
 from rolecall_search.templates.base import Context, Proposal
-from rolecall_search.typeinfo import NUMBERS, SEQUENCES, SIZED, Types, may_be
 
 FLAGS = {
     "sorted": ("reverse=True",), "sort": ("reverse=True",), "enumerate": ("1",), "open": (),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Iterator
 
+from rolecall_search.program.typeinfo import NUMBERS, SIZED, Types, may_be
 from rolecall_search.templates.base import Context, Proposal
-from rolecall_search.typeinfo import NUMBERS, SIZED, Types, may_be
 
 NONE = frozenset({"NoneType"})
 PAIRED = 9
@@ -136,7 +136,7 @@ def _filters(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def _cut(context: Context, start: int, end: int) -> Proposal:
-    from rolecall_search.source import Edit  # noqa: PLC0415
+    from rolecall_search.program.source import Edit  # noqa: PLC0415
 
     while start > 0 and context.src.text[start - 1] == " ":
         start -= 1

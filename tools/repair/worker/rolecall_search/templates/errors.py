@@ -6,7 +6,7 @@ import ast
 import builtins
 from typing import Iterator
 
-from rolecall_search.source import Edit
+from rolecall_search.program.source import Edit
 from rolecall_search.templates.base import Context, Proposal
 
 COMMON = (

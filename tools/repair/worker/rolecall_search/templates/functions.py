@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Iterator, Optional
 
-from rolecall_search.source import FUNCTION_TYPES, Edit, FunctionNode
+from rolecall_search.program.source import FUNCTION_TYPES, Edit, FunctionNode
 from rolecall_search.templates.base import Context, Proposal
 
 DECORATORS = ("property", "staticmethod", "classmethod")

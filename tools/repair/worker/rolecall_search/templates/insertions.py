@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from typing import Iterator
 
-from rolecall_search.source import FUNCTION_TYPES
+from rolecall_search.program.source import FUNCTION_TYPES
+from rolecall_search.program.typeinfo import NUMBERS, UNKNOWN, Types, compatible
 from rolecall_search.templates.base import Context, Proposal
 from rolecall_search.templates.statements import is_docstring
-from rolecall_search.typeinfo import NUMBERS, UNKNOWN, Types, compatible
 
 GROWING = {"list": "append", "set": "add", "deque": "append"}
 KEYED = {

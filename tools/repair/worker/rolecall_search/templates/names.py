@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Iterator
 
+from rolecall_search.program.typeinfo import NUMBERS, compatible
 from rolecall_search.templates.base import BUILTIN_NAMES, Context, Proposal
-from rolecall_search.typeinfo import NUMBERS, compatible
 
 FUNCTION_GROUPS = (
     ("any", "all"), ("min", "max"), ("sorted", "list", "reversed", "set", "tuple"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 
-from rolecall_search.typeinfo import Types
+from rolecall_search.program.typeinfo import Types
 
 COMPARE: dict[type, tuple[str, dict[str, float]]] = {
     ast.Lt: ("<", {"<=": 1.0, ">": 0.7, ">=": 0.6, "!=": 0.25, "==": 0.15}),

@@ -6,7 +6,8 @@ import ast
 import re
 from typing import Iterator, Optional
 
-from rolecall_search.source import Edit
+from rolecall_search.program.source import Edit
+from rolecall_search.program.typeinfo import NUMBERS, Types, may_be
 from rolecall_search.templates.base import Context, Proposal
 from rolecall_search.templates.operator_tables import (
     ARITHMETIC,
@@ -16,7 +17,6 @@ from rolecall_search.templates.operator_tables import (
     binary_priors,
     misfits,
 )
-from rolecall_search.typeinfo import NUMBERS, Types, may_be
 
 INT = frozenset({"int", "bool"})
 OPERAND_PLACES = (ast.Call, ast.Return, ast.Assign, ast.Subscript, ast.Slice, ast.AugAssign,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from typing import Iterator, Optional
 
-from rolecall_search.source import FUNCTION_TYPES, Edit, blocks_of
+from rolecall_search.program.source import FUNCTION_TYPES, Edit, blocks_of
+from rolecall_search.program.typeinfo import NUMBERS, UNKNOWN
 from rolecall_search.templates.base import Context, Proposal
 from rolecall_search.templates.conditions import read_attributes, simple_guards
-from rolecall_search.typeinfo import NUMBERS, UNKNOWN
 
 COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.Try, *FUNCTION_TYPES, ast.ClassDef)
 

@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Iterator
 
-from rolecall_search.source import Edit
+from rolecall_search.program.source import Edit
 from rolecall_search.templates.base import Context, Proposal
 
 SEPARATORS = (", ", ",", " ", "", "-", "_", "\\n", ": ", ":", "; ", ";", ".", "/", "\\t", "|")

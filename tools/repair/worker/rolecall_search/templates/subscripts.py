@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Iterator
 
+from rolecall_search.program.typeinfo import SEQUENCES, may_be
 from rolecall_search.templates.base import Context, Proposal
-from rolecall_search.typeinfo import SEQUENCES, may_be
 
 INT = frozenset({"int"})
 MAPPINGS = frozenset({"dict", "defaultdict", "Counter", "OrderedDict"})

@@ -12,7 +12,7 @@ from importlib.machinery import SourceFileLoader
 from types import CodeType, FunctionType
 from typing import Iterator
 
-from rolecall_search.source import SourceFile, Unit
+from rolecall_search.program.source import SourceFile, Unit
 
 Overrides = dict[str, str]
 

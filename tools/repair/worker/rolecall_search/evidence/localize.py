@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Callable
 
-from rolecall_search.baseline import TestRun
+from rolecall_search.evidence.baseline import TestRun
 
 FRAME_BOOST = 1.25
 IMPORT_SCORE = 0.25

@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterator, Optional
 
-from rolecall_search.hosting import FAILED, OTHER, PASSED, Host, TimeLimit
-from rolecall_search.isolate import Limits, decode, kill_group, run_child, send
-from rolecall_search.tracing import Lines, make_tracer
+from rolecall_search.runtime.hosting import FAILED, OTHER, PASSED, Host, TimeLimit
+from rolecall_search.runtime.isolate import Limits, decode, kill_group, run_child, send
+from rolecall_search.runtime.tracing import Lines, make_tracer
 
 FIRST_LIMIT_S = 2.0
 SHORT_LIMIT_S = 0.6

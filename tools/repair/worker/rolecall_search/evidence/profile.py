@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any, Callable
 
-from rolecall_search.hosting import TimeLimit
-from rolecall_search.isolate import Limits, Pool
-from rolecall_search.source import SourceFile, Unit
-from rolecall_search.typeinfo import UnitTypes
+from rolecall_search.program.source import SourceFile, Unit
+from rolecall_search.program.typeinfo import UnitTypes
+from rolecall_search.runtime.hosting import TimeLimit
+from rolecall_search.runtime.isolate import Limits, Pool
 
 TEST_LIMIT_S = 0.7
 FRAMES_PER_CODE = 60

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Callable, Iterator
 
-from rolecall_search.hosting import TimeLimit
+from rolecall_search.runtime.hosting import TimeLimit
 
 CALLS_PER_FUNCTION = 10
 CALL_LIMIT_S = 0.15

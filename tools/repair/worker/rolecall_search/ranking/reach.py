@@ -9,12 +9,12 @@ import os
 import time
 from typing import Any, Callable, Optional
 
-from rolecall_search.baseline import TestRun
 from rolecall_search.candidates import Candidate
-from rolecall_search.cluster import swapped
-from rolecall_search.isolate import Limits, Pool
-from rolecall_search.tracing import make_tracer
-from rolecall_search.validate import Trial
+from rolecall_search.evidence.baseline import TestRun
+from rolecall_search.ranking.cluster import swapped
+from rolecall_search.runtime.isolate import Limits, Pool
+from rolecall_search.runtime.tracing import make_tracer
+from rolecall_search.trials.validate import Trial
 
 MOST_TESTS = 40
 

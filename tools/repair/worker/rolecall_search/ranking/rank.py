@@ -10,12 +10,12 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from rolecall_search.baseline import Baseline
 from rolecall_search.candidates import SWAPS, Candidate
-from rolecall_search.cluster import Behaviour
-from rolecall_search.localize import Suspicion
+from rolecall_search.evidence.baseline import Baseline
+from rolecall_search.evidence.localize import Suspicion
+from rolecall_search.program.source import splice
+from rolecall_search.ranking.cluster import Behaviour
 from rolecall_search.search import Found
-from rolecall_search.source import splice
 from rolecall_search.templates.base import bound_names
 
 SHOWN = 12

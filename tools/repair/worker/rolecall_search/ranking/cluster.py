@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, Callable, Optional
 
-from rolecall_search.calls import Call, changed, outputs, record_calls
 from rolecall_search.candidates import Candidate
-from rolecall_search.hosting import TimeLimit
-from rolecall_search.isolate import Limits, Pool
-from rolecall_search.live import CannotSwapError, LiveCode
+from rolecall_search.ranking.calls import Call, changed, outputs, record_calls
+from rolecall_search.runtime.hosting import TimeLimit
+from rolecall_search.runtime.isolate import Limits, Pool
 from rolecall_search.search import Found
-from rolecall_search.validate import Trial
+from rolecall_search.trials.live import CannotSwapError, LiveCode
+from rolecall_search.trials.validate import Trial
 
 CHANGED_CALLS = 40
 TEST_LIMIT_S = 0.5

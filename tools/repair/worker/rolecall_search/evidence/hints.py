@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
-from rolecall_search.baseline import TestRun
+from rolecall_search.evidence.baseline import TestRun
 from rolecall_search.templates.base import Hints
 
 RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})

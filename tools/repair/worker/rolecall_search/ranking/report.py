@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from rolecall_search.localize import Suspicion
-from rolecall_search.project import Project
+from rolecall_search.evidence.localize import Suspicion
+from rolecall_search.program.project import Project
 
 
 def result(status: str, stop_reason: str, **fields: Any) -> dict[str, Any]:

@@ -13,11 +13,11 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from rolecall_search.hosting import FAILED, OTHER, PASSED, Host, TimeLimit, host
-from rolecall_search.isolate import Limits, Outcome, Pool, complete, decode, send
-from rolecall_search.live import Overrides, override_imports
-from rolecall_search.tracing import make_tracer
-from rolecall_search.validate import KILLED, PLAUSIBLE
+from rolecall_search.runtime.hosting import FAILED, OTHER, PASSED, Host, TimeLimit, host
+from rolecall_search.runtime.isolate import Limits, Outcome, Pool, complete, decode, send
+from rolecall_search.runtime.tracing import make_tracer
+from rolecall_search.trials.live import Overrides, override_imports
+from rolecall_search.trials.validate import KILLED, PLAUSIBLE
 
 TRACE_LIMIT_S = 3.0
 

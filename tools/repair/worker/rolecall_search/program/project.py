@@ -10,7 +10,7 @@ import re
 import sysconfig
 from typing import Any, Optional
 
-from rolecall_search.source import SourceFile
+from rolecall_search.program.source import SourceFile
 
 SKIPPED_PARTS = frozenset(
     {"site-packages", "dist-packages", ".git", ".rolecall", "build", "dist", ".tox", ".nox",

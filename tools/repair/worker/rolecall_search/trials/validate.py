@@ -10,9 +10,9 @@ from types import CodeType
 from typing import Any, Optional
 
 from rolecall_search.candidates import Candidate
-from rolecall_search.hosting import PASSED, Host
-from rolecall_search.isolate import renew
-from rolecall_search.live import CannotSwapError, LiveCode, Overrides
+from rolecall_search.runtime.hosting import PASSED, Host
+from rolecall_search.runtime.isolate import renew
+from rolecall_search.trials.live import CannotSwapError, LiveCode, Overrides
 
 PLAUSIBLE, KILLED, NEEDS_FRESH = "plausible", "killed", "needs-fresh"
 

@@ -1,0 +1,1 @@
+"""What running the tests tells: which pass, which lines are suspicious, which types occur."""

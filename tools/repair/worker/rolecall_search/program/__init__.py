@@ -1,0 +1,1 @@
+"""The program under repair: its files, their sources, and the types seen in it."""

@@ -1,0 +1,1 @@
+"""Patches that pass: told apart, ordered, labelled and reported."""
