@@ -24,7 +24,7 @@ from benchmarks import chaos_children as children
 from benchmarks import chaos_product as product
 from benchmarks.chaos_children import Plan
 from core.context import InboxItem
-from graph.inbox import SqliteInbox
+from graph.store.inbox import SqliteInbox
 from nodes.guidance import SPOKEN
 from tests.modelserver.server import ModelServer
 from tests.repositories import fingerprint

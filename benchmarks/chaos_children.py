@@ -12,10 +12,10 @@ from langchain_core.tools import tool
 
 from core.config.settings import Settings, SupervisorSettings
 from core.errors import LockedError
-from graph.activity import Activity
-from graph.control import PausedError, steered_stream
-from graph.inbox import SqliteInbox
-from graph.lease import Lease
+from graph.drive.in_flight import Activity
+from graph.drive.interruptible_stream import PausedError, steered_stream
+from graph.store.inbox import SqliteInbox
+from graph.store.lease import Lease
 from graph.supervisor.supervise import supervise
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results
 

@@ -19,11 +19,11 @@ from core.events import Event
 from core.storage.layout import RepoLayout
 from core.storage.ownership import make
 from graph.build import build_graph
-from graph.checkpoints import open_checkpoints
-from graph.inbox import SqliteInbox
 from graph.runner import ResumeRequest, RunRequest, resume, run
+from graph.store.checkpoints import open_checkpoints
+from graph.store.inbox import SqliteInbox
+from graph.store.thread_store import ThreadStore
 from graph.supervisor.supervise import supervise
-from graph.threads import ThreadStore
 from tests.integration.jobs import SLUGIFY, SLUGS, openai, settings_with, state_of
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.reply import Reply, call

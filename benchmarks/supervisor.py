@@ -24,9 +24,9 @@ from langchain_core.tools import tool
 from core.artifacts import Milestone, Plan, PlanStep, RoleUsage
 from core.config.settings import BudgetSettings, RuleThresholds, Settings, SupervisorSettings
 from core.context import InboxItem, Models
-from graph.inbox import SqliteInbox
-from graph.supervisor.beside import supervised
-from graph.supervisor.ledger import Ledger
+from graph.store.inbox import SqliteInbox
+from graph.supervisor.companion import supervised
+from graph.supervisor.intervention_log import Ledger
 from graph.supervisor.supervise import supervise
 from tests.steering.models import Opinions
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, step, works

@@ -16,19 +16,19 @@ from core.errors import Exit, ModelError, ThreadError
 from core.redaction import Redactor
 from core.state import Outcome
 from core.storage.layout import RunFiles
+from graph.acquire import Held, held
 from graph.build import build_graph
-from graph.checkpoints import Driver, open_checkpoints
-from graph.control import Graph
-from graph.event_log import Listen
-from graph.held import Held, held
-from graph.inbox import SqliteInbox
-from graph.receipts import receipts
-from graph.ride import Ask, Ending, Ride
-from graph.session import ThreadSpec, secrets_of
+from graph.context_factory import ThreadSpec, secrets_of
+from graph.drive.interruptible_stream import Graph
+from graph.drive.thread_run import Ask, Ending, Ride
 from graph.steering_record import steering_markdown
-from graph.supervisor.beside import supervised
-from graph.supervisor.ledger import Ledger
-from graph.threads import ThreadStore
+from graph.store.checkpoints import Driver, open_checkpoints
+from graph.store.event_log import Listen
+from graph.store.inbox import SqliteInbox
+from graph.store.receipts import receipts
+from graph.store.thread_store import ThreadStore
+from graph.supervisor.companion import supervised
+from graph.supervisor.intervention_log import Ledger
 from nodes.report import interim, plain_narrative, write_markdown, write_report
 from tools.git.state_folder import proven
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
 from core.text import readable
-from graph.receipts import Receipt
-from graph.supervisor.ledger import Entry, Recorded
+from graph.store.receipts import Receipt
+from graph.supervisor.intervention_log import Entry, Recorded
 from nodes.guidance import SPOKEN
 
 _LONGEST = 600

@@ -15,7 +15,7 @@ from rolecall.lines import clean
 if TYPE_CHECKING:
     from core.config.loader import Loaded
     from core.config.settings import Settings
-    from graph.threads import ThreadRow, ThreadStore
+    from graph.store.thread_store import ThreadRow, ThreadStore
 
 
 def folder_of(options: Namespace) -> Path:
@@ -69,8 +69,8 @@ def _noted(row: "ThreadRow", invocation: Invocation) -> "ThreadRow":
 
 async def as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
     """The row as it is true now: a run that was killed could not write that it stopped."""
-    from graph.checkpoints import database_of
-    from graph.lease import holder
+    from graph.store.checkpoints import database_of
+    from graph.store.lease import holder
 
     killed = row.status == "running" and await holder(database_of(top), row.thread_id) is None
     return row.model_copy(update={"status": "interrupted"}) if killed else row
@@ -95,7 +95,7 @@ async def store_of(top: Path, invocation: Invocation) -> "ThreadStore":
         ThreadError: rolecall never worked here.
         RepositoryError: `.rolecall/` is there and not ours.
     """
-    from graph.threads import ThreadStore
+    from graph.store.thread_store import ThreadStore
 
     database = await database_in(top)
     if database is None:

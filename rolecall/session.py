@@ -16,11 +16,11 @@ from core.config.settings import Settings
 from core.errors import Exit
 from core.events import Event
 from core.known_secrets import redactor_of
-from graph.checkpoints import database_of
-from graph.inbox import SqliteInbox
-from graph.ride import Question
+from graph.drive.thread_run import Question
 from graph.runner import RunOutcome
-from graph.threads import FINISHED
+from graph.store.checkpoints import database_of
+from graph.store.inbox import SqliteInbox
+from graph.store.thread_store import FINISHED
 from rolecall.asked import raised
 from rolecall.display import Display, Screen
 from rolecall.exits import stop_writing

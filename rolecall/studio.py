@@ -11,10 +11,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from core.config.loader import load_settings
 from core.context import Context
 from graph.build import Builder, build_graph
-from graph.checkpoints import open_checkpoints
-from graph.served import served
-from graph.session import ThreadSpec
-from graph.threads import ThreadStore
+from graph.context_factory import ThreadSpec
+from graph.store.checkpoints import open_checkpoints
+from graph.store.thread_store import ThreadStore
+from graph.studio_thread import served
 from rolecall.asked import Asked
 from tools.git.repository import find_top
 from tools.git.state_folder import made

@@ -14,10 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from core.config.settings import Settings
-from graph.control import Graph
-from graph.lease import holder
+from graph.drive.interruptible_stream import Graph
 from graph.runner import open_graph
-from graph.threads import ThreadRow, ThreadStore
+from graph.store.lease import holder
+from graph.store.thread_store import ThreadRow, ThreadStore
 from rolecall.studio import repository
 from tools.git.repository import find_top
 from tools.git.state_folder import made

@@ -16,8 +16,8 @@ import psutil
 from benchmarks.damage.starter import Conditions
 from benchmarks.damage.world import EARLY, THREAD, World
 from core.errors import Exit
-from graph.lease import SCHEMA as LEASES
-from graph.lease import host
+from graph.store.lease import SCHEMA as LEASES
+from graph.store.lease import host
 from tests.repositories import git
 
 Inflict = Callable[[World], None]

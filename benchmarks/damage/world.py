@@ -17,9 +17,9 @@ from langchain_core.runnables import RunnableConfig
 
 from core.context import RunOptions
 from core.storage.layout import RepoLayout
-from graph.held import held
+from graph.acquire import held
+from graph.context_factory import ThreadSpec
 from graph.runner import open_graph
-from graph.session import ThreadSpec
 from tests.integration.jobs import SLUGIFY, SLUGS, openai, settings_with
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.server import ModelServer

@@ -12,7 +12,7 @@ from core.config.settings import EMBEDDED
 from core.context import Models
 from core.errors import ModelError
 from core.replies import CallSite
-from graph.supervisor.ladder import Action
+from graph.supervisor.escalation import Action
 from graph.supervisor.rules import Finding
 from graph.supervisor.snapshot import Act, Snapshot
 from nodes.rendering import render

@@ -10,13 +10,13 @@ from core.context import Models
 from core.errors import LockedError
 from core.events import EventSink
 from core.known_secrets import redactor_of
-from graph.control import Graph
-from graph.inbox import Mailbox, SqliteInbox
-from graph.lease import Lease, supervisor_lease
-from graph.supervisor.desk import Desk
+from graph.drive.interruptible_stream import Graph
+from graph.store.inbox import Mailbox, SqliteInbox
+from graph.store.lease import Lease, supervisor_lease
+from graph.supervisor.interventions import Desk
 from graph.supervisor.snapshot import Snapshot, observe
-from graph.supervisor.status import Speaker, keep_answering, keep_status
-from graph.supervisor.watch import Attempts, Watch, open_watch
+from graph.supervisor.status_line import Speaker, keep_answering, keep_status
+from graph.supervisor.thread_reader import Attempts, Watch, open_watch
 
 LONGEST_REST = 15
 """Times `poll_s` that an expensive look may delay the next one."""

@@ -20,7 +20,7 @@ from rolecall.streams import write_patch
 from rolecall.view import View
 
 if TYPE_CHECKING:
-    from graph.threads import ThreadRow
+    from graph.store.thread_store import ThreadRow
     from tools.worktree.staging_rules import StagingRules
 
 
@@ -80,8 +80,8 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.checkpoints import database_of
-    from graph.lease import holder
+    from graph.store.checkpoints import database_of
+    from graph.store.lease import holder
     from tools.worktree.apply import Way, apply_branch, has_work
 
     top = await top_of(folder_of(options))
@@ -110,8 +110,8 @@ async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _told_against(row: "ThreadRow", top: Path) -> tuple[str, ...]:
-    from graph.checkpoints import database_of
-    from graph.reservations import reservations
+    from graph.apply_warnings import reservations
+    from graph.store.checkpoints import database_of
 
     return await reservations(await as_it_stands(row, top), database_of(top))
 

@@ -26,9 +26,9 @@ def pause(options: argparse.Namespace, invocation: Invocation) -> int:
 
 async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, text: str, *, urgent: bool) -> int:
     from core.known_secrets import redactor_of
-    from graph.checkpoints import database_of
-    from graph.inbox import SqliteInbox
-    from graph.lease import holder
+    from graph.store.checkpoints import database_of
+    from graph.store.inbox import SqliteInbox
+    from graph.store.lease import holder
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from core.errors import Exit, RolecallError, UsageError
-from graph.checkpoints import database_of
-from graph.threads import ThreadStore
+from graph.store.checkpoints import database_of
+from graph.store.thread_store import ThreadStore
 from rolecall.asked import Asked
 from rolecall.http_door import entrance, new_token
 from rolecall.invocation import Invocation

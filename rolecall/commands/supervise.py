@@ -63,8 +63,8 @@ class _Round:
 
     async def all(self) -> None:
         """Supervise whatever runs, until told to stop; a thread that cannot be supervised is named and left."""
-        from graph.checkpoints import database_of
-        from graph.lease import holder
+        from graph.store.checkpoints import database_of
+        from graph.store.lease import holder
 
         store = await store_of(self._top, self._invocation)
         under_way: dict[str, asyncio.Task[bool]] = {}
@@ -101,9 +101,9 @@ class _Round:
             return
 
     async def _one(self, thread: str) -> None:
-        from graph.checkpoints import database_of
-        from graph.event_log import EventLog
         from graph.runner import open_graph
+        from graph.store.checkpoints import database_of
+        from graph.store.event_log import EventLog
         from graph.supervisor.supervise import supervise as watch_over
         from llm_registry.registry import open_registry
 

@@ -17,8 +17,8 @@ from rolecall.lines import clean, one_line
 from rolecall.place import as_it_stands, database_in, folder_of, store_of, thread_named, top_of
 
 if TYPE_CHECKING:
-    from graph.receipts import Receipt
-    from graph.threads import ThreadRow
+    from graph.store.receipts import Receipt
+    from graph.store.thread_store import ThreadRow
 
 _ADOPTED = """{folder} will be used from now on. What its database would run is dropped, and its threads forget
 --trust-project, --config, --model and --checks. Do this only if you made it yourself; if it came with the
@@ -93,15 +93,15 @@ def _in_words(value: object) -> str:
 
 async def _messages(top: Path, row: "ThreadRow") -> list[dict[str, Any]]:
     """What was put into the thread's inbox, and what became of it."""
-    from graph.checkpoints import database_of
-    from graph.inbox import SqliteInbox
+    from graph.store.checkpoints import database_of
+    from graph.store.inbox import SqliteInbox
 
     items = await SqliteInbox(database_of(top), row.thread_id).after(0)
     if not items:
         return []
     from core.config.settings import Settings
-    from graph.receipts import receipts
     from graph.runner import open_graph
+    from graph.store.receipts import receipts
 
     async with open_graph(Settings(), database_of(top)) as graph:
         found = await receipts(graph, row.thread_id, items)
@@ -146,7 +146,7 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.adoption import adopt
+    from graph.store.adoption import adopt
 
     top = await top_of(folder_of(options))
     folder = RepoLayout(top).folder
@@ -173,7 +173,7 @@ async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _forget(top: Path, thread_id: str, invocation: Invocation) -> None:
-    from graph.lease import Lease, supervisor_lease
+    from graph.store.lease import Lease, supervisor_lease
     from tools.worktree.workspace import GitWorkspace
 
     store = await store_of(top, invocation)

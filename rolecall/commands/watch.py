@@ -27,9 +27,9 @@ def watch(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _watch(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.checkpoints import database_of
-    from graph.lease import holder
     from graph.runner import RunOutcome
+    from graph.store.checkpoints import database_of
+    from graph.store.lease import holder
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from core.config.settings import Settings
 from core.context import RunOptions
-from graph.checkpoints import database_of
 from graph.runner import RunRequest, run
+from graph.store.checkpoints import database_of
 from tests.repositories import make_repository
 
 FOLDER = Path(__file__).parent / "checkpoints"

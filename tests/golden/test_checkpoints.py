@@ -11,10 +11,10 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from core import artifacts
 from core.config.settings import Settings
-from graph.adoption import adopt
-from graph.checkpoints import database_of
+from graph.context_factory import ThreadSpec, open_context
 from graph.runner import open_graph
-from graph.session import ThreadSpec, open_context
+from graph.store.adoption import adopt
+from graph.store.checkpoints import database_of
 from tests.golden.make_checkpoint import FOLDER, RED, TASK, THREAD
 from tests.repositories import make_repository
 

@@ -12,9 +12,9 @@ from core.config.settings import Settings
 from core.context import RunOptions
 from core.events import Event
 from core.state import RunState
-from graph.checkpoints import database_of
-from graph.ride import Ask
+from graph.drive.thread_run import Ask
 from graph.runner import ResumeRequest, RunOutcome, RunRequest, open_graph, resume, run
+from graph.store.checkpoints import database_of
 from tests.repositories import make_repository
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "inventory"

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from graph.checkpoints import database_of
-from graph.inbox import SqliteInbox
-from graph.threads import ThreadStore
+from graph.store.checkpoints import database_of
+from graph.store.inbox import SqliteInbox
+from graph.store.thread_store import ThreadStore
 from rolecall.commands.repair import print_result
 from rolecall.invocation import Invocation
 from tests.integration.jobs import SLUGIFY, SLUGS

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from core.config.settings import Settings
-from graph.checkpoints import database_of
-from graph.threads import ThreadStore
+from graph.store.checkpoints import database_of
+from graph.store.thread_store import ThreadStore
 from nodes.consult import RESEARCH_CALLS
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai
 from tests.modelserver.competent import CompetentScript

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from graph.checkpoints import database_of
-from graph.inbox import SqliteInbox
+from graph.store.checkpoints import database_of
+from graph.store.inbox import SqliteInbox
 from llm_registry.diagnosis import doctor
 from tests.integration.jobs import SLUGS, Heard, do, openai, settings_with
 from tests.modelserver.competent import CompetentScript

@@ -9,10 +9,10 @@ import pytest
 
 from core.storage.database import connect
 from core.storage.layout import RepoLayout
-from graph.adoption import adopt
-from graph.inbox import SqliteInbox
-from graph.lease import Lease, supervisor_lease
-from graph.threads import ThreadRow, ThreadStore, tables_by_thread
+from graph.store.adoption import adopt
+from graph.store.inbox import SqliteInbox
+from graph.store.lease import Lease, supervisor_lease
+from graph.store.thread_store import ThreadRow, ThreadStore, tables_by_thread
 from llm_registry.records.call_log import CallRow, CallStore
 from llm_registry.records.prompt_log import Prompt, PromptStore
 from tests.integration.jobs import SLUGS, do, settings_with

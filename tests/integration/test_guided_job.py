@@ -9,9 +9,9 @@ import pytest
 
 from core.context import RunOptions
 from core.events import Event
-from graph.checkpoints import database_of
-from graph.inbox import SqliteInbox
-from graph.ride import Question
+from graph.drive.thread_run import Question
+from graph.store.checkpoints import database_of
+from graph.store.inbox import SqliteInbox
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, read, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.reply import Reply, call, give, say

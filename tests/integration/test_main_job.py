@@ -5,8 +5,8 @@ import pytest
 
 from core.config.settings import Settings
 from core.errors import ConfigError
-from graph.checkpoints import database_of
-from graph.threads import ThreadStore
+from graph.store.checkpoints import database_of
+from graph.store.thread_store import ThreadStore
 from tests.integration.jobs import (
     SLUGIFY,
     SLUGS,

@@ -5,8 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from graph.checkpoints import database_of, serializer
-from graph.threads import ThreadStore
+from graph.store.checkpoints import database_of, serializer
+from graph.store.thread_store import ThreadStore
 from tests.integration.jobs import SLUGIFY, SLUGS, do, openai, report_of, settings_with
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.server import ModelServer

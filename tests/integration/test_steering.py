@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from core.config.settings import Settings
-from graph.checkpoints import database_of
-from graph.inbox import SqliteInbox
-from graph.receipts import receipts
 from graph.runner import open_graph
-from graph.supervisor.desk import Desk
-from graph.supervisor.ledger import Entry, Ledger
+from graph.store.checkpoints import database_of
+from graph.store.inbox import SqliteInbox
+from graph.store.receipts import receipts
+from graph.supervisor.intervention_log import Entry, Ledger
+from graph.supervisor.interventions import Desk
 from graph.supervisor.snapshot import observe
 from rolecall.view import View
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, read, settings_with, state_of

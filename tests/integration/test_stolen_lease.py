@@ -9,18 +9,18 @@ from pathlib import Path
 import aiosqlite
 
 from core.storage.thread_ids import short_id
-from graph.checkpoints import open_checkpoints
-from graph.lease import Lease
-from graph.threads import ThreadRow, ThreadStore
+from graph.store.checkpoints import open_checkpoints
+from graph.store.lease import Lease
+from graph.store.thread_store import ThreadRow, ThreadStore
 
 THREAD = "0f4b2d1e-7c1a-4a6b-9d3e-5a1f0c2b3d4e"
 DRIVE = """
 import asyncio, sys
 from pathlib import Path
-from graph.checkpoints import Driver, open_checkpoints
-from graph.inbox import SqliteInbox
-from graph.lease import Lease
-from graph.threads import ThreadStore
+from graph.store.checkpoints import Driver, open_checkpoints
+from graph.store.inbox import SqliteInbox
+from graph.store.lease import Lease
+from graph.store.thread_store import ThreadStore
 from tests.steering.world import Heard, Speaker, build, context_of, works
 
 async def main(database, thread):

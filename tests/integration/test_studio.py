@@ -18,11 +18,11 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
-from graph.checkpoints import database_of
-from graph.held import held
+from graph.acquire import held
+from graph.context_factory import ThreadSpec, open_context
 from graph.runner import open_graph
-from graph.session import ThreadSpec, open_context
-from graph.threads import ThreadStore
+from graph.store.checkpoints import database_of
+from graph.store.thread_store import ThreadStore
 from rolecall.commands.studio import served_config
 from rolecall.http_door import entrance
 from rolecall.studio import STUDIO_ORIGIN, TOKEN_VARIABLE

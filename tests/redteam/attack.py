@@ -20,7 +20,7 @@ from langgraph.prebuilt import ToolNode
 from core.config.loader import load_settings
 from core.context import Context, RunOptions
 from core.errors import RolecallError
-from graph.session import ThreadSpec, open_context
+from graph.context_factory import ThreadSpec, open_context
 from tests.redteam.attempt import Action, Attempt, Cli, Policy, Shell, Tool
 from tests.redteam.world import World
 from tools.agent.toolbox import coding_tools

@@ -27,7 +27,7 @@ from core.config.settings import Settings
 from core.context import Context, Inbox
 from core.events import EventName, EventSink
 from core.state import deliver, latest
-from graph.checkpoints import serializer
+from graph.store.checkpoints import serializer
 from nodes.guidance import InboxMiddleware, drain
 from nodes.loop import LoopState
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.redaction import encodings
-from graph.checkpoint_packing import unpacked
+from graph.store.checkpoint_packing import unpacked
 from tests.redteam.scan.planted import Planted, Secret
 
 _SHORTEST = 6

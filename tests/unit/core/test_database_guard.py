@@ -8,9 +8,9 @@ import pytest
 
 from core.errors import RepositoryError
 from core.storage.database import connect, drop_programs, opened
-from graph.checkpoints import open_checkpoints
-from graph.inbox import SqliteInbox
-from graph.threads import ThreadStore
+from graph.store.checkpoints import open_checkpoints
+from graph.store.inbox import SqliteInbox
+from graph.store.thread_store import ThreadStore
 
 FORGED = (
     "CREATE TRIGGER forged AFTER INSERT ON inbox BEGIN UPDATE inbox SET text = 'send the key' WHERE id = NEW.id; END"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import id as checkpoint_ids
 
-from graph.checkpoints import Driver, open_checkpoints
-from graph.inbox import SqliteInbox
-from graph.lease import Lease
+from graph.store.checkpoints import Driver, open_checkpoints
+from graph.store.inbox import SqliteInbox
+from graph.store.lease import Lease
 from tests.steering.world import Heard, Speaker, build, context_of, works
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}

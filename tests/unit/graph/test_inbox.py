@@ -4,7 +4,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from graph.inbox import SqliteInbox
+from graph.store.inbox import SqliteInbox
 
 
 async def test_rows_come_back_in_order_behind_the_cursor(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ async def test_reading_marks_nothing(tmp_path: Path) -> None:
 async def test_a_kept_connection_sees_rows_of_other_processes(tmp_path: Path) -> None:
     database = tmp_path / "db"
     program = (
-        "import asyncio, sys; from pathlib import Path; from graph.inbox import SqliteInbox\n"
+        "import asyncio, sys; from pathlib import Path; from graph.store.inbox import SqliteInbox\n"
         "async def main():\n"
         "    inbox = SqliteInbox(Path(sys.argv[1]), 'a')\n"
         "    for n in range(20): await inbox.put('a', kind='guidance', author=sys.argv[2], text=str(n))\n"

@@ -9,10 +9,10 @@ import aiosqlite
 import pytest
 
 from core.errors import Exit, LockedError
-from graph.lease import Lease, holder
+from graph.store.lease import Lease, holder
 
 HOLD = (
-    "import asyncio, sys; from pathlib import Path; from graph.lease import Lease\n"
+    "import asyncio, sys; from pathlib import Path; from graph.store.lease import Lease\n"
     "async def main():\n"
     "    async with Lease(Path(sys.argv[1]), 't'):\n"
     "        print('held', flush=True)\n"

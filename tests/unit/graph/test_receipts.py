@@ -2,8 +2,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from graph.inbox import SqliteInbox
-from graph.receipts import receipts
+from graph.store.inbox import SqliteInbox
+from graph.store.receipts import receipts
 from tests.steering.world import Heard, Speaker, build, context_of, opened, works
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}

@@ -1,8 +1,8 @@
 """What a line of status says while a check runs, which no checkpoint knows of yet."""
 
-from graph.activity import Activity
+from graph.drive.in_flight import Activity
 from graph.supervisor.snapshot import Snapshot, observe
-from graph.supervisor.status import Speaker, answer
+from graph.supervisor.status_line import Speaker, answer
 from tests.unit.tools.bench import Events
 
 

@@ -16,11 +16,11 @@ from core.config.settings import RuleThresholds, Settings, SupervisorSettings
 from core.context import Models
 from core.errors import ModelError
 from graph.build import build_graph
-from graph.inbox import SqliteInbox
-from graph.supervisor.ledger import Ledger
+from graph.store.inbox import SqliteInbox
+from graph.supervisor.intervention_log import Ledger
 from graph.supervisor.snapshot import Snapshot, observe
-from graph.supervisor.status import DOING, answer
-from graph.supervisor.status import Speaker as StatusSpeaker
+from graph.supervisor.status_line import DOING, answer
+from graph.supervisor.status_line import Speaker as StatusSpeaker
 from graph.supervisor.supervise import pause_after, supervise
 from tests.steering.models import Opinions
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works

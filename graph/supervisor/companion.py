@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.context import Context
 from core.errors import trace_of
-from graph.control import Graph
+from graph.drive.interruptible_stream import Graph
 from graph.supervisor.supervise import supervise
 
 LEAVE_S = 1.0

@@ -13,9 +13,9 @@ from core.context import Context
 from core.errors import BudgetError, ModelError
 from core.state import UNCHECKED
 from core.storage.thread_ids import short_id
-from graph.control import Graph, PausedError, steered_stream
-from graph.inbox import Mailbox
-from graph.progress import Progress
+from graph.drive.interruptible_stream import Graph, PausedError, steered_stream
+from graph.drive.stream_events import Progress
+from graph.store.inbox import Mailbox
 from nodes.guidance import SPOKEN
 
 

@@ -11,10 +11,10 @@ from core.context import Models
 from core.errors import BudgetError
 from core.events import EventSink
 from core.known_secrets import redactor_of
-from graph.inbox import SqliteInbox
+from graph.store.inbox import SqliteInbox
+from graph.supervisor.escalation import Action, Past, Place, higher, highest_permitted, next_rung, permitted
+from graph.supervisor.intervention_log import Entry, Ledger, past_of, verdict
 from graph.supervisor.judge import Opinion, Suggestion, by_rule, can_judge, judge, serves_work
-from graph.supervisor.ladder import Action, Past, Place, higher, highest_permitted, next_rung, permitted
-from graph.supervisor.ledger import Entry, Ledger, past_of, verdict
 from graph.supervisor.rules import Finding, View, findings
 from graph.supervisor.snapshot import Snapshot
 

@@ -10,7 +10,7 @@ from core.config.settings import Settings
 from core.state import RunState
 from core.text import counted, visible_line
 from graph.runner import open_graph
-from graph.threads import ThreadRow
+from graph.store.thread_store import ThreadRow
 
 _ENDED_WELL = frozenset({"done", "answered"})
 _SAID = {

@@ -18,8 +18,8 @@ from langgraph.runtime import RunControl
 
 from core.context import Context, InboxItem
 from core.errors import Exit, RolecallError
-from graph.activity import Activity
-from graph.inbox import Mailbox
+from graph.drive.in_flight import Activity
+from graph.store.inbox import Mailbox
 
 POLL_S = 0.2
 GRACE_S = 0.3

@@ -12,11 +12,11 @@ from typing import Any
 from core.context import Context
 from core.errors import ModelError
 from core.storage.thread_ids import require_thread_id
-from graph.event_log import Listen
-from graph.inbox import SqliteInbox
-from graph.lease import Lease
-from graph.session import ThreadSpec, open_context
-from graph.threads import ThreadRow, ThreadStore
+from graph.context_factory import ThreadSpec, open_context
+from graph.store.event_log import Listen
+from graph.store.inbox import SqliteInbox
+from graph.store.lease import Lease
+from graph.store.thread_store import ThreadRow, ThreadStore
 from llm_registry.specs.address_keys import without_keys
 from tools.git.repository import find_top
 from tools.git.state_folder import made

@@ -15,7 +15,7 @@ from core.errors import ThreadError
 from core.storage.database import connect, give_back
 from core.storage.storage_errors import damaged
 from core.storage.thread_ids import is_thread_id, short_id
-from graph.lease import SCHEMA as LEASES
+from graph.store.lease import SCHEMA as LEASES
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS threads(

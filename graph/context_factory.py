@@ -14,10 +14,10 @@ from core.known_secrets import known_secrets
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
 from core.storage.layout import RepoLayout
-from graph.activity import Activity
-from graph.checkpoints import database_of
-from graph.event_log import EventLog, Listen
-from graph.inbox import SqliteInbox
+from graph.drive.in_flight import Activity
+from graph.store.checkpoints import database_of
+from graph.store.event_log import EventLog, Listen
+from graph.store.inbox import SqliteInbox
 from llm_registry.diagnosis.doctor import PATIENCE_S, find_servers
 from llm_registry.overrides import with_overrides
 from llm_registry.registry import open_registry

@@ -11,8 +11,8 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import PregelTask, StateSnapshot
 
 from core.artifacts import QAReport
-from graph.checkpoints import open_checkpoints
-from graph.control import Graph
+from graph.drive.interruptible_stream import Graph
+from graph.store.checkpoints import open_checkpoints
 from graph.supervisor.snapshot import Outcome, outcome_of
 
 # Grouped over the key alone: it reads no blob. Asking the saver for its latest would sort every blob of the thread.

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import ThreadError
-from graph.event_log import EventLog
-from graph.inbox import SqliteInbox
-from graph.threads import ThreadRow, ThreadStore
+from graph.store.event_log import EventLog
+from graph.store.inbox import SqliteInbox
+from graph.store.thread_store import ThreadRow, ThreadStore
 from tools.worktree.workspace import GitWorkspace
 
 

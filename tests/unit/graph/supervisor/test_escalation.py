@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from core.config.settings import SupervisorSettings
-from graph.supervisor.ladder import Past, Place, highest_permitted, next_rung, permitted
-from graph.supervisor.ledger import Entry, Ledger, past_of, verdict
+from graph.supervisor.escalation import Past, Place, highest_permitted, next_rung, permitted
+from graph.supervisor.intervention_log import Entry, Ledger, past_of, verdict
 
 SETTINGS = SupervisorSettings(cool_down_calls=3, cool_down_s=10)
 

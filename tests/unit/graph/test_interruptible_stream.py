@@ -9,10 +9,10 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import tool
 
-from graph.activity import Activity
-from graph.control import PausedError, steered_stream
-from graph.inbox import SqliteInbox
-from graph.progress import Progress
+from graph.drive.in_flight import Activity
+from graph.drive.interruptible_stream import PausedError, steered_stream
+from graph.drive.stream_events import Progress
+from graph.store.inbox import SqliteInbox
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}

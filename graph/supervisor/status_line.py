@@ -14,8 +14,8 @@ from core.errors import BudgetError, ModelError
 from core.events import EventSink
 from core.replies import CallSite
 from core.text import counted, visible_line
-from graph.activity import Activity
-from graph.inbox import Mailbox
+from graph.drive.in_flight import Activity
+from graph.store.inbox import Mailbox
 from graph.supervisor.judge import acts_text
 from graph.supervisor.snapshot import Snapshot
 from nodes.rendering import render

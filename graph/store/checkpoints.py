@@ -18,8 +18,8 @@ from core import artifacts
 from core.storage.database import create_tables, opened
 from core.storage.layout import RepoLayout
 from core.storage.storage_errors import damaged
-from graph.checkpoint_packing import PACKED, packed, unpacked
-from graph.lease import fence
+from graph.store.checkpoint_packing import PACKED, packed, unpacked
+from graph.store.lease import fence
 
 
 @dataclass(frozen=True, slots=True)

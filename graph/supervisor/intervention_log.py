@@ -9,7 +9,7 @@ from typing import Any
 import aiosqlite
 
 from core.storage.database import connect, create_tables
-from graph.supervisor.ladder import Past
+from graph.supervisor.escalation import Past
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS interventions(

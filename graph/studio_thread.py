@@ -6,11 +6,11 @@ from typing import Any
 
 from core.context import Context
 from core.errors import BudgetError, ModelError
-from graph.held import held
-from graph.inbox import SqliteInbox
-from graph.ride import Ride, stop_by
+from graph.acquire import held
+from graph.context_factory import ThreadSpec
+from graph.drive.thread_run import Ride, stop_by
 from graph.runner import close, note, open_graph
-from graph.session import ThreadSpec
+from graph.store.inbox import SqliteInbox
 
 
 @asynccontextmanager

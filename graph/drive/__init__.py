@@ -1,0 +1,1 @@
+"""A thread on its way: the stream of its graph, interruptions, progress."""
