@@ -25,7 +25,7 @@ from benchmarks import chaos_product as product
 from benchmarks.chaos_children import Plan
 from core.context import InboxItem
 from graph.store.inbox import SqliteInbox
-from nodes.guidance import SPOKEN
+from nodes.guidance.delivery import SPOKEN
 from tests.modelserver.server import ModelServer
 from tests.repositories import fingerprint
 from tests.steering.world import Heard, Speaker, build, context_of, opened

@@ -21,7 +21,7 @@ from graph.store.inbox import SqliteInbox
 from llm_registry.diagnosis.doctor import PATIENCE_S, find_servers
 from llm_registry.overrides import with_overrides
 from llm_registry.registry import open_registry
-from nodes.preflight import require_model
+from nodes.model_calls.task_preflight import require_model
 from tools.commands.command_runner import SandboxCommands
 from tools.commands.outputs import OutputStore
 from tools.git.command import Git

@@ -6,7 +6,7 @@ from textwrap import shorten
 from core.text import readable
 from graph.store.receipts import Receipt
 from graph.supervisor.intervention_log import Entry, Recorded
-from nodes.guidance import SPOKEN
+from nodes.guidance.delivery import SPOKEN
 
 _LONGEST = 600
 _BY_CHECKS = {

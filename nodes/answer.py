@@ -11,11 +11,11 @@ from core.artifacts import RoutingDecision
 from core.context import Context
 from core.errors import ModelError
 from core.replies import CallSite
-from nodes.calling import bookkeeping, budget_left
-from nodes.consult import Consulting
-from nodes.guidance import drain
-from nodes.loop import RoleModel, build_loop, last_words, speaker_of
-from nodes.rendering import render
+from nodes.guidance.delivery import drain
+from nodes.model_calls.agent_loop import RoleModel, build_loop, last_words, speaker_of
+from nodes.model_calls.consult_tools import Consulting
+from nodes.model_calls.model_call import bookkeeping, budget_left
+from nodes.text.rendering import render
 from tools.agent.toolbox import reading_tools
 
 

@@ -9,10 +9,10 @@ from core.artifacts import AssessDecision, Guidance, Plan, QAReport, Refusal, St
 from core.config.settings import EMBEDDED, BudgetSettings
 from core.context import Context
 from core.state import Outcome
-from nodes.calling import Question, ask
-from nodes.guidance import drain
-from nodes.steering import Steered, steer
-from nodes.wording import plan_text, review_text, step_text
+from nodes.guidance.delivery import drain
+from nodes.guidance.plan_changes import Steered, steer
+from nodes.model_calls.model_call import Question, ask
+from nodes.text.prompt_text import plan_text, review_text, step_text
 
 _AFTER_THE_WORK = frozenset({"summarize", "qa", "assess"})
 

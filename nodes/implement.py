@@ -10,12 +10,12 @@ from langgraph.runtime import Runtime
 from core.artifacts import AssessDecision, Guidance, Plan, PlanStep, QAReport, Scope, StepResult
 from core.context import Context
 from core.text import readable, visible_line
-from nodes.calling import budget_left
-from nodes.consult import Consulting
-from nodes.loop import RoleModel, build_loop, last_words, speaker_of
-from nodes.normalize import normalize
-from nodes.rendering import render
-from nodes.wording import checks_text, plan_text, review_text
+from nodes.model_calls.agent_loop import RoleModel, build_loop, last_words, speaker_of
+from nodes.model_calls.consult_tools import Consulting
+from nodes.model_calls.model_call import budget_left
+from nodes.text.prompt_text import checks_text, plan_text, review_text
+from nodes.text.rendering import render
+from nodes.text.shorten import normalize
 from tools.agent.toolbox import coding_tools
 
 SUBJECT = 72

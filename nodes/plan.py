@@ -7,8 +7,8 @@ from langgraph.runtime import Runtime
 
 from core.artifacts import AssessDecision, Milestone, Plan, PlanStep, QAReport, Scope
 from core.context import Context
-from nodes.calling import Question, ask
-from nodes.wording import checks_text, plan_text, scope_text
+from nodes.model_calls.model_call import Question, ask
+from nodes.text.prompt_text import checks_text, plan_text, scope_text
 
 
 class PlanInput(TypedDict):

@@ -7,9 +7,9 @@ from langgraph.runtime import Runtime
 from core.artifacts import Plan, QAReport, QAVerdict, Scope
 from core.context import Context
 from core.text import readable
-from nodes.calling import Question, ask
-from nodes.normalize import clip
-from nodes.wording import checks_text, step_text
+from nodes.model_calls.model_call import Question, ask
+from nodes.text.prompt_text import checks_text, step_text
+from nodes.text.shorten import clip
 
 DIFF_CHARS = 24_000
 

@@ -22,10 +22,10 @@ from core.errors import BudgetError, ModelError
 from core.state import Outcome
 from core.storage.layout import RunFiles
 from core.text import readable, visible
-from nodes.calling import Question, ask
-from nodes.guidance import Drained
-from nodes.report_text import Facts, report_markdown
-from nodes.wording import checks_text, review_text
+from nodes.guidance.delivery import Drained
+from nodes.model_calls.model_call import Question, ask
+from nodes.text.prompt_text import checks_text, review_text
+from nodes.text.report_text import Facts, report_markdown
 
 
 class ReportInput(TypedDict):

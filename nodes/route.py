@@ -8,7 +8,7 @@ from core.artifacts import RoutingDecision
 from core.context import Context
 from core.errors import ModelError
 from llm_registry.embedded.stages import routing
-from nodes.calling import Question, ask
+from nodes.model_calls.model_call import Question, ask
 
 
 class RouteInput(TypedDict):

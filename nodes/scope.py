@@ -6,10 +6,10 @@ from langgraph.runtime import Runtime
 
 from core.artifacts import QAReport, Scope
 from core.context import Context
-from nodes.calling import Question, ask
-from nodes.preflight import require_model
-from nodes.steering import keep_criteria
-from nodes.wording import checks_text
+from nodes.guidance.plan_changes import keep_criteria
+from nodes.model_calls.model_call import Question, ask
+from nodes.model_calls.task_preflight import require_model
+from nodes.text.prompt_text import checks_text
 
 
 class ScopeInput(TypedDict):

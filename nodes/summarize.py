@@ -8,9 +8,9 @@ from core.artifacts import Plan, StepResult, StepSummary
 from core.context import Context
 from core.errors import ModelError
 from core.text import readable
-from nodes.calling import Question, ask
-from nodes.normalize import clip
-from nodes.wording import step_text
+from nodes.model_calls.model_call import Question, ask
+from nodes.text.prompt_text import step_text
+from nodes.text.shorten import clip
 
 LINE = 100
 

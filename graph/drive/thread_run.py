@@ -16,7 +16,7 @@ from core.storage.thread_ids import short_id
 from graph.drive.interruptible_stream import Graph, PausedError, steered_stream
 from graph.drive.stream_events import Progress
 from graph.store.inbox import Mailbox
-from nodes.guidance import SPOKEN
+from nodes.guidance.delivery import SPOKEN
 
 
 class Question(BaseModel):

@@ -15,7 +15,7 @@ from core.replies import CallSite
 from graph.supervisor.escalation import Action
 from graph.supervisor.rules import Finding
 from graph.supervisor.snapshot import Act, Snapshot
-from nodes.rendering import render
+from nodes.text.rendering import render
 
 DEADLINE_S = 120.0
 SHOWN_ACTS = 12

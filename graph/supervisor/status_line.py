@@ -18,7 +18,7 @@ from graph.drive.in_flight import Activity
 from graph.store.inbox import Mailbox
 from graph.supervisor.judge import acts_text
 from graph.supervisor.snapshot import Snapshot
-from nodes.rendering import render
+from nodes.text.rendering import render
 
 LINE = 100
 DOING = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.artifacts import CheckRun, CriterionVerdict, Milestone, Plan, PlanStep, QAReport, QAVerdict, Scope
-from nodes.wording import checks_text, plan_text, review_text, scope_text, step_text
+from nodes.text.prompt_text import checks_text, plan_text, review_text, scope_text, step_text
 
 TASK = "Make the failing tests pass"
 LISTING = "README.md\ninventory/__init__.py\ninventory/items.py\ntests/test_items.py"

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nodes import prompts
-from nodes.rendering import render
+from nodes.text.rendering import render
 from tests.golden.canonical import PROMPTS
 from tests.golden.golden import FOLDER, Golden
 

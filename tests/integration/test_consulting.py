@@ -13,7 +13,7 @@ import pytest
 from core.config.settings import Settings
 from graph.store.checkpoints import database_of
 from graph.store.thread_store import ThreadStore
-from nodes.consult import RESEARCH_CALLS
+from nodes.model_calls.consult_tools import RESEARCH_CALLS
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.reply import Reply, call, say

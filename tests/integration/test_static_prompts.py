@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.rendering import render
+from nodes.text.rendering import render
 from tests.integration.jobs import SLUGIFY, SLUGS, do, openai, settings_with
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.server import ModelServer

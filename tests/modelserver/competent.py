@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodes.quoting import unquoted
+from nodes.text.quoting import unquoted
 from tests.modelserver.reply import Call, Reply, give, say
 from tests.modelserver.request import Message, ModelRequest, pair
 from tests.modelserver.script import ScriptExhaustedError, describe

@@ -28,8 +28,8 @@ from core.context import Context, Inbox
 from core.events import EventName, EventSink
 from core.state import deliver, latest
 from graph.store.checkpoints import serializer
-from nodes.guidance import InboxMiddleware, drain
-from nodes.loop import LoopState
+from nodes.guidance.delivery import InboxMiddleware, drain
+from nodes.model_calls.agent_loop import LoopState
 
 Speak = Callable[[list[BaseMessage]], AIMessage]
 

@@ -6,7 +6,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from core.artifacts import Guidance
 from graph.store.inbox import SqliteInbox
-from nodes.guidance import STANDING_CHARS, fenced, standing
+from nodes.guidance.delivery import STANDING_CHARS, fenced, standing
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
 
 

@@ -11,9 +11,9 @@ from langchain_core.tools import tool
 
 from core.artifacts import Guidance
 from nodes import prompts
-from nodes.guidance import fenced
-from nodes.quoting import TAGS, QuotedTools, fence, quoted, unquoted
-from nodes.rendering import render
+from nodes.guidance.delivery import fenced
+from nodes.text.quoting import TAGS, QuotedTools, fence, quoted, unquoted
+from nodes.text.rendering import render
 from tests.golden.canonical import PROMPTS
 from tests.unit.nodes.speaker import Speaker
 

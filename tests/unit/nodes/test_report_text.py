@@ -2,7 +2,7 @@
 
 from core.artifacts import ReportNarrative, RoleUsage, SpecUsage
 from core.state import Outcome
-from nodes.report_text import Facts, report_markdown
+from nodes.text.report_text import Facts, report_markdown
 
 STAT = " slugs/slug.py      | 2 ++\n tests/test_slug.py | 4 ++++\n 2 files changed, 6 insertions(+)\n"
 

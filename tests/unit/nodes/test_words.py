@@ -1,10 +1,10 @@
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from core.artifacts import Milestone, Plan, PlanStep
-from nodes.loop import answered
-from nodes.normalize import FIELD_LIMIT, clip, normalize
-from nodes.quoting import fence
-from nodes.rendering import render
+from nodes.model_calls.agent_loop import answered
+from nodes.text.quoting import fence
+from nodes.text.rendering import render
+from nodes.text.shorten import FIELD_LIMIT, clip, normalize
 
 
 def test_fenced_text_cannot_close_its_fence() -> None:

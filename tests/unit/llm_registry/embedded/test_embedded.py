@@ -8,7 +8,7 @@ from core.artifacts import Plan, QAVerdict, RoutingDecision, Scope
 from core.errors import NeedsModelError
 from llm_registry.embedded.model import EmbeddedChatModel
 from llm_registry.embedded.reading import is_question, read_checks, sections, wants_repair
-from nodes.rendering import render
+from nodes.text.rendering import render
 
 RED = """$ python -m pytest -q
 tests/test_a.py:3: AssertionError

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from core.artifacts import BudgetLeft, Served
 from core.context import Context
 from core.replies import CallSite, ModelReply
-from nodes.guidance import Drained, drain
-from nodes.normalize import normalize
-from nodes.rendering import render
+from nodes.guidance.delivery import Drained, drain
+from nodes.text.rendering import render
+from nodes.text.shorten import normalize
 
 A = TypeVar("A", bound=BaseModel)
 

@@ -20,7 +20,7 @@ from langgraph.types import Command
 from core.artifacts import Guidance
 from core.context import Context, InboxItem
 from core.state import deliver, latest
-from nodes.quoting import quoted
+from nodes.text.quoting import quoted
 
 GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume", "ask"]
 SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})

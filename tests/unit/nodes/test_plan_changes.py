@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.artifacts import Guidance, Milestone, Plan, PlanStep, Scope
-from nodes.steering import apply_guidance, keep_criteria, role_for, steer
+from nodes.guidance.plan_changes import apply_guidance, keep_criteria, role_for, steer
 
 
 def plan_of(*idents: str) -> Plan:

@@ -8,7 +8,7 @@ from core.artifacts import CheckRun, QAReport, ReportNarrative, RoleUsage, Routi
 from core.config.settings import EMBEDDED
 from core.state import UNCHECKED, Outcome
 from core.storage.thread_ids import short_id
-from nodes.normalize import clip
+from nodes.text.shorten import clip
 
 TITLES: Mapping[Outcome, str] = {
     "done": "Done: all checks are green",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from core.artifacts import CheckRun, Plan, PlanStep, QAReport, Scope
-from nodes.normalize import clip
+from nodes.text.shorten import clip
 
 CHECK_CHARS = 6000
 

@@ -9,7 +9,7 @@ from core.config.settings import EMBEDDED
 from core.context import Models
 from core.replies import CallSite
 from llm_registry.embedded.reading import is_question, wants_repair
-from nodes.quoting import fence
+from nodes.text.quoting import fence
 
 DOERS = ("router", "primary", "coder", "reasoning")
 """Roles of which one with a model may be enough for a task to come to something."""

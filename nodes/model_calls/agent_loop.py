@@ -38,11 +38,11 @@ from core.context import Context
 from core.errors import DiskFullError, ModelError, ToolError
 from core.replies import CallSite
 from core.storage.storage_errors import storage_error
-from nodes.guidance import GuidedState, InboxMiddleware, standing
-from nodes.normalize import clip
-from nodes.quoting import QuotedTools, fence
-from nodes.rendering import render
-from nodes.steering import role_for
+from nodes.guidance.delivery import GuidedState, InboxMiddleware, standing
+from nodes.guidance.plan_changes import role_for
+from nodes.text.quoting import QuotedTools, fence
+from nodes.text.rendering import render
+from nodes.text.shorten import clip
 
 SNAPSHOT_EVERY = 200
 """Updates between two full copies of the transcript; keeps the file linear in the number of steps."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nodes.quoting import fence
+from nodes.text.quoting import fence
 
 
 def bullets(items: Iterable[object]) -> str:

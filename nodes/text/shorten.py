@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from core.context import Context
 from core.errors import ModelError
 from core.replies import CallSite
-from nodes.rendering import render
+from nodes.text.rendering import render
 
 A = TypeVar("A", bound=BaseModel)
 

@@ -23,10 +23,10 @@ from langchain_core.tools import BaseTool
 from core.config.settings import CONSULTING_TOOLS, EMBEDDED
 from core.context import Context
 from core.replies import CallSite
-from nodes.loop import CHARS_PER_TOKEN, UNKNOWN_WINDOW, LoopState
-from nodes.normalize import clip
-from nodes.quoting import QuotedTools
-from nodes.rendering import render
+from nodes.model_calls.agent_loop import CHARS_PER_TOKEN, UNKNOWN_WINDOW, LoopState
+from nodes.text.quoting import QuotedTools
+from nodes.text.rendering import render
+from nodes.text.shorten import clip
 from tools.agent.agent_tool import ToolCall, agent_tool
 from tools.agent.file_tools import page_of
 from tools.agent.toolbox import reading_tools

@@ -1,0 +1,1 @@
+"""Guidance of people and the supervisor: how it is delivered, and what it may change."""
