@@ -10,8 +10,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from rolecall.invocation import Invocation
-from rolecall.jsonl import answer
-from rolecall.place import folder_of, settings_for
+from rolecall.lookup import folder_of, settings_for
+from rolecall.output.jsonl import answer
 
 _PATIENCE_S = 20.0
 """How long the run may take to write its first line."""

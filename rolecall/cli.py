@@ -16,9 +16,9 @@ from typing import NoReturn
 
 from core.errors import UsageError
 from rolecall import arguments
-from rolecall.exits import guarded
+from rolecall.error_boundary import guarded
 from rolecall.invocation import Invocation
-from rolecall.streams import shown_streams
+from rolecall.output.streams import shown_streams
 
 Handler = Callable[[argparse.Namespace, Invocation], int]
 
@@ -53,10 +53,10 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 "list, show, delete or take over threads",
                 arguments.threads, "threads:threads"),
         Command("log", "THREAD [options]", "what happened in a thread, step by step",
-                arguments.of_thread, "history:log"),
-        Command("diff", "THREAD [--stat] [options]", "what a thread changed", arguments.diff, "history:diff"),
+                arguments.of_thread, "log_diff_apply:log"),
+        Command("diff", "THREAD [--stat] [options]", "what a thread changed", arguments.diff, "log_diff_apply:diff"),
         Command("apply", "THREAD [--squash | --no-commit] [options]", "bring a thread's work into your checkout",
-                arguments.apply, "history:apply"),
+                arguments.apply, "log_diff_apply:apply"),
     ),
     "Steering": (
         Command("watch", "THREAD [options]", "follow a thread that another process drives",

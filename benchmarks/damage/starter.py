@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 _IMPORTS = (
-    "rolecall.cli", "rolecall.session", "rolecall.commands.run", "rolecall.commands.threads",
-    "rolecall.commands.history", "rolecall.commands.steer", "graph.runner", "graph.store.receipts",
+    "rolecall.cli", "rolecall.terminal.terminal_run", "rolecall.commands.run", "rolecall.commands.threads",
+    "rolecall.commands.log_diff_apply", "rolecall.commands.steer", "graph.runner", "graph.store.receipts",
     "llm_registry.overrides", "llm_registry.providers.openai_compatible", "langchain_openai", "core.storage.database",
 )  # fmt: skip
 _CAPABILITIES = (1, 2, 3)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from core.errors import RepositoryError
 from core.text import safe_json
 from rolecall.invocation import Invocation
-from rolecall.jsonl import answer
-from rolecall.place import folder_of, settings_for, top_of
+from rolecall.lookup import folder_of, settings_for, top_of
+from rolecall.output.jsonl import answer
 
 if TYPE_CHECKING:
     from core.config.loader import Loaded

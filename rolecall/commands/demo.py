@@ -44,7 +44,7 @@ async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocatio
     from core.config.settings import Settings
     from core.context import RunOptions
     from graph import runner
-    from rolecall.session import Ask, Listen, Manner, Session, teller
+    from rolecall.terminal.terminal_run import Ask, Listen, Manner, Session, teller
 
     await _make_repository(folder)
     invocation.repo = str(folder)

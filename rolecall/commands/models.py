@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from core.errors import Exit, RepositoryError
 from rolecall.invocation import Invocation
-from rolecall.jsonl import answer
-from rolecall.lines import clean, tokens
-from rolecall.place import database_in, folder_of, settings_for, top_of
+from rolecall.lookup import database_in, folder_of, settings_for, top_of
+from rolecall.output.event_text import clean, tokens
+from rolecall.output.jsonl import answer
 
 if TYPE_CHECKING:
     from llm_registry.diagnosis.bench import Comparison
@@ -43,7 +43,7 @@ def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _policy(options: argparse.Namespace) -> tuple[str, bool]:
-    from rolecall.policy import sandbox_policy
+    from rolecall.sandbox_check import sandbox_policy
 
     top = await _top(options)
     return await sandbox_policy((await settings_for(options, top)).settings.sandbox, top)

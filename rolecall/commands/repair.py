@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from core.errors import Exit, UsageError
 from rolecall.invocation import Invocation
-from rolecall.jsonl import answer
-from rolecall.lines import one_line
-from rolecall.place import folder_of, top_of
-from rolecall.streams import write_patch
+from rolecall.lookup import folder_of, top_of
+from rolecall.output.event_text import one_line
+from rolecall.output.jsonl import answer
+from rolecall.output.streams import write_patch
 
 if TYPE_CHECKING:
     from tools.repair.result import RepairEvent, RepairResult
@@ -105,7 +105,7 @@ def _progress(stack: ExitStack) -> "Callable[[RepairEvent], None]":
     """Shows what the search does, live on a terminal and as lines elsewhere."""
     from rich.text import Text
 
-    from rolecall.display import Screen
+    from rolecall.output.display import Screen
 
     console = Screen()
     status = stack.enter_context(console.status("running the tests")) if console.is_terminal else None

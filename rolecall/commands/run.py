@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from core.errors import UsageError
 from core.text import readable
-from rolecall.asked import Asked
 from rolecall.invocation import Invocation
-from rolecall.place import folder_of, last_thread, settings_for, thread_named, top_of
+from rolecall.lookup import folder_of, last_thread, settings_for, thread_named, top_of
+from rolecall.thread_options import Asked
 
 
 def run(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -70,7 +70,7 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     from core.context import RunOptions
     from graph import runner
     from llm_registry.overrides import checked_overrides
-    from rolecall.session import Ask, Listen, Session, manner_of, teller
+    from rolecall.terminal.terminal_run import Ask, Listen, Session, manner_of, teller
 
     # Before a worktree is made for a run that cannot begin.
     await checked_overrides(loaded.settings, dict(options.model))
@@ -102,7 +102,7 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     from core.context import RunOptions
     from graph import runner
     from llm_registry.overrides import checked_overrides
-    from rolecall.session import Ask, Listen, Session, manner_of, teller
+    from rolecall.terminal.terminal_run import Ask, Listen, Session, manner_of, teller
 
     models = {**row.options.get("models", {}), **dict(options.model)}
     await checked_overrides(loaded.settings, models)

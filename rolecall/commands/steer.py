@@ -7,8 +7,8 @@ import sys
 from core.errors import ThreadError, UsageError
 from core.storage.thread_ids import short_id
 from rolecall.invocation import Invocation
-from rolecall.jsonl import answer
-from rolecall.place import folder_of, settings_of, thread_named, top_of
+from rolecall.lookup import folder_of, settings_of, thread_named, top_of
+from rolecall.output.jsonl import answer
 
 
 def steer(options: argparse.Namespace, invocation: Invocation) -> int:

@@ -18,11 +18,11 @@ from urllib.parse import quote, urlsplit
 from core.errors import Exit, RolecallError, UsageError
 from graph.store.checkpoints import database_of
 from graph.store.thread_store import ThreadStore
-from rolecall.asked import Asked
-from rolecall.http_door import entrance, new_token
 from rolecall.invocation import Invocation
-from rolecall.place import folder_of, settings_for
-from rolecall.studio import ASKED_VARIABLE, ORIGINS_VARIABLE, REPO_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
+from rolecall.lookup import folder_of, settings_for
+from rolecall.thread_options import Asked
+from rolecall.web.http_guard import entrance, new_token
+from rolecall.web.studio_graph import ASKED_VARIABLE, ORIGINS_VARIABLE, REPO_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
 from tools.git.repository import find_top
 from tools.git.state_folder import made
 
@@ -191,9 +191,9 @@ def served_config(origins: Sequence[str] = ()) -> dict[str, Any]:
     closed = {"disable_webhooks": True, "disable_mcp": True, "disable_a2a": True}
     return {
         "dependencies": ["."],
-        "graphs": {"rolecall": "rolecall.studio:make_graph"},
-        "checkpointer": {"path": "rolecall.studio.make_checkpointer"},
-        "http": {"app": "rolecall.studio_app:app", "cors": cors, **closed},
+        "graphs": {"rolecall": "rolecall.web.studio_graph:make_graph"},
+        "checkpointer": {"path": "rolecall.web.studio_graph.make_checkpointer"},
+        "http": {"app": "rolecall.web.studio_app:app", "cors": cors, **closed},
     }
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from core.errors import UsageError
 from core.storage.thread_ids import short_id
-from rolecall.display import Display, Screen
 from rolecall.invocation import Invocation
-from rolecall.place import folder_of, record_of, settings_for, store_of, thread_named, top_of
+from rolecall.lookup import folder_of, record_of, settings_for, store_of, thread_named, top_of
+from rolecall.output.display import Display, Screen
 
 if TYPE_CHECKING:
     from core.config.settings import Settings

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ThreadError, UsageError
 from core.storage.layout import RepoLayout
 from core.storage.thread_ids import short_id
-from rolecall.confirm import confirmed
 from rolecall.invocation import Invocation
-from rolecall.jsonl import answer
-from rolecall.lines import clean, one_line
-from rolecall.place import as_it_stands, database_in, folder_of, store_of, thread_named, top_of
+from rolecall.lookup import as_it_stands, database_in, folder_of, store_of, thread_named, top_of
+from rolecall.output.event_text import clean, one_line
+from rolecall.output.jsonl import answer
+from rolecall.terminal.confirm import confirmed
 
 if TYPE_CHECKING:
     from graph.store.receipts import Receipt

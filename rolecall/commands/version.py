@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 
 from rolecall.invocation import Invocation
-from rolecall.jsonl import answer
+from rolecall.output.jsonl import answer
 
 STANDS_ON = ("langgraph", "langchain", "langgraph-checkpoint-sqlite", "pydantic")
 

@@ -7,12 +7,12 @@ from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
-from rolecall.display import Display, Screen, utc_now
 from rolecall.invocation import Invocation
-from rolecall.jsonl import write_line
-from rolecall.outcome import print_outcome
-from rolecall.place import as_it_stands, folder_of, record_of, thread_named, top_of
-from rolecall.record import Follower, event_of
+from rolecall.lookup import as_it_stands, folder_of, record_of, thread_named, top_of
+from rolecall.output.display import Display, Screen, utc_now
+from rolecall.output.event_reader import Follower, event_of
+from rolecall.output.jsonl import write_line
+from rolecall.output.result_output import print_outcome
 
 _POLL_S = 0.2
 

@@ -12,7 +12,7 @@ from graph.store.receipts import receipts
 from graph.supervisor.intervention_log import Entry, Ledger
 from graph.supervisor.interventions import Desk
 from graph.supervisor.snapshot import observe
-from rolecall.view import View
+from rolecall.output.run_view import View
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, read, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.reply import Reply, call

@@ -24,8 +24,8 @@ from graph.runner import open_graph
 from graph.store.checkpoints import database_of
 from graph.store.thread_store import ThreadStore
 from rolecall.commands.studio import served_config
-from rolecall.http_door import entrance
-from rolecall.studio import STUDIO_ORIGIN, TOKEN_VARIABLE
+from rolecall.web.http_guard import entrance
+from rolecall.web.studio_graph import STUDIO_ORIGIN, TOKEN_VARIABLE
 from tests.integration.jobs import do, go_on, read, red_repository, settings_with
 from tests.repositories import git, thread
 from tests.unit.rolecall.command_line import rolecall

@@ -4,7 +4,7 @@ from io import StringIO
 from rich.console import Console
 
 from core.events import Event
-from rolecall.display import Display
+from rolecall.output.display import Display
 from tests.golden.golden import Golden
 from tests.unit.rolecall.events import RUN, START, at
 

@@ -1,6 +1,6 @@
 import pytest
 
-from rolecall.keyboard import Keyboard
+from rolecall.terminal.keyboard import Keyboard
 
 
 @pytest.mark.parametrize(

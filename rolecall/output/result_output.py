@@ -11,7 +11,7 @@ from core.state import UNCHECKED
 from core.storage.thread_ids import short_id
 from core.text import counted
 from rolecall.invocation import Invocation
-from rolecall.lines import clean, hanging, traffic
+from rolecall.output.event_text import clean, hanging, traffic
 
 if TYPE_CHECKING:
     from graph.runner import RunOutcome

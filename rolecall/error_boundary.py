@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from core.errors import Exit, LockedError, RolecallError, ThreadError, UsageError
 from core.storage.storage_errors import storage_error
 from rolecall.invocation import Invocation
-from rolecall.jsonl import write_line
-from rolecall.lines import hanging
+from rolecall.output.event_text import hanging
+from rolecall.output.jsonl import write_line
 
 
 def guarded(action: Callable[[], int], invocation: Invocation) -> int:

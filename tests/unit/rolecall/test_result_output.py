@@ -6,7 +6,7 @@ from core.artifacts import RoleUsage, SpecUsage
 from core.state import UNCHECKED
 from graph.runner import RunOutcome
 from rolecall.invocation import Invocation
-from rolecall.outcome import print_outcome, used
+from rolecall.output.result_output import print_outcome, used
 
 
 def test_each_model_is_charged_with_what_it_was_asked() -> None:

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from core.events import Event
 from core.storage.thread_ids import short_id
-from rolecall.lines import clean, one_line
-from rolecall.streams import beneath, shown
-from rolecall.view import View
+from rolecall.output.event_text import clean, one_line
+from rolecall.output.run_view import View
+from rolecall.output.streams import beneath, shown
 
 
 def utc_now() -> datetime:

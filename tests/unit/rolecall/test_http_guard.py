@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rolecall.http_door import HttpDoor, Receive, Scope, Send, entrance
+from rolecall.web.http_guard import HttpDoor, Receive, Scope, Send, entrance
 
 TOKEN = "t0ken-of-this-server"
 HOME = "http://127.0.0.1:2024"

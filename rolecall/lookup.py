@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from core.errors import ConfigError, RepositoryError, ThreadError
 from core.storage.layout import RepoLayout
-from rolecall.asked import Asked
 from rolecall.invocation import Invocation
-from rolecall.lines import clean
+from rolecall.output.event_text import clean
+from rolecall.thread_options import Asked
 
 if TYPE_CHECKING:
     from core.config.loader import Loaded

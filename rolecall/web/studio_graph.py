@@ -15,7 +15,7 @@ from graph.context_factory import ThreadSpec
 from graph.store.checkpoints import open_checkpoints
 from graph.store.thread_store import ThreadStore
 from graph.studio_thread import served
-from rolecall.asked import Asked
+from rolecall.thread_options import Asked
 from tools.git.repository import find_top
 from tools.git.state_folder import made
 

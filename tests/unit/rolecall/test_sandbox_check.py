@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from core.config.settings import SandboxSettings
-from rolecall.lines import line_of
-from rolecall.policy import sandbox_policy
+from rolecall.output.event_text import line_of
+from rolecall.sandbox_check import sandbox_policy
 from tests.repositories import make_repository
 
 

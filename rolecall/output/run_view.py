@@ -9,7 +9,7 @@ from typing import Any
 
 from core.events import Event
 from core.text import counted
-from rolecall.lines import clock, lasted, line_of, one_line, traffic
+from rolecall.output.event_text import clock, lasted, line_of, one_line, traffic
 
 
 @dataclass(slots=True)

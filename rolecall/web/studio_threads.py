@@ -18,7 +18,7 @@ from graph.drive.interruptible_stream import Graph
 from graph.runner import open_graph
 from graph.store.lease import holder
 from graph.store.thread_store import ThreadRow, ThreadStore
-from rolecall.studio import repository
+from rolecall.web.studio_graph import repository
 from tools.git.repository import find_top
 from tools.git.state_folder import made
 

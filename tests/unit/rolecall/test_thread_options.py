@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.config.settings import BudgetSettings
-from rolecall.asked import Asked, raised
+from rolecall.thread_options import Asked, raised
 
 
 def options(**given: Any) -> Namespace:

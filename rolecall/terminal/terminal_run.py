@@ -21,14 +21,14 @@ from graph.runner import RunOutcome
 from graph.store.checkpoints import database_of
 from graph.store.inbox import SqliteInbox
 from graph.store.thread_store import FINISHED
-from rolecall.asked import raised
-from rolecall.display import Display, Screen
-from rolecall.exits import stop_writing
+from rolecall.error_boundary import stop_writing
 from rolecall.invocation import Invocation
-from rolecall.jsonl import EventLines
-from rolecall.keyboard import Keyboard, in_foreground, listening
-from rolecall.outcome import print_outcome, result_of
-from rolecall.stopping import Stopping, catching
+from rolecall.output.display import Display, Screen
+from rolecall.output.jsonl import EventLines
+from rolecall.output.result_output import print_outcome, result_of
+from rolecall.terminal.keyboard import Keyboard, in_foreground, listening
+from rolecall.terminal.signals import Stopping, catching
+from rolecall.thread_options import raised
 
 Listen = Callable[[Event], None]
 Ask = Callable[[Question], Awaitable[str]]

@@ -5,8 +5,8 @@ import io
 from rich.console import Console
 
 from core.events import Event
-from rolecall.display import Display
-from rolecall.view import View
+from rolecall.output.display import Display
+from rolecall.output.run_view import View
 from tests.unit.rolecall.events import at
 
 BUSY = {"role": "router", "spec": "router:tiny"}

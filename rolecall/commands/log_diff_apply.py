@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import Exit, ThreadError
 from core.storage.thread_ids import short_id
-from rolecall.confirm import confirmed
 from rolecall.invocation import Invocation
-from rolecall.jsonl import answer
-from rolecall.lines import clean, one_line
-from rolecall.place import as_it_stands, folder_of, record_of, settings_of, thread_named, top_of
-from rolecall.record import Follower, event_of
-from rolecall.streams import write_patch
-from rolecall.view import View
+from rolecall.lookup import as_it_stands, folder_of, record_of, settings_of, thread_named, top_of
+from rolecall.output.event_reader import Follower, event_of
+from rolecall.output.event_text import clean, one_line
+from rolecall.output.jsonl import answer
+from rolecall.output.run_view import View
+from rolecall.output.streams import write_patch
+from rolecall.terminal.confirm import confirmed
 
 if TYPE_CHECKING:
     from graph.store.thread_store import ThreadRow

@@ -7,9 +7,9 @@ import sys
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from rolecall.http_door import App, HttpDoor, new_token
-from rolecall.studio import ORIGINS_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
-from rolecall.studio_threads import listing
+from rolecall.web.http_guard import App, HttpDoor, new_token
+from rolecall.web.studio_graph import ORIGINS_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
+from rolecall.web.studio_threads import listing
 
 
 class StudioDoor(HttpDoor):

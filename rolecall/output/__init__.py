@@ -1,0 +1,1 @@
+"""What is shown and printed: events as lines, the live display, JSON, the result."""
