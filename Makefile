@@ -25,8 +25,8 @@ test: setup
 
 # Needs bubblewrap; as root it also makes the attempts of an ordinary user.
 redteam: setup
-	$(BIN)/python -m tests.redteam
-	$(BIN)/python -m pytest -q -s -m redteam tests/redteam/test_secret_scan.py
+	$(BIN)/python -m tests.redteam --json $(VENV)/attempts.json
+	RESULTS_OF_ATTEMPTS=$(VENV)/attempts.json $(BIN)/python -m pytest -q -s -m redteam tests/redteam/test_secret_scan.py tests/redteam/test_readme.py
 
 servers: setup
 	$(BIN)/python -m tests.servers.install litellm

@@ -15,7 +15,9 @@ from graph.store.lease import Lease, supervisor_lease
 from graph.store.thread_store import ThreadRow, ThreadStore, tables_by_thread
 from llm_registry.records.call_log import CallRow, CallStore
 from llm_registry.records.prompt_log import Prompt, PromptStore
-from tests.integration.jobs import SLUGS, do, settings_with
+from tests.integration.jobs import SLUGS, do, openai, settings_with
+from tests.modelserver.competent import CompetentScript
+from tests.modelserver.server import ModelServer
 from tests.repositories import git, make_repository
 from tests.unit.rolecall.command_line import rolecall
 from tools.git.state_folder import made
@@ -195,8 +197,9 @@ async def test_deleting_a_thread_leaves_no_row_of_it_in_any_table(tmp_path: Path
 async def test_every_table_says_whose_its_rows_are(tmp_path: Path) -> None:
     """A new table either names the thread in a column that deletion knows, or is listed here as nobody's."""
     repo = make_repository(tmp_path / "repo", SLUGS)
-    settings = settings_with(telemetry={"record_prompts": True})
-    await do(repo, "What is this?", settings)
+    with ModelServer(CompetentScript(target="REASONING", answer="It shouts.")) as server:
+        settings = settings_with(openai(server.v1), telemetry={"record_prompts": True})
+        await do(repo, "What is this?", settings)
     await PromptStore(RepoLayout(repo).database, settings.telemetry).keep(Prompt("coder", ()), "trace")
     async with connect(RepoLayout(repo).database) as db:
         by_thread = {table for table, _ in await tables_by_thread(db)}

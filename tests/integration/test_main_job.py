@@ -178,7 +178,7 @@ async def test_a_dead_server_with_a_fallback_does_not_stop_the_run(tmp_path: Pat
 async def test_a_router_that_is_away_does_not_stop_the_run(tmp_path: Path, task: str, status: str) -> None:
     repo, heard = make_repository(tmp_path / "repo", SLUGS), Heard()
     with ModelServer(CompetentScript(files=SLUGIFY, answer="It shouts.")) as server:
-        llm = {"primary": openai(server.v1), "router": openai(f"http://127.0.0.1:{closed_port()}/v1", model="away")}
+        llm = {"primary": openai(server.v1), "router": openai(f"http://127.0.0.1:{closed_port()}/v1", fallback=[])}
         settings = Settings.model_validate({"llm": llm, "sandbox": {"mode": "host"}})
         outcome = await do(repo, task, settings, heard=heard)
     assert (outcome.status, outcome.exit_code) == (status, 0)
@@ -264,7 +264,7 @@ async def test_a_question_that_the_router_took_and_cannot_answer_is_handed_on(tm
 
     heard = Heard()
     with ModelServer(small) as weak, ModelServer(CompetentScript(answer="It shouts.")) as strong:
-        llm = {"primary": openai(strong.v1), "router": openai(weak.v1)}
+        llm = {"primary": openai(strong.v1), "router": openai(weak.v1, fallback=[])}
         settings = Settings.model_validate({"llm": llm, "sandbox": {"mode": "host"}})
         outcome = await do(repo, "What does shout do?", settings, heard=heard)
     assert (outcome.status, outcome.exit_code) == ("answered", 0)
