@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Where the environment forbids it, each process would compile all it imports; that was half of the tests' time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage truth chaos bench-walls bench-repair lock clean
 

@@ -19,4 +19,6 @@ def own_user_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What rolecall keeps for a user is kept for these tests, also of repositories that several of them share."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROLECALL_STATE_DIR", str(tmp_path_factory.mktemp("user-state")))
+        # Most checks of the repositories in tests are pytest runs by our own interpreter: each would load our plugins.
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         yield

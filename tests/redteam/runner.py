@@ -157,7 +157,7 @@ def _prepare(first: Attempt, policy: Policy, world: World) -> None:
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     os.environ.clear()
     kept["PATH"] = path_for_users(kept["PATH"])
-    os.environ.update(kept | {"HOME": str(world.home), "USER": "ada", "PYTHONDONTWRITEBYTECODE": "1"})
+    os.environ.update(kept | {"HOME": str(world.home), "USER": "ada", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
     if policy is Policy.HOST:
         os.environ["ROLECALL_SANDBOX__MODE"] = "host"
     os.chdir(HOUSE)
