@@ -286,15 +286,18 @@ class GitWorkspace:
 
     async def _is_ready(self) -> bool:
         """Whether the worktree is there; a `.git` file that a command took away or exchanged is put back."""
-        # A link in its place leads to files that are not the thread's.
-        expected = self._repo.resolve() / self._root.relative_to(self._repo)
-        if not self._ready_mark.is_file() or not self._root.is_dir() or self._root.resolve() != expected:
+        if not await asyncio.to_thread(self._is_there):
             return False
         place = await self._place()
         if place is None:
             return False
         await asyncio.to_thread(restore_link, place)
         return True
+
+    def _is_there(self) -> bool:
+        # A link in its place leads to files that are not the thread's.
+        expected = self._repo.resolve() / self._root.relative_to(self._repo)
+        return self._ready_mark.is_file() and self._root.is_dir() and self._root.resolve() == expected
 
     async def _place(self) -> GitPlace | None:
         try:
