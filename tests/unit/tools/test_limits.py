@@ -20,6 +20,10 @@ async def workspace(tmp_path: Path) -> GitWorkspace:
     return made
 
 
+OURS = os.getpid()
+"""Tells what this worker starts from what another starts at the same time."""
+
+
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -27,20 +31,22 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 async def test_processes_are_counted_all_together(workspace, mode) -> None:
     commands = await commands_of(workspace.root, mode, workspace.run_dir, max_processes=60)
-    done = await commands.run("for i in $(seq 120); do (setsid sleep 66.5 &); done; sleep 66.5", timeout_s=60)
+    nap = f"sleep 66.{OURS}"
+    done = await commands.run(f"for i in $(seq 120); do (setsid {nap} &); done; {nap}", timeout_s=60)
     assert "killed: it started more than 60 processes" in done.output
     assert done.duration_s < 30
-    assert running("sleep 66.5") == []
+    assert running(nap) == []
 
 
 async def test_a_fork_bomb_ends(workspace, mode) -> None:
     commands = await commands_of(workspace.root, mode, workspace.run_dir, max_processes=100)
     # Doubles until there are 512, so that a machine on which it is not stopped survives the test.
     code = "import os, time\nfor _ in range(9):\n    os.fork()\ntime.sleep(60)\n"
-    (workspace.root / "bomb.py").write_text(code)
-    done = await commands.run("python3 bomb.py", timeout_s=60)
+    bomb = f"bomb{OURS}.py"
+    (workspace.root / bomb).write_text(code)
+    done = await commands.run(f"python3 {bomb}", timeout_s=60)
     assert "killed: it started more than 100 processes" in done.output
-    assert running("bomb.py") == []
+    assert running(bomb) == []
     assert (await commands.run("echo fine")).output == "fine\n"
 
 
@@ -72,21 +78,22 @@ async def test_new_files_are_counted_all_together(workspace, mode) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are found on Linux")
 async def test_a_daemon_that_cuts_all_ties_does_not_outlive_its_command(workspace, mode) -> None:
     commands = await commands_of(workspace.root, mode, workspace.run_dir)
+    nap = f"67.{OURS}"
     daemon = (
         "import os\n"
         "if os.fork() == 0:\n"
         "    os.setsid()\n"
         "    if os.fork() == 0:\n"
         "        null = os.open(os.devnull, os.O_RDWR); [os.dup2(null, n) for n in range(3)]; os.chdir('/')\n"
-        "        os.execve('/bin/sleep', ['sleep', '67.5'], {})\n"
+        f"        os.execve('/bin/sleep', ['sleep', '{nap}'], {{}})\n"
     )
     (workspace.root / "daemon.py").write_text(daemon)
     done = await commands.run("python3 daemon.py; sleep 0.5; echo left")
     assert done.output == "left\n"
-    assert running("sleep 67.5") == []
+    assert running(f"sleep {nap}") == []
     timed = await commands.run("python3 daemon.py; sleep 50", timeout_s=2)
     assert timed.timed_out
-    assert running("sleep 67.5") == []
+    assert running(f"sleep {nap}") == []
 
 
 async def test_a_tree_is_seen_with_what_it_uses(workspace) -> None:
