@@ -22,14 +22,12 @@ class Watchdog:
     _started: float = field(default_factory=time.time)
     _free: int = 0
     _inodes: int = 0
-    _shared: int = 0
 
     def begin(self) -> None:
         """Remember how things stand before the command; blocking."""
         self._started = time.time()
         disk = os.statvfs(self.root)
         self._free, self._inodes = disk.f_bavail * disk.f_frsize, disk.f_ffree
-        self._shared = _memory_of_files()
 
     def look(self, pid: int) -> str:
         """Why the command must end; empty while it may go on. Blocking, some milliseconds.
@@ -48,8 +46,8 @@ class Watchdog:
         resident = sum(member.resident for member in tree)
         if resident > most and memory_of(tree) > most:
             return too_much
-        grown = _memory_of_files() - self._shared
-        if grown > most and held_open(tree) > most:
+        # Not what it grew by: what others give back meanwhile would hide what the command takes.
+        if _memory_of_files() > most and held_open(tree) > most:
             return too_much
         return ""
 
