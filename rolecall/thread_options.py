@@ -61,11 +61,13 @@ class Asked:
 
 
 def raised(budget: "BudgetSettings") -> tuple[str, ...]:
-    """Options that double the limits there are, so that a thread they stopped can go on."""
+    """Options that double the limits there are, minutes to one at least, so that a thread they stopped can go on."""
     limits = {option: getattr(budget, name) for option, name in _LIMITS.items()}
-    given = {option: value for option, value in limits.items() if value is not None}
-    return tuple(f"--{option.replace('_', '-')}={_doubled(value)}" for option, value in given.items())
+    given = {option: value * 2 for option, value in limits.items() if value is not None}
+    if "max_minutes" in given:
+        given["max_minutes"] = max(given["max_minutes"], 1)
+    return tuple(f"--{option.replace('_', '-')}={_written(value)}" for option, value in given.items())
 
 
-def _doubled(value: float) -> str:
-    return str(int(value * 2)) if float(value * 2).is_integer() else str(round(value * 2, 6))
+def _written(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else str(round(value, 6))

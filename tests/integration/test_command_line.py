@@ -206,7 +206,7 @@ def test_a_run_that_its_budget_stopped_goes_on_as_it_says(red: Path) -> None:
     stopped = call("run", TASK, "--yes", "--max-minutes=0.001", "--quiet", cwd=red)
     assert stopped.code == 5
     words = shlex.split(stopped.err.splitlines()[-1].removeprefix("continue with: "))
-    assert words[-2:] == ["--yes", "--max-minutes=0.002"]
+    assert words[-2:] == ["--yes", "--max-minutes=1"]
 
     assert call(*words[words.index("resume") : -1], "--max-minutes=5", "--quiet", cwd=red).code == 0
 

@@ -37,7 +37,8 @@ def test_a_limit_named_on_the_command_line_is_that_of_the_settings() -> None:
 
 
 def test_limits_are_doubled_in_a_form_the_command_line_reads() -> None:
-    budget = BudgetSettings(max_tokens=3_000_000, max_minutes=0.25, max_cost_usd=1.05)
+    budget = BudgetSettings(max_tokens=3_000_000, max_minutes=2.25, max_cost_usd=1.05)
 
-    assert raised(budget) == ("--max-tokens=6000000", "--max-cost=2.1", "--max-minutes=0.5")
+    assert raised(budget) == ("--max-tokens=6000000", "--max-cost=2.1", "--max-minutes=4.5")
+    assert raised(BudgetSettings(max_minutes=0.1)) == ("--max-minutes=1",)
     assert raised(BudgetSettings()) == ()
