@@ -114,9 +114,9 @@ CASES: tuple[Case, ...] = (
     Case("a fallback", "done", roles=_roles(
         summarizer={"model": "m-summarizer", "base_url": "{closed}", "fallback": ["primary"]})),
     Case("a paid fallback", "done", [Drive(manner=SCREEN)], roles={
-        **_roles(coder={"model": "m-coder", "base_url": "{main}", "fallback": ["dear"]}),
-        "models": _roles(dear={**SPARE, "cost": {"input": 3, "output": 15}})},
-        script=lambda: Rules([Rule(http_error(500), When(model="m-coder"))], MADE)),
+        **_roles(coder={"model": "m-coder", "base_url": "{spare}", "fallback": ["dear"]}),
+        "models": _roles(dear={"model": "m-spare", "base_url": "{main}", "cost": {"input": 3, "output": 15}})},
+        script=lambda: MADE, spare=lambda: Rules([Rule(http_error(500), When(model="m-coder"))], MADE)),
     Case("a key refused", "needs_model", [Drive(manner=JSON)], script=lambda: fail(Fault.AUTH)),
     Case("an answer that is no object", "done",
          script=lambda: Rules([Rule(fail(Fault.PROSE), When(schema="Plan"), times=1)], MADE)),
