@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Where the environment forbids it, each process would compile all it imports; that was half of the tests' time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage truth chaos bench-walls bench-repair lock clean
+.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage truth chaos bench-walls bench-run-cost bench-repair lock clean
 
 setup: $(STAMP)
 
@@ -72,6 +72,9 @@ chaos: setup
 
 bench-walls: setup
 	$(BIN)/python -m benchmarks.walls
+
+bench-run-cost: setup
+	$(BIN)/python -m benchmarks.run_cost $(if $(AGAINST),--against $(AGAINST))
 
 bench-repair: setup
 	$(BIN)/python -m benchmarks.repair.run
