@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -156,9 +156,7 @@ class Redactor:
         """The text with each secret replaced by `[secret:KIND:DIGEST]`, the same one for the same secret."""
         if self._known is not None and any(form in text for form in self._forms):
             text = self._known.sub(lambda found: f"[secret:{self._names[found.group()]}]", text)
-        for kind in _kinds_in(text) if self._by_form else ():
-            text = _TOKENS[kind].sub(lambda found, kind=kind: _hidden(found, kind), text)  # type: ignore[misc]
-        return text
+        return _without_tokens(text)[0] if self._by_form else text
 
     def clean_tree(self, value: Any) -> Any:
         """`clean` every text of a JSON tree, keys included."""
@@ -175,12 +173,9 @@ class Redactor:
         For what a model wrote itself: it may be meant for a file or a command, but belongs into no record.
         """
         if isinstance(value, str):
-            for kind in _kinds_in(value):
-                for found in _TOKENS[kind].finditer(value):
-                    secret = found.groupdict().get("secret") or found.group()
-                    self._withheld[placeholder(kind, secret)] = secret
-                value = _TOKENS[kind].sub(lambda found, kind=kind: _hidden(found, kind), value)  # type: ignore[misc]
-            return value
+            hidden, held = _without_tokens(value)
+            self._withheld |= held
+            return hidden
         if isinstance(value, dict):
             return {self.withhold(key): self.withhold(inner) for key, inner in value.items()}
         return [self.withhold(inner) for inner in value] if isinstance(value, list) else value
@@ -216,11 +211,7 @@ class Redactor:
         """
         if not PLACEHOLDER.search(text):
             return text
-        held: dict[str, str] = {}
-        for kind in _kinds_in(source):
-            for found in _TOKENS[kind].finditer(source):
-                secret = found.groupdict().get("secret") or found.group()
-                held.setdefault(placeholder(kind, secret), secret)
+        held = _without_tokens(source)[1]
         if self._known is not None:
             for known in self._known.finditer(source):
                 held.setdefault(f"[secret:{self._names[known.group()]}]", known.group())
@@ -242,9 +233,19 @@ def _kinds_in(text: str) -> list[str]:
     return [kind for kind in _TOKENS if any(cue in (text if cue.isupper() else small) for cue in _CUES[kind])]
 
 
-def _hidden(found: re.Match[str], kind: str) -> str:
-    named = found.groupdict()
-    return f"{named.get('lead') or ''}{placeholder(kind, named.get('secret') or found.group())}"
+def _without_tokens(text: str) -> tuple[str, dict[str, str]]:
+    """The text with a placeholder for each token of a known form, and the tokens by placeholder."""
+    held: dict[str, str] = {}
+
+    def hidden(found: re.Match[str], kind: str) -> str:
+        named = found.groupdict()
+        secret = named.get("secret") or found.group()
+        held.setdefault(shown := placeholder(kind, secret), secret)
+        return f"{named.get('lead') or ''}{shown}"
+
+    for kind in _kinds_in(text):
+        text = _TOKENS[kind].sub(partial(hidden, kind=kind), text)
+    return text, held
 
 
 @lru_cache(maxsize=512)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
-from core.text import readable
 from graph.store.receipts import Receipt
 from graph.supervisor.intervention_log import Entry, Recorded
 from nodes.guidance.delivery import SPOKEN
@@ -71,4 +70,4 @@ def _listed(title: str, lines: Iterable[str]) -> str:
 
 
 def _short(text: str) -> str:
-    return shorten(readable(text), _LONGEST, placeholder=" …")
+    return shorten(text, _LONGEST, placeholder=" …")
