@@ -12,11 +12,11 @@ from llm_registry.calls.model_cache import spec_address
 from llm_registry.discovery.probe import probe_endpoints
 from llm_registry.discovery.server_info import EndpointFacts
 from llm_registry.endpoints.breaker import Breakers
-from llm_registry.specs.role_chains import Chain, Link
+from llm_registry.specs.role_chains import Chain, ChainLink
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RoleAssignments:
     """What was found."""
 
     facts: Mapping[str, EndpointFacts]
@@ -24,7 +24,7 @@ class Look:
     served: Mapping[str, Served]
 
 
-async def look_around(chains: Mapping[str, Chain], breakers: Breakers) -> Look:
+async def assign_roles(chains: Mapping[str, Chain], breakers: Breakers) -> RoleAssignments:
     """Ask every endpoint once, all at the same time, and assign the roles.
 
     Args:
@@ -35,10 +35,10 @@ async def look_around(chains: Mapping[str, Chain], breakers: Breakers) -> Look:
     found = await probe_endpoints([link.spec for link in links.values()])
     facts = dict(zip(links, found, strict=True))
     await _close_breakers(links.values(), facts, breakers)
-    return Look(facts, {role: _serve(chain, facts) for role, chain in chains.items()})
+    return RoleAssignments(facts, {role: _serve(chain, facts) for role, chain in chains.items()})
 
 
-async def _close_breakers(links: Iterable[Link], facts: Mapping[str, EndpointFacts], breakers: Breakers) -> None:
+async def _close_breakers(links: Iterable[ChainLink], facts: Mapping[str, EndpointFacts], breakers: Breakers) -> None:
     """Close those of endpoints that answer. Silence opens none: a look is shorter than the calls of other runs."""
     answering = dict.fromkeys(link.endpoint for link in links if not link.embedded and facts[link.name].reachable)
     for endpoint in answering:
@@ -48,7 +48,7 @@ async def _close_breakers(links: Iterable[Link], facts: Mapping[str, EndpointFac
 def _serve(chain: Chain, facts: Mapping[str, EndpointFacts]) -> Served:
     passed = list(chain.opening)
     for link in chain.links:
-        obstacle = obstacle_of(link, facts[link.name])
+        obstacle = why_unavailable(link, facts[link.name])
         if obstacle is None:
             return Served(role=chain.role, spec=link.name, reason="; ".join(passed) or "first choice")
         passed.append(f"{link.name}: {obstacle}")
@@ -57,7 +57,7 @@ def _serve(chain: Chain, facts: Mapping[str, EndpointFacts]) -> Served:
     )
 
 
-def obstacle_of(link: Link, facts: EndpointFacts) -> str | None:
+def why_unavailable(link: ChainLink, facts: EndpointFacts) -> str | None:
     """Why a spec cannot serve now, `None` when it can."""
     if not facts.reachable:
         if facts.connected:

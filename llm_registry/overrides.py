@@ -100,7 +100,9 @@ def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
     return settings.model_copy(update={"llm": llm})
 
 
-def check_offered(models: Mapping[str, str], chains: Mapping[str, Chain], facts: Mapping[str, EndpointFacts]) -> None:
+def check_models_offered(
+    models: Mapping[str, str], chains: Mapping[str, Chain], facts: Mapping[str, EndpointFacts]
+) -> None:
     """Refuse a model given for this run that its server does not have.
 
     Args:

@@ -17,22 +17,22 @@ from core.events import EventSink
 from core.known_secrets import llm_secrets, redactor_of
 from core.redaction import Redactor
 from core.replies import NOWHERE, CallSite, ModelReply
-from llm_registry.assignment import look_around
-from llm_registry.calls.requests import Ask, Done, Try, sendable, uncalled_for
+from llm_registry.assignment import assign_roles
+from llm_registry.calls.requests import Attempt, CallResult, RoleRequest, text_answer_problem, without_lone_surrogates
 from llm_registry.endpoints.breaker import Breakers
 from llm_registry.endpoints.shared_state import open_shared_state
 from llm_registry.endpoints.slots import Slots
-from llm_registry.fallback.fallback import Asking
-from llm_registry.overrides import check_offered, with_overrides
-from llm_registry.records.call_log import CallStore
-from llm_registry.records.capability_cache import Traits
+from llm_registry.fallback.fallback import AskSpec
+from llm_registry.overrides import check_models_offered, with_overrides
+from llm_registry.records.call_log import CallLog
+from llm_registry.records.capability_cache import CapabilityCache
 from llm_registry.records.conversations import Conversations
-from llm_registry.records.prompt_log import Prompt, PromptStore
+from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from llm_registry.records.telemetry import span_export
 from llm_registry.records.tracing import Trace
 from llm_registry.records.wall_clock import WallClock
 from llm_registry.role_model import RoleChatModel, as_message
-from llm_registry.specs.role_chains import Chain, Link
+from llm_registry.specs.role_chains import Chain, ChainLink
 from llm_registry.wiring import Parts
 
 A = TypeVar("A", bound=BaseModel)
@@ -53,8 +53,8 @@ class Registry:
             UsageError: A model asked for with `--model` is not offered by its server; the text lists what is.
         """
         chains = {role: self._parts.chain(role) for role in self._parts.roles}
-        look = await look_around(chains, self._parts.breakers)
-        check_offered(self._parts.overridden, chains, look.facts)
+        look = await assign_roles(chains, self._parts.breakers)
+        check_models_offered(self._parts.overridden, chains, look.facts)
         self._parts.shelf.facts.update(look.facts)
         self._parts.walker.revive()
         self._served = dict(look.served)
@@ -69,7 +69,7 @@ class Registry:
                 self._parts.events.emit("model_warning", role=role, spec=link.name, message=warning)
         return self._served
 
-    def _serving(self, chains: Mapping[str, Chain]) -> Iterator[tuple[str, Link]]:
+    def _serving(self, chains: Mapping[str, Chain]) -> Iterator[tuple[str, ChainLink]]:
         for role, chain in chains.items():
             yield from ((role, link) for link in chain.links if link.name == self._served[role].spec)
 
@@ -121,7 +121,7 @@ class Registry:
         """
         question = replace(self._question(role, convert_to_messages(messages), site, (), {}), structured=True)
 
-        async def asking(link: Link, attempt: Try) -> Done:
+        async def asking(link: ChainLink, attempt: Attempt) -> CallResult:
             return await self._parts.structured.ask(link, question, artifact, attempt)
 
         done = await self._walk(question, asking)
@@ -175,16 +175,16 @@ class Registry:
     ) -> ModelReply:
         question = self._question(role, messages, site, tools, options)
         if not tools:
-            question = replace(question, judge=uncalled_for)
+            question = replace(question, judge=text_answer_problem)
 
-        async def asking(link: Link, attempt: Try) -> Done:
+        async def asking(link: ChainLink, attempt: Attempt) -> CallResult:
             return await self._parts.plain.ask(link, question, attempt)
 
         done = await self._walk(question, asking)
         await self._account(question, done.reply)
         return done.reply
 
-    async def _walk(self, question: Ask, asking: Asking[Done]) -> Done:
+    async def _walk(self, question: RoleRequest, asking: AskSpec[CallResult]) -> CallResult:
         try:
             return await self._parts.walker.walk(self._parts.chain(question.role), question, asking)
         finally:
@@ -192,23 +192,23 @@ class Registry:
 
     def _question(
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
-    ) -> Ask:
+    ) -> RoleRequest:
         placed = site if site.thread else site.model_copy(update={"thread": self._parts.thread})
         trace = self._parts.trace
-        return Ask(
+        return RoleRequest(
             trace=trace.id,
             parent=trace.parent,
             role=role_name(role),
             site=placed,
-            messages=sendable(messages),
+            messages=without_lone_surrogates(messages),
             tools=tuple(tools),
             options=options,
         )
 
-    async def _account(self, question: Ask, reply: ModelReply, artifact: str = "") -> None:
+    async def _account(self, question: RoleRequest, reply: ModelReply, artifact: str = "") -> None:
         self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)
         tools = tuple(convert_to_openai_tool(tool) for tool in question.tools)
-        await self._parts.prompts.keep(Prompt(reply.role, question.messages, artifact, tools), question.trace)
+        await self._parts.prompts.keep(LoggedPrompt(reply.role, question.messages, artifact, tools), question.trace)
 
 
 def _so_far(usage: Mapping[str, RoleUsage]) -> dict[str, int | None]:
@@ -262,8 +262,8 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
             own = await stack.enter_async_context(open_shared_state(breaker_dir))
         watch = await stack.enter_async_context(span_export(effective.telemetry, warn=warn))
         parts = Parts(
-            effective, thread_id, store=CallStore(database, secrets=secrets, redactor=redactor, watch=watch),
-            prompts=PromptStore(database, effective.telemetry, redactor=redactor), traits=Traits(database),
+            effective, thread_id, store=CallLog(database, secrets=secrets, redactor=redactor, watch=watch),
+            prompts=PromptLog(database, effective.telemetry, redactor=redactor), traits=CapabilityCache(database),
             trace=Trace(database, thread_id, redactor=redactor, watch=watch),
             breakers=Breakers(own), slots=Slots(state), events=events,
             overridden=models or {}, conversations=Conversations(database, thread_id, redactor),

@@ -12,7 +12,7 @@ from langchain_core.runnables import Runnable
 from pydantic import SkipValidation
 
 from core.replies import CallSite, ModelReply, Usage
-from llm_registry.discovery.context_window import estimate
+from llm_registry.discovery.context_window import estimate_tokens
 
 AskRole = Callable[[Sequence[BaseMessage], Sequence[Any], dict[str, Any]], Awaitable[ModelReply]]
 """Messages, tools and further arguments in; the reply of the chain out."""
@@ -42,7 +42,7 @@ class RoleChatModel(BaseChatModel):
 
     def get_num_tokens(self, text: str) -> int:
         """Guess from the characters: no tokenizer is at hand, and none is fetched from the network."""
-        return estimate(len(text)).tokens
+        return estimate_tokens(len(text)).tokens
 
     def _generate(
         self,

@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from core.config.settings import Settings
 from core.events import EventSink
 from core.redaction import Redactor
-from llm_registry.calls.client import Client
-from llm_registry.calls.model_cache import ModelShelf
+from llm_registry.calls.client import SpecClient
+from llm_registry.calls.model_cache import ModelCache
 from llm_registry.calls.plain_output import PlainClient
-from llm_registry.calls.prompt_redaction import Cleaner
+from llm_registry.calls.prompt_redaction import PromptRedactor
 from llm_registry.calls.structured_output import StructuredClient
 from llm_registry.endpoints.breaker import Breakers
 from llm_registry.endpoints.slots import Slots
-from llm_registry.fallback.fallback import ChainWalker
-from llm_registry.providers.catalog import require
+from llm_registry.fallback.fallback import FallbackRunner
+from llm_registry.providers.catalog import check_spec
 from llm_registry.records.budget import Budget
-from llm_registry.records.call_log import CallStore
-from llm_registry.records.capability_cache import Traits
+from llm_registry.records.call_log import CallLog
+from llm_registry.records.capability_cache import CapabilityCache
 from llm_registry.records.conversations import Conversations
-from llm_registry.records.prompt_log import PromptStore
+from llm_registry.records.prompt_log import PromptLog
 from llm_registry.records.tracing import Trace
 from llm_registry.records.wall_clock import WallClock
 from llm_registry.specs.role_chains import Chain, resolve_chain, role_names
@@ -44,7 +44,7 @@ class Parts:
     """
 
     def __init__(  # noqa: PLR0913 - the one place where everything meets
-        self, settings: Settings, thread: str, *, store: CallStore, prompts: PromptStore, traits: Traits,
+        self, settings: Settings, thread: str, *, store: CallLog, prompts: PromptLog, traits: CapabilityCache,
         breakers: Breakers, slots: Slots, events: EventSink, overridden: Mapping[str, str],
         trace: Trace, conversations: Conversations, clock: WallClock, redactor: Redactor,
     ) -> None:  # fmt: skip
@@ -61,12 +61,12 @@ class Parts:
         self._chains = {role: resolve_chain(settings.llm, role) for role in self.roles}
         links = [link for chain in self._chains.values() for link in chain.links]
         for link in links:
-            require(link.spec, link.origin)
-        self.shelf = ModelShelf(links, traits)
-        self.walker = ChainWalker(self.shelf, breakers, events)
+            check_spec(link.spec, link.origin)
+        self.shelf = ModelCache(links, traits)
+        self.walker = FallbackRunner(self.shelf, breakers, events)
         self.clock = clock
         budget = Budget(settings.budget, store, thread, clock, events)
-        client = Client(self.shelf, store, slots, budget, events, Cleaner(redactor))
+        client = SpecClient(self.shelf, store, slots, budget, events, PromptRedactor(redactor))
         self.plain = PlainClient(client)
         self.structured = StructuredClient(client, traits)
 

@@ -7,7 +7,7 @@ from langgraph.runtime import Runtime
 from core.artifacts import RoutingDecision
 from core.context import Context
 from core.errors import ModelError
-from llm_registry.embedded.stages import routing
+from llm_registry.embedded.stages import extract_routing
 from nodes.model_calls.model_call import Question, ask
 
 
@@ -39,7 +39,7 @@ async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
 
 def by_wording(task: str) -> RoutingDecision:
     """As the engine without weights decides: a question goes to the thinking model, everything else to the coder."""
-    return RoutingDecision.model_validate(routing({"task": task}))
+    return RoutingDecision.model_validate(extract_routing({"task": task}))
 
 
 def settle(decision: RoutingDecision, min_confidence: float) -> RoutingDecision:

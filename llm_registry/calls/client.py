@@ -14,34 +14,40 @@ from core.events import EventSink
 from core.known_secrets import spec_secrets
 from core.redaction import redact
 from core.replies import ModelReply
-from llm_registry.calls.invoke import hear
-from llm_registry.calls.model_cache import ModelShelf
-from llm_registry.calls.normalize import Answer, normalize
-from llm_registry.calls.prompt_redaction import Cleaner
-from llm_registry.calls.requests import Ask, Done, Try
-from llm_registry.calls.streaming import Heard
-from llm_registry.calls.usage import Spent, spent_on, spent_unheard
-from llm_registry.discovery.context_window import bears_cuts, characters, judge, shorten, was_cut
+from llm_registry.calls.invoke import invoke_spec
+from llm_registry.calls.model_cache import ModelCache
+from llm_registry.calls.normalize import ParsedAnswer, parse_answer
+from llm_registry.calls.prompt_redaction import PromptRedactor
+from llm_registry.calls.requests import Attempt, CallResult, RoleRequest
+from llm_registry.calls.streaming import RawAnswer
+from llm_registry.calls.usage import CallUsage, usage_of_answer, usage_of_failure
+from llm_registry.discovery.context_window import (
+    count_characters,
+    may_shorten,
+    prompt_fit,
+    shorten_messages,
+    was_truncated,
+)
 from llm_registry.endpoints.slots import Slots
-from llm_registry.failures.errors import CallFailure, Kind
-from llm_registry.records.budget import USUAL_ANSWER, Budget, Share
-from llm_registry.records.call_log import CallRow, CallStore, cost_of
+from llm_registry.failures.errors import CallFailure, ErrorKind
+from llm_registry.records.budget import USUAL_ANSWER, Budget, Reservation
+from llm_registry.records.call_log import CallLog, CallRow, cost_of
 from llm_registry.records.tracing import OK
 from llm_registry.specs.addresses import model_name
-from llm_registry.specs.role_chains import Link
+from llm_registry.specs.role_chains import ChainLink
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedCall:
     """A call that gave no usable answer."""
 
     kind: str
     detail: str
     seconds: float
-    spent: Spent = field(default_factory=Spent)
+    spent: CallUsage = field(default_factory=CallUsage)
 
 
-class Client:
+class SpecClient:
     """Calls specs.
 
     Args:
@@ -54,7 +60,13 @@ class Client:
     """
 
     def __init__(
-        self, shelf: ModelShelf, store: CallStore, slots: Slots, budget: Budget, events: EventSink, cleaner: Cleaner
+        self,
+        shelf: ModelCache,
+        store: CallLog,
+        slots: Slots,
+        budget: Budget,
+        events: EventSink,
+        cleaner: PromptRedactor,
     ) -> None:
         self._cleaner = cleaner
         self._shelf = shelf
@@ -64,7 +76,7 @@ class Client:
         self._events = events
         self._warned: set[tuple[str, str, str]] = set()
 
-    async def call(self, link: Link, ask: Ask, attempt: Try) -> Done:
+    async def call(self, link: ChainLink, ask: RoleRequest, attempt: Attempt) -> CallResult:
         """Make the call.
 
         Raises:
@@ -76,13 +88,13 @@ class Client:
         try:
             return await self._placed(link, ask, attempt)
         except CallFailure as failure:
-            shorter = self._shortened(link, ask) if failure.kind is Kind.CONTEXT else ask
+            shorter = self._shortened(link, ask) if failure.kind is ErrorKind.CONTEXT else ask
             if shorter is ask:
                 raise
         self._warn(link, ask, "the prompt was cut: the server said that it does not fit")
         return await self._placed(link, shorter, attempt)
 
-    async def _placed(self, link: Link, ask: Ask, attempt: Try) -> Done:
+    async def _placed(self, link: ChainLink, ask: RoleRequest, attempt: Attempt) -> CallResult:
         began = time.monotonic()
         waits = False
 
@@ -104,12 +116,12 @@ class Client:
             self._warn(link, ask, "an answer was cut off by the token limit: raise max_output_tokens or the window")
         return done
 
-    async def _make(self, link: Link, ask: Ask, attempt: Try) -> Done:
+    async def _make(self, link: ChainLink, ask: RoleRequest, attempt: Attempt) -> CallResult:
         began = time.monotonic()
-        answer: Answer | None = None
+        answer: ParsedAnswer | None = None
         try:
-            heard = await hear(self._shelf, link, ask)
-            answer = self._cleaner.answer(link, normalize(heard.message, ask.tool_schemas))
+            heard = await invoke_spec(self._shelf, link, ask)
+            answer = self._cleaner.answer(link, parse_answer(heard.message, ask.tool_schemas))
             _demand_whole(answer, ask)
             self._demand_read(link, ask, answer)
         except (CallFailure, NeedsModelError) as failure:
@@ -117,57 +129,59 @@ class Client:
                 # Servers repeat the key they refuse, and this text ends up in errors and reports.
                 failure.message = redact(failure.message, spec_secrets(link.spec))
             kind, detail = _said(failure)
-            spent = spent_on(link, ask, answer) if answer else spent_unheard(link, ask, kind)
-            await self._book_failure(link, ask, attempt, Failed(kind, detail, time.monotonic() - began, spent))
+            spent = usage_of_answer(link, ask, answer) if answer else usage_of_failure(link, ask, kind)
+            await self._book_failure(link, ask, attempt, FailedCall(kind, detail, time.monotonic() - began, spent))
             raise
         except asyncio.CancelledError:
-            failed = Failed("cancelled", "", time.monotonic() - began)
+            failed = FailedCall("cancelled", "", time.monotonic() - began)
             await asyncio.shield(self._book_failure(link, ask, attempt, failed))
             raise
         return await self._book(link, ask, attempt, heard, answer)
 
-    def _fitted(self, link: Link, ask: Ask) -> Ask:
+    def _fitted(self, link: ChainLink, ask: RoleRequest) -> RoleRequest:
         window = self._shelf.window(link)
-        if link.embedded or window.tokens is None or judge(ask.role, ask.size, window) != "shorten":
+        if link.embedded or window.tokens is None or prompt_fit(ask.role, ask.size, window) != "shorten":
             return ask
         self._warn(link, ask, f"the prompt was cut to fit the window of {window.tokens} tokens")
-        return replace(ask, messages=tuple(shorten(ask.messages, window.tokens)))
+        return replace(ask, messages=tuple(shorten_messages(ask.messages, window.tokens)))
 
-    def _shortened(self, link: Link, ask: Ask) -> Ask:
+    def _shortened(self, link: ChainLink, ask: RoleRequest) -> RoleRequest:
         """The prompt for a server that refused it as too long, where the work of the role survives a cut."""
-        if link.embedded or not bears_cuts(ask.role):
+        if link.embedded or not may_shorten(ask.role):
             return ask
         tokens = min(self._shelf.window(link).tokens or ask.size.tokens, ask.size.tokens)
-        messages = tuple(shorten(ask.messages, tokens))
-        return replace(ask, messages=messages) if characters(messages) < characters(ask.messages) else ask
+        messages = tuple(shorten_messages(ask.messages, tokens))
+        return replace(ask, messages=messages) if count_characters(messages) < count_characters(ask.messages) else ask
 
-    def _demand_read(self, link: Link, ask: Ask, answer: Answer) -> None:
+    def _demand_read(self, link: ChainLink, ask: RoleRequest, answer: ParsedAnswer) -> None:
         """Catch a server that dropped part of the prompt without a word."""
         window, read = self._shelf.window(link).tokens, answer.usage.input_tokens
-        if link.embedded or not was_cut(ask.characters, read, window):
+        if link.embedded or not was_truncated(ask.characters, read, window):
             return
         said = f"the server read {read} tokens of a prompt of about {ask.size.tokens}"
-        if window is not None and ask.size.tokens > window and not bears_cuts(ask.role):
-            raise CallFailure(Kind.CONTEXT, f"{said}; its window is {window}")
+        if window is not None and ask.size.tokens > window and not may_shorten(ask.role):
+            raise CallFailure(ErrorKind.CONTEXT, f"{said}; its window is {window}")
         # Servers that keep a prompt in their cache may count only the new part of it, so this alone proves nothing.
         self._warn(link, ask, said)
 
-    def _warn(self, link: Link, ask: Ask, message: str) -> None:
+    def _warn(self, link: ChainLink, ask: RoleRequest, message: str) -> None:
         # The first words name the matter; figures behind them differ from call to call.
         matter = (link.name, ask.role, message[:20])
         if matter not in self._warned:
             self._warned.add(matter)
             self._events.emit("model_warning", role=ask.role, spec=link.name, message=message)
 
-    async def _book(self, link: Link, ask: Ask, attempt: Try, heard: Heard, answer: Answer) -> Done:
-        usage, spent = answer.usage, spent_on(link, ask, answer)
+    async def _book(
+        self, link: ChainLink, ask: RoleRequest, attempt: Attempt, heard: RawAnswer, answer: ParsedAnswer
+    ) -> CallResult:
+        usage, spent = answer.usage, usage_of_answer(link, ask, answer)
         reply = ModelReply(
             items=answer.items, usage=usage, response_id=answer.response_id, finish_reason=answer.finish_reason,
             role=ask.role, spec=link.name, reason=attempt.reason, seconds=heard.seconds,
             first_token_s=heard.first_token_s, cost_usd=spent.cost_usd, attempts=attempt.number,
         )  # fmt: skip
         problem = ask.judge(answer)
-        outcome = Kind.BAD_OUTPUT.value if problem else OK
+        outcome = ErrorKind.BAD_OUTPUT.value if problem else OK
         row = CallRow(
             **_common(link, ask, attempt), **_figures(spent), outcome=outcome, detail=problem,
             total_s=heard.seconds, first_token_s=heard.first_token_s,
@@ -177,9 +191,9 @@ class Client:
             "model_finished", node=ask.site.node, role=ask.role, spec=link.name, input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens, seconds=round(heard.seconds, 3), outcome=outcome,
         )  # fmt: skip
-        return Done(answer, reply, problem)
+        return CallResult(answer, reply, problem)
 
-    async def _book_failure(self, link: Link, ask: Ask, attempt: Try, failed: Failed) -> None:
+    async def _book_failure(self, link: ChainLink, ask: RoleRequest, attempt: Attempt, failed: FailedCall) -> None:
         usage = failed.spent.usage
         row = CallRow(
             **_common(link, ask, attempt), **_figures(failed.spent), outcome=failed.kind, total_s=failed.seconds,
@@ -197,14 +211,14 @@ def _said(failure: CallFailure | NeedsModelError) -> tuple[str, str]:
     return kind, failure.message
 
 
-def _share(link: Link, ask: Ask) -> Share:
+def _share(link: ChainLink, ask: RoleRequest) -> Reservation:
     if link.embedded:
-        return Share()
+        return Reservation()
     answer = link.spec.max_output_tokens or USUAL_ANSWER
-    return Share(ask.size.tokens, cost_of(link.spec.cost, ask.size.tokens, answer) or 0.0)
+    return Reservation(ask.size.tokens, cost_of(link.spec.cost, ask.size.tokens, answer) or 0.0)
 
 
-def _figures(spent: Spent) -> dict[str, Any]:
+def _figures(spent: CallUsage) -> dict[str, Any]:
     usage = spent.usage
     return {
         "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens,
@@ -213,7 +227,7 @@ def _figures(spent: Spent) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _common(link: Link, ask: Ask, attempt: Try) -> dict[str, Any]:
+def _common(link: ChainLink, ask: RoleRequest, attempt: Attempt) -> dict[str, Any]:
     return {
         "role": ask.role, "spec": link.name, "provider": link.spec.provider, "model": model_name(link.spec),
         "thread": ask.site.thread, "node": ask.site.node, "purpose": ask.site.purpose,
@@ -222,12 +236,12 @@ def _common(link: Link, ask: Ask, attempt: Try) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _demand_whole(answer: Answer, ask: Ask) -> None:
+def _demand_whole(answer: ParsedAnswer, ask: RoleRequest) -> None:
     if not answer.finish_reason:
-        raise CallFailure(Kind.CUT, "the answer stopped without a finish reason")
+        raise CallFailure(ErrorKind.CUT, "the answer stopped without a finish reason")
     # Servers that part thinking from words may take an object for thinking.
     thought_object = ask.structured and "{" in answer.reasoning and not ask.judge(answer)
     if not (answer.text.strip() or answer.calls or answer.broken or thought_object):
         said = "nothing but reasoning" if answer.reasoning else "nothing"
         cut = ", cut off by the token limit" if answer.finish_reason == "length" else ""
-        raise CallFailure(Kind.BAD_OUTPUT, f"the model answered {said}{cut}")
+        raise CallFailure(ErrorKind.BAD_OUTPUT, f"the model answered {said}{cut}")

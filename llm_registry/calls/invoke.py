@@ -4,17 +4,17 @@ import asyncio
 from traceback import clear_frames
 from typing import Any
 
-from llm_registry.calls.model_cache import ModelShelf
-from llm_registry.calls.output_limits import longest_answer
-from llm_registry.calls.requests import Ask
-from llm_registry.calls.streaming import Heard, NothingStreamed, ask_whole, listen
-from llm_registry.failures.error_mapping import classify
-from llm_registry.failures.errors import CallFailure, Kind
-from llm_registry.providers.catalog import Built
-from llm_registry.specs.role_chains import Link
+from llm_registry.calls.model_cache import ModelCache
+from llm_registry.calls.output_limits import output_token_limit
+from llm_registry.calls.requests import RoleRequest
+from llm_registry.calls.streaming import EmptyStream, RawAnswer, invoke_unstreamed, stream_answer
+from llm_registry.failures.error_mapping import classify_error
+from llm_registry.failures.errors import CallFailure, ErrorKind
+from llm_registry.providers.catalog import BuiltModel
+from llm_registry.specs.role_chains import ChainLink
 
 
-async def hear(shelf: ModelShelf, link: Link, ask: Ask) -> Heard:
+async def invoke_spec(shelf: ModelCache, link: ChainLink, ask: RoleRequest) -> RawAnswer:
     """Ask and listen to the end.
 
     Raises:
@@ -22,7 +22,7 @@ async def hear(shelf: ModelShelf, link: Link, ask: Ask) -> Heard:
     """
     built = await shelf.get(link, await shelf.api(link, structured=ask.structured))
     options = {**built.options, **ask.options}
-    if (bound := longest_answer(link, ask, shelf.window(link))) is not None:
+    if (bound := output_token_limit(link, ask, shelf.window(link))) is not None:
         options["at_most"] = bound
     model: Any = built.model
     if ask.tools:
@@ -30,16 +30,16 @@ async def hear(shelf: ModelShelf, link: Link, ask: Ask) -> Heard:
         model = model.bind_tools(list(ask.tools), **({"tool_choice": choice} if choice else {}))
     try:
         if not built.streams:
-            return await ask_whole(model, ask.messages, options)
+            return await invoke_unstreamed(model, ask.messages, options)
         if built.answers_whole and not await shelf.streams(link):
             return await _whole(link, ask, model, options)
         return await _stream(shelf, link, ask, built, model, options)
     except built.errors as error:
-        failure = classify(error)
+        failure = classify_error(error)
         _let_go(error)
-        if failure.kind is Kind.REFUSED and built.current is not None:
+        if failure.kind is ErrorKind.REFUSED and built.current is not None:
             # A server we start ourselves ended after it was found: the next try starts another.
-            failure = CallFailure(Kind.RESET, failure.message)
+            failure = CallFailure(ErrorKind.RESET, failure.message)
         raise failure from error
 
 
@@ -50,24 +50,26 @@ def _let_go(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-async def _stream(shelf: ModelShelf, link: Link, ask: Ask, built: Built, model: Any, options: dict[str, Any]) -> Heard:
+async def _stream(
+    shelf: ModelCache, link: ChainLink, ask: RoleRequest, built: BuiltModel, model: Any, options: dict[str, Any]
+) -> RawAnswer:
     try:
-        heard = await listen(model, ask.messages, link.spec.timeouts, options)
+        heard = await stream_answer(model, ask.messages, link.spec.timeouts, options)
         shelf.streamed(link)
         return heard
-    except NothingStreamed as nothing:
+    except EmptyStream as nothing:
         if not (built.answers_whole and shelf.silent_again(link)):
-            raise CallFailure(Kind.BAD_OUTPUT, "the server sent no answer at all") from nothing
+            raise CallFailure(ErrorKind.BAD_OUTPUT, "the server sent no answer at all") from nothing
     # A server, or a proxy before it, that takes no heed of `stream`: the answer in one piece is better than none.
     heard = await _whole(link, ask, model, options)
     await shelf.give_up_streams(link)
     return heard
 
 
-async def _whole(link: Link, ask: Ask, model: Any, options: dict[str, Any]) -> Heard:
+async def _whole(link: ChainLink, ask: RoleRequest, model: Any, options: dict[str, Any]) -> RawAnswer:
     limit = min(link.spec.timeouts.first_token, link.spec.timeouts.total)
     try:
         async with asyncio.timeout(limit):
-            return await ask_whole(model, ask.messages, options)
+            return await invoke_unstreamed(model, ask.messages, options)
     except TimeoutError as error:
-        raise CallFailure(Kind.FIRST_TOKEN_TIMEOUT, f"no answer within {limit:g} s") from error
+        raise CallFailure(ErrorKind.FIRST_TOKEN_TIMEOUT, f"no answer within {limit:g} s") from error

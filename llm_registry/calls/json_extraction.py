@@ -17,7 +17,7 @@ _MOST_LITERAL = 20_000
 """Characters of a Python literal that are read; its parser is slow and recursive."""
 
 
-def objects_in(text: str) -> Iterator[dict[str, Any]]:
+def json_objects_in(text: str) -> Iterator[dict[str, Any]]:
     """JSON objects in a text, the outermost ones, in order: bare, fenced or between words."""
     decoder, start = json.JSONDecoder(strict=False), text.find("{")
     while start >= 0:
@@ -33,11 +33,11 @@ def objects_in(text: str) -> Iterator[dict[str, Any]]:
         start = text.find("{", end)
 
 
-def mended_objects_in(text: str) -> Iterator[dict[str, Any]]:
+def repaired_objects_in(text: str) -> Iterator[dict[str, Any]]:
     """Objects that are none for a small slip: a comma too many, Python's quotes, an object written as a string."""
     inner = _unquoted(text.strip())
     if inner is not None:
-        yield from objects_in(inner)
+        yield from json_objects_in(inner)
     span = text[text.find("{") : text.rfind("}") + 1]
     if not span:
         return
@@ -49,7 +49,7 @@ def mended_objects_in(text: str) -> Iterator[dict[str, Any]]:
             return
 
 
-def slip_in(text: str) -> str:
+def json_mistake_in(text: str) -> str:
     """Why the first object of a text cannot be read, in words for the model; "" when there is none or it can."""
     start = text.find("{")
     if start < 0:

@@ -4,23 +4,23 @@ from collections.abc import Iterable
 
 from core.config.settings import ModelSpec
 from core.redaction import redact, without_query
-from llm_registry.discovery.context_window import Window, num_ctx_for, window_of
+from llm_registry.discovery.context_window import ContextWindow, context_window, num_ctx_for
 from llm_registry.discovery.server_info import EndpointFacts
-from llm_registry.failures.errors import CallFailure, Kind
-from llm_registry.providers.catalog import Api, Built, build
-from llm_registry.records.capability_cache import Traits
+from llm_registry.failures.errors import CallFailure, ErrorKind
+from llm_registry.providers.catalog import Api, BuiltModel, build_model
+from llm_registry.records.capability_cache import CapabilityCache
 from llm_registry.specs.addresses import endpoint_url
-from llm_registry.specs.role_chains import Link
+from llm_registry.specs.role_chains import ChainLink
 
 _API = "api"
 _STREAM = "stream"
 _CHAT = "chat"
 _CHAT_ONLY = frozenset({"ollama", "gguf", "embedded", "scripted"})
-_NOT_RESPONSES = frozenset({Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST})
+_NOT_RESPONSES = frozenset({ErrorKind.NO_ENDPOINT, ErrorKind.UNSUPPORTED, ErrorKind.BAD_REQUEST})
 """Refusals that speak against the protocol; an answer that cannot be used does so only when it is the second."""
 
 
-class ModelShelf:
+class ModelCache:
     """Builds each chat model once.
 
     Args:
@@ -28,9 +28,9 @@ class ModelShelf:
         traits: What was learnt about specs.
     """
 
-    def __init__(self, links: Iterable[Link], traits: Traits) -> None:
+    def __init__(self, links: Iterable[ChainLink], traits: CapabilityCache) -> None:
         self._traits = traits
-        self._built: dict[tuple[str, Api], Built] = {}
+        self._built: dict[tuple[str, Api], BuiltModel] = {}
         self._limits: dict[str, int] = {}
         self._silent: set[str] = set()
         self._doubted: set[str] = set()
@@ -40,15 +40,15 @@ class ModelShelf:
             if (limit := link.spec.max_concurrency) is not None:
                 self._limits[link.endpoint] = min(limit, self._limits.get(link.endpoint, limit))
 
-    def limit(self, link: Link) -> int | None:
+    def limit(self, link: ChainLink) -> int | None:
         """Calls the endpoint of a spec takes at a time: the smallest number any of its specs names."""
         return self._limits.get(link.endpoint)
 
-    def window(self, link: Link) -> Window:
+    def window(self, link: ChainLink) -> ContextWindow:
         """Context window, configured or as the server said."""
-        return window_of(link.spec, self.facts.get(link.name))
+        return context_window(link.spec, self.facts.get(link.name))
 
-    async def api(self, link: Link, *, structured: bool) -> Api:
+    async def api(self, link: ChainLink, *, structured: bool) -> Api:
         """Which protocol to speak. Structured answers go over chat completions where that is open.
 
         Several servers offer `/v1/responses` but ignore the format asked for there.
@@ -69,7 +69,7 @@ class ModelShelf:
             await self._traits.put(spec, _API, known)
         return "responses" if known == "responses" else "chat"
 
-    async def change_protocol(self, link: Link, failure: CallFailure, *, structured: bool) -> bool:
+    async def change_protocol(self, link: ChainLink, failure: CallFailure, *, structured: bool) -> bool:
         """Give up a protocol for good that turned out to be unusable with this server.
 
         Args:
@@ -83,7 +83,9 @@ class ModelShelf:
         if link.spec.api != "auto":
             return False
         if structured:
-            lacks_chat = failure.kind is Kind.NO_ENDPOINT and await self._traits.get(link.spec, _API) == "responses"
+            lacks_chat = (
+                failure.kind is ErrorKind.NO_ENDPOINT and await self._traits.get(link.spec, _API) == "responses"
+            )
             if not lacks_chat or await self._traits.get(link.spec, _CHAT) == "no":
                 return False
             await self._traits.put(link.spec, _CHAT, "no")
@@ -95,43 +97,43 @@ class ModelShelf:
         await self._traits.put(link.spec, _API, "chat")
         return True
 
-    def understood(self, link: Link) -> None:
+    def understood(self, link: ChainLink) -> None:
         """An answer could be used."""
         self._doubted.discard(link.name)
 
-    def _speaks_against_responses(self, link: Link, failure: CallFailure) -> bool:
-        if failure.kind is not Kind.BAD_OUTPUT:
+    def _speaks_against_responses(self, link: ChainLink, failure: CallFailure) -> bool:
+        if failure.kind is not ErrorKind.BAD_OUTPUT:
             return failure.kind in _NOT_RESPONSES
         again = failure.final or link.name in self._doubted
         self._doubted.add(link.name)
         return again
 
-    async def streams(self, link: Link) -> bool:
+    async def streams(self, link: ChainLink) -> bool:
         """Whether the server is known to stream, or not known not to."""
         return await self._traits.get(link.spec, _STREAM) != "no"
 
-    def streamed(self, link: Link) -> None:
+    def streamed(self, link: ChainLink) -> None:
         """A stream came."""
         self._silent.discard(link.name)
 
-    def silent_again(self, link: Link) -> bool:
+    def silent_again(self, link: ChainLink) -> bool:
         """A stream was empty; says whether the one before it was, too. A single one may be an accident."""
         again = link.name in self._silent
         self._silent.add(link.name)
         return again
 
-    async def give_up_streams(self, link: Link) -> None:
+    async def give_up_streams(self, link: ChainLink) -> None:
         """Ask for whole answers from now on."""
         await self._traits.put(link.spec, _STREAM, "no")
 
-    async def get(self, link: Link, api: Api) -> Built:
+    async def get(self, link: ChainLink, api: Api) -> BuiltModel:
         """The chat model of a spec."""
         key = (link.name, api)
         built = self._built.get(key)
         if built is None or (built.current is not None and not await built.current()):
             if built is not None and built.close is not None:
                 await built.close()
-            built = self._built[key] = await build(
+            built = self._built[key] = await build_model(
                 link.spec, api=api, num_ctx=num_ctx_for(link.spec, self.facts.get(link.name))
             )
         return built

@@ -28,7 +28,7 @@ _THINK_END = re.compile(r"</think(?:ing)?>")
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenCall:
+class InvalidToolCall:
     """A tool call that cannot be made."""
 
     name: str
@@ -38,13 +38,13 @@ class BrokenCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ParsedAnswer:
     """A normalised answer."""
 
     text: str
     reasoning: str
     calls: tuple[ToolCall, ...]
-    broken: tuple[BrokenCall, ...]
+    broken: tuple[InvalidToolCall, ...]
     usage: Usage
     finish_reason: str
     """Empty when the stream ended without one: then the answer is not whole."""
@@ -60,7 +60,7 @@ class Answer:
         return tuple(found)
 
 
-def normalize(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | None = None) -> Answer:
+def parse_answer(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | None = None) -> ParsedAnswer:
     """Read an answer.
 
     Args:
@@ -68,12 +68,12 @@ def normalize(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | None 
         tools: The tools that were offered: name to JSON schema of the arguments.
     """
     text, traces = _split_content(message.content)
-    text, thought = split_thoughts(text)
+    text, thought = split_reasoning(text)
     reasoning = "".join([*traces, _kept_reasoning(message), thought])
     calls, broken = _calls(message, tools or {})
     if tools and not calls and not broken:
         text, calls, broken = _calls_in_text(text, tools)
-    return Answer(
+    return ParsedAnswer(
         text=readable(text),
         reasoning=readable(reasoning),
         calls=calls,
@@ -84,7 +84,7 @@ def normalize(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | None 
     )
 
 
-def split_thoughts(text: str) -> tuple[str, str]:
+def split_reasoning(text: str) -> tuple[str, str]:
     """Part visible words from a leading `<think>` block; templates may have swallowed its opening tag."""
     if found := _THINK.match(text):
         return text[found.end() :].lstrip(), found.group(1).strip()
@@ -125,13 +125,13 @@ def _kept_reasoning(message: AIMessage) -> str:
 
 def _calls(
     message: AIMessage, tools: Mapping[str, Mapping[str, Any]]
-) -> tuple[tuple[ToolCall, ...], tuple[BrokenCall, ...]]:
+) -> tuple[tuple[ToolCall, ...], tuple[InvalidToolCall, ...]]:
     good: list[ToolCall] = []
-    broken: list[BrokenCall] = []
+    broken: list[InvalidToolCall] = []
     for name, arguments, call_id in _raw_calls(message):
         # Some servers number the calls of each answer alike: results could not be told apart.
         taken = call_id in {call.id for call in good}
-        read = read_call(name, arguments, "" if taken else call_id, tools)
+        read = parse_tool_call(name, arguments, "" if taken else call_id, tools)
         if isinstance(read, ToolCall):
             good.append(read)
         else:
@@ -151,21 +151,25 @@ def _raw_calls(message: AIMessage) -> Iterable[tuple[str, Any, str]]:
         yield bad.get("name") or "", bad.get("args") or "", bad.get("id") or ""
 
 
-def read_call(name: str, arguments: Any, call_id: str, tools: Mapping[str, Mapping[str, Any]]) -> ToolCall | BrokenCall:
+def parse_tool_call(
+    name: str, arguments: Any, call_id: str, tools: Mapping[str, Mapping[str, Any]]
+) -> ToolCall | InvalidToolCall:
     """Read one tool call; a broken one says why."""
     try:
         shown = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
     except RecursionError:
-        return BrokenCall(name, "", f"the arguments of {name} are nested too deep")
+        return InvalidToolCall(name, "", f"the arguments of {name} are nested too deep")
     if tools and name not in tools:
-        return BrokenCall(name, shown, f"there is no tool named {name!r}; the tools are {', '.join(sorted(tools))}")
+        return InvalidToolCall(
+            name, shown, f"there is no tool named {name!r}; the tools are {', '.join(sorted(tools))}"
+        )
     schema = tools.get(name, {})
     try:
         args = _read_arguments(arguments, len(shown))
         if missing := [key for key in schema.get("required", ()) if key not in args]:
             raise ValueError(f"lack {', '.join(missing)}")
     except ValueError as error:
-        return BrokenCall(name, shown[:_MOST_CHARACTERS], f"the arguments of {name} {error}")
+        return InvalidToolCall(name, shown[:_MOST_CHARACTERS], f"the arguments of {name} {error}")
     fields = schema.get("properties") or {}
     args = {key: _unquoted(value, fields.get(key)) for key, value in args.items()}
     args = json.loads(readable(json.dumps(args, ensure_ascii=False, default=str)))
@@ -217,20 +221,20 @@ def _unquoted(value: Any, schema: Any) -> Any:
 
 def _calls_in_text(
     text: str, tools: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, tuple[ToolCall, ...], tuple[BrokenCall, ...]]:
+) -> tuple[str, tuple[ToolCall, ...], tuple[InvalidToolCall, ...]]:
     """Find calls that a model wrote as text because its server knows no template for them."""
     good: list[ToolCall] = []
-    broken: list[BrokenCall] = []
+    broken: list[InvalidToolCall] = []
     for found in _TEXT_CALL.finditer(text):
         try:
             body = json.loads(found.group(1))
         except ValueError as error:
-            broken.append(BrokenCall("", found.group(1), f"the tool call is no valid JSON: {error}"))
+            broken.append(InvalidToolCall("", found.group(1), f"the tool call is no valid JSON: {error}"))
             continue
         except RecursionError:
-            broken.append(BrokenCall("", found.group(1), "the tool call is nested too deep"))
+            broken.append(InvalidToolCall("", found.group(1), "the tool call is nested too deep"))
             continue
-        read = read_call(str(body.get("name", "")), body.get("arguments", body.get("parameters", {})), "", tools)
+        read = parse_tool_call(str(body.get("name", "")), body.get("arguments", body.get("parameters", {})), "", tools)
         if isinstance(read, ToolCall):
             good.append(read)
         else:

@@ -4,9 +4,9 @@ Owns the numbers. A model that babbles would else write until its window is full
 next spec has its turn.
 """
 
-from llm_registry.calls.requests import Ask
-from llm_registry.discovery.context_window import ANSWER_ROOM, Window
-from llm_registry.specs.role_chains import Link
+from llm_registry.calls.requests import RoleRequest
+from llm_registry.discovery.context_window import ANSWER_ROOM, ContextWindow
+from llm_registry.specs.role_chains import ChainLink
 
 SHORT = 4096
 """Tokens for roles that answer in a few words; a small model that thinks aloud needs up to 3000 before these."""
@@ -17,7 +17,7 @@ _UNBOUNDED = frozenset({"openrouter", "scripted"})
 """OpenRouter leaves out providers that allow less than is asked for."""
 
 
-def longest_answer(link: Link, ask: Ask, window: Window) -> int | None:
+def output_token_limit(link: ChainLink, ask: RoleRequest, window: ContextWindow) -> int | None:
     """Tokens after which an answer is to be cut, thinking included; `None` where no bound is to be sent.
 
     A window that is unknown, or has not the room for certain, bounds an answer by itself, and some servers refuse a

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from llm_registry.calls.client import Client
-from llm_registry.calls.requests import Ask, Done, Try
-from llm_registry.failures.errors import CallFailure, Kind
-from llm_registry.specs.role_chains import Link
+from llm_registry.calls.client import SpecClient
+from llm_registry.calls.requests import Attempt, CallResult, RoleRequest
+from llm_registry.failures.errors import CallFailure, ErrorKind
+from llm_registry.specs.role_chains import ChainLink
 
 _SHOWN = 1500
 CORRECTIONS = 2
@@ -24,10 +24,10 @@ class PlainClient:
         client: Makes the calls.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: SpecClient) -> None:
         self._client = client
 
-    async def ask(self, link: Link, ask: Ask, attempt: Try) -> Done:
+    async def ask(self, link: ChainLink, ask: RoleRequest, attempt: Attempt) -> CallResult:
         """Ask until every tool call of the answer can be made.
 
         Raises:
@@ -40,11 +40,11 @@ class PlainClient:
             ask = replace(ask, messages=(*ask.messages, *_correction(done)))
             done = await self._client.call(link, ask, attempt)
         if done.problem:
-            raise CallFailure(Kind.BAD_OUTPUT, done.problem, final=True)
+            raise CallFailure(ErrorKind.BAD_OUTPUT, done.problem, final=True)
         return done
 
 
-def _correction(done: Done) -> list[BaseMessage]:
+def _correction(done: CallResult) -> list[BaseMessage]:
     if not done.answer.broken:
         called = ", ".join(f"{call.name}({call.args})" for call in done.answer.calls)
         return [AIMessage(called[:_SHOWN]), HumanMessage(f"That was not run: {done.problem}.")]

@@ -13,15 +13,15 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from core.known_secrets import spec_secrets
 from core.redaction import Redactor
-from llm_registry.calls.normalize import Answer
-from llm_registry.calls.requests import Ask
-from llm_registry.specs.role_chains import Link
+from llm_registry.calls.normalize import ParsedAnswer
+from llm_registry.calls.requests import RoleRequest
+from llm_registry.specs.role_chains import ChainLink
 
 _KEPT_TEXTS = 4096
 """Texts whose cleaning is remembered: a loop sends the same history again and again."""
 
 
-class Cleaner:
+class PromptRedactor:
     """Cleans what is asked and what is answered.
 
     Args:
@@ -33,7 +33,7 @@ class Cleaner:
         self._redactor = redactor
         self._own: dict[str, Redactor] = {}
 
-    def ask(self, ask: Ask) -> Ask:
+    def ask(self, ask: RoleRequest) -> RoleRequest:
         """The question without secrets; itself when it holds none."""
         messages = self.messages(ask.messages)
         same = all(new is old for new, old in zip(messages, ask.messages, strict=True))
@@ -43,7 +43,7 @@ class Cleaner:
         """The messages without secrets: their words, the arguments of their calls, what servers added to them."""
         return tuple(self._message(message) for message in messages)
 
-    def answer(self, link: Link, answer: Answer) -> Answer:
+    def answer(self, link: ChainLink, answer: ParsedAnswer) -> ParsedAnswer:
         """An answer without what its own server was given to know its caller by, and without tokens of its own.
 
         Other secrets no server has seen; a word that happens to be one is the model's own, and may belong into a file.

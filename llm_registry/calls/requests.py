@@ -11,23 +11,23 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from core.replies import CallSite, ModelReply
 from core.text import readable
-from llm_registry.calls.normalize import Answer
-from llm_registry.discovery.context_window import Estimate, characters, estimate
+from llm_registry.calls.normalize import ParsedAnswer
+from llm_registry.discovery.context_window import TokenEstimate, count_characters, estimate_tokens
 
 
-def broken_calls(answer: Answer) -> str:
+def tool_call_problem(answer: ParsedAnswer) -> str:
     """What is wrong with the tool calls of an answer, "" when nothing is."""
     return "; ".join(broken.error for broken in answer.broken)
 
 
-def uncalled_for(answer: Answer) -> str:
+def text_answer_problem(answer: ParsedAnswer) -> str:
     """What is wrong with an answer where no tool was offered, "" when nothing is."""
     if answer.calls and not answer.text.strip():
         return f"there is no tool to call, {answer.calls[0].name} neither: the answer is wanted in words"
-    return broken_calls(answer)
+    return tool_call_problem(answer)
 
 
-def sendable(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
+def without_lone_surrogates(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
     """The messages without half characters, as names of files and arguments of programs may hold them: no protocol
     can carry those, and a whole chain would fail for one of them.
     """
@@ -42,7 +42,7 @@ def _whole(message: BaseMessage) -> BaseMessage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class RoleRequest:
     """What a role is asked."""
 
     role: str
@@ -53,7 +53,7 @@ class Ask:
     """Arguments for the chat model: `response_format`, `tool_choice`, `stop`."""
     structured: bool = False
     """The answer must be an object, so the way to ask for it matters more than the protocol."""
-    judge: Callable[[Answer], str] = broken_calls
+    judge: Callable[[ParsedAnswer], str] = tool_call_problem
     """Says what is wrong with an answer, "" when nothing is; so the book tells good answers from bad ones."""
     trace: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Of the run."""
@@ -68,18 +68,18 @@ class Ask:
         return {function["name"]: function.get("parameters", {}) for function in functions}
 
     @property
-    def size(self) -> Estimate:
+    def size(self) -> TokenEstimate:
         """Of the prompt, tools included."""
-        return estimate(self.characters)
+        return estimate_tokens(self.characters)
 
     @cached_property
     def characters(self) -> int:
         """Of the prompt, tools included."""
-        return characters(self.messages) + sum(len(str(schema)) for schema in self.tool_schemas.values())
+        return count_characters(self.messages) + sum(len(str(schema)) for schema in self.tool_schemas.values())
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """Which try of a chain a call is."""
 
     reason: str = "first choice"
@@ -89,10 +89,10 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CallResult:
     """An answered call."""
 
-    answer: Answer
+    answer: ParsedAnswer
     reply: ModelReply
     problem: str = ""
     """What the judge of the question found wrong."""

@@ -16,7 +16,7 @@ from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.runnables import RunnableConfig
 
 from core.config.settings import Timeouts
-from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.failures.errors import CallFailure, ErrorKind
 
 _SILENT: RunnableConfig = {"callbacks": []}
 """The caller's callbacks see the role's answer once, not each piece and each retry of it."""
@@ -26,12 +26,12 @@ _NOTHING = "No generation chunks"
 """How the library puts it."""
 
 
-class NothingStreamed(Exception):  # noqa: N818 - leads to another way of asking
+class EmptyStream(Exception):  # noqa: N818 - leads to another way of asking
     """A stream without a single piece."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class RawAnswer:
     """An answer as the model library gave it. Times are seconds since the call began."""
 
     message: AIMessage
@@ -39,7 +39,9 @@ class Heard:
     seconds: float
 
 
-async def listen(model: Any, messages: Sequence[BaseMessage], timeouts: Timeouts, options: dict[str, Any]) -> Heard:
+async def stream_answer(
+    model: Any, messages: Sequence[BaseMessage], timeouts: Timeouts, options: dict[str, Any]
+) -> RawAnswer:
     """Stream one answer to its end.
 
     Args:
@@ -67,40 +69,40 @@ async def listen(model: Any, messages: Sequence[BaseMessage], timeouts: Timeouts
             except ValueError as error:
                 if pieces or _NOTHING not in str(error):
                     raise
-                raise NothingStreamed from error
+                raise EmptyStream from error
             if piece is None:
                 break
             pieces.append(piece)
             if first is None and _says_something(piece):
                 first = time.monotonic() - began
     if not pieces:
-        raise NothingStreamed
-    return Heard(add_ai_message_chunks(pieces[0], *pieces[1:]), first, time.monotonic() - began)
+        raise EmptyStream
+    return RawAnswer(add_ai_message_chunks(pieces[0], *pieces[1:]), first, time.monotonic() - began)
 
 
-async def ask_whole(model: Any, messages: Sequence[BaseMessage], options: dict[str, Any]) -> Heard:
+async def invoke_unstreamed(model: Any, messages: Sequence[BaseMessage], options: dict[str, Any]) -> RawAnswer:
     """Take the answer of a model that lives in this process: it has no stream and no connection to lose."""
     began = time.monotonic()
     message = await model.ainvoke(list(messages), config=_SILENT, **options)
     seconds = time.monotonic() - began
     message.response_metadata.setdefault("finish_reason", "stop")
-    return Heard(message, seconds, seconds)
+    return RawAnswer(message, seconds, seconds)
 
 
-def _deadline(timeouts: Timeouts, first: float | None, elapsed: float) -> tuple[float, Kind]:
+def _deadline(timeouts: Timeouts, first: float | None, elapsed: float) -> tuple[float, ErrorKind]:
     left = max(timeouts.total - elapsed, 0.0)
-    phase = (timeouts.first_token - elapsed, Kind.FIRST_TOKEN_TIMEOUT) if first is None else (
-        timeouts.idle, Kind.IDLE_TIMEOUT)  # fmt: skip
-    return (left, Kind.TOTAL_TIMEOUT) if left < phase[0] else (max(phase[0], 0.0), phase[1])
+    phase = (timeouts.first_token - elapsed, ErrorKind.FIRST_TOKEN_TIMEOUT) if first is None else (
+        timeouts.idle, ErrorKind.IDLE_TIMEOUT)  # fmt: skip
+    return (left, ErrorKind.TOTAL_TIMEOUT) if left < phase[0] else (max(phase[0], 0.0), phase[1])
 
 
-def _late(error: TimeoutError, kind: Kind, timeouts: Timeouts) -> CallFailure:
+def _late(error: TimeoutError, kind: ErrorKind, timeouts: Timeouts) -> CallFailure:
     if error.__cause__ is None and type(error) is not TimeoutError:
-        return CallFailure(Kind.RESET, str(error) or "the connection timed out")
+        return CallFailure(ErrorKind.RESET, str(error) or "the connection timed out")
     said = {
-        Kind.FIRST_TOKEN_TIMEOUT: f"no first token within {timeouts.first_token:g} s",
-        Kind.IDLE_TIMEOUT: f"silent for {timeouts.idle:g} s in the middle of the answer",
-        Kind.TOTAL_TIMEOUT: f"the answer was not finished after {timeouts.total:g} s",
+        ErrorKind.FIRST_TOKEN_TIMEOUT: f"no first token within {timeouts.first_token:g} s",
+        ErrorKind.IDLE_TIMEOUT: f"silent for {timeouts.idle:g} s in the middle of the answer",
+        ErrorKind.TOTAL_TIMEOUT: f"the answer was not finished after {timeouts.total:g} s",
     }
     return CallFailure(kind, said[kind])
 

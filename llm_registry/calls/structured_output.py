@@ -13,16 +13,16 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ValidationError
 
-from llm_registry.calls.client import Client
-from llm_registry.calls.json_extraction import mended_objects_in, objects_in, slip_in
-from llm_registry.calls.normalize import Answer
-from llm_registry.calls.requests import Ask, Done, Try
-from llm_registry.failures.errors import CallFailure, Kind
-from llm_registry.records.capability_cache import Traits
-from llm_registry.specs.role_chains import Link
+from llm_registry.calls.client import SpecClient
+from llm_registry.calls.json_extraction import json_mistake_in, json_objects_in, repaired_objects_in
+from llm_registry.calls.normalize import ParsedAnswer
+from llm_registry.calls.requests import Attempt, CallResult, RoleRequest
+from llm_registry.failures.errors import CallFailure, ErrorKind
+from llm_registry.records.capability_cache import CapabilityCache
+from llm_registry.specs.role_chains import ChainLink
 
-Method = Literal["json_schema", "json_mode", "function_calling"]
-LADDER: tuple[Method, ...] = ("json_schema", "json_mode", "function_calling")
+StructuredMethod = Literal["json_schema", "json_mode", "function_calling"]
+LADDER: tuple[StructuredMethod, ...] = ("json_schema", "json_mode", "function_calling")
 FEEDBACKS = 2
 """How often an error is fed back before the next way is tried."""
 _TRAIT = "structured"
@@ -37,22 +37,22 @@ class StructuredClient:
         traits: Remembers which way worked with a spec.
     """
 
-    def __init__(self, client: Client, traits: Traits) -> None:
+    def __init__(self, client: SpecClient, traits: CapabilityCache) -> None:
         self._client = client
         self._traits = traits
 
-    async def ask(self, link: Link, ask: Ask, artifact: type[BaseModel], attempt: Try) -> Done:
+    async def ask(self, link: ChainLink, ask: RoleRequest, artifact: type[BaseModel], attempt: Attempt) -> CallResult:
         """Ask until the answer validates; it is in `reply.parsed`.
 
         Raises:
             CallFailure: `BAD_OUTPUT` when no way gave a valid object; anything else as it came.
         """
-        problem = CallFailure(Kind.BAD_OUTPUT, "no way of asking was left")
+        problem = CallFailure(ErrorKind.BAD_OUTPUT, "no way of asking was left")
         for method in await self._methods(link):
             try:
                 done = await self._by(method, link, ask, artifact, attempt)
             except CallFailure as failure:
-                if failure.kind not in {Kind.BAD_OUTPUT, Kind.UNSUPPORTED, Kind.BAD_REQUEST}:
+                if failure.kind not in {ErrorKind.BAD_OUTPUT, ErrorKind.UNSUPPORTED, ErrorKind.BAD_REQUEST}:
                     raise
                 problem = failure
             else:
@@ -62,13 +62,15 @@ class StructuredClient:
         # Every way was tried with feedback: asking the same spec again would change nothing.
         raise CallFailure(problem.kind, problem.message, final=True)
 
-    async def _methods(self, link: Link) -> tuple[Method, ...]:
+    async def _methods(self, link: ChainLink) -> tuple[StructuredMethod, ...]:
         if link.embedded:
             return ("json_schema",)
         known = await self._traits.get(link.spec, _TRAIT)
         return tuple(sorted(LADDER, key=lambda method: method != known))
 
-    async def _by(self, method: Method, link: Link, ask: Ask, artifact: type[BaseModel], attempt: Try) -> Done:
+    async def _by(
+        self, method: StructuredMethod, link: ChainLink, ask: RoleRequest, artifact: type[BaseModel], attempt: Attempt
+    ) -> CallResult:
         judged = replace(ask, judge=lambda answer: _problem(answer, artifact))
         prepared = _prepare(method, judged, artifact.model_json_schema())
         done = await self._client.call(link, prepared, attempt)
@@ -79,20 +81,20 @@ class StructuredClient:
             prepared = replace(prepared, messages=(*prepared.messages, *_feedback(done)))
             done = await self._client.call(link, prepared, attempt)
         if done.problem:
-            raise CallFailure(Kind.BAD_OUTPUT, f"{method}: {done.problem}")
-        found = read_object(done.answer, artifact)
+            raise CallFailure(ErrorKind.BAD_OUTPUT, f"{method}: {done.problem}")
+        found = parse_object(done.answer, artifact)
         return replace(done, reply=done.reply.model_copy(update={"parsed": found}))
 
 
-def _problem(answer: Answer, artifact: type[BaseModel]) -> str:
+def _problem(answer: ParsedAnswer, artifact: type[BaseModel]) -> str:
     try:
-        read_object(answer, artifact)
+        parse_object(answer, artifact)
     except ValueError as error:
         return _short(error)
     return ""
 
 
-def _prepare(method: Method, ask: Ask, schema: dict[str, Any]) -> Ask:
+def _prepare(method: StructuredMethod, ask: RoleRequest, schema: dict[str, Any]) -> RoleRequest:
     title = str(schema.get("title", "answer"))
     if method == "json_schema":
         form: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": title, "schema": schema}}
@@ -111,13 +113,13 @@ def _prepare(method: Method, ask: Ask, schema: dict[str, Any]) -> Ask:
     return replace(ask, structured=True, tools=(tool,), options={**ask.options, "tool_choice": "required"})
 
 
-def read_object(answer: Answer, artifact: type[BaseModel]) -> BaseModel:
+def parse_object(answer: ParsedAnswer, artifact: type[BaseModel]) -> BaseModel:
     """Find a valid object in an answer.
 
     Raises:
         ValueError: There is none; the text says what is wrong, in words for the model.
     """
-    problem = slip_in(answer.text) or "the answer holds no JSON object"
+    problem = json_mistake_in(answer.text) or "the answer holds no JSON object"
     for candidate in _candidates(answer):
         try:
             return artifact.model_validate(candidate)
@@ -133,12 +135,12 @@ def read_object(answer: Answer, artifact: type[BaseModel]) -> BaseModel:
     raise ValueError(problem)
 
 
-def _candidates(answer: Answer) -> Iterator[dict[str, Any]]:
+def _candidates(answer: ParsedAnswer) -> Iterator[dict[str, Any]]:
     yield from (call.args for call in answer.calls)
-    yield from objects_in(answer.text)
-    yield from objects_in(answer.reasoning)
+    yield from json_objects_in(answer.text)
+    yield from json_objects_in(answer.reasoning)
     if answer.finish_reason != "length":
-        yield from mended_objects_in(answer.text)
+        yield from repaired_objects_in(answer.text)
 
 
 def _wrapped(candidate: dict[str, Any]) -> Any:
@@ -155,7 +157,7 @@ def _explain(error: ValidationError) -> str:
     return "; ".join(lines[:8])
 
 
-def _feedback(done: Done) -> list[BaseMessage]:
+def _feedback(done: CallResult) -> list[BaseMessage]:
     said = done.answer.text or "\n".join(call.arguments for call in done.answer.broken)
     said = said or json.dumps([call.args for call in done.answer.calls], default=str)
     return [

@@ -8,19 +8,19 @@ import json
 from dataclasses import dataclass, field
 
 from core.replies import Usage
-from llm_registry.calls.normalize import Answer
-from llm_registry.calls.requests import Ask
-from llm_registry.discovery.context_window import estimate
-from llm_registry.failures.errors import Kind
+from llm_registry.calls.normalize import ParsedAnswer
+from llm_registry.calls.requests import RoleRequest
+from llm_registry.discovery.context_window import estimate_tokens
+from llm_registry.failures.errors import ErrorKind
 from llm_registry.records.call_log import cost_of
-from llm_registry.specs.role_chains import Link
+from llm_registry.specs.role_chains import ChainLink
 
-_READ = frozenset({Kind.CUT, Kind.IDLE_TIMEOUT, Kind.TOTAL_TIMEOUT})
+_READ = frozenset({ErrorKind.CUT, ErrorKind.IDLE_TIMEOUT, ErrorKind.TOTAL_TIMEOUT})
 """The server had begun to answer, so it had read the prompt; nobody reports that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class CallUsage:
     """What a call spent."""
 
     usage: Usage = field(default_factory=Usage)
@@ -31,28 +31,28 @@ class Spent:
     """Where the price per token is known, but not the tokens."""
 
 
-def spent_on(link: Link, ask: Ask, answer: Answer) -> Spent:
+def usage_of_answer(link: ChainLink, ask: RoleRequest, answer: ParsedAnswer) -> CallUsage:
     """What an answer cost, be it good or bad."""
     if link.embedded:
-        return Spent(answer.usage, 0.0)
+        return CallUsage(answer.usage, 0.0)
     usage = answer.usage
     read = ask.size.tokens if usage.input_tokens is None else usage.input_tokens
     written = _written(answer) if usage.output_tokens is None else usage.output_tokens
     unreported = (read if usage.input_tokens is None else 0) + (written if usage.output_tokens is None else 0)
     cost = cost_of(link.spec.cost, usage.input_tokens, usage.output_tokens)
     guessed = cost_of(link.spec.cost, read, written) if cost is None else None
-    return Spent(usage, cost, unreported or None, guessed)
+    return CallUsage(usage, cost, unreported or None, guessed)
 
 
-def spent_unheard(link: Link, ask: Ask, kind: str) -> Spent:
+def usage_of_failure(link: ChainLink, ask: RoleRequest, kind: str) -> CallUsage:
     """What a call cost that came to no answer."""
     if link.embedded or kind not in _READ:
-        return Spent()
+        return CallUsage()
     read = ask.size.tokens
-    return Spent(estimated_tokens=read, estimated_cost_usd=cost_of(link.spec.cost, read, 0))
+    return CallUsage(estimated_tokens=read, estimated_cost_usd=cost_of(link.spec.cost, read, 0))
 
 
-def _written(answer: Answer) -> int:
+def _written(answer: ParsedAnswer) -> int:
     calls = sum(len(call.name) + len(json.dumps(call.args, default=str)) for call in answer.calls)
     broken = sum(len(call.name) + len(call.arguments) for call in answer.broken)
-    return estimate(len(answer.text) + len(answer.reasoning) + calls + broken).tokens
+    return estimate_tokens(len(answer.text) + len(answer.reasoning) + calls + broken).tokens

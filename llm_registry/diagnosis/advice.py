@@ -11,14 +11,14 @@ from typing import Any
 from core.config.settings import EMBEDDED, USUAL_FALLBACK, ModelSpec, Settings
 from core.suggest import near_matches
 from llm_registry.diagnosis.config_edits import ConfigFile
-from llm_registry.diagnosis.endpoint_guesses import Found
-from llm_registry.diagnosis.live_checks import RoundTrips
-from llm_registry.discovery.context_window import num_ctx_for, window_is_out_of_reach, window_of
+from llm_registry.diagnosis.endpoint_guesses import FoundServer
+from llm_registry.diagnosis.live_checks import LiveChecks
+from llm_registry.discovery.context_window import cannot_set_window, context_window, num_ctx_for
 from llm_registry.discovery.server_info import EndpointFacts
 from llm_registry.providers.catalog import provider_names
 from llm_registry.specs.addresses import DEFAULT_URLS, endpoint_url, sets_window
 from llm_registry.specs.network import is_local
-from llm_registry.specs.role_chains import Chain, Link
+from llm_registry.specs.role_chains import Chain, ChainLink
 
 SMALL_WINDOW = 8192
 """Tokens below which a coding loop forgets what it read."""
@@ -43,7 +43,7 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class Able:
+class CapableModels:
     """Who showed what, by role or named model."""
 
     callers: Sequence[str]
@@ -65,21 +65,21 @@ class Adviser:
     """
 
     def __init__(
-        self, settings: Settings, file: ConfigFile, found: Sequence[Found], nearby: Mapping[str, Found]
+        self, settings: Settings, file: ConfigFile, found: Sequence[FoundServer], nearby: Mapping[str, FoundServer]
     ) -> None:
         self._llm = settings.llm
         self._file = file
         self._found = found
         self._nearby = nearby
 
-    def for_spec(self, link: Link, facts: EndpointFacts, roles: Iterable[str]) -> tuple[Advice, ...]:
+    def for_spec(self, link: ChainLink, facts: EndpointFacts, roles: Iterable[str]) -> tuple[Advice, ...]:
         """What to change about one spec; empty when it can serve."""
         if link.embedded or link.spec.provider == "scripted":
             return ()
         broken = self._unusable(link, facts)
         return broken or tuple(self._narrow(link, facts, frozenset(roles)))
 
-    def _unusable(self, link: Link, facts: EndpointFacts) -> tuple[Advice, ...]:
+    def _unusable(self, link: ChainLink, facts: EndpointFacts) -> tuple[Advice, ...]:
         """What keeps a spec from serving."""
         if link.spec.provider not in provider_names():
             near = near_matches(link.spec.provider, provider_names()) or ("openai_compatible",)
@@ -96,13 +96,15 @@ class Adviser:
             return tuple(self._absent(link, facts))
         return self._unwilling(link, facts)
 
-    def _unwilling(self, link: Link, facts: EndpointFacts) -> tuple[Advice, ...]:
+    def _unwilling(self, link: ChainLink, facts: EndpointFacts) -> tuple[Advice, ...]:
         """What keeps a server that is there from serving."""
         if facts.error:
             return (self._refused(link, facts),)
         return (self._no_model(link, facts),) if facts.offers(link.spec.model) is False else ()
 
-    def for_trips(self, link: Link, trips: RoundTrips, roles: Iterable[str], able: Able) -> Iterable[Advice]:
+    def for_trips(
+        self, link: ChainLink, trips: LiveChecks, roles: Iterable[str], able: CapableModels
+    ) -> Iterable[Advice]:
         """What to change about a spec that was tried out.
 
         Args:
@@ -129,7 +131,7 @@ class Adviser:
         elif not trips.json.ok:
             yield self._no_objects(link, trips, able)
 
-    def _no_objects(self, link: Link, trips: RoundTrips, able: Able) -> Advice:
+    def _no_objects(self, link: ChainLink, trips: LiveChecks, able: CapableModels) -> Advice:
         """The engine without weights is no help here: it fills in objects of a repair, and of nothing else."""
         problem = f"{link.name} gives no valid JSON object: {trips.json.detail}"
         standing = [name for name in able.writers if name in able.behind]
@@ -143,7 +145,7 @@ class Adviser:
         last = [EMBEDDED] if EMBEDDED in (link.spec.fallback or ()) else []
         return self._advise(link, problem, ("fallback",), [*rest, able.writers[0], *last], what, urgent=False)
 
-    def for_pairs(self, links: Iterable[Link], facts: Mapping[str, EndpointFacts]) -> Iterable[Advice]:
+    def for_pairs(self, links: Iterable[ChainLink], facts: Mapping[str, EndpointFacts]) -> Iterable[Advice]:
         """Specs that make Ollama load one model again and again, since each asks for another window of it."""
         widest: dict[tuple[str, str], tuple[str, int]] = {}
         asked = [(link, num_ctx_for(link.spec, facts[link.name])) for link in links if sets_window(link.spec)]
@@ -177,7 +179,7 @@ class Adviser:
             ),
         )  # fmt: skip
 
-    def _absent(self, link: Link, facts: EndpointFacts) -> Iterable[Advice]:
+    def _absent(self, link: ChainLink, facts: EndpointFacts) -> Iterable[Advice]:
         """The address is wrong, or nobody is there."""
         spec, url = link.spec, endpoint_url(link.spec)
         problem = f"{link.name}: {facts.error}{'' if facts.misplaced or not url else f' at {url}'}"
@@ -205,7 +207,7 @@ class Adviser:
             yield self._advise(link, problem, (key,), wanted[key], what)
             problem = f"{link.name}: and with it"
 
-    def _no_file(self, link: Link, facts: EndpointFacts) -> Advice:
+    def _no_file(self, link: ChainLink, facts: EndpointFacts) -> Advice:
         problem = f"{link.name}: {facts.error}"
         if "not installed" in facts.error:
             return Advice(problem, "", "")
@@ -218,7 +220,7 @@ class Adviser:
         what = f"{folder} holds {', '.join(Path(one).name for one in there[:5])}" if there else "nothing is downloaded"
         return self._advise(link, problem, key, near[0] if near else "/path/to/a/file.gguf", what)
 
-    def _refused(self, link: Link, facts: EndpointFacts) -> Advice:
+    def _refused(self, link: ChainLink, facts: EndpointFacts) -> Advice:
         if "key was refused" in facts.error:
             if named := self._file.variable(self._path(link, ("api_key",))):
                 return Advice(f"{link.name}: {facts.error}", "the environment", f"export {named}=A-VALID-KEY")
@@ -236,18 +238,18 @@ class Adviser:
         return Advice(f"{link.name}: {facts.error}", "", "", f"look at the log of the server{tell}",
                       urgent=not facts.uncertain)  # fmt: skip
 
-    def _no_model(self, link: Link, facts: EndpointFacts) -> Advice:
+    def _no_model(self, link: ChainLink, facts: EndpointFacts) -> Advice:
         wanted = link.spec.model
-        near = near_matches(wanted, facts.models) or (Found(endpoint_url(link.spec), facts).first_model(),)
+        near = near_matches(wanted, facts.models) or (FoundServer(endpoint_url(link.spec), facts).first_model(),)
         otherwise = f"it offers {', '.join(facts.models[:8])}"
         if facts.server == "ollama" and wanted:
             otherwise = f"`ollama pull {wanted}`, or one it has: {', '.join(facts.models[:8])}"
         problem = f"{link.name}: the server has no model {wanted!r}" if wanted else f"{link.name}: no model is named"
         return self._advise(link, problem, ("model",), near[0], otherwise)
 
-    def _narrow(self, link: Link, facts: EndpointFacts, roles: frozenset[str]) -> Iterable[Advice]:
-        window = window_of(link.spec, facts)
-        if window.warning and not window_is_out_of_reach(link.spec, facts):
+    def _narrow(self, link: ChainLink, facts: EndpointFacts, roles: frozenset[str]) -> Iterable[Advice]:
+        window = context_window(link.spec, facts)
+        if window.warning and not cannot_set_window(link.spec, facts):
             yield self._advise(link, f"{link.name}: {window.warning}", ("context_length",), "auto", urgent=False)
         if "coder" in roles and facts.calls_tools(link.spec.model) is False:
             able = next((name for name, can in facts.tools.items() if can), "")
@@ -269,7 +271,7 @@ class Adviser:
         elif narrow:
             yield self._small(link, facts, f"a window of {window.tokens} tokens is small for {', '.join(large)}")
 
-    def _leave_v1(self, link: Link, tokens: int | None) -> Iterable[Advice]:
+    def _leave_v1(self, link: ChainLink, tokens: int | None) -> Iterable[Advice]:
         """Ollama sets the window of a call in its own protocol only."""
         known = f"{tokens} tokens" if tokens else "its default, which may be 4096 tokens,"
         problem = f"{link.name}: Ollama has {known} for this model, and behind /v1 no more can be asked for"
@@ -279,9 +281,9 @@ class Adviser:
                 yield self._advise(link, problem, (key,), value, urgent=False)
                 problem = f"{link.name}: and with it"
 
-    def _small(self, link: Link, facts: EndpointFacts, problem: str) -> Advice:
+    def _small(self, link: ChainLink, facts: EndpointFacts, problem: str) -> Advice:
         """What widens a window: the line that narrows it, or else the server."""
-        window, said = window_of(link.spec, facts), f"{link.name}: {problem}"
+        window, said = context_window(link.spec, facts), f"{link.name}: {problem}"
         wanted = min(2 * SMALL_WINDOW, window.limit or 2 * SMALL_WINDOW)
         if window.tokens is not None and wanted <= window.tokens:
             return Advice(said, "", "", "the model was made for no more; take one with a larger window", urgent=False)
@@ -293,14 +295,14 @@ class Adviser:
             return self._advise(link, said, ("context_length",), "auto", f"the server loaded {loaded}", urgent=False)
         return Advice(said, "", "", f"load the model with {wanted} tokens in the server", urgent=False)
 
-    def _elsewhere(self, spec: ModelSpec) -> Found | None:
+    def _elsewhere(self, spec: ModelSpec) -> FoundServer | None:
         """A server that answers: one that has the model, or else speaks the same protocol, or else any."""
         able = [one for one in self._found if one.facts.models and one.url != endpoint_url(spec)]
         having = [one for one in able if one.facts.offers(spec.model)]
         alike = [one for one in able if (one.provider == "ollama") == (spec.provider == "ollama")]
         return next(iter([*having, *alike, *able]), None)
 
-    def _fallback(self, link: Link) -> tuple[str, str]:
+    def _fallback(self, link: ChainLink) -> tuple[str, str]:
         """The line that lets the engine without weights stand in; nothing when it does so already."""
         given = link.spec.fallback or USUAL_FALLBACK.get(link.origin, ())
         if EMBEDDED in given:
@@ -309,12 +311,19 @@ class Adviser:
         return edit.place, edit.line
 
     def _advise(
-        self, link: Link, problem: str, key: tuple[str, ...], value: Any, otherwise: str = "", *, urgent: bool = True
+        self,
+        link: ChainLink,
+        problem: str,
+        key: tuple[str, ...],
+        value: Any,
+        otherwise: str = "",
+        *,
+        urgent: bool = True,
     ) -> Advice:
         edit = self._file.edit(self._path(link, key), value)
         return Advice(problem, edit.place, edit.line, otherwise, urgent)
 
-    def _path(self, link: Link, key: tuple[str, ...]) -> tuple[str, ...]:
+    def _path(self, link: ChainLink, key: tuple[str, ...]) -> tuple[str, ...]:
         named = ("models",) if link.origin in self._llm.models else ()
         return ("llm", *named, link.origin, *key)
 

@@ -15,11 +15,11 @@ from core import artifacts
 from core.config.settings import LLMSettings, ModelSpec, Settings
 from core.errors import ModelError, UsageError
 from core.replies import CallSite, ModelReply
-from llm_registry.diagnosis.bench_tasks import Task, accept, tasks_for
-from llm_registry.diagnosis.ephemeral import scratch_registry
+from llm_registry.diagnosis.bench_tasks import BenchTask, accept_any, tasks_for
+from llm_registry.diagnosis.ephemeral import ephemeral_registry
 from llm_registry.diagnosis.live_checks import tokens_per_s
 from llm_registry.overrides import with_overrides
-from llm_registry.records.prompt_log import Prompt, PromptStore
+from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from llm_registry.registry import Registry
 from llm_registry.specs.address_keys import shown
 from llm_registry.specs.role_chains import resolve_chain
@@ -27,7 +27,7 @@ from llm_registry.specs.role_chains import resolve_chain
 _SITE = CallSite(thread="bench", node="bench")
 
 
-class ModelFigures(BaseModel):
+class ModelScore(BaseModel):
     """How one model did."""
 
     model_config = ConfigDict(frozen=True)
@@ -56,7 +56,7 @@ class Comparison(BaseModel):
     recorded: bool
     """The questions are recorded calls of this repository; otherwise the built-in set."""
     questions: tuple[str, ...]
-    models: tuple[ModelFigures, ...]
+    models: tuple[ModelScore, ...]
 
 
 async def bench(
@@ -83,11 +83,15 @@ async def bench(
     )  # fmt: skip
 
 
-async def _recorded(settings: Settings, role: str, database: Path | None, limit: int) -> list[Task]:
+async def _recorded(settings: Settings, role: str, database: Path | None, limit: int) -> list[BenchTask]:
     if database is None or not await asyncio.to_thread(database.is_file):
         return []
-    kept = await PromptStore(database, settings.telemetry).recent(role, limit=limit)
-    return [Task(prompt, accept) for prompt in kept if not prompt.artifact or _artifact(prompt.artifact) is not None]
+    kept = await PromptLog(database, settings.telemetry).recent(role, limit=limit)
+    return [
+        BenchTask(prompt, accept_any)
+        for prompt in kept
+        if not prompt.artifact or _artifact(prompt.artifact) is not None
+    ]
 
 
 def _alone(settings: Settings, role: str, model: str) -> Settings:
@@ -100,12 +104,12 @@ def _alone(settings: Settings, role: str, model: str) -> Settings:
     return settings.model_copy(update={"llm": LLMSettings(**{role: spec})})
 
 
-async def _figures(model: str, settings: Settings, tasks: Sequence[Task]) -> ModelFigures:
+async def _figures(model: str, settings: Settings, tasks: Sequence[BenchTask]) -> ModelScore:
     replies: list[ModelReply] = []
     errors: list[str] = []
     answers: list[str] = []
     good = 0
-    async with scratch_registry(settings, "bench") as registry:
+    async with ephemeral_registry(settings, "bench") as registry:
         for task in tasks:
             try:
                 reply = await _ask(registry, task.prompt)
@@ -116,7 +120,7 @@ async def _figures(model: str, settings: Settings, tasks: Sequence[Task]) -> Mod
             replies.append(reply)
             answers.append(_shown(reply))
             good += task.check(reply)
-    return ModelFigures(
+    return ModelScore(
         model=shown(model), asked=len(tasks), good=good, errors=tuple(errors), answers=tuple(answers),
         seconds=_median([reply.seconds for reply in replies]),
         first_token_s=_median([reply.first_token_s for reply in replies]),
@@ -126,7 +130,7 @@ async def _figures(model: str, settings: Settings, tasks: Sequence[Task]) -> Mod
     )  # fmt: skip
 
 
-async def _ask(registry: Registry, prompt: Prompt) -> ModelReply:
+async def _ask(registry: Registry, prompt: LoggedPrompt) -> ModelReply:
     wanted = _artifact(prompt.artifact)
     if wanted is not None:
         return (await registry.ask(prompt.role, prompt.messages, wanted, site=_SITE))[1]
@@ -138,7 +142,7 @@ def _artifact(name: str) -> type[BaseModel] | None:
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
-def _title(task: Task) -> str:
+def _title(task: BenchTask) -> str:
     prompt = task.prompt
     text = task.title or (" ".join(prompt.messages[-1].text.split()) if prompt.messages else "")
     return f"{prompt.artifact or ('tools' if prompt.tools else 'words')}: {text[:60]}"

@@ -11,9 +11,9 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from core.artifacts import RoutingDecision, Scope, StepSummary
 from core.replies import ModelReply
-from llm_registry.records.prompt_log import Prompt
+from llm_registry.records.prompt_log import LoggedPrompt
 
-Check = Callable[[ModelReply], bool]
+AnswerCheck = Callable[[ModelReply], bool]
 
 _LOG = (
     "$ pytest -q\n" + "." * 240 + "F" + "." * 61 + "\n"
@@ -31,28 +31,28 @@ _READ_FILE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class BenchTask:
     """A question and what a usable answer to it looks like."""
 
-    prompt: Prompt
-    check: Check
+    prompt: LoggedPrompt
+    check: AnswerCheck
     title: str = ""
     """What is asked, where the words of the question do not show it."""
 
 
-def tasks_for(role: str) -> Sequence[Task]:
+def tasks_for(role: str) -> Sequence[BenchTask]:
     """The tasks of a role; a role the user added gets those of `primary`."""
     return _TASKS.get(role, _TASKS["primary"])
 
 
-def accept(reply: ModelReply) -> bool:
+def accept_any(reply: ModelReply) -> bool:
     """For recorded calls: anything that arrived whole and valid, and says something."""
     if reply.parsed is not None:
         return any(reply.parsed.model_dump().values())
     return bool(reply.tool_calls or reply.text.strip())
 
 
-def _says(*words: str, at_most: int = 10_000) -> Check:
+def _says(*words: str, at_most: int = 10_000) -> AnswerCheck:
     def check(reply: ModelReply) -> bool:
         text = reply.text.casefold()
         return all(word in text for word in words) and 0 < len(text) <= at_most
@@ -60,26 +60,26 @@ def _says(*words: str, at_most: int = 10_000) -> Check:
     return check
 
 
-def _routes(decision: str) -> Check:
+def _routes(decision: str) -> AnswerCheck:
     return lambda reply: str(getattr(reply.parsed, "routing_decision", "")).endswith(decision)
 
 
-def _reads(path: str) -> Check:
+def _reads(path: str) -> AnswerCheck:
     return lambda reply: any(path in str(call.args.get("path", "")) for call in reply.tool_calls)
 
 
-def _ask(role: str, text: str, *, system: str = "", artifact: str = "", tools: bool = False) -> Prompt:
+def _ask(role: str, text: str, *, system: str = "", artifact: str = "", tools: bool = False) -> LoggedPrompt:
     rules = (SystemMessage(system),) if system else ()
-    return Prompt(role, (*rules, HumanMessage(text)), artifact, (_READ_FILE,) if tools else ())
+    return LoggedPrompt(role, (*rules, HumanMessage(text)), artifact, (_READ_FILE,) if tools else ())
 
 
 _BRIEF = "Summarize what happened in at most two sentences. Name the failing test. Add nothing."
 _ROUTER = "Decide whether a question can be answered at once (HANDLE) or needs work on the repository (DELEGATE)."
-_TASKS: dict[str, tuple[Task, ...]] = {
+_TASKS: dict[str, tuple[BenchTask, ...]] = {
     "summarizer": (
-        Task(_ask("summarizer", _LOG, system=_BRIEF), _says("discount", at_most=400),
+        BenchTask(_ask("summarizer", _LOG, system=_BRIEF), _says("discount", at_most=400),
              "the output of a failing test run, to be summarized"),
-        Task(
+        BenchTask(
             _ask("summarizer", f"Step 2 of 3, 'fix the total of a cart'. Output of the checks:\n{_LOG}",
                  artifact=StepSummary.__name__),
             lambda reply: bool(getattr(reply.parsed, "status_line", "").strip()),
@@ -87,22 +87,22 @@ _TASKS: dict[str, tuple[Task, ...]] = {
         ),
     ),
     "router": (
-        Task(_ask("router", "What is a Python decorator?", system=_ROUTER, artifact=RoutingDecision.__name__),
+        BenchTask(_ask("router", "What is a Python decorator?", system=_ROUTER, artifact=RoutingDecision.__name__),
              _routes("HANDLE")),
-        Task(_ask("router", "Add pagination to the /orders endpoint and test it.", system=_ROUTER,
+        BenchTask(_ask("router", "Add pagination to the /orders endpoint and test it.", system=_ROUTER,
                   artifact=RoutingDecision.__name__), _routes("DELEGATE")),
     ),
     "coder": (
-        Task(_ask("coder", "The total of a cart in src/cart.py is wrong. Begin by reading that file.", tools=True,
+        BenchTask(_ask("coder", "The total of a cart in src/cart.py is wrong. Begin by reading that file.", tools=True,
                   system="You change a repository through tools. Call one tool at a time."), _reads("src/cart.py")),
-        Task(_ask("coder", "Write a Python function `slug(text)` that lowers a text and puts `-` for blanks."),
+        BenchTask(_ask("coder", "Write a Python function `slug(text)` that lowers a text and puts `-` for blanks."),
              _says("def slug", "return")),
     ),
     "primary": (
-        Task(_ask("primary", "Task: add a function `slugify` to src/text.py, with tests in tests/test_text.py. "
+        BenchTask(_ask("primary", "Task: add a function `slugify` to src/text.py, with tests in tests/test_text.py. "
                              "Files: src/text.py, tests/test_text.py, pyproject.toml.", artifact=Scope.__name__),
              lambda reply: reply.parsed is not None),
-        Task(_ask("primary", f"Why does this fail? Answer in one sentence.\n{_LOG}"), _says("discount"),
+        BenchTask(_ask("primary", f"Why does this fail? Answer in one sentence.\n{_LOG}"), _says("discount"),
              "the output of a failing test run, and why it fails"),
     ),
 }  # fmt: skip

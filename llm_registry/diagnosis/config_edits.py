@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 
-class Edit(NamedTuple):
+class ConfigEdit(NamedTuple):
     """A place and what to write there."""
 
     place: str
@@ -24,7 +24,7 @@ class Edit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ConfigOrigin:
     """Where settings came from."""
 
     path: Path | None = None
@@ -37,7 +37,7 @@ class Origin:
     """The file is the one that comes with the program, and not the user's."""
 
 
-NOWHERE = Origin()
+NOWHERE = ConfigOrigin()
 
 
 class ConfigFile:
@@ -47,13 +47,13 @@ class ConfigFile:
         origin: Where the settings came from.
     """
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: ConfigOrigin) -> None:
         self._origin = origin
         self._path = origin.path
         self._text = _read(origin.path)
         self._root = _compose(self._text)
 
-    def edit(self, path: Sequence[str], value: Any) -> Edit:
+    def edit(self, path: Sequence[str], value: Any) -> ConfigEdit:
         """Where to write a value, and the line to write.
 
         Args:
@@ -64,13 +64,13 @@ class ConfigFile:
         if source == "environment":
             return _export(path, value)
         if source not in {"", "command line", str(self._path)}:
-            return ConfigFile(Origin(Path(source))).edit(path, value)
+            return ConfigFile(ConfigOrigin(Path(source))).edit(path, value)
         if self._path is None and self._origin.new is not None and not source:
             nested = value
             for part in reversed(path):
                 nested = {part: nested}
             place = f"{self._origin.new}, a new file ({'.'.join(path)})"
-            return Edit(place, json.dumps(nested, ensure_ascii=False))
+            return ConfigEdit(place, json.dumps(nested, ensure_ascii=False))
         return self._in_file(path, value)
 
     def variable(self, path: Sequence[str]) -> str:
@@ -88,24 +88,24 @@ class ConfigFile:
         near = (sources[key] for key in sources if key.startswith(f"{spec}."))
         return next(given, next(near, ""))
 
-    def _in_file(self, path: Sequence[str], value: Any) -> Edit:
+    def _in_file(self, path: Sequence[str], value: Any) -> ConfigEdit:
         # The sample is not to be changed: its copy has the same lines.
         file = self._origin.new if self._origin.sample and self._origin.new else self._path
         dotted, written = ".".join(path), f"{json.dumps(path[-1])}: {json.dumps(value, ensure_ascii=False)}"
         found, rest = _walk(self._root, path)
         if self._path is None or found is None:
-            return Edit(dotted, written)
+            return ConfigEdit(dotted, written)
         key, held = found
         first, last = key.start_mark.line, held.end_mark.line
         if rest:
             if last == first:
-                return Edit(f"{file}:{first + 1}, in it ({dotted})", written)
+                return ConfigEdit(f"{file}:{first + 1}, in it ({dotted})", written)
             comma = "," if self._is_json() and held.value else ""
-            return Edit(f"{file}:{first + 1}, below it ({dotted})", written + comma)
+            return ConfigEdit(f"{file}:{first + 1}, below it ({dotted})", written + comma)
         # The end of a block in YAML is where the next thing begins.
         block = held.end_mark.column == 0 and last > first
         lines = f"{first + 1}" if last == first or block else f"{first + 1}-{last + 1}"
-        return Edit(f"{file}:{lines} ({dotted})", written + self._comma(key, held))
+        return ConfigEdit(f"{file}:{lines} ({dotted})", written + self._comma(key, held))
 
     def _is_json(self) -> bool:
         return self._path is not None and self._path.suffix == ".json"
@@ -124,14 +124,14 @@ def _read(path: Path | None) -> str:
     return path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
 
 
-def _export(path: Sequence[str], value: Any) -> Edit:
+def _export(path: Sequence[str], value: Any) -> ConfigEdit:
     """The same for a value that an environment variable gives, which a file could not change."""
     name = "ROLECALL_" + "__".join(part.upper() for part in path)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return Edit(f"the environment ({'.'.join(path)})", f"export {name}={shlex.quote(text)}")
+    return ConfigEdit(f"the environment ({'.'.join(path)})", f"export {name}={shlex.quote(text)}")
 
 
-def line_of(text: str, path: Sequence[str]) -> int | None:
+def line_of_key(text: str, path: Sequence[str]) -> int | None:
     """Line of a key in a JSON or YAML text, counted from 1; of its nearest parent when the key is not there."""
     found, _ = _walk(_compose(text), path)
     return found[0].start_mark.line + 1 if found else None

@@ -15,19 +15,19 @@ from core.config.settings import ROLES, ModelRole, ModelSpec, Settings
 from core.errors import ConfigError
 from core.known_secrets import llm_secrets
 from core.redaction import MIN_SECRET, pasteable
-from llm_registry.assignment import obstacle_of
-from llm_registry.diagnosis.advice import Able, Adviser
-from llm_registry.diagnosis.config_edits import NOWHERE, ConfigFile, Origin
-from llm_registry.diagnosis.endpoint_guesses import Found, find_nearby
-from llm_registry.diagnosis.live_checks import RoundTrips, try_out
-from llm_registry.discovery.context_window import window_of
+from llm_registry.assignment import why_unavailable
+from llm_registry.diagnosis.advice import Adviser, CapableModels
+from llm_registry.diagnosis.config_edits import NOWHERE, ConfigFile, ConfigOrigin
+from llm_registry.diagnosis.endpoint_guesses import FoundServer, find_nearby
+from llm_registry.diagnosis.live_checks import LiveChecks, run_live_checks
+from llm_registry.discovery.context_window import context_window
 from llm_registry.discovery.probe import DEADLINE_S, probe_endpoints
 from llm_registry.discovery.server_info import EndpointFacts
 from llm_registry.overrides import with_overrides
-from llm_registry.providers.catalog import require
+from llm_registry.providers.catalog import check_spec
 from llm_registry.records.telemetry import require_exporter
 from llm_registry.specs.addresses import endpoint_url
-from llm_registry.specs.role_chains import Chain, Link, resolve_chain, role_names
+from llm_registry.specs.role_chains import Chain, ChainLink, resolve_chain, role_names
 
 USUAL_PLACES = (
     ("ollama", "http://127.0.0.1:11434"),
@@ -45,7 +45,7 @@ class _Finding(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class TripHealth(_Finding):
+class LiveCheckHealth(_Finding):
     """A small task a model was given."""
 
     ok: bool
@@ -77,8 +77,8 @@ class SpecHealth(_Finding):
     window_warning: str
     responses_api: bool | None
     seconds: float
-    tool_call: TripHealth | None = None
-    json_object: TripHealth | None = None
+    tool_call: LiveCheckHealth | None = None
+    json_object: LiveCheckHealth | None = None
     tokens_per_s: float | None = None
     first_token_s: float | None = None
 
@@ -135,8 +135,8 @@ class Diagnosis(_Finding):
         return not self.unserved and not self.invalid and not any(remedy.urgent for remedy in self.remedies)
 
 
-async def examine(
-    settings: Settings, *, origin: Origin = NOWHERE, models: Mapping[str, str] | None = None, live: bool = False
+async def diagnose_roles(
+    settings: Settings, *, origin: ConfigOrigin = NOWHERE, models: Mapping[str, str] | None = None, live: bool = False
 ) -> Diagnosis:
     """Examine all roles.
 
@@ -175,8 +175,8 @@ async def examine(
     return _cleaned(diagnosis, effective)
 
 
-def _refusals(links: Iterable[Link], settings: Settings) -> list[str]:
-    checks = [partial(require, link.spec, link.origin) for link in links]
+def _refusals(links: Iterable[ChainLink], settings: Settings) -> list[str]:
+    checks = [partial(check_spec, link.spec, link.origin) for link in links]
     checks.append(partial(require_exporter, settings.telemetry))
     found = []
     for check in checks:
@@ -187,36 +187,36 @@ def _refusals(links: Iterable[Link], settings: Settings) -> list[str]:
     return found
 
 
-async def find_servers(deadline_s: float = DEADLINE_S) -> list[Found]:
+async def find_servers(deadline_s: float = DEADLINE_S) -> list[FoundServer]:
     """The model servers that answer at the usual places of this machine and have a model."""
     specs = [ModelSpec(provider=provider, base_url=url, api="chat") for provider, url in USUAL_PLACES]
     looks = await probe_endpoints(specs, deadline_s=deadline_s)
-    return [Found(endpoint_url(spec), facts) for spec, facts in zip(specs, looks, strict=True) if facts.models]
+    return [FoundServer(endpoint_url(spec), facts) for spec, facts in zip(specs, looks, strict=True) if facts.models]
 
 
-async def _look_nearby(links: Mapping[str, Link], facts: Mapping[str, EndpointFacts]) -> dict[str, Found]:
+async def _look_nearby(links: Mapping[str, ChainLink], facts: Mapping[str, EndpointFacts]) -> dict[str, FoundServer]:
     asked = [link for link in links.values() if endpoint_url(link.spec)]
     found = await asyncio.gather(*(find_nearby(link.spec, facts[link.name], deadline_s=DEADLINE_S) for link in asked))
     return {link.name: one for link, one in zip(asked, found, strict=True) if one is not None}
 
 
-async def _try_out(links: Mapping[str, Link], facts: Mapping[str, EndpointFacts]) -> dict[str, RoundTrips]:
+async def _try_out(links: Mapping[str, ChainLink], facts: Mapping[str, EndpointFacts]) -> dict[str, LiveChecks]:
     """Servers work side by side, the models of one server one after another."""
-    by_endpoint: dict[str, list[Link]] = {}
+    by_endpoint: dict[str, list[ChainLink]] = {}
     for link in links.values():
-        if not link.embedded and obstacle_of(link, facts[link.name]) is None:
+        if not link.embedded and why_unavailable(link, facts[link.name]) is None:
             by_endpoint.setdefault(link.endpoint, []).append(link)
 
-    async def in_turn(queue: Sequence[Link]) -> list[tuple[str, RoundTrips]]:
-        return [(link.name, await try_out(link.spec)) for link in queue]
+    async def in_turn(queue: Sequence[ChainLink]) -> list[tuple[str, LiveChecks]]:
+        return [(link.name, await run_live_checks(link.spec)) for link in queue]
 
     done = await asyncio.gather(*(in_turn(queue) for queue in by_endpoint.values()))
     return dict(pair for pairs in done for pair in pairs)
 
 
-def _obstacle(link: Link, facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips]) -> str | None:
+def _obstacle(link: ChainLink, facts: Mapping[str, EndpointFacts], trips: Mapping[str, LiveChecks]) -> str | None:
     tried = trips.get(link.name)
-    return obstacle_of(link, facts[link.name]) or (tried.error if tried is not None and tried.error else None)
+    return why_unavailable(link, facts[link.name]) or (tried.error if tried is not None and tried.error else None)
 
 
 def _is_needed(chain: Chain, settings: Settings) -> bool:
@@ -227,7 +227,7 @@ def _is_needed(chain: Chain, settings: Settings) -> bool:
 
 
 def _role(
-    chain: Chain, facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips], *, needed: bool
+    chain: Chain, facts: Mapping[str, EndpointFacts], trips: Mapping[str, LiveChecks], *, needed: bool
 ) -> RoleHealth:
     obstacles = {link.name: _obstacle(link, facts, trips) for link in chain.links}
     able = [name for name, obstacle in obstacles.items() if obstacle is None]
@@ -243,9 +243,9 @@ def _role(
     )  # fmt: skip
 
 
-def _spec(link: Link, facts: EndpointFacts, trips: RoundTrips | None) -> SpecHealth:
-    window = window_of(link.spec, facts)
-    obstacle = obstacle_of(link, facts)
+def _spec(link: ChainLink, facts: EndpointFacts, trips: LiveChecks | None) -> SpecHealth:
+    window = context_window(link.spec, facts)
+    obstacle = why_unavailable(link, facts)
     if trips is not None and trips.error:
         # Said once, not again for each task.
         obstacle, trips = obstacle or trips.error, None
@@ -256,17 +256,17 @@ def _spec(link: Link, facts: EndpointFacts, trips: RoundTrips | None) -> SpecHea
         calls_tools=facts.calls_tools(link.spec.model),
         window=window.tokens, window_source=window.source, window_warning=window.warning,
         responses_api=facts.responses_api, seconds=round(facts.seconds, 3),
-        tool_call=TripHealth(**asdict(trips.tool_call)) if trips else None,
-        json_object=TripHealth(**asdict(trips.json)) if trips else None,
+        tool_call=LiveCheckHealth(**asdict(trips.tool_call)) if trips else None,
+        json_object=LiveCheckHealth(**asdict(trips.json)) if trips else None,
         tokens_per_s=trips.tokens_per_s if trips else None, first_token_s=trips.first_token_s if trips else None,
     )  # fmt: skip
 
 
 def _remedies(
-    adviser: Adviser, chains: Mapping[str, Chain], facts: Mapping[str, EndpointFacts], trips: Mapping[str, RoundTrips]
+    adviser: Adviser, chains: Mapping[str, Chain], facts: Mapping[str, EndpointFacts], trips: Mapping[str, LiveChecks]
 ) -> Iterable[Remedy]:
     users: dict[str, list[str]] = {}
-    links: dict[str, Link] = {}
+    links: dict[str, ChainLink] = {}
     firsts = {chain.links[0].name for chain in chains.values() if chain.links}
     for chain in chains.values():
         for link in chain.links:
@@ -278,10 +278,10 @@ def _remedies(
         advices = list(adviser.for_spec(link, facts[name], users[name]))
         if (trip := trips.get(name)) is not None:
             behind = {one.origin for chain in chains.values() if link in chain.links for one in chain.links}
-            advices += adviser.for_trips(link, trip, users[name], Able(callers, writers, behind))
+            advices += adviser.for_trips(link, trip, users[name], CapableModels(callers, writers, behind))
         for advice in advices:
             yield Remedy(**{**asdict(advice), "urgent": advice.urgent and name in firsts})
-    usable = [link for name, link in links.items() if obstacle_of(link, facts[name]) is None]
+    usable = [link for name, link in links.items() if why_unavailable(link, facts[name]) is None]
     for advice in adviser.for_pairs(usable, facts):
         yield Remedy(**asdict(advice))
     bare = [chain for chain in chains.values() if all(link.embedded for link in chain.links)]

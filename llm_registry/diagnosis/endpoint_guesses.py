@@ -20,7 +20,7 @@ _MOST = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundServer:
     """A model server that answers, whether configured or not."""
 
     url: str
@@ -47,7 +47,7 @@ class Found:
         return {"provider": self.provider, "model": model or self.first_model(), "base_url": self.url}
 
 
-async def find_nearby(spec: ModelSpec, facts: EndpointFacts, *, deadline_s: float) -> Found | None:
+async def find_nearby(spec: ModelSpec, facts: EndpointFacts, *, deadline_s: float) -> FoundServer | None:
     """Look for the server that a wrong address means.
 
     Args:
@@ -64,7 +64,7 @@ async def find_nearby(spec: ModelSpec, facts: EndpointFacts, *, deadline_s: floa
     guesses = list(_guesses(spec, facts))[:_MOST]
     looks = await probe_endpoints(guesses, deadline_s=deadline_s)
     answering = [
-        Found(endpoint_url(guess), look)
+        FoundServer(endpoint_url(guess), look)
         for guess, look in zip(guesses, looks, strict=True)
         if look.models and not look.error
     ]

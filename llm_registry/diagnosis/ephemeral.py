@@ -16,7 +16,7 @@ from llm_registry.registry import Registry, open_registry
 
 
 @asynccontextmanager
-async def scratch_registry(settings: Settings, name: str) -> AsyncIterator[Registry]:
+async def ephemeral_registry(settings: Settings, name: str) -> AsyncIterator[Registry]:
     """Open a registry for trials and look at its endpoints.
 
     Args:

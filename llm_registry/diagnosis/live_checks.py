@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from core.config.settings import LLMSettings, ModelSpec, Settings, Timeouts
 from core.errors import ModelError
 from core.replies import CallSite, ModelReply
-from llm_registry.diagnosis.ephemeral import scratch_registry
+from llm_registry.diagnosis.ephemeral import ephemeral_registry
 from llm_registry.registry import Registry
 
 _SITE = CallSite(thread="doctor", node="doctor")
@@ -26,7 +26,7 @@ _LONGEST = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
+class LiveCheck:
     """How one small task went."""
 
     ok: bool
@@ -36,12 +36,12 @@ class Trip:
 
 
 @dataclass(frozen=True, slots=True)
-class RoundTrips:
+class LiveChecks:
     """What a model showed."""
 
-    tool_call: Trip
-    json: Trip
-    speed: Trip
+    tool_call: LiveCheck
+    json: LiveCheck
+    speed: LiveCheck
     tokens_per_s: float | None = None
     """Tokens written per second after the first one."""
     first_token_s: float | None = None
@@ -63,19 +63,19 @@ def get_weather(city: str) -> str:
     return f"18 degrees and rain in {city}"
 
 
-async def try_out(spec: ModelSpec) -> RoundTrips:
+async def run_live_checks(spec: ModelSpec) -> LiveChecks:
     """Let a spec do the three small tasks; failures become their `detail`."""
     limits = {"timeouts": _PATIENCE, "max_output_tokens": min(spec.max_output_tokens or _LONGEST, _LONGEST)}
     alone = spec.model_copy(update={"fallback": (), "temperature": spec.temperature or 0.0, **limits})
     settings = Settings(llm=LLMSettings(**{_ROLE: alone}))
-    async with scratch_registry(settings, "doctor") as registry:
+    async with ephemeral_registry(settings, "doctor") as registry:
         speed, reply = await _measure(registry)
         if reply is None:
             # It was not reached, and each further task would wait as long as this one.
-            return RoundTrips(speed, speed, speed, error=speed.detail)
+            return LiveChecks(speed, speed, speed, error=speed.detail)
         tool_call = await _trip(_call_tool, registry)
         given = await _trip(_give_object, registry)
-    return RoundTrips(tool_call, given, speed, tokens_per_s(reply), reply.first_token_s)
+    return LiveChecks(tool_call, given, speed, tokens_per_s(reply), reply.first_token_s)
 
 
 def tokens_per_s(reply: ModelReply | None) -> float | None:
@@ -86,12 +86,12 @@ def tokens_per_s(reply: ModelReply | None) -> float | None:
     return (reply.usage.output_tokens - 1) / seconds if seconds > 0 and reply.usage.output_tokens > 1 else None
 
 
-async def _trip(task: Callable[[Registry], Awaitable[Trip]], registry: Registry) -> Trip:
+async def _trip(task: Callable[[Registry], Awaitable[LiveCheck]], registry: Registry) -> LiveCheck:
     began = time.monotonic()
     try:
         return await task(registry)
     except ModelError as error:
-        return Trip(ok=False, detail=_reason(error), seconds=time.monotonic() - began)
+        return LiveCheck(ok=False, detail=_reason(error), seconds=time.monotonic() - began)
 
 
 def _reason(error: ModelError) -> str:
@@ -99,18 +99,18 @@ def _reason(error: ModelError) -> str:
     return re.sub(rf"^no model can serve the role '{_ROLE}': {_ROLE}(:\S+)?: ", "", error.message)
 
 
-async def _call_tool(registry: Registry) -> Trip:
+async def _call_tool(registry: Registry) -> LiveCheck:
     question = [
         SystemMessage("Use the tool to find out what you are asked; never guess the weather."),
         HumanMessage("What is the weather in Oslo?"),
     ]
     asked = await registry.chat(_ROLE, question, tools=[get_weather], site=_SITE)
     if not asked.tool_calls:
-        return Trip(ok=False, detail=f"no tool call came, but {asked.text[:80]!r}", seconds=asked.seconds)
+        return LiveCheck(ok=False, detail=f"no tool call came, but {asked.text[:80]!r}", seconds=asked.seconds)
     called = asked.tool_calls[0]
     city = called.args.get("city")
     if not isinstance(city, str) or not city:
-        return Trip(ok=False, detail=f"the call has no city: {called.args}", seconds=asked.seconds)
+        return LiveCheck(ok=False, detail=f"the call has no city: {called.args}", seconds=asked.seconds)
     history = [
         *question,
         AIMessage("", tool_calls=[{"id": one.id, "name": one.name, "args": one.args} for one in asked.tool_calls]),
@@ -119,22 +119,22 @@ async def _call_tool(registry: Registry) -> Trip:
     told = await registry.chat(_ROLE, history, tools=[get_weather], site=_SITE)
     seconds = asked.seconds + told.seconds
     if told.tool_calls:
-        return Trip(ok=False, detail="it called the tool again instead of answering", seconds=seconds)
-    return Trip(ok="18" in told.text, detail=told.text[:80], seconds=seconds)
+        return LiveCheck(ok=False, detail="it called the tool again instead of answering", seconds=seconds)
+    return LiveCheck(ok="18" in told.text, detail=told.text[:80], seconds=seconds)
 
 
-async def _give_object(registry: Registry) -> Trip:
+async def _give_object(registry: Registry) -> LiveCheck:
     question = [HumanMessage("Norway: its name, its capital, and how many letters the capital's name has.")]
     found, reply = await registry.ask(_ROLE, question, Capital, site=_SITE)
     tries = "" if reply.attempts == 1 else f" after {reply.attempts} tries"
-    return Trip(ok=True, detail=f"{found.model_dump_json()}{tries}", seconds=reply.seconds)
+    return LiveCheck(ok=True, detail=f"{found.model_dump_json()}{tries}", seconds=reply.seconds)
 
 
-async def _measure(registry: Registry) -> tuple[Trip, ModelReply | None]:
+async def _measure(registry: Registry) -> tuple[LiveCheck, ModelReply | None]:
     prompt = [HumanMessage("Count from one to sixty in words, separated by commas. Write nothing else.")]
     began = time.monotonic()
     try:
         reply = await registry.chat(_ROLE, prompt, site=_SITE)
     except ModelError as error:
-        return Trip(ok=False, detail=_reason(error), seconds=time.monotonic() - began), None
-    return Trip(ok=True, detail=f"{reply.usage.output_tokens} tokens", seconds=reply.seconds), reply
+        return LiveCheck(ok=False, detail=_reason(error), seconds=time.monotonic() - began), None
+    return LiveCheck(ok=True, detail=f"{reply.usage.output_tokens} tokens", seconds=reply.seconds), reply

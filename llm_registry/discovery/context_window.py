@@ -29,16 +29,16 @@ _OLLAMA_ENOUGH = 8192
 _SHORTENING_ROLES = frozenset({"summarizer", "router"})
 """Their work survives a cut in the middle of the longest message; that of the others does not."""
 
-Source = Literal["configured", "loaded", "set per call", "default", "unknown"]
-Verdict = Literal["fits", "tight", "shorten", "refuse"]
+WindowSource = Literal["configured", "loaded", "set per call", "default", "unknown"]
+PromptFit = Literal["fits", "tight", "shorten", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ContextWindow:
     """How many tokens one request to a spec may hold."""
 
     tokens: int | None
-    source: Source
+    source: WindowSource
     limit: int | None = None
     """What the model was made for."""
     warning: str = ""
@@ -46,7 +46,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class TokenEstimate:
     """Size of a prompt in tokens."""
 
     tokens: int
@@ -54,12 +54,12 @@ class Estimate:
     most: int
 
 
-def window_is_out_of_reach(spec: ModelSpec, facts: EndpointFacts | None) -> bool:
+def cannot_set_window(spec: ModelSpec, facts: EndpointFacts | None) -> bool:
     """Whether Ollama is spoken to by its `/v1`, over which the window cannot be set."""
     return not sets_window(spec) and (spec.provider == "ollama" or (facts is not None and facts.server == "ollama"))
 
 
-def window_of(spec: ModelSpec, facts: EndpointFacts | None) -> Window:
+def context_window(spec: ModelSpec, facts: EndpointFacts | None) -> ContextWindow:
     """The true window of a spec.
 
     Args:
@@ -70,19 +70,19 @@ def window_of(spec: ModelSpec, facts: EndpointFacts | None) -> Window:
     limit = facts.limit(spec.model) if facts else None
     if sets_window(spec):
         return _ollama_window(spec, loaded, limit)
-    if window_is_out_of_reach(spec, facts):
+    if cannot_set_window(spec, facts):
         known = f"the {loaded} tokens it loaded" if loaded else "what it loads (4096 tokens on small cards)"
         text = f"Ollama's /v1 cannot set the window; of a prompt longer than {known} the rest is dropped without a word"
         if loaded or spec.context_length == "auto":
-            return Window(loaded, "loaded" if loaded else "unknown", limit, text)
-        return Window(spec.context_length, "configured", limit, text)
+            return ContextWindow(loaded, "loaded" if loaded else "unknown", limit, text)
+        return ContextWindow(spec.context_length, "configured", limit, text)
     wanted = spec.context_length
     if wanted == "auto":
-        return Window(loaded, "loaded" if loaded else "unknown", limit)
+        return ContextWindow(loaded, "loaded" if loaded else "unknown", limit)
     if loaded is not None and loaded < wanted:
         text = f"context_length says {wanted} tokens, but the server loaded {loaded}"
-        return Window(loaded, "loaded", limit, text)
-    return Window(wanted, "configured", limit, _beyond(wanted, limit))
+        return ContextWindow(loaded, "loaded", limit, text)
+    return ContextWindow(wanted, "configured", limit, _beyond(wanted, limit))
 
 
 def num_ctx_for(spec: ModelSpec, facts: EndpointFacts | None) -> int | None:
@@ -90,28 +90,28 @@ def num_ctx_for(spec: ModelSpec, facts: EndpointFacts | None) -> int | None:
 
     `None` for servers that fix it when loading, and where nothing is known: then the server's own choice is better.
     """
-    window = window_of(spec, facts)
+    window = context_window(spec, facts)
     return window.tokens if sets_window(spec) and window.source != "default" else None
 
 
-def estimate(characters: int) -> Estimate:
+def estimate_tokens(characters: int) -> TokenEstimate:
     """Guess tokens from characters, with the bounds between which real tokenizers lie."""
-    return Estimate(
+    return TokenEstimate(
         int(characters / CHARS_PER_TOKEN), int(characters / MOST_CHARS), -(-characters // int(FEWEST_CHARS))
     )
 
 
-def characters(messages: Sequence[BaseMessage]) -> int:
+def count_characters(messages: Sequence[BaseMessage]) -> int:
     """Characters of a conversation, tool calls included."""
     return sum(len(message.text) + len(str(getattr(message, "tool_calls", "") or "")) for message in messages)
 
 
-def judge(role: str, prompt: Estimate, window: Window) -> Verdict:
+def prompt_fit(role: str, prompt: TokenEstimate, window: ContextWindow) -> PromptFit:
     """Decide what to do with a prompt.
 
     Returns:
         `fits`: even the pessimistic count does. `tight`: probably, so ask and compare what the server read.
-        `shorten`: too long, but the role's work survives a cut. `refuse`: too long; the next spec is asked.
+        `shorten_messages`: too long, but the role's work survives a cut. `refuse`: too long; the next spec is asked.
     """
     if window.tokens is None:
         return "tight"
@@ -122,15 +122,15 @@ def judge(role: str, prompt: Estimate, window: Window) -> Verdict:
     silent = window.source in {"set per call", "default"}
     if prompt.tokens <= room or (not silent and prompt.tokens <= room * 1.5):
         return "tight"
-    return "shorten" if bears_cuts(role) else "refuse"
+    return "shorten" if may_shorten(role) else "refuse"
 
 
-def bears_cuts(role: str) -> bool:
+def may_shorten(role: str) -> bool:
     """Whether the work of a role survives a prompt with its middle missing."""
     return role in _SHORTENING_ROLES
 
 
-def was_cut(sent: int, reported: int | None, window: int | None) -> bool:
+def was_truncated(sent: int, reported: int | None, window: int | None) -> bool:
     """Whether a server dropped part of a prompt without saying so.
 
     Args:
@@ -140,16 +140,16 @@ def was_cut(sent: int, reported: int | None, window: int | None) -> bool:
     """
     if not reported:
         return False
-    if reported < estimate(sent).least:
+    if reported < estimate_tokens(sent).least:
         return True
-    if window is None or estimate(sent).tokens <= window:
+    if window is None or estimate_tokens(sent).tokens <= window:
         return False
     # Ollama keeps half of the window and reports that as the whole prompt.
     at_half = abs(reported - window // 2) <= max(8, window // 100)
     return at_half or reported >= window - 8
 
 
-def shorten(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
+def shorten_messages(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
     """Cut the middle out of the longest user and tool messages until the prompt fits the window for certain.
 
     Args:
@@ -159,7 +159,7 @@ def shorten(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
     kept = list(messages)
     target = int((window - min(ANSWER_ROOM, window // 4)) * FEWEST_CHARS)
     cuttable = [at for at, message in enumerate(kept) if isinstance(message, HumanMessage | ToolMessage)]
-    while (excess := characters(kept) - target) > 0 and cuttable:
+    while (excess := count_characters(kept) - target) > 0 and cuttable:
         longest = max(cuttable, key=lambda at: len(kept[at].text))
         text = _cut_middle(kept[longest].text, excess)
         if len(text) >= len(kept[longest].text):
@@ -175,16 +175,16 @@ def _cut_middle(text: str, excess: int) -> str:
     return text[:head] + mark.format(len(text) - keep) + text[-tail:]
 
 
-def _ollama_window(spec: ModelSpec, loaded: int | None, limit: int | None) -> Window:
+def _ollama_window(spec: ModelSpec, loaded: int | None, limit: int | None) -> ContextWindow:
     wanted = spec.options.get("num_ctx") or (spec.context_length if spec.context_length != "auto" else None)
     if wanted is not None:
-        return Window(int(wanted), "set per call", limit, _beyond(int(wanted), limit))
+        return ContextWindow(int(wanted), "set per call", limit, _beyond(int(wanted), limit))
     if loaded is not None and loaded >= _OLLAMA_ENOUGH:
         # Asking for what is loaded keeps it loaded; any other number makes Ollama load the model anew.
-        return Window(loaded, "set per call", limit)
+        return ContextWindow(loaded, "set per call", limit)
     if limit is None:
-        return Window(loaded or OLLAMA_DEFAULT, "loaded" if loaded else "default", None)
-    return Window(min(OLLAMA_WISH, limit), "set per call", limit)
+        return ContextWindow(loaded or OLLAMA_DEFAULT, "loaded" if loaded else "default", None)
+    return ContextWindow(min(OLLAMA_WISH, limit), "set per call", limit)
 
 
 def _beyond(wanted: int, limit: int | None) -> str:

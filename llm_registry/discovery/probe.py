@@ -13,7 +13,7 @@ from core.config.settings import EMBEDDED, ModelSpec
 from core.suggest import did_you_mean
 from llm_registry.discovery import server_info
 from llm_registry.discovery.server_info import EndpointFacts
-from llm_registry.discovery.server_probe import Look
+from llm_registry.discovery.server_probe import ServerProbe
 from llm_registry.gguf.header import trained_context
 from llm_registry.gguf.server import is_gguf, options_of
 from llm_registry.providers.catalog import provider_names
@@ -61,7 +61,7 @@ async def _look(group: Sequence[ModelSpec], deadline_s: float) -> EndpointFacts:
         return EndpointFacts(reachable=False, error=f"unknown provider {spec.provider!r}{near}")
     if not endpoint_url(spec):
         return EndpointFacts(reachable=False, error="no base_url is configured")
-    return await Look(spec, tuple(dict.fromkeys(one.model for one in group)), deadline_s).run()
+    return await ServerProbe(spec, tuple(dict.fromkeys(one.model for one in group)), deadline_s).run()
 
 
 def _gguf_path(spec: ModelSpec) -> Path:

@@ -115,7 +115,7 @@ def model_names(bodies: Bodies) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def windows(bodies: Bodies) -> dict[str, int]:
+def model_windows(bodies: Bodies) -> dict[str, int]:
     """Tokens a request may hold now, by model."""
     found: dict[str, int] = {}
     for row in _rows(bodies.get("models"), "data"):
@@ -141,7 +141,7 @@ def windows(bodies: Bodies) -> dict[str, int]:
     return found
 
 
-def limits(bodies: Bodies) -> dict[str, int]:
+def model_limits(bodies: Bodies) -> dict[str, int]:
     """Tokens the model was made for, by model."""
     found: dict[str, int] = {}
     for row in _rows(bodies.get("models"), "data"):
@@ -156,7 +156,7 @@ def limits(bodies: Bodies) -> dict[str, int]:
     return found
 
 
-def tools(bodies: Bodies) -> dict[str, bool]:
+def tool_support(bodies: Bodies) -> dict[str, bool]:
     """Which models can call tools."""
     found: dict[str, bool] = {}
     for name, show in _shows(bodies):

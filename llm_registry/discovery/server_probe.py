@@ -17,11 +17,11 @@ from core.known_secrets import spec_secrets
 from core.redaction import redact
 from llm_registry.discovery import server_info
 from llm_registry.discovery.server_info import EndpointFacts
-from llm_registry.failures.error_mapping import by_words, words_of
-from llm_registry.failures.errors import Kind
+from llm_registry.failures.error_mapping import kind_from_message, server_message
+from llm_registry.failures.errors import ErrorKind
 from llm_registry.failures.redirects import is_redirect, origin_of, target_of
 from llm_registry.specs.addresses import endpoint_url
-from llm_registry.specs.network import authorities, is_local
+from llm_registry.specs.network import is_local, trusted_certificates
 
 _NO_SUCH_PATH = "unexpected endpoint"
 _GRACE_S = 0.1
@@ -31,7 +31,7 @@ _CONNECTED = "send_request_headers.started"
 
 
 @dataclass(slots=True)
-class Look:
+class ServerProbe:
     """The questions put to one endpoint, and the bodies that came back in time."""
 
     spec: ModelSpec
@@ -75,7 +75,7 @@ class Look:
         # Calls go through the proxy of the environment where there is one, and so must the look.
         trust = not is_local(base)
         # Building a TLS context takes longer than the whole look at a local server.
-        verify = authorities() if parts.scheme == "https" else False
+        verify = trusted_certificates() if parts.scheme == "https" else False
         return httpx.AsyncClient(headers=headers, trust_env=trust, verify=verify, follow_redirects=False)
 
     def _phases(self) -> httpx.Timeout:
@@ -229,9 +229,9 @@ class Look:
             uncertain=self.status == 500,
             server=kind,
             models=server_info.model_names(self.bodies),
-            windows=server_info.windows(self.bodies),
-            limits=server_info.limits(self.bodies),
-            tools=server_info.tools(self.bodies),
+            windows=server_info.model_windows(self.bodies),
+            limits=server_info.model_limits(self.bodies),
+            tools=server_info.tool_support(self.bodies),
             responses_api=self.responses_api,
             misplaced=self._is_misplaced(),
             any_model=single,
@@ -240,14 +240,14 @@ class Look:
 
     def _is_misplaced(self) -> bool:
         known = bool(server_info.model_names(self.bodies)) or "tags" in self.bodies
-        refused = self.status in {401, 402, 403, 429} or by_words(self.said) is Kind.AUTH
+        refused = self.status in {401, 402, 403, 429} or kind_from_message(self.said) is ErrorKind.AUTH
         return not known and not refused and self.status is not None and self.status < 500
 
     def _complaint(self) -> str:
         left = server_info.credit_left(self.bodies)
         if self.status in {401, 403}:
             return f"the key was refused (HTTP {self.status})"
-        if by_words(self.said) is Kind.AUTH:
+        if kind_from_message(self.said) is ErrorKind.AUTH:
             return f"the key was refused (HTTP {self.status}{self.said})"
         if left is not None and left <= 0:
             return "the key has no credit left"
@@ -287,7 +287,7 @@ def _said(reply: httpx.Response, secrets: Iterable[str]) -> str:
         return ""
     try:
         body = reply.json()
-        words = words_of(body)
+        words = server_message(body)
     except (ValueError, RecursionError):
         return ""
     return f": {redact(words, secrets)[:120]}" if words else ""

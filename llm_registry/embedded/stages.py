@@ -15,7 +15,7 @@ Sections = Mapping[str, str]
 Extractor = Callable[[Sections], dict[str, Any]]
 
 
-def routing(data: Sections) -> dict[str, Any]:
+def extract_routing(data: Sections) -> dict[str, Any]:
     """A question goes to the thinking model, everything else to the coder."""
     asks = is_question(data.get("task", ""))
     return {
@@ -26,7 +26,7 @@ def routing(data: Sections) -> dict[str, Any]:
     }
 
 
-def scope(data: Sections) -> dict[str, Any]:
+def extract_scope(data: Sections) -> dict[str, Any]:
     """The goal is the task, the criteria are the checks.
 
     Raises:
@@ -57,7 +57,7 @@ def require_repair(data: Sections, *, red: bool) -> None:
         raise NeedsModelError(f"{SCOPE_OF_ENGINE}, and no check of this repository is red.", hint=ADVICE)
 
 
-def plan(data: Sections) -> dict[str, Any]:
+def extract_plan(data: Sections) -> dict[str, Any]:
     """One step: find a patch that passes the checks."""
     checks = read_checks(data.get("checks", ""))
     require_repair(data, red=checks.red)
@@ -73,7 +73,7 @@ def plan(data: Sections) -> dict[str, Any]:
     return {"milestones": [{"title": "All checks are green", "steps": [step]}]}
 
 
-def summary(data: Sections) -> dict[str, Any]:
+def extract_step_summary(data: Sections) -> dict[str, Any]:
     """The first sentences of what the coder said."""
     said = data.get("result", "")
     stat = data.get("diffstat", "").strip().splitlines()
@@ -83,7 +83,7 @@ def summary(data: Sections) -> dict[str, Any]:
     }
 
 
-def verdict(data: Sections) -> dict[str, Any]:
+def extract_verdict(data: Sections) -> dict[str, Any]:
     """Criteria that are checks are met when the checks are green.
 
     Raises:
@@ -103,17 +103,17 @@ def verdict(data: Sections) -> dict[str, Any]:
 
 
 def is_check(criterion: str) -> bool:
-    """Whether a criterion is one that `scope` above writes."""
+    """Whether a criterion is one that `extract_scope` above writes."""
     return criterion.startswith(("the check `", "the test ")) and criterion.endswith("passes")
 
 
-def assessment(data: Sections) -> dict[str, Any]:
+def extract_assessment(data: Sections) -> dict[str, Any]:
     """The search has no second idea."""
     del data
     return {"action": "stuck", "reason": "the search found no patch that passes the checks; a model may find one"}
 
 
-def narrative(data: Sections) -> dict[str, Any]:
+def extract_narrative(data: Sections) -> dict[str, Any]:
     """What the steps said, word for word."""
     outcome = data.get("outcome", "")
     done = outcome.startswith("done")
@@ -124,11 +124,11 @@ def narrative(data: Sections) -> dict[str, Any]:
 
 
 EXTRACTORS: Mapping[str, Extractor] = {
-    "RoutingDecision": routing,
-    "Scope": scope,
-    "Plan": plan,
-    "StepSummary": summary,
-    "QAVerdict": verdict,
-    "AssessDecision": assessment,
-    "ReportNarrative": narrative,
+    "RoutingDecision": extract_routing,
+    "Scope": extract_scope,
+    "Plan": extract_plan,
+    "StepSummary": extract_step_summary,
+    "QAVerdict": extract_verdict,
+    "AssessDecision": extract_assessment,
+    "ReportNarrative": extract_narrative,
 }

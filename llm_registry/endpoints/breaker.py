@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llm_registry.endpoints.shared_state import SharedState
-from llm_registry.failures.errors import ENDPOINT_DOWN, ENDPOINT_SICK, CallFailure, Kind
+from llm_registry.failures.errors import ENDPOINT_DOWN, ENDPOINT_SICK, CallFailure, ErrorKind
 
 SICK_LIMIT = 4
 """Weight of failures in a row of a server that does answer."""
-_HANGS = frozenset({Kind.FIRST_TOKEN_TIMEOUT, Kind.IDLE_TIMEOUT, Kind.TOTAL_TIMEOUT})
+_HANGS = frozenset({ErrorKind.FIRST_TOKEN_TIMEOUT, ErrorKind.IDLE_TIMEOUT, ErrorKind.TOTAL_TIMEOUT})
 """These cost the run minutes each, so they weigh double."""
 FIRST_COOL_S = 5.0
 LONGEST_COOL_S = 120.0
@@ -25,7 +25,7 @@ _SPREAD = (0.75, 1.25)
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class BreakerState:
     """Whether an endpoint may be asked now."""
 
     state: Literal["closed", "open", "half_open"]
@@ -46,30 +46,30 @@ class Breakers:
         self._state = state
         self._jitter = jitter or random.Random()  # noqa: S311 - no secret
 
-    async def enter(self, endpoint: str) -> Gate:
+    async def enter(self, endpoint: str) -> BreakerState:
         """Ask to call; a half-open answer makes the caller the one who tries."""
         async with self._state.transaction() as db:
             cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
             row = await cursor.fetchone()
             now = time.time()
             if row is None or row["until"] == 0:
-                return Gate("closed")
+                return BreakerState("closed")
             if (left := _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1])) > 0:
-                return Gate("open", row["reason"], left)
+                return BreakerState("open", row["reason"], left)
             if _left(row["trial_until"], now, TRIAL_S) > 0:
-                return Gate("open", f"{row['reason']}; another call tries it", 1.0)
+                return BreakerState("open", f"{row['reason']}; another call tries it", 1.0)
             await db.execute("UPDATE breakers SET trial_until = ? WHERE endpoint = ?", (now + TRIAL_S, endpoint))
-            return Gate("half_open", row["reason"])
+            return BreakerState("half_open", row["reason"])
 
-    async def look(self, endpoint: str) -> Gate:
+    async def look(self, endpoint: str) -> BreakerState:
         """The state, without claiming a trial."""
         async with self._state.transaction() as db:
             cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
             row = await cursor.fetchone()
         if row is None or row["until"] == 0:
-            return Gate("closed")
+            return BreakerState("closed")
         left = _left(row["until"], time.time(), LONGEST_COOL_S * _SPREAD[1])
-        return Gate("open", row["reason"], left) if left > 0 else Gate("half_open", row["reason"])
+        return BreakerState("open", row["reason"], left) if left > 0 else BreakerState("half_open", row["reason"])
 
     async def succeeded(self, endpoint: str) -> None:
         """Close: the endpoint answered."""

@@ -18,7 +18,7 @@ from llm_registry.endpoints.shared_state import SharedState
 _POLL_S = (0.02, 0.25)
 _ANNOUNCE_EVERY_S = 5.0
 
-Waiting = Callable[[float | None], None]
+OnWaiting = Callable[[float | None], None]
 """Told the seconds waited so far; `None` when the wait begins."""
 
 
@@ -31,7 +31,7 @@ class Slots:
         self._born = psutil.Process(self._pid).create_time()
 
     @asynccontextmanager
-    async def place(self, endpoint: str, limit: int | None, *, waiting: Waiting) -> AsyncIterator[None]:
+    async def place(self, endpoint: str, limit: int | None, *, waiting: OnWaiting) -> AsyncIterator[None]:
         """Hold a place on the endpoint for the time of a call.
 
         Args:
@@ -57,7 +57,7 @@ class Slots:
             )
             return int(cursor.lastrowid or 0)
 
-    async def _wait(self, endpoint: str, ticket: int, limit: int, waiting: Waiting) -> None:
+    async def _wait(self, endpoint: str, ticket: int, limit: int, waiting: OnWaiting) -> None:
         began = time.monotonic()
         announced: float | None = None
         pause, longest = _POLL_S

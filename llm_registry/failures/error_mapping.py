@@ -10,21 +10,21 @@ from time import time
 from typing import Any
 
 from core.redaction import redact
-from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.failures.errors import CallFailure, ErrorKind
 
 _LONGEST = 300
 _MESSAGES = ("error", "message", "detail", "msg")
 _CODE = re.compile(r"^Error code: \d{3}(?: - )?|\s*\(status code: -?\d+\)$")
 
-_WORDS: tuple[tuple[Kind, str], ...] = (
-    (Kind.CONTEXT, r"exceed_context_size|context[ _]?(length|window|size)|contextwindowexceeded|prompt is too long"),
-    (Kind.CONTEXT, r"context the overflows|input length exceeds"),
-    (Kind.QUOTA, r"insufficient[ _](quota|credit|balance|funds)|billing|payment required|out of credits"),
-    (Kind.OUT_OF_MEMORY, r"out of memory|more system memory|failed to allocate"),
-    (Kind.OVERLOADED, r"overloaded|server busy|maximum pending requests|temporarily unavailable"),
-    (Kind.OVERLOADED, r"loading model|llama runner to start"),
+_WORDS: tuple[tuple[ErrorKind, str], ...] = (
+    (ErrorKind.CONTEXT, r"exceed_context_size|context[ _]?(length|window|size)|contextwindowexceeded"),
+    (ErrorKind.CONTEXT, r"prompt is too long|context the overflows|input length exceeds"),
+    (ErrorKind.QUOTA, r"insufficient[ _](quota|credit|balance|funds)|billing|payment required|out of credits"),
+    (ErrorKind.OUT_OF_MEMORY, r"out of memory|more system memory|failed to allocate"),
+    (ErrorKind.OVERLOADED, r"overloaded|server busy|maximum pending requests|temporarily unavailable"),
+    (ErrorKind.OVERLOADED, r"loading model|llama runner to start"),
     # What LiteLLM without a database says to a key that is not its own.
-    (Kind.AUTH, r"no connected db|no_db_connection"),
+    (ErrorKind.AUTH, r"no connected db|no_db_connection"),
 )  # fmt: skip
 _UNSUPPORTED = re.compile(
     r"(?i)response_format|json_schema|structured output|guided|grammar|\bformat\b.*(support|invalid)|invalid format"
@@ -36,7 +36,7 @@ _MODEL_MISSING = re.compile(
 )
 
 
-def classify(error: BaseException) -> CallFailure:
+def classify_error(error: BaseException) -> CallFailure:
     """Say what a provider's exception means.
 
     Args:
@@ -47,7 +47,7 @@ def classify(error: BaseException) -> CallFailure:
     if (ours := next((each for each in chain if isinstance(each, CallFailure)), None)) is not None:
         return ours
     if any(isinstance(each, RecursionError) for each in chain):
-        return CallFailure(Kind.BAD_OUTPUT, "the server's answer is nested too deep to be read")
+        return CallFailure(ErrorKind.BAD_OUTPUT, "the server's answer is nested too deep to be read")
     status = _status(chain)
     text = " | ".join(dict.fromkeys(words for each in chain if (words := _words(each))))
     kind = _by_status(status, text) if status else _by_type(chain, text)
@@ -80,62 +80,68 @@ def _words(error: BaseException) -> str:
     return f"{error} {detail}".strip()
 
 
-def words_of(body: object, levels: int = 8) -> str:
+def server_message(body: object, levels: int = 8) -> str:
     """The message in the body of a refusal, as OpenAI, Ollama, FastAPI and others word it; empty when it has none."""
     if isinstance(body, str):
         return body
     if levels == 0:
         return ""
     if isinstance(body, list):
-        return "; ".join(words for each in body if (words := words_of(each, levels - 1)))
+        return "; ".join(words for each in body if (words := server_message(each, levels - 1)))
     if not isinstance(body, Mapping):
         return ""
-    return next((words for name in _MESSAGES if (words := words_of(body.get(name), levels - 1))), "")
+    return next((words for name in _MESSAGES if (words := server_message(body.get(name), levels - 1))), "")
 
 
-def by_words(text: str) -> Kind | None:
+def kind_from_message(text: str) -> ErrorKind | None:
     """What a server's words alone tell, `None` when nothing."""
     return next((kind for kind, pattern in _WORDS if re.search(pattern, text, re.IGNORECASE)), None)
 
 
-def _by_status(status: int, text: str) -> Kind:
-    if (worded := by_words(text)) is not None:
+def _by_status(status: int, text: str) -> ErrorKind:
+    if (worded := kind_from_message(text)) is not None:
         return worded
-    fixed = {401: Kind.AUTH, 403: Kind.AUTH, 402: Kind.QUOTA, 408: Kind.OVERLOADED, 429: Kind.RATE_LIMITED}
+    fixed = {
+        401: ErrorKind.AUTH,
+        403: ErrorKind.AUTH,
+        402: ErrorKind.QUOTA,
+        408: ErrorKind.OVERLOADED,
+        429: ErrorKind.RATE_LIMITED,
+    }
     if status in fixed:
         return fixed[status]
     if status in {404, 405, 501}:
-        return Kind.UNKNOWN_MODEL if _MODEL_MISSING.search(text) else Kind.NO_ENDPOINT
+        return ErrorKind.UNKNOWN_MODEL if _MODEL_MISSING.search(text) else ErrorKind.NO_ENDPOINT
     if status > 500:
-        return Kind.OVERLOADED if status in {503, 529} else Kind.SERVER_ERROR
+        return ErrorKind.OVERLOADED if status in {503, 529} else ErrorKind.SERVER_ERROR
     if _MODEL_MISSING.search(text):
-        return Kind.UNKNOWN_MODEL
+        return ErrorKind.UNKNOWN_MODEL
     # Older llama.cpp refuses tools with 500, llama-cpp-python formats.
-    other = Kind.SERVER_ERROR if status == 500 else Kind.BAD_REQUEST
-    return Kind.UNSUPPORTED if _UNSUPPORTED.search(text) else other
+    other = ErrorKind.SERVER_ERROR if status == 500 else ErrorKind.BAD_REQUEST
+    return ErrorKind.UNSUPPORTED if _UNSUPPORTED.search(text) else other
 
 
-_TYPES: tuple[tuple[Kind, tuple[str, ...]], ...] = (
-    (Kind.CONNECT_TIMEOUT, ("ConnectTimeout", "PoolTimeout")),
-    (Kind.CUT, ("RemoteProtocolError", "IncompleteRead", "StreamChunkTimeoutError")),
-    (Kind.RESET, ("ReadError", "WriteError", "ConnectionResetError", "BrokenPipeError", "CloseError")),
-    (Kind.FIRST_TOKEN_TIMEOUT, ("ReadTimeout", "WriteTimeout")),
-    (Kind.REFUSED, ("ConnectError", "ConnectionRefusedError", "ConnectionError", "APIConnectionError")),
+_TYPES: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
+    (ErrorKind.CONNECT_TIMEOUT, ("ConnectTimeout", "PoolTimeout")),
+    (ErrorKind.CUT, ("RemoteProtocolError", "IncompleteRead", "StreamChunkTimeoutError")),
+    (ErrorKind.RESET, ("ReadError", "WriteError", "ConnectionResetError", "BrokenPipeError", "CloseError")),
+    (ErrorKind.FIRST_TOKEN_TIMEOUT, ("ReadTimeout", "WriteTimeout")),
+    (ErrorKind.REFUSED, ("ConnectError", "ConnectionRefusedError", "ConnectionError", "APIConnectionError")),
 )
 
 
-def _by_type(chain: list[BaseException], text: str) -> Kind:
+def _by_type(chain: list[BaseException], text: str) -> ErrorKind:
     names = {base.__name__ for each in chain for base in type(each).__mro__}
     if any(isinstance(each, socket.gaierror) for each in chain) or "Name or service not known" in text:
-        return Kind.DNS
+        return ErrorKind.DNS
     for kind, types in _TYPES:
         if names.intersection(types):
             return kind
     if names & {"APIError", "ResponseError"}:
         # The server reported an error in the middle of a stream, where there is no status any more.
-        return by_words(text) or Kind.SERVER_ERROR
+        return kind_from_message(text) or ErrorKind.SERVER_ERROR
     unreadable = names & {"ValueError", "LookupError", "TypeError", "AttributeError"}
-    return Kind.BAD_OUTPUT if unreadable else Kind.CRASHED
+    return ErrorKind.BAD_OUTPUT if unreadable else ErrorKind.CRASHED
 
 
 def _retry_after(chain: list[BaseException]) -> float | None:
@@ -166,7 +172,7 @@ def _until(text: str) -> float | None:
 
 
 def _presentable(error: BaseException, text: str, status: int | None) -> str:
-    said = words_of(getattr(error, "body", None))
+    said = server_message(getattr(error, "body", None))
     detail = said if said not in str(error) else ""
     first = " ".join(f"{error} {detail}".split()) or text or type(error).__name__
     shown = redact(_CODE.sub("", first).strip())

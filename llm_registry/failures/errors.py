@@ -4,7 +4,7 @@
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """What went wrong with a call."""
 
     REFUSED = "refused"
@@ -31,27 +31,31 @@ class Kind(StrEnum):
     CRASHED = "crashed"
 
 
-RETRIES: dict[Kind, int] = {
-    Kind.RATE_LIMITED: 2, Kind.OVERLOADED: 2, Kind.RESET: 1, Kind.CUT: 1, Kind.SERVER_ERROR: 1, Kind.BAD_OUTPUT: 1,
+RETRIES: dict[ErrorKind, int] = {
+    ErrorKind.RATE_LIMITED: 2, ErrorKind.OVERLOADED: 2, ErrorKind.RESET: 1, ErrorKind.CUT: 1,
+    ErrorKind.SERVER_ERROR: 1, ErrorKind.BAD_OUTPUT: 1,
 }  # fmt: skip
 """How often the same spec is asked again; a kind that is not here goes to the next spec at once."""
 
-ENDPOINT_DOWN = frozenset({Kind.REFUSED, Kind.DNS, Kind.CONNECT_TIMEOUT})
+ENDPOINT_DOWN = frozenset({ErrorKind.REFUSED, ErrorKind.DNS, ErrorKind.CONNECT_TIMEOUT})
 """Nothing was sent: the whole server is away, one such failure opens its breaker."""
 
 ENDPOINT_SICK = frozenset({
-    Kind.FIRST_TOKEN_TIMEOUT, Kind.IDLE_TIMEOUT, Kind.TOTAL_TIMEOUT, Kind.RESET, Kind.CUT, Kind.OVERLOADED,
-    Kind.SERVER_ERROR, Kind.OUT_OF_MEMORY,
+    ErrorKind.FIRST_TOKEN_TIMEOUT, ErrorKind.IDLE_TIMEOUT, ErrorKind.TOTAL_TIMEOUT, ErrorKind.RESET, ErrorKind.CUT,
+    ErrorKind.OVERLOADED, ErrorKind.SERVER_ERROR, ErrorKind.OUT_OF_MEMORY,
 })  # fmt: skip
 """Counts against the server; several in a row open its breaker."""
 
 UNSERVED = frozenset({
-    Kind.REFUSED, Kind.DNS, Kind.CONNECT_TIMEOUT, Kind.RATE_LIMITED, Kind.OVERLOADED, Kind.CONTEXT, Kind.QUOTA,
-    Kind.REDIRECTED, Kind.AUTH, Kind.UNKNOWN_MODEL, Kind.NO_ENDPOINT, Kind.UNSUPPORTED, Kind.BAD_REQUEST,
+    ErrorKind.REFUSED, ErrorKind.DNS, ErrorKind.CONNECT_TIMEOUT, ErrorKind.RATE_LIMITED, ErrorKind.OVERLOADED,
+    ErrorKind.CONTEXT, ErrorKind.QUOTA, ErrorKind.REDIRECTED, ErrorKind.AUTH, ErrorKind.UNKNOWN_MODEL,
+    ErrorKind.NO_ENDPOINT, ErrorKind.UNSUPPORTED, ErrorKind.BAD_REQUEST,
 })  # fmt: skip
 """No model did any work: such calls cost nothing of a thread's budget."""
 
-SPEC_DEAD = frozenset({Kind.AUTH, Kind.QUOTA, Kind.UNKNOWN_MODEL, Kind.NO_ENDPOINT, Kind.REDIRECTED})
+SPEC_DEAD = frozenset(
+    {ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.UNKNOWN_MODEL, ErrorKind.NO_ENDPOINT, ErrorKind.REDIRECTED}
+)
 """The server is fine but will not serve this spec before its owner changes something."""
 
 
@@ -68,7 +72,7 @@ class CallFailure(Exception):  # noqa: N818 - steers the chain, is never shown a
 
     def __init__(
         self,
-        kind: Kind,
+        kind: ErrorKind,
         message: str,
         *,
         retry_after_s: float | None = None,

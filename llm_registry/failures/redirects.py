@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.failures.errors import CallFailure, ErrorKind
 
 _HOST = re.compile(r"[A-Za-z0-9.\-_:]{1,253}")
 UNREADABLE = "another address"
@@ -50,12 +50,12 @@ def target_of(asked: str, location: str) -> str:
         return UNREADABLE
 
 
-def redirected(status: int, asked: str, location: str) -> CallFailure:
+def redirect_failure(status: int, asked: str, location: str) -> CallFailure:
     """The failure that a redirect is."""
     target = target_of(asked, location)
     place = "another path of itself" if target == origin_of(asked) else target
     said = f"HTTP {status} sends its callers on to {place}, which is never followed"
-    return CallFailure(Kind.REDIRECTED, said, final=True)
+    return CallFailure(ErrorKind.REDIRECTED, said, final=True)
 
 
 async def refuse_redirects(response: Any) -> None:
@@ -70,4 +70,4 @@ async def refuse_redirects(response: Any) -> None:
 def refuse_redirects_sync(response: Any) -> None:
     """The same for a client that is not asynchronous."""
     if is_redirect(response.status_code):
-        raise redirected(response.status_code, str(response.request.url), response.headers.get("location", ""))
+        raise redirect_failure(response.status_code, str(response.request.url), response.headers.get("location", ""))

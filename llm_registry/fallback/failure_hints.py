@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from core.suggest import near_matches
 from llm_registry.calls.model_cache import spec_address
 from llm_registry.discovery.server_info import EndpointFacts
-from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.failures.errors import CallFailure, ErrorKind
 from llm_registry.specs.addresses import model_name
-from llm_registry.specs.role_chains import Link
+from llm_registry.specs.role_chains import ChainLink
 
 _MOST = 2
 """Things to do that one hint names; who mends them is told the next ones."""
@@ -17,23 +17,23 @@ _SPARE = "or add a spec or `embedded` to the role's `fallback`"
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class SpecFailure:
     """What kept one spec from serving."""
 
-    link: Link
-    kind: Kind
+    link: ChainLink
+    kind: ErrorKind
 
 
-def trouble_of(link: Link, failure: CallFailure) -> Trouble:
+def spec_failure(link: ChainLink, failure: CallFailure) -> SpecFailure:
     """The trouble behind a failed call; where a breaker kept it from being made, what opened that."""
     if not failure.blocked:
-        return Trouble(link, failure.kind)
+        return SpecFailure(link, failure.kind)
     words = failure.message.partition(":")[0].replace(" ", "_")
-    return Trouble(link, next((kind for kind in Kind if kind.value == words), failure.kind))
+    return SpecFailure(link, next((kind for kind in ErrorKind if kind.value == words), failure.kind))
 
 
-def hint_of(
-    troubles: Iterable[Trouble], disabled: Iterable[str], facts: Mapping[str, EndpointFacts], *, spare: bool
+def failure_hint(
+    troubles: Iterable[SpecFailure], disabled: Iterable[str], facts: Mapping[str, EndpointFacts], *, spare: bool
 ) -> str:
     """What to do; empty when nothing went wrong before the engine without weights was asked.
 
@@ -56,23 +56,23 @@ _BUSY = "wait until the server at {address} has time"
 _WEAK = "give `{origin}` a model that writes tool calls and JSON more reliably than {model}"
 _LOG = "look at the log of the server at {address}"
 _REMEDIES = {
-    Kind.REFUSED: "start the server at {address}",
-    Kind.DNS: _AWAY,
-    Kind.CONNECT_TIMEOUT: _AWAY,
-    Kind.AUTH: "the server at {address} refused the key: give {key} as `api_key` of `{origin}`",
-    Kind.QUOTA: "give the key of `{origin}` more credit",
-    Kind.UNKNOWN_MODEL: "name another `model` for `{origin}` than {model!r}, which {address} lacks{has}",
-    Kind.NO_ENDPOINT: "correct the `base_url` of `{origin}`: {address} is no address of a model server",
-    Kind.REDIRECTED: "set `base_url` of `{origin}` to where {address} sends callers, if the key may go there",
-    Kind.CONTEXT: "load {model} with a larger window",
-    Kind.BAD_OUTPUT: _WEAK,
-    Kind.UNSUPPORTED: _WEAK,
-    Kind.RATE_LIMITED: _BUSY,
-    Kind.OVERLOADED: _BUSY,
+    ErrorKind.REFUSED: "start the server at {address}",
+    ErrorKind.DNS: _AWAY,
+    ErrorKind.CONNECT_TIMEOUT: _AWAY,
+    ErrorKind.AUTH: "the server at {address} refused the key: give {key} as `api_key` of `{origin}`",
+    ErrorKind.QUOTA: "give the key of `{origin}` more credit",
+    ErrorKind.UNKNOWN_MODEL: "name another `model` for `{origin}` than {model!r}, which {address} lacks{has}",
+    ErrorKind.NO_ENDPOINT: "correct the `base_url` of `{origin}`: {address} is no address of a model server",
+    ErrorKind.REDIRECTED: "set `base_url` of `{origin}` to where {address} sends callers, if the key may go there",
+    ErrorKind.CONTEXT: "load {model} with a larger window",
+    ErrorKind.BAD_OUTPUT: _WEAK,
+    ErrorKind.UNSUPPORTED: _WEAK,
+    ErrorKind.RATE_LIMITED: _BUSY,
+    ErrorKind.OVERLOADED: _BUSY,
 }
 
 
-def _remedy(trouble: Trouble, seen: EndpointFacts | None) -> str:
+def _remedy(trouble: SpecFailure, seen: EndpointFacts | None) -> str:
     link = trouble.link
     models = seen.models if seen else ()
     shown = ", ".join(near_matches(link.spec.model, models) or models[:8])

@@ -13,23 +13,23 @@ from typing import TypeVar
 
 from core.errors import ModelError, NeedsModelError
 from core.events import EventSink
-from llm_registry.calls.model_cache import ModelShelf, spec_address
-from llm_registry.calls.requests import Ask, Try
-from llm_registry.discovery.context_window import Estimate, judge
-from llm_registry.endpoints.breaker import Breakers, Gate
-from llm_registry.failures.errors import ENDPOINT_DOWN, RETRIES, SPEC_DEAD, CallFailure, Kind
-from llm_registry.fallback.failure_hints import Trouble, hint_of, trouble_of
-from llm_registry.fallback.preflight import Blocked, Contacts
-from llm_registry.specs.role_chains import Chain, Link
+from llm_registry.calls.model_cache import ModelCache, spec_address
+from llm_registry.calls.requests import Attempt, RoleRequest
+from llm_registry.discovery.context_window import TokenEstimate, prompt_fit
+from llm_registry.endpoints.breaker import Breakers, BreakerState
+from llm_registry.failures.errors import ENDPOINT_DOWN, RETRIES, SPEC_DEAD, CallFailure, ErrorKind
+from llm_registry.fallback.failure_hints import SpecFailure, failure_hint, spec_failure
+from llm_registry.fallback.preflight import BreakerOpen, Preflight
+from llm_registry.specs.role_chains import Chain, ChainLink
 
 T = TypeVar("T")
-Asking = Callable[[Link, Try], Awaitable[T]]
+AskSpec = Callable[[ChainLink, Attempt], Awaitable[T]]
 
 LONGEST_WAIT_S = 20.0
 """A server that asks for more patience than this is left for the next spec."""
 LAST_WAIT_S = 60.0
 """The same where no other model follows."""
-_BUSY = frozenset({Kind.RATE_LIMITED, Kind.OVERLOADED})
+_BUSY = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.OVERLOADED})
 _BUSY_RETRIES = 5
 """The least for a busy server after which no other model follows: it may be loading a model, and the alternative is to
 stop. It is asked again as long as its first token may take."""
@@ -44,12 +44,12 @@ _LONGEST_PAUSE_S = 8.0
 
 
 @dataclass(slots=True)
-class Walk:
+class ChainProgress:
     """One walk along a chain: what happened so far."""
 
-    ask: Ask
+    ask: RoleRequest
     chain: Chain
-    size: Estimate
+    size: TokenEstimate
     """Of the prompt."""
     notes: list[str] = field(default_factory=list)
     """What happened to each spec, for the reason and for the error."""
@@ -57,7 +57,7 @@ class Walk:
     """Name of the spec that was passed over last."""
     disabled: str = ""
     """The same, as far as it is disabled: the user's own choice."""
-    troubles: list[Trouble] = field(default_factory=list)
+    troubles: list[SpecFailure] = field(default_factory=list)
     """The same for the hint, as far as something can be done about it."""
     too_long_for: int | None = None
     """A window, in tokens, that is known to be too small."""
@@ -67,14 +67,14 @@ class Walk:
         """Why the next spec is asked."""
         return "; ".join(self.notes) or "first choice"
 
-    def pass_over(self, link: Link, failure: CallFailure, note: str = "") -> None:
+    def pass_over(self, link: ChainLink, failure: CallFailure, note: str = "") -> None:
         """Go on to the next spec."""
         self.last = link.name
         self.notes.append(f"{link.name}: {note or failure}")
-        self.troubles.append(trouble_of(link, failure))
+        self.troubles.append(spec_failure(link, failure))
 
 
-class ChainWalker:
+class FallbackRunner:
     """Asks the specs of chains in order.
 
     Args:
@@ -83,7 +83,7 @@ class ChainWalker:
         events: Told about fallbacks.
     """
 
-    def __init__(self, shelf: ModelShelf, breakers: Breakers, events: EventSink) -> None:
+    def __init__(self, shelf: ModelCache, breakers: Breakers, events: EventSink) -> None:
         self._shelf = shelf
         self._breakers = breakers
         self._events = events
@@ -93,16 +93,16 @@ class ChainWalker:
         self._told: dict[str, tuple[str, str]] = {}
         self._agreed: set[tuple[str, str]] = set()
         """Role and spec of first choices whose terms were told."""
-        self._contacts = Contacts(breakers)
+        self._contacts = Preflight(breakers)
 
-    async def walk(self, chain: Chain, ask: Ask, asking: Asking[T]) -> T:
+    async def walk(self, chain: Chain, ask: RoleRequest, asking: AskSpec[T]) -> T:
         """Ask one spec after another until one serves.
 
         Raises:
             ModelError: None did; the text lists what happened to each.
         """
         off = "".join(chain.skipped[-1:])
-        state = Walk(ask, chain, ask.size, list(chain.opening), last=off, disabled=off)
+        state = ChainProgress(ask, chain, ask.size, list(chain.opening), last=off, disabled=off)
         for link in chain.links:
             last = all(other.embedded for other in chain.links[chain.links.index(link) + 1 :])
             if (obstacle := self._obstacle(link, state, last=last)) is not None:
@@ -120,36 +120,36 @@ class ChainWalker:
         self._dead.clear()
         self._toolless.clear()
 
-    def _obstacle(self, link: Link, state: Walk, *, last: bool) -> CallFailure | None:
+    def _obstacle(self, link: ChainLink, state: ChainProgress, *, last: bool) -> CallFailure | None:
         if link.name in self._dead:
             return self._dead[link.name]
         rest = self._resting.get(link.name, 0.0) - time.monotonic()
         if rest > 0 and not last:
             said = f"its server asked not to be called for another {rest:.0f} s"
-            return CallFailure(Kind.RATE_LIMITED, said, blocked=True)
+            return CallFailure(ErrorKind.RATE_LIMITED, said, blocked=True)
         if state.ask.tools and link.name in self._toolless:
             return self._toolless[link.name]
         if link.embedded or not (said := self._too_long(link, state)):
             return None
-        return CallFailure(Kind.CONTEXT, said, blocked=True)
+        return CallFailure(ErrorKind.CONTEXT, said, blocked=True)
 
-    def _too_long(self, link: Link, state: Walk) -> str:
+    def _too_long(self, link: ChainLink, state: ChainProgress) -> str:
         window = self._shelf.window(link)
         if state.too_long_for is not None and window.tokens is not None and window.tokens <= state.too_long_for:
             return f"its window of {window.tokens} tokens is no larger"
-        if judge(state.ask.role, state.size, window) == "refuse":
+        if prompt_fit(state.ask.role, state.size, window) == "refuse":
             return f"the prompt of about {state.size.tokens} tokens does not fit its window of {window.tokens}"
         return ""
 
-    def _hint(self, state: Walk, *, spare: bool) -> str:
+    def _hint(self, state: ChainProgress, *, spare: bool) -> str:
         off = [note.removesuffix(" is disabled") for note in state.chain.notes] if spare else state.chain.skipped
-        return hint_of(state.troubles, off, self._shelf.facts, spare=spare)
+        return failure_hint(state.troubles, off, self._shelf.facts, spare=spare)
 
-    async def _serve(self, link: Link, state: Walk, asking: Asking[T], *, last: bool) -> T:
+    async def _serve(self, link: ChainLink, state: ChainProgress, asking: AskSpec[T], *, last: bool) -> T:
         if link.embedded:
             self._announce(link, state)
             try:
-                return await asking(link, Try(state.reason))
+                return await asking(link, Attempt(state.reason))
             except NeedsModelError as error:
                 if not state.notes:
                     raise
@@ -159,20 +159,20 @@ class ChainWalker:
         gate = await self._gate(link, state, last=last)
         self._announce(link, state)
         try:
-            return await self._persist(link, state, Try(state.reason, 1, gate.state), asking, last=last)
+            return await self._persist(link, state, Attempt(state.reason, 1, gate.state), asking, last=last)
         except BaseException:
             if gate.state == "half_open":
                 # Cancelled or out of budget, the trial told nothing; others need not wait for it to run out.
                 await asyncio.shield(self._breakers.end_trial(link.endpoint))
             raise
 
-    async def _gate(self, link: Link, state: Walk, *, last: bool) -> Gate:
+    async def _gate(self, link: ChainLink, state: ChainProgress, *, last: bool) -> BreakerState:
         """Leave to call; a busy server after which no other model follows is waited for."""
         deadline, told = time.monotonic() + _patience(link, state), False
         while True:
             try:
                 return await self._contacts.enter(link)
-            except Blocked as blocked:
+            except BreakerOpen as blocked:
                 if not (last and blocked.busy) or time.monotonic() >= deadline:
                     raise
                 if not told:
@@ -180,14 +180,16 @@ class ChainWalker:
                 told = True
             await asyncio.sleep(_GATE_POLL_S * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
 
-    def _tell_busy(self, link: Link, state: Walk, failure: CallFailure) -> None:
+    def _tell_busy(self, link: ChainLink, state: ChainProgress, failure: CallFailure) -> None:
         limit = _patience(link, state)
         self._events.emit(
             "model_warning", role=state.ask.role, spec=link.name,
             message=f"its server is busy and no other model follows; asked again for up to {limit:g} s: {failure}",
         )  # fmt: skip
 
-    async def _persist(self, link: Link, state: Walk, attempt: Try, asking: Asking[T], *, last: bool) -> T:
+    async def _persist(
+        self, link: ChainLink, state: ChainProgress, attempt: Attempt, asking: AskSpec[T], *, last: bool
+    ) -> T:
         began = time.monotonic()
         while True:
             try:
@@ -210,7 +212,7 @@ class ChainWalker:
                 self._shelf.understood(link)
                 return answer
 
-    def _announce(self, link: Link, state: Walk) -> None:
+    def _announce(self, link: ChainLink, state: ChainProgress) -> None:
         before, state.last = state.last, link.name
         role = state.ask.role
         if not before or (before == state.disabled and not link.paid):
@@ -226,13 +228,13 @@ class ChainWalker:
                 paid=link.paid, remote=link.remote,
             )  # fmt: skip
 
-    def _tell_terms(self, link: Link, role: str) -> None:
+    def _tell_terms(self, link: ChainLink, role: str) -> None:
         """Say of a first choice, once in a run and before it is asked, that it costs money or is on the internet."""
         if link.terms and (role, link.name) not in self._agreed:
             self._agreed.add((role, link.name))
             self._events.emit("model_warning", role=role, spec=link.name, message=f"serves {role}: {link.terms}")
 
-    def _learn(self, link: Link, failure: CallFailure, state: Walk) -> None:
+    def _learn(self, link: ChainLink, failure: CallFailure, state: ChainProgress) -> None:
         note = str(failure)
         if failure.kind in ENDPOINT_DOWN and not failure.blocked:
             note = f"{failure.kind.value.replace('_', ' ')} at {spec_address(link.spec)}: {failure.message}"
@@ -241,13 +243,13 @@ class ChainWalker:
             self._dead[link.name] = failure
         if failure.retry_after_s is not None:
             self._resting[link.name] = time.monotonic() + failure.retry_after_s
-        if failure.kind is Kind.UNSUPPORTED and state.ask.tools:
+        if failure.kind is ErrorKind.UNSUPPORTED and state.ask.tools:
             self._toolless[link.name] = failure
-        if failure.kind is Kind.CONTEXT:
+        if failure.kind is ErrorKind.CONTEXT:
             state.too_long_for = self._shelf.window(link).tokens
 
 
-def _patience(link: Link, state: Walk) -> float:
+def _patience(link: ChainLink, state: ChainProgress) -> float:
     """Seconds for which a busy server is asked again where no other model follows."""
     return 0.0 if state.ask.role in _DISPENSABLE else link.spec.timeouts.first_token
 

@@ -9,28 +9,28 @@ import socket
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from llm_registry.endpoints.breaker import Breakers, Gate
-from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.endpoints.breaker import Breakers, BreakerState
+from llm_registry.failures.errors import CallFailure, ErrorKind
 from llm_registry.specs.addresses import endpoint_url
 from llm_registry.specs.network import is_local
-from llm_registry.specs.role_chains import Link
+from llm_registry.specs.role_chains import ChainLink
 
 
-class Blocked(CallFailure):
+class BreakerOpen(CallFailure):
     """The breaker of an endpoint is open.
 
     Args:
         gate: What it said.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: BreakerState) -> None:
         said = f"{gate.reason} (not asked again for {max(gate.wait_s, 1):.0f} s)"
-        super().__init__(Kind.OVERLOADED, said, blocked=True)
-        self.busy = gate.reason.startswith(Kind.OVERLOADED.value)
+        super().__init__(ErrorKind.OVERLOADED, said, blocked=True)
+        self.busy = gate.reason.startswith(ErrorKind.OVERLOADED.value)
         """Its server answers, but has no time: waiting helps."""
 
 
-class Contacts:
+class Preflight:
     """Knocks at endpoints.
 
     Args:
@@ -42,7 +42,7 @@ class Contacts:
         self._met: set[str] = set()
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def enter(self, link: Link) -> Gate:
+    async def enter(self, link: ChainLink) -> BreakerState:
         """Get leave to call an endpoint.
 
         Raises:
@@ -51,7 +51,7 @@ class Contacts:
         async with self._locks.setdefault(link.endpoint, asyncio.Lock()):
             gate = await self._breakers.enter(link.endpoint)
             if gate.state == "open":
-                raise Blocked(gate)
+                raise BreakerOpen(gate)
             if gate.state == "half_open" or link.endpoint not in self._met:
                 await self._knock(link, gate)
             return gate
@@ -60,7 +60,7 @@ class Contacts:
         """Knock again before the next call."""
         self._met.discard(endpoint)
 
-    async def _knock(self, link: Link, gate: Gate) -> None:
+    async def _knock(self, link: ChainLink, gate: BreakerState) -> None:
         url = urlsplit(endpoint_url(link.spec))
         # A server behind a proxy of the environment is reached through that, which only its client knows how to do.
         if url.hostname and is_local(url.geturl()):
@@ -77,17 +77,17 @@ class Contacts:
         self._met.add(link.endpoint)
 
 
-async def _connect(host: str, port: int, link: Link) -> None:
+async def _connect(host: str, port: int, link: ChainLink) -> None:
     limit = link.spec.timeouts.connect
     try:
         async with asyncio.timeout(limit):
             _, writer = await asyncio.open_connection(host, port)
     except TimeoutError as error:
-        raise CallFailure(Kind.CONNECT_TIMEOUT, f"{host}:{port} took no connection within {limit:g} s") from error
+        raise CallFailure(ErrorKind.CONNECT_TIMEOUT, f"{host}:{port} took no connection within {limit:g} s") from error
     except socket.gaierror as error:
-        raise CallFailure(Kind.DNS, f"the name {host!r} is not known") from error
+        raise CallFailure(ErrorKind.DNS, f"the name {host!r} is not known") from error
     except OSError as error:
-        raise CallFailure(Kind.REFUSED, f"nothing listens on {host}:{port}") from error
+        raise CallFailure(ErrorKind.REFUSED, f"nothing listens on {host}:{port}") from error
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()

@@ -51,7 +51,7 @@ def runtime_dir() -> Path:
 
 
 @contextlib.asynccontextmanager
-async def locked(path: Path) -> AsyncIterator[None]:
+async def server_lock(path: Path) -> AsyncIterator[None]:
     """Hold the lock of one server; the kernel frees it when its holder dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + _LOCK_S
@@ -69,7 +69,7 @@ async def locked(path: Path) -> AsyncIterator[None]:
         os.close(descriptor)
 
 
-def find(home: Path, key: str) -> RunningServer | None:
+def find_server(home: Path, key: str) -> RunningServer | None:
     """The live server behind a key; leftovers of a dead one are removed."""
     try:
         state: dict[str, Any] = json.loads((home / f"{key}.json").read_text(encoding="utf-8"))
@@ -78,13 +78,13 @@ def find(home: Path, key: str) -> RunningServer | None:
         return None
     except (OSError, ValueError, KeyError, TypeError):
         found = None
-    if found is None or not alive(found):
-        forget(home, key)
+    if found is None or not is_alive(found):
+        remove_server_files(home, key)
         return None
-    return RunningServer(found.pid, found.created, found.path, url_of(home, key, found.pid))
+    return RunningServer(found.pid, found.created, found.path, server_url(home, key, found.pid))
 
 
-def url_of(home: Path, key: str, pid: int) -> str:
+def server_url(home: Path, key: str, pid: int) -> str:
     """Where the server listens; empty while it loads."""
     try:
         owner, url = (home / f"{key}.url").read_text(encoding="utf-8").split()
@@ -93,7 +93,7 @@ def url_of(home: Path, key: str, pid: int) -> str:
     return url if owner == str(pid) else ""
 
 
-def alive(server: RunningServer) -> bool:
+def is_alive(server: RunningServer) -> bool:
     """Whether this very process still runs, and not another one that got its pid."""
     try:
         process = psutil.Process(server.pid)
@@ -102,22 +102,22 @@ def alive(server: RunningServer) -> bool:
         return False
 
 
-def forget(home: Path, key: str) -> None:
+def remove_server_files(home: Path, key: str) -> None:
     """Remove what names the server; its log stays."""
     for ending in ("json", "url"):
         (home / f"{key}.{ending}").unlink(missing_ok=True)
 
 
-def kill(server: RunningServer) -> None:
+def kill_server(server: RunningServer) -> None:
     """End the process, politely for 5 s. Blocks."""
-    if not alive(server):
+    if not is_alive(server):
         return
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(server.pid)
         process.terminate()
         deadline = time.monotonic() + _POLITE_S
         # Not `process.wait`: a server that has left our tree may stay a zombie until its new parent looks.
-        while alive(server) and time.monotonic() < deadline:
+        while is_alive(server) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        if alive(server):
+        if is_alive(server):
             process.kill()

@@ -21,7 +21,16 @@ import psutil
 
 from core.config.settings import ModelSpec
 from core.errors import ModelError
-from llm_registry.gguf.folder import RunningServer, alive, find, forget, kill, locked, runtime_dir, url_of
+from llm_registry.gguf.folder import (
+    RunningServer,
+    find_server,
+    is_alive,
+    kill_server,
+    remove_server_files,
+    runtime_dir,
+    server_lock,
+    server_url,
+)
 from llm_registry.specs.optional_deps import install_command
 
 DEFAULT_CTX = 8192
@@ -85,8 +94,8 @@ async def ensure_server(spec: ModelSpec) -> str:
     home = await asyncio.to_thread(runtime_dir)
     key = await asyncio.to_thread(lambda: options.key)
     while True:
-        async with locked(home / f"{key}.lock"):
-            found = await asyncio.to_thread(find, home, key)
+        async with server_lock(home / f"{key}.lock"):
+            found = await asyncio.to_thread(find_server, home, key)
             running = found or await _start(options, home, key)
             await asyncio.to_thread((home / f"{key}.json").touch)
         url = await _healthy(running, options, home, key)
@@ -102,11 +111,11 @@ async def stop_server(spec: ModelSpec) -> bool:
     options = await asyncio.to_thread(options_of, spec)
     home = await asyncio.to_thread(runtime_dir)
     key = await asyncio.to_thread(lambda: options.key)
-    async with locked(home / f"{key}.lock"):
-        running = await asyncio.to_thread(find, home, key)
+    async with server_lock(home / f"{key}.lock"):
+        running = await asyncio.to_thread(find_server, home, key)
         if running is not None:
-            await asyncio.to_thread(kill, running)
-            await asyncio.to_thread(forget, home, key)
+            await asyncio.to_thread(kill_server, running)
+            await asyncio.to_thread(remove_server_files, home, key)
     return running is not None
 
 
@@ -114,7 +123,7 @@ async def running_servers() -> list[RunningServer]:
     """All live servers of this user."""
     home = await asyncio.to_thread(runtime_dir)
     keys = await asyncio.to_thread(lambda: sorted(path.stem for path in home.glob("*.json")))
-    found = [await asyncio.to_thread(find, home, key) for key in keys]
+    found = [await asyncio.to_thread(find_server, home, key) for key in keys]
     return [one for one in found if one is not None]
 
 
@@ -183,13 +192,13 @@ async def _healthy(server: RunningServer, options: ServerOptions, home: Path, ke
     plain: dict[str, Any] = {"verify": False, "trust_env": False, "follow_redirects": False}  # on the loopback
     async with httpx.AsyncClient(timeout=5.0, **plain) as client:
         while time.monotonic() < deadline:
-            url = server.url or await asyncio.to_thread(url_of, home, key, server.pid)
+            url = server.url or await asyncio.to_thread(server_url, home, key, server.pid)
             if url and await _answers(client, url):
                 return f"{url}/v1"
-            if not await asyncio.to_thread(alive, server):
+            if not await asyncio.to_thread(is_alive, server):
                 return ""
             await asyncio.sleep(_POLL_S)
-    await asyncio.to_thread(kill, server)
+    await asyncio.to_thread(kill_server, server)
     raise ModelError(
         f"{options.path.name} was not loaded after {options.start_s:g} s",
         hint="raise `options.start_s` for a large file, or take a smaller one",

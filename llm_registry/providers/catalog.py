@@ -44,7 +44,7 @@ Api = Literal["chat", "responses"]
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class BuiltModel:
     """A chat model ready for calls, with what it may raise and how it wants to be asked."""
 
     model: BaseChatModel
@@ -65,7 +65,7 @@ def provider_names() -> tuple[str, ...]:
     return (*_MODULES, *_ALIASES)
 
 
-def require(spec: ModelSpec, name: str) -> None:
+def check_spec(spec: ModelSpec, name: str) -> None:
     """Check that a spec has what its provider needs, before anything is built.
 
     Args:
@@ -113,7 +113,7 @@ def request_fields(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
+async def build_model(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
     """Build the chat model of a spec.
 
     Args:
@@ -121,9 +121,9 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
         api: Which of the OpenAI protocols to speak, where that is a question.
         num_ctx: Window in tokens to ask of a server that sets it per call.
 
-    The spec has passed `require`.
+    The spec has passed `check_spec`.
     """
     # These libraries take a second or more to import, and the loop has a run to keep alive meanwhile.
     module = await asyncio.to_thread(import_module, _MODULES[_ALIASES.get(spec.provider, spec.provider)])
-    built: Built = await module.build(spec, api=api, num_ctx=num_ctx)
+    built: BuiltModel = await module.build(spec, api=api, num_ctx=num_ctx)
     return built

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 
-class MendingCompletions:
+class TolerantCompletions:
     """Stands in for `client.chat.completions` of a chat model; everything but streams goes straight through.
 
     Args:
@@ -47,10 +47,10 @@ async def _plain(chunks: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
         for call in (choices[0].get("delta") or {}).get("tool_calls") or []:
             function = call.get("function") or {}
             if not isinstance(function.get("arguments"), str | None):
-                function["arguments"] = as_text(function["arguments"])
+                function["arguments"] = arguments_text(function["arguments"])
         yield plain
 
 
-def as_text(arguments: Any) -> str:
+def arguments_text(arguments: Any) -> str:
     """Arguments of a tool call as the text that the protocols have in their place; none of them are no text."""
     return "" if arguments is None else json.dumps(arguments)

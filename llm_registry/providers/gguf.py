@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from core.config.settings import ModelSpec
 from core.errors import ModelError
-from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.failures.errors import CallFailure, ErrorKind
 from llm_registry.gguf.server import ensure_server
-from llm_registry.providers.catalog import Api, Built
+from llm_registry.providers.catalog import Api, BuiltModel
 from llm_registry.providers.openai_compatible import build as build_openai
 
 
-async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
+async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
     """Start or find the server of the file, then speak to it like to any other.
 
     Raises:
@@ -31,5 +31,5 @@ async def _ensure(spec: ModelSpec) -> str:
         return await ensure_server(spec)
     except ModelError as error:
         raise CallFailure(
-            Kind.UNKNOWN_MODEL, f"{error.message} ({error.hint})" if error.hint else error.message
+            ErrorKind.UNKNOWN_MODEL, f"{error.message} ({error.hint})" if error.hint else error.message
         ) from error

@@ -8,10 +8,10 @@ import ollama
 
 from core.config.settings import ModelSpec
 from llm_registry.failures.redirects import refuse_redirects, refuse_redirects_sync
-from llm_registry.providers.catalog import Api, Built
-from llm_registry.providers.ollama_stream import PlainChatOllama, read_plainly, refuse
-from llm_registry.providers.openai_compatible import make_client, opened
-from llm_registry.specs.network import authorities, is_local
+from llm_registry.providers.catalog import Api, BuiltModel
+from llm_registry.providers.ollama_stream import TolerantChatOllama, raise_refusal, use_plain_objects
+from llm_registry.providers.openai_compatible import make_client, with_errors_and_close
+from llm_registry.specs.network import is_local, trusted_certificates
 
 _READ = frozenset({"headers", "num_ctx", "threads", "keep_alive"})
 """Options with a place of their own; all others go to the server as they are."""
@@ -22,11 +22,11 @@ ERRORS: tuple[type[Exception], ...] = (
 )  # fmt: skip
 
 
-async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
+async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
     """Build the client of one spec; an address ending in `/v1` means the OpenAI protocol."""
     base_url = spec.base_url or BASE_URL
     if base_url.endswith("/v1"):
-        return opened(make_client(spec, api=api, extra_body=_effort(spec)))
+        return with_errors_and_close(make_client(spec, api=api, extra_body=_effort(spec)))
     headers = {str(key): str(value) for key, value in spec.options.get("headers", {}).items()}
     if spec.api_key and spec.api_key != "not-needed":
         headers.setdefault("Authorization", f"Bearer {spec.api_key}")
@@ -43,20 +43,20 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
         "client_kwargs": {
             "timeout": httpx.Timeout(None, connect=spec.timeouts.connect),
             "trust_env": not is_local(base_url),
-            "verify": authorities() if base_url.startswith("https:") or not is_local(base_url) else False,
+            "verify": trusted_certificates() if base_url.startswith("https:") or not is_local(base_url) else False,
             "headers": headers,
             "follow_redirects": False,
         },
-        "async_client_kwargs": {"event_hooks": {"response": [refuse_redirects, refuse]}},
+        "async_client_kwargs": {"event_hooks": {"response": [refuse_redirects, raise_refusal]}},
         "sync_client_kwargs": {"event_hooks": {"response": [refuse_redirects_sync]}},
     }
-    model = PlainChatOllama(**{key: value for key, value in parameters.items() if value is not None})
+    model = TolerantChatOllama(**{key: value for key, value in parameters.items() if value is not None})
     _forget_key_of_environment(model)
-    read_plainly(model)
-    return Built(model=model, errors=ERRORS, close=model._async_client.close)  # noqa: SLF001 - it has no other door
+    use_plain_objects(model)
+    return BuiltModel(model=model, errors=ERRORS, close=model._async_client.close)  # noqa: SLF001 - it has no other door
 
 
-def _forget_key_of_environment(model: PlainChatOllama) -> None:
+def _forget_key_of_environment(model: TolerantChatOllama) -> None:
     """The library gives `OLLAMA_API_KEY` to whichever server it is pointed at; a spec names its key itself."""
     ambient = f"Bearer {os.environ.get('OLLAMA_API_KEY', '')}"
     given = (model.client_kwargs or {}).get("headers", {})

@@ -19,7 +19,7 @@ from langchain_ollama import ChatOllama
 from pydantic import Field
 
 
-class PlainChatOllama(ChatOllama):
+class TolerantChatOllama(ChatOllama):
     """`ChatOllama` that hands on words, thinking and arguments as they came.
 
     A call may be given `at_most`, the tokens of its answer.
@@ -56,7 +56,7 @@ class PlainChatOllama(ChatOllama):
             yield ChatGenerationChunk(message=message, generation_info=about)
 
 
-def read_plainly(model: ChatOllama) -> None:
+def use_plain_objects(model: ChatOllama) -> None:
     """Let the client of a model give plain objects: its own types refuse a whole answer for one odd argument."""
     client: Any = model._async_client  # noqa: SLF001 - it has no other door
     ask = client._request  # noqa: SLF001
@@ -90,7 +90,7 @@ def _usage(part: Mapping[str, Any]) -> UsageMetadata | None:
     return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
 
-async def refuse(response: httpx.Response) -> None:
+async def raise_refusal(response: httpx.Response) -> None:
     """Raise what the library would raise for a refusal, with the headers: they say when to come back.
 
     Raises:

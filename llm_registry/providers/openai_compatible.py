@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from core.config.settings import ModelSpec
 from llm_registry.failures.redirects import refuse_redirects, refuse_redirects_sync
-from llm_registry.providers.catalog import Api, Built, request_fields
-from llm_registry.providers.chat_stream import MendingCompletions
-from llm_registry.providers.responses_stream import MendingClient
-from llm_registry.specs.network import authorities, is_local
+from llm_registry.providers.catalog import Api, BuiltModel, request_fields
+from llm_registry.providers.chat_stream import TolerantCompletions
+from llm_registry.providers.responses_stream import TolerantResponsesClient
+from llm_registry.specs.network import is_local, trusted_certificates
 
 _HTTP_LIBRARY: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
 # Newer clients use `httpx2`, older ones `httpx`; its errors leak out of streams unwrapped.
@@ -68,9 +68,9 @@ def _keep_reasoning(message: AIMessageChunk, delta: dict[str, Any]) -> None:
             return
 
 
-async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
+async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
     """Build the client of one spec; nothing is sent yet."""
-    return opened(make_client(spec, api=api, extra_body=_thinking(spec)))
+    return with_errors_and_close(make_client(spec, api=api, extra_body=_thinking(spec)))
 
 
 def make_client(
@@ -100,8 +100,8 @@ def make_client(
         parameters["extra_body"] = {**(parameters["extra_body"] or {}), key: spec.max_output_tokens}
     client = TolerantChatOpenAI(**{key: value for key, value in parameters.items() if value is not None})
     _forget_environment(client, parameters["default_headers"] or {})
-    client.async_client = MendingCompletions(client.async_client)
-    client.root_async_client = MendingClient(client.root_async_client)
+    client.async_client = TolerantCompletions(client.async_client)
+    client.root_async_client = TolerantResponsesClient(client.root_async_client)
     return client
 
 
@@ -112,7 +112,7 @@ def _wire(spec: ModelSpec, timeout: openai.Timeout, hook: Any) -> dict[str, Any]
         "timeout": timeout,
         "trust_env": outside,
         # Building a TLS context takes longer than many a call.
-        "verify": authorities() if outside or spec.base_url.startswith("https:") else False,
+        "verify": trusted_certificates() if outside or spec.base_url.startswith("https:") else False,
         "follow_redirects": False,
         "event_hooks": {"response": [hook]},
     }
@@ -130,9 +130,9 @@ def _limit_key(*, responses: bool) -> str:
     return "max_output_tokens" if responses else "max_tokens"
 
 
-def opened(client: ChatOpenAI) -> Built:
+def with_errors_and_close(client: ChatOpenAI) -> BuiltModel:
     """The client with what it may raise and how it is closed."""
-    return Built(model=client, errors=ERRORS, answers_whole=True, close=client.root_async_client.close)
+    return BuiltModel(model=client, errors=ERRORS, answers_whole=True, close=client.root_async_client.close)
 
 
 def _thinking(spec: ModelSpec) -> dict[str, Any]:

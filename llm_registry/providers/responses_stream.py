@@ -9,9 +9,9 @@ from typing import Any
 
 from openai.types.responses import ResponseReasoningSummaryTextDeltaEvent
 
-from llm_registry.failures.error_mapping import by_words
-from llm_registry.failures.errors import CallFailure, Kind
-from llm_registry.providers.chat_stream import as_text
+from llm_registry.failures.error_mapping import kind_from_message
+from llm_registry.failures.errors import CallFailure, ErrorKind
+from llm_registry.providers.chat_stream import arguments_text
 
 _REASONING_DELTA = "response.reasoning_text.delta"
 _ARGUMENTS_DELTA = "response.function_call_arguments.delta"
@@ -20,7 +20,7 @@ _ENDS_WELL = frozenset({"response.completed", "response.incomplete"})
 _SUB_INDEXES = ("content_index", "summary_index")
 
 
-class MendingClient:
+class TolerantResponsesClient:
     """Stands in for the OpenAI client of a chat model; everything but streams of responses goes straight through.
 
     Args:
@@ -53,13 +53,13 @@ class _Stream:
         self._stream = stream
 
     async def __aenter__(self) -> AsyncIterator[Any]:
-        return mended(await self._stream.__aenter__())
+        return repair_events(await self._stream.__aenter__())
 
     async def __aexit__(self, *error: object) -> None:
         await self._stream.__aexit__(*error)
 
 
-async def mended(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def repair_events(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Number items and parts that have no number, and let reasoning through."""
     places: dict[str, int] = {}
     async for event in events:
@@ -85,15 +85,15 @@ def _word_arguments(event: Any, item: Any) -> None:
     if event.type in _ENDS_WELL and getattr(event.response, "output", None):
         event.response.output = []
     if event.type == _ARGUMENTS_DELTA and not isinstance(event.delta, str):
-        event.delta = as_text(event.delta)
+        event.delta = arguments_text(event.delta)
     if getattr(item, "type", "") == "function_call" and not isinstance(item.arguments, str):
-        item.arguments = as_text(item.arguments)
+        item.arguments = arguments_text(item.arguments)
 
 
 def _failure(event: Any) -> CallFailure:
     error = event if event.type == "error" else event.response.error
     words = str(getattr(error, "message", "") or "the server reported an error in the middle of its answer")
-    return CallFailure(by_words(words) or Kind.SERVER_ERROR, words)
+    return CallFailure(kind_from_message(words) or ErrorKind.SERVER_ERROR, words)
 
 
 def _as_summary(event: Any) -> Any:

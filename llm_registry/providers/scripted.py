@@ -3,11 +3,11 @@
 import asyncio
 
 from core.config.settings import ModelSpec
-from llm_registry.providers.catalog import Api, Built
+from llm_registry.providers.catalog import Api, BuiltModel
 from llm_registry.providers.scripted_model import ScriptedChatModel, ScriptExhausted
 
 
-async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Built:
+async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
     """Read the script named by `options.script`."""
     model = await asyncio.to_thread(ScriptedChatModel.from_file, str(spec.options["script"]))
-    return Built(model=model, errors=(ScriptExhausted, OSError, ValueError), streams=False)
+    return BuiltModel(model=model, errors=(ScriptExhausted, OSError, ValueError), streams=False)

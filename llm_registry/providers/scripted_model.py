@@ -16,9 +16,9 @@ from langchain_core.runnables import Runnable
 from pydantic import Field, PrivateAttr, SkipValidation
 
 from core.errors import ConfigError
-from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.failures.errors import CallFailure, ErrorKind
 
-Answer = AIMessage | Exception
+ScriptedAnswer = AIMessage | Exception
 
 
 class ScriptExhausted(AssertionError):  # noqa: N818 - says what happened to the script
@@ -28,7 +28,7 @@ class ScriptExhausted(AssertionError):  # noqa: N818 - says what happened to the
 class ScriptedChatModel(BaseChatModel):
     """Gives its answers in order; an exception among them is raised."""
 
-    answers: SkipValidation[Sequence[Answer]] = Field(default=())
+    answers: SkipValidation[Sequence[ScriptedAnswer]] = Field(default=())
     calls: list[list[BaseMessage]] = Field(default_factory=list)
     """What was asked, one list of messages per call."""
     _next: int = PrivateAttr(default=0)
@@ -84,12 +84,12 @@ class ScriptedChatModel(BaseChatModel):
         return self._generate(messages, stop, None, **kwargs)
 
 
-def _read(entry: Any, number: int) -> Answer:
+def _read(entry: Any, number: int) -> ScriptedAnswer:
     if isinstance(entry, str):
         return AIMessage(entry)
     if "error" in entry:
         after = entry.get("retry_after")
-        return CallFailure(Kind(entry["error"]), entry.get("message", "scripted"), retry_after_s=after)
+        return CallFailure(ErrorKind(entry["error"]), entry.get("message", "scripted"), retry_after_s=after)
     text = json.dumps(entry["json"]) if "json" in entry else entry.get("text", "")
     calls = [
         {"name": call["name"], "args": call.get("args", {}), "id": call.get("id", f"call_{number}_{place}")}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from core.config.settings import BudgetSettings
 from core.errors import BudgetError
 from core.events import EventSink
-from llm_registry.records.call_log import CallStore, ThreadTotals
+from llm_registry.records.call_log import CallLog, ThreadTotals
 from llm_registry.records.wall_clock import WallClock
 
 USUAL_ANSWER = 256
@@ -16,7 +16,7 @@ USUAL_ANSWER = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Reservation:
     """What a call in flight will probably have spent when it ends."""
 
     tokens: int = 0
@@ -35,7 +35,7 @@ class Budget:
     """
 
     def __init__(
-        self, limits: BudgetSettings, store: CallStore, thread: str, clock: WallClock, events: EventSink
+        self, limits: BudgetSettings, store: CallLog, thread: str, clock: WallClock, events: EventSink
     ) -> None:
         self._limits = limits
         self._store = store
@@ -43,7 +43,7 @@ class Budget:
         self._clock = clock
         self._events = events
         self._told: set[str] = set()
-        self._flying: list[Share] = []
+        self._flying: list[Reservation] = []
         self._landed = asyncio.Event()
         self._left_s: float | None = None
 
@@ -66,7 +66,7 @@ class Budget:
         return spent
 
     @asynccontextmanager
-    async def admit(self, share: Share) -> AsyncIterator[None]:
+    async def admit(self, share: Reservation) -> AsyncIterator[None]:
         """Hold a share of what is left for the time of a call; waits while calls in flight may use the rest up.
 
         So calls made at the same time do not each find the same rest and overshoot the limit together. A call that

@@ -99,7 +99,7 @@ class ThreadTotals:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class SpecStatistics:
     """How one spec has served one role, over all threads in this database."""
 
     role: str
@@ -120,7 +120,7 @@ class Figures:
     unpriced_calls: int
 
 
-class CallStore:
+class CallLog:
     """Reads and writes the table `calls`. Safe to use from many processes at once.
 
     Args:
@@ -197,7 +197,7 @@ class CallStore:
         )
         return ThreadTotals(**dict(rows[0]))
 
-    async def figures(self, role: str | None = None) -> tuple[Figures, ...]:
+    async def figures(self, role: str | None = None) -> tuple[SpecStatistics, ...]:
         """How each spec has served each role (or one role), those most used first."""
         rows = await self._select(
             "SELECT role, spec, outcome, input_tokens, output_tokens, first_token_s, total_s, cost_usd FROM calls"
@@ -243,13 +243,13 @@ def cost_of(cost: Cost | None, input_tokens: int | None, output_tokens: int | No
     return (cost.input * input_tokens + cost.output * output_tokens) / 1_000_000
 
 
-def _figures(role: str, spec: str, rows: Sequence[aiosqlite.Row]) -> Figures:
+def _figures(role: str, spec: str, rows: Sequence[aiosqlite.Row]) -> SpecStatistics:
     good = [row for row in rows if row["outcome"] == OK]
     failures: dict[str, int] = {}
     for row in rows:
         if row["outcome"] != OK:
             failures[row["outcome"]] = failures.get(row["outcome"], 0) + 1
-    return Figures(
+    return SpecStatistics(
         role=role,
         spec=spec,
         calls=len(rows),

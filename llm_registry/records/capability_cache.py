@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS spec_traits(
 """
 
 
-class Traits:
+class CapabilityCache:
     """Reads once, then answers from memory; writes through.
 
     Args:

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS call_prompts(
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class LoggedPrompt:
     """A question a role was asked."""
 
     role: str
@@ -36,7 +36,7 @@ class Prompt:
     """In the OpenAI form."""
 
 
-class PromptStore:
+class PromptLog:
     """Keeps and gives back prompts.
 
     Args:
@@ -51,7 +51,7 @@ class PromptStore:
         self._limit = int(settings.prompts_mb * 1_000_000)
         self._redactor = redactor or Redactor()
 
-    async def keep(self, prompt: Prompt, trace_id: str = "") -> None:
+    async def keep(self, prompt: LoggedPrompt, trace_id: str = "") -> None:
         """Keep a prompt if the user wants that; the oldest ones make room for it."""
         if not self._on:
             return
@@ -73,7 +73,7 @@ class PromptStore:
             )
             await db.commit()
 
-    async def recent(self, role: str, *, limit: int = 10) -> Sequence[Prompt]:
+    async def recent(self, role: str, *, limit: int = 10) -> Sequence[LoggedPrompt]:
         """The last prompts of a role, oldest first; none when nothing was kept."""
         async with connect(self._database) as db:
             await create_tables(db, _SCHEMA)
@@ -82,7 +82,7 @@ class PromptStore:
             )
             rows = list(await cursor.fetchall())
         return [
-            Prompt(
+            LoggedPrompt(
                 role, tuple(messages_from_dict(json.loads(row["messages"]))), row["artifact"],
                 tuple(json.loads(row["tools"])),
             )

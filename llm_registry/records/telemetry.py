@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from core.config.settings import TelemetrySettings
 from core.errors import ConfigError
 from core.redaction import redact
-from llm_registry.failures.redirects import is_redirect, redirected
+from llm_registry.failures.redirects import is_redirect, redirect_failure
 from llm_registry.records.call_log import CallRow
 from llm_registry.records.tracing import OK, SpanRow
 from llm_registry.specs.network import is_local
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
-Watcher = Callable[[CallRow | SpanRow], None]
+RowListener = Callable[[CallRow | SpanRow], None]
 _PROVIDERS = {"openai_compatible": "openai", "gguf": "llama.cpp"}
 """The convention's names where they differ from ours; any other name stands for itself."""
 _FLUSH_MS = 3000
@@ -35,7 +35,7 @@ _ids: contextvars.ContextVar[tuple[int, int]] = contextvars.ContextVar("rolecall
 
 
 @asynccontextmanager
-async def span_export(settings: TelemetrySettings, *, warn: Callable[[str], None]) -> AsyncIterator[Watcher | None]:
+async def span_export(settings: TelemetrySettings, *, warn: Callable[[str], None]) -> AsyncIterator[RowListener | None]:
     """Yield what turns a row of the book into a span, or `None` when nothing is to be sent.
 
     Args:
@@ -84,7 +84,7 @@ class _FirstMessage(logging.Handler):
         self.message = self.message or redact(record.getMessage())
 
 
-def spans_of(provider: "TracerProvider") -> Watcher:
+def spans_of(provider: "TracerProvider") -> RowListener:
     """Turn rows into finished spans of a provider, each below its parent."""
     from opentelemetry.trace import (  # noqa: PLC0415 - only with the extra
         NonRecordingSpan,
@@ -108,7 +108,8 @@ def spans_of(provider: "TracerProvider") -> Watcher:
             made = tracer.start_span(
                 f"chat {row.model or row.spec}" if isinstance(row, CallRow) else row.name,
                 context=set_span_in_context(NonRecordingSpan(parent)) if trace and above else None,
-                kind=SpanKind.CLIENT if called else SpanKind.INTERNAL, start_time=began, attributes=attributes(row),
+                kind=SpanKind.CLIENT if called else SpanKind.INTERNAL, start_time=began,
+                attributes=span_attributes(row),
             )  # fmt: skip
         finally:
             _ids.reset(token)
@@ -127,7 +128,7 @@ def _times(row: CallRow | SpanRow) -> tuple[int, int]:
     return int(row.began * 1e9), int((row.ended or row.began) * 1e9)
 
 
-def attributes(row: CallRow | SpanRow) -> dict[str, str | int | float]:
+def span_attributes(row: CallRow | SpanRow) -> dict[str, str | int | float]:
     """What a span says of a call, a node or a decision; what is unknown is left out, and so are words of models."""
     if isinstance(row, SpanRow):
         decided = {f"rolecall.{row.name}.{key}": value for key, value in row.attributes.items() if key != "reason"}
@@ -182,7 +183,7 @@ def _exporter(settings: TelemetrySettings) -> "SpanExporter":
         def send(self, request: Any, **kwargs: Any) -> Any:
             reply = super().send(request, **{**kwargs, "allow_redirects": False})
             if is_redirect(reply.status_code):
-                failure = redirected(reply.status_code, base, reply.headers.get("location", ""))
+                failure = redirect_failure(reply.status_code, base, reply.headers.get("location", ""))
                 raise requests.exceptions.InvalidURL(
                     f"{failure.message}; set telemetry.otlp_endpoint to it, if it may have the spans"
                 )

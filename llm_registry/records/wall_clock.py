@@ -47,7 +47,7 @@ class WallClock:
                 await db.execute("UPDATE run_spans SET ended = ? WHERE id = ?", (time.time(), self._row))
             await db.commit()
             cursor = await db.execute("SELECT began, ended FROM run_spans WHERE thread_id = ?", (self._thread,))
-            self.last_s = united((row["began"], row["ended"]) for row in await cursor.fetchall())
+            self.last_s = union_length((row["began"], row["ended"]) for row in await cursor.fetchall())
             return self.last_s
 
     async def close(self) -> None:
@@ -56,7 +56,7 @@ class WallClock:
             await self.seconds()
 
 
-def united(spans: Iterable[tuple[float, float]]) -> float:
+def union_length(spans: Iterable[tuple[float, float]]) -> float:
     """Length of what the spans cover together."""
     covered, upto = 0.0, float("-inf")
     for began, ended in sorted(spans):

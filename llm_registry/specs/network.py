@@ -21,7 +21,7 @@ def is_local(url: str) -> bool:
     return address.is_private or address.is_loopback
 
 
-def authorities() -> ssl.SSLContext | bool:
+def trusted_certificates() -> ssl.SSLContext | bool:
     """Whose certificates are trusted: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, else (`True`) the HTTP library's.
 
     The library reads these variables only together with those of proxies. A path that is not there counts for nothing.

@@ -19,7 +19,7 @@ PAID_PROVIDERS = frozenset({"openrouter"})
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ChainLink:
     """One spec of a chain."""
 
     name: str
@@ -66,7 +66,7 @@ class Chain:
     """The ordered specs behind a role; the disabled ones are left out and named in `notes`."""
 
     role: str
-    links: tuple[Link, ...]
+    links: tuple[ChainLink, ...]
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     """Names of the disabled specs that stand before the first of `links`: why that one is asked first."""
@@ -109,7 +109,7 @@ def resolve_chain(llm: LLMSettings, role: str) -> Chain:
             f"unknown role {role!r}{did_you_mean(role, {*ROLES, *entries})}", hint="name one that `llm` configures"
         )
     off: dict[str, bool] = {}
-    links: dict[str, Link] = {}
+    links: dict[str, ChainLink] = {}
     for link in _walk(llm, role, set()):
         if link.spec.enabled:
             links.setdefault(link.name, link)
@@ -120,7 +120,7 @@ def resolve_chain(llm: LLMSettings, role: str) -> Chain:
     return Chain(role, tuple(ordered), notes, tuple(name for name, first in off.items() if first))
 
 
-def _walk(llm: LLMSettings, name: str, seen: set[str], usual: tuple[str, ...] = ()) -> Iterator[Link]:
+def _walk(llm: LLMSettings, name: str, seen: set[str], usual: tuple[str, ...] = ()) -> Iterator[ChainLink]:
     if name in seen:
         return
     seen.add(name)
@@ -130,7 +130,7 @@ def _walk(llm: LLMSettings, name: str, seen: set[str], usual: tuple[str, ...] = 
     if isinstance(entry, str):
         yield from _walk(llm, entry, seen, usual)
         return
-    yield Link(_link_name(llm, name, entry), name, entry)
+    yield ChainLink(_link_name(llm, name, entry), name, entry)
     if entry.fallback is None and entry.provider == EMBEDDED:
         # Whoever names the engine wants it, and it always answers.
         return

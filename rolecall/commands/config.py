@@ -64,7 +64,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from llm_registry.providers.catalog import require
+    from llm_registry.providers.catalog import check_spec
     from llm_registry.records.telemetry import require_exporter
     from llm_registry.specs.role_chains import resolve_chain, role_names
 
@@ -72,7 +72,7 @@ def _validate(options: argparse.Namespace) -> int:
     llm = loaded.settings.llm
     for name in (*role_names(loaded.settings), *llm.models):
         for link in resolve_chain(llm, name).links:
-            require(link.spec, link.origin)
+            check_spec(link.spec, link.origin)
     require_exporter(loaded.settings.telemetry)
     if options.json:
         answer({"valid": True, "path": str(loaded.path) if loaded.path else None})

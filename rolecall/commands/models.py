@@ -15,7 +15,7 @@ from rolecall.output.jsonl import answer
 if TYPE_CHECKING:
     from llm_registry.diagnosis.bench import Comparison
     from llm_registry.diagnosis.doctor import Diagnosis, SpecHealth
-    from llm_registry.records.call_log import Figures
+    from llm_registry.records.call_log import SpecStatistics
 
 
 def models(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -85,12 +85,12 @@ async def _bench(options: argparse.Namespace) -> int:
 
 async def _examine(options: argparse.Namespace, *, live: bool) -> "Diagnosis":
     from core.config.files import is_sample, new_config
-    from llm_registry.diagnosis.config_edits import Origin
-    from llm_registry.diagnosis.doctor import examine
+    from llm_registry.diagnosis.config_edits import ConfigOrigin
+    from llm_registry.diagnosis.doctor import diagnose_roles
 
     loaded = await settings_for(options, await _top(options))
-    origin = Origin(loaded.path, loaded.sources, new_config(), sample=is_sample(loaded.path))
-    return await examine(loaded.settings, origin=origin, live=live)
+    origin = ConfigOrigin(loaded.path, loaded.sources, new_config(), sample=is_sample(loaded.path))
+    return await diagnose_roles(loaded.settings, origin=origin, live=live)
 
 
 async def _top(options: argparse.Namespace) -> Path | None:
@@ -101,13 +101,13 @@ async def _top(options: argparse.Namespace) -> Path | None:
         return None  # models can be looked at anywhere
 
 
-async def _figures(top: Path | None) -> "tuple[Figures, ...]":
-    from llm_registry.records.call_log import CallStore
+async def _figures(top: Path | None) -> "tuple[SpecStatistics, ...]":
+    from llm_registry.records.call_log import CallLog
 
     database = await database_in(top) if top else None
     if database is None:
         return ()
-    return await CallStore(database).figures()
+    return await CallLog(database).figures()
 
 
 def compared_lines(compared: "Comparison") -> Iterator[str]:
@@ -136,7 +136,7 @@ def _why(reason: str) -> str:
     return "" if reason == "first choice" else f"({reason})"
 
 
-def measured(figures: "Iterable[Figures]") -> Iterator[str]:
+def measured(figures: "Iterable[SpecStatistics]") -> Iterator[str]:
     """What each spec did for each role, one line each; what is unknown is left out."""
     for one in figures:
         parts = [_calls(one.calls)]

@@ -13,8 +13,8 @@ from graph.store.adoption import adopt
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease, supervisor_lease
 from graph.store.thread_store import ThreadRow, ThreadStore, tables_by_thread
-from llm_registry.records.call_log import CallRow, CallStore
-from llm_registry.records.prompt_log import Prompt, PromptStore
+from llm_registry.records.call_log import CallLog, CallRow
+from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from tests.integration.jobs import SLUGS, do, openai, settings_with
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.server import ModelServer
@@ -174,9 +174,9 @@ async def test_deleting_a_thread_leaves_no_row_of_it_in_any_table(tmp_path: Path
     repo = make_repository(tmp_path / "repo", SLUGS)
     outcome = await do(repo, "What is this?", settings_with(telemetry={"record_prompts": True}))
     database, thread = RepoLayout(repo).database, outcome.thread_id
-    await CallStore(database).record(_call(thread))
-    await PromptStore(database, settings_with(telemetry={"record_prompts": True}).telemetry).keep(
-        Prompt("coder", ()), _call(thread).trace_id
+    await CallLog(database).record(_call(thread))
+    await PromptLog(database, settings_with(telemetry={"record_prompts": True}).telemetry).keep(
+        LoggedPrompt("coder", ()), _call(thread).trace_id
     )
     await SqliteInbox(database, thread).put(thread, kind="guidance", author="user", text="x")
     async with Lease(database, supervisor_lease(thread)):
@@ -200,7 +200,7 @@ async def test_every_table_says_whose_its_rows_are(tmp_path: Path) -> None:
     with ModelServer(CompetentScript(target="REASONING", answer="It shouts.")) as server:
         settings = settings_with(openai(server.v1), telemetry={"record_prompts": True})
         await do(repo, "What is this?", settings)
-    await PromptStore(RepoLayout(repo).database, settings.telemetry).keep(Prompt("coder", ()), "trace")
+    await PromptLog(RepoLayout(repo).database, settings.telemetry).keep(LoggedPrompt("coder", ()), "trace")
     async with connect(RepoLayout(repo).database) as db:
         by_thread = {table for table, _ in await tables_by_thread(db)}
         async with db.execute("SELECT name FROM sqlite_master WHERE type = 'table'") as found:

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from core.config.settings import Settings
 from core.replies import CallSite
 from llm_registry.diagnosis.bench import bench
-from llm_registry.diagnosis.config_edits import Origin
-from llm_registry.diagnosis.doctor import examine
+from llm_registry.diagnosis.config_edits import ConfigOrigin
+from llm_registry.diagnosis.doctor import diagnose_roles
 from llm_registry.registry import open_registry
 from tests.modelserver.reply import Reply, give, say
 from tests.modelserver.request import ModelRequest
@@ -62,7 +62,7 @@ async def test_no_call_blocks_the_loop(tmp_path: Path, detector: Any, monkeypatc
             await registry.assign()
             said = await registry.chat("summarizer", [HumanMessage("hi")], site=CallSite())
             colour, _ = await registry.ask("primary", [HumanMessage("Which?")], Colour, site=CallSite())
-        diagnosis = await examine(settings, origin=Origin(config), live=True)
+        diagnosis = await diagnose_roles(settings, origin=ConfigOrigin(config), live=True)
         compared = await bench(settings, "primary", [], database=database)
     assert (said.text, colour.name) == ("18 degrees", "red")
     assert diagnosis.roles[0].serves

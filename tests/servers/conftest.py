@@ -14,7 +14,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from core.config.settings import ModelSpec, Settings
-from llm_registry.gguf.folder import kill
+from llm_registry.gguf.folder import kill_server
 from llm_registry.gguf.server import ensure_server, running_servers
 from llm_registry.registry import Registry, open_registry
 from tests.servers.kinds import CONTEXT, LLAMA_CPP, Kind, Models, RealServer, running
@@ -68,7 +68,7 @@ def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
     left = asyncio.run(running_servers())
     for server in left:
-        kill(server)
+        kill_server(server)
     if before is None:
         del os.environ["ROLECALL_STATE_DIR"]
     else:

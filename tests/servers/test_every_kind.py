@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from core.config.settings import LLMSettings, Settings
 from core.replies import CallSite
-from llm_registry.diagnosis.doctor import examine
+from llm_registry.diagnosis.doctor import diagnose_roles
 from llm_registry.discovery.probe import probe_endpoint
 from tests.servers.conftest import Heard, MakeSpec, Open, Person, Start, get_weather
 from tests.servers.kinds import KINDS, Kind, RealServer
@@ -179,7 +179,7 @@ async def test_a_look_tells_what_the_server_is_and_has(server: RealServer, api: 
 
 @pytest.mark.parametrize(("kind", "api"), doors(each_api=False))
 async def test_the_doctor_finds_it_able_as_far_as_it_is(server: RealServer, api: str) -> None:
-    (health,) = (await examine(Settings(llm=LLMSettings(primary=server.spec("auto"))), live=True)).specs
+    (health,) = (await diagnose_roles(Settings(llm=LLMSettings(primary=server.spec("auto"))), live=True)).specs
     assert health.tool_call is not None
     assert health.tool_call.ok, health.tool_call.detail
     assert health.json_object is not None
@@ -191,6 +191,6 @@ async def test_the_doctor_finds_it_able_as_far_as_it_is(server: RealServer, api:
 
 @pytest.mark.parametrize(("kind", "api"), doors(each_api=False))
 async def test_the_doctor_names_the_model_that_is_meant(server: RealServer, api: str) -> None:
-    diagnosis = await examine(Settings(llm=LLMSettings(primary=server.spec("auto", model="tinny"))))
+    diagnosis = await diagnose_roles(Settings(llm=LLMSettings(primary=server.spec("auto", model="tinny"))))
     lines = [one.line for one in diagnosis.remedies if one.place == "llm.primary.model"]
     assert lines == (['"model": "tiny"'] if server.kind.lists_models and not server.kind.known_as_one else [])

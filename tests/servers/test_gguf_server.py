@@ -16,7 +16,7 @@ from langchain_core.messages import HumanMessage
 from core.config.settings import ModelSpec
 from core.errors import ModelError
 from core.replies import CallSite
-from llm_registry.gguf.folder import alive
+from llm_registry.gguf.folder import is_alive
 from llm_registry.gguf.server import ensure_server, options_of, running_servers, stop_server
 from tests.servers.conftest import MakeSpec, Open
 
@@ -87,9 +87,9 @@ async def test_an_idle_server_ends_and_the_next_call_starts_it_again(opened: Ope
         first = await registry.chat("summarizer", [HumanMessage("one")], site=site)
         (server,) = [one for one in await running_servers() if one.path.endswith("own.gguf")]
         deadline = time.monotonic() + 30
-        while alive(server) and time.monotonic() < deadline:
+        while is_alive(server) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
-        assert not alive(server)
+        assert not is_alive(server)
         assert [one for one in await running_servers() if one.path.endswith("own.gguf")] == []
         second = await registry.chat("summarizer", [HumanMessage("two")], site=site)
     assert first.text == second.text == "Hello from the tiny model."
@@ -104,7 +104,7 @@ async def test_a_busy_server_does_not_end(opened: Open, own: MakeSpec) -> None:
         ends = time.monotonic() + 5
         while time.monotonic() < ends:
             await registry.chat("summarizer", [HumanMessage("go [[long]]")], site=CallSite())
-        assert alive(server)
+        assert is_alive(server)
     await stop_server(busy)
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from core.config.settings import ModelSpec, Settings
 from llm_registry.diagnosis import doctor
-from llm_registry.diagnosis.doctor import examine
-from llm_registry.discovery.context_window import window_of
+from llm_registry.diagnosis.doctor import diagnose_roles
+from llm_registry.discovery.context_window import context_window
 from llm_registry.discovery.probe import probe_endpoint
 from llm_registry.gguf import worker
 from llm_registry.gguf.server import ensure_server, options_of, running_servers, stop_server
@@ -90,7 +90,7 @@ async def test_the_doctor_tries_a_file_and_says_why_it_does_not_load(
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     half = {"provider": "gguf", "options": {"path": str(path), "threads": 1}, "fallback": ["embedded"]}
     settings = Settings.model_validate({"llm": {"primary": half, "router": lone.model_dump()}})
-    found = await examine(settings, live=True)
+    found = await diagnose_roles(settings, live=True)
     broken, good = (
         next(one for one in found.specs if one.name == name) for name in ("primary:half", "router:tiny model")
     )
@@ -106,7 +106,7 @@ async def test_the_doctor_tries_a_file_and_says_why_it_does_not_load(
 async def test_a_file_has_the_window_its_model_was_made_for(lone: ModelSpec) -> None:
     """Asked for more than that, the server gives no more, and what rolecall expects is what it gives."""
     greedy = lone.model_copy(update={"context_length": 200_000})
-    expected = window_of(greedy, await probe_endpoint(greedy))
+    expected = context_window(greedy, await probe_endpoint(greedy))
     url = await ensure_server(greedy)
     async with httpx.AsyncClient() as client:
         told = (await client.get(f"{url.removesuffix('/v1')}/props")).json()

@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from core.config.settings import LLMSettings, ModelSpec, Settings
 from core.replies import CallSite
-from llm_registry.diagnosis.doctor import examine
+from llm_registry.diagnosis.doctor import diagnose_roles
 from llm_registry.discovery.probe import probe_endpoint
 from llm_registry.gguf.server import ensure_server, running_servers
 from tests.servers.conftest import Heard, MakeSpec, Open, Person
@@ -83,7 +83,7 @@ async def test_roles_are_assigned_to_files_that_are_there(opened: Open, spec: Ma
 async def test_the_doctor_finds_a_model_able(spec: MakeSpec, address: str) -> None:
     there = ModelSpec(provider="openai_compatible", model="tiny", base_url=address)
     settings = Settings(llm=LLMSettings(primary=there, summarizer=spec()))
-    diagnosis = await examine(settings, live=True)
+    diagnosis = await diagnose_roles(settings, live=True)
     by_name = {one.name: one for one in diagnosis.specs}
     assert set(by_name) == {"primary:tiny", "summarizer:tiny"}
     for health in by_name.values():
@@ -99,7 +99,7 @@ async def test_the_doctor_finds_a_model_able(spec: MakeSpec, address: str) -> No
 
 async def test_the_doctor_knows_why_objects_fail_over_responses(address: str) -> None:
     there = ModelSpec(provider="openai_compatible", model="tiny", base_url=address, api="responses")
-    diagnosis = await examine(Settings(llm=LLMSettings(primary=there)), live=True)
+    diagnosis = await diagnose_roles(Settings(llm=LLMSettings(primary=there)), live=True)
     remedy = next(one for one in diagnosis.remedies if one.place == "llm.primary.api")
     assert remedy.line == '"api": "auto"'
 

@@ -14,7 +14,7 @@ from core.redaction import Redactor
 from core.replies import CallSite, ModelReply, OutputItem
 from llm_registry.diagnosis.bench import bench
 from llm_registry.diagnosis.bench_tasks import tasks_for
-from llm_registry.records.prompt_log import Prompt, PromptStore
+from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from llm_registry.registry import open_registry
 from tests.modelserver.reply import Reply, call, give, say
 from tests.modelserver.request import ModelRequest
@@ -86,12 +86,12 @@ async def test_no_prompt_is_kept_unless_asked_for(settings: Settings, tmp_path: 
 
 async def test_kept_prompts_hold_no_key_and_stay_within_their_size(tmp_path: Path) -> None:
     database = tmp_path / "rolecall.db"
-    store = PromptStore(
+    store = PromptLog(
         database, TelemetrySettings(record_prompts=True, prompts_mb=0.01), redactor=Redactor({"key": "swordfish"})
     )
     for number in range(12):
         await store.keep(
-            Prompt("coder", (HumanMessage(f"{number} swordfish sk-abcdefgh12 " + "x" * 1500),), "", (TOOL,))
+            LoggedPrompt("coder", (HumanMessage(f"{number} swordfish sk-abcdefgh12 " + "x" * 1500),), "", (TOOL,))
         )
     kept = await store.recent("coder", limit=100)
     assert 3 <= len(kept) <= 6
@@ -121,12 +121,12 @@ async def test_the_coder_is_judged_by_its_calls(settings: Settings) -> None:
 
 async def test_an_empty_object_is_no_good_answer_to_a_recorded_call(tmp_path: Path) -> None:
     database = tmp_path / "rolecall.db"
-    prompt = Prompt("summarizer", (HumanMessage("Step 1 is done."),), StepSummary.__name__)
+    prompt = LoggedPrompt("summarizer", (HumanMessage("Step 1 is done."),), StepSummary.__name__)
     with ModelServer(lambda _: give({"status_line": "", "dashboard": ""})) as server:
         hollow = {"provider": "openai_compatible", "model": "scripted", "base_url": server.v1}
         given = {"llm": {"summarizer": hollow}, "telemetry": {"record_prompts": True}}
         settings = Settings.model_validate(given)
-        await PromptStore(database, settings.telemetry).keep(prompt, "a" * 32)
+        await PromptLog(database, settings.telemetry).keep(prompt, "a" * 32)
         compared = await bench(settings, "summarizer", [], database=database)
     assert compared.recorded
     assert (compared.models[0].asked, compared.models[0].good, compared.models[0].errors) == (1, 0, ())
@@ -139,8 +139,8 @@ async def test_an_empty_object_is_no_good_answer_to_a_recorded_call(tmp_path: Pa
 )  # fmt: skip
 async def test_quoted_keys_are_masked_and_the_prompt_stays_readable(text: str, tmp_path: Path) -> None:
     settings = TelemetrySettings(record_prompts=True)
-    store = PromptStore(tmp_path / "rolecall.db", settings, redactor=Redactor({"key": "open\\sesame"}))
-    await store.keep(Prompt("coder", (HumanMessage(text),)))
+    store = PromptLog(tmp_path / "rolecall.db", settings, redactor=Redactor({"key": "open\\sesame"}))
+    await store.keep(LoggedPrompt("coder", (HumanMessage(text),)))
     (kept,) = await store.recent("coder")
     assert "***" in kept.messages[0].text or "[secret:key]" in kept.messages[0].text
     assert "abcdefgh12" not in kept.messages[0].text

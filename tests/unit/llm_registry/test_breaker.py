@@ -12,11 +12,11 @@ import pytest
 
 from core.config.settings import ModelSpec
 from llm_registry.diagnosis.bench import bench
-from llm_registry.diagnosis.live_checks import try_out
+from llm_registry.diagnosis.live_checks import run_live_checks
 from llm_registry.endpoints import breaker
 from llm_registry.endpoints.breaker import Breakers
 from llm_registry.endpoints.shared_state import SharedState, open_shared_state
-from llm_registry.failures.errors import CallFailure, Kind
+from llm_registry.failures.errors import CallFailure, ErrorKind
 from tests.modelserver.faults import Fault
 from tests.modelserver.reply import fail, say
 from tests.modelserver.server import ModelServer, closed_port
@@ -33,12 +33,12 @@ async def breakers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         yield Breakers(state, jitter=random.Random(1))
 
 
-def failure(kind: Kind) -> CallFailure:
+def failure(kind: ErrorKind) -> CallFailure:
     return CallFailure(kind, "as said")
 
 
 async def test_an_absent_server_opens_it_at_once_with_reason_and_time(breakers: Breakers) -> None:
-    await breakers.failed("here", failure(Kind.REFUSED))
+    await breakers.failed("here", failure(ErrorKind.REFUSED))
     gate = await breakers.enter("here")
     assert (gate.state, gate.reason) == ("open", "refused: as said")
     assert 0 < gate.wait_s <= 0.25
@@ -47,36 +47,38 @@ async def test_an_absent_server_opens_it_at_once_with_reason_and_time(breakers: 
 
 async def test_a_sick_server_has_some_failures_free(breakers: Breakers) -> None:
     for _ in range(3):
-        await breakers.failed("here", failure(Kind.SERVER_ERROR))
+        await breakers.failed("here", failure(ErrorKind.SERVER_ERROR))
     assert (await breakers.enter("here")).state == "closed"
-    await breakers.failed("here", failure(Kind.SERVER_ERROR))
+    await breakers.failed("here", failure(ErrorKind.SERVER_ERROR))
     assert (await breakers.enter("here")).state == "open"
 
 
 async def test_hangs_weigh_double(breakers: Breakers) -> None:
     for _ in range(2):
         assert (await breakers.enter("here")).state == "closed"
-        await breakers.failed("here", failure(Kind.FIRST_TOKEN_TIMEOUT))
+        await breakers.failed("here", failure(ErrorKind.FIRST_TOKEN_TIMEOUT))
     assert (await breakers.enter("here")).state == "open"
 
 
 async def test_a_success_in_between_forgives(breakers: Breakers) -> None:
     for _ in range(3):
-        await breakers.failed("here", failure(Kind.SERVER_ERROR))
+        await breakers.failed("here", failure(ErrorKind.SERVER_ERROR))
     await breakers.succeeded("here")
-    await breakers.failed("here", failure(Kind.SERVER_ERROR))
+    await breakers.failed("here", failure(ErrorKind.SERVER_ERROR))
     assert (await breakers.enter("here")).state == "closed"
 
 
-@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.BAD_OUTPUT, Kind.CONTEXT, Kind.UNKNOWN_MODEL, Kind.QUOTA])
-async def test_what_is_no_fault_of_the_server_does_not_count(breakers: Breakers, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind", [ErrorKind.AUTH, ErrorKind.BAD_OUTPUT, ErrorKind.CONTEXT, ErrorKind.UNKNOWN_MODEL, ErrorKind.QUOTA]
+)
+async def test_what_is_no_fault_of_the_server_does_not_count(breakers: Breakers, kind: ErrorKind) -> None:
     for _ in range(10):
         await breakers.failed("here", failure(kind))
     assert (await breakers.enter("here")).state == "closed"
 
 
 async def test_after_the_cool_down_one_may_try_and_decides_for_all(breakers: Breakers) -> None:
-    await breakers.failed("here", failure(Kind.REFUSED))
+    await breakers.failed("here", failure(ErrorKind.REFUSED))
     await asyncio.sleep(0.3)
     gates = await asyncio.gather(*(breakers.enter("here") for _ in range(5)))
     assert sorted(gate.state for gate in gates) == ["half_open", "open", "open", "open", "open"]
@@ -85,10 +87,10 @@ async def test_after_the_cool_down_one_may_try_and_decides_for_all(breakers: Bre
 
 
 async def test_a_failed_trial_doubles_the_cool_down(breakers: Breakers) -> None:
-    await breakers.failed("here", failure(Kind.REFUSED))
+    await breakers.failed("here", failure(ErrorKind.REFUSED))
     await asyncio.sleep(0.3)
     assert (await breakers.enter("here")).state == "half_open"
-    await breakers.failed("here", failure(Kind.CUT))
+    await breakers.failed("here", failure(ErrorKind.CUT))
     gate = await breakers.enter("here")
     assert gate.state == "open"
     assert gate.wait_s > 0.25
@@ -96,12 +98,12 @@ async def test_a_failed_trial_doubles_the_cool_down(breakers: Breakers) -> None:
 
 async def test_calls_that_fail_together_do_not_prolong_it(breakers: Breakers) -> None:
     for _ in range(6):
-        await breakers.failed("here", failure(Kind.REFUSED))
+        await breakers.failed("here", failure(ErrorKind.REFUSED))
     assert (await breakers.enter("here")).wait_s <= 0.25
 
 
 async def test_an_abandoned_trial_is_open_to_the_next(breakers: Breakers) -> None:
-    await breakers.failed("here", failure(Kind.REFUSED))
+    await breakers.failed("here", failure(ErrorKind.REFUSED))
     await asyncio.sleep(0.3)
     assert (await breakers.enter("here")).state == "half_open"
     await breakers.end_trial("here")
@@ -109,7 +111,7 @@ async def test_an_abandoned_trial_is_open_to_the_next(breakers: Breakers) -> Non
 
 
 async def test_other_processes_see_it(breakers: Breakers, tmp_path: Path) -> None:
-    await breakers.failed("here", CallFailure(Kind.DNS, "no such name"))
+    await breakers.failed("here", CallFailure(ErrorKind.DNS, "no such name"))
     script = (
         "import asyncio, sys\nfrom pathlib import Path\nfrom llm_registry.endpoints.breaker import Breakers\n"
         "from llm_registry.endpoints.shared_state import SharedState, open_shared_state\n"
@@ -132,7 +134,7 @@ async def test_a_cancelled_call_does_not_keep_the_trial(tmp_path: Path, monkeypa
         llm = {"primary": chat_spec(server)}
         async with registry(llm, tmp_path) as models:
             async with open_shared_state(tmp_path) as state:
-                await Breakers(state).failed(server.url.removeprefix("http://"), failure(Kind.REFUSED))
+                await Breakers(state).failed(server.url.removeprefix("http://"), failure(ErrorKind.REFUSED))
             await asyncio.sleep(0.2)
             call = asyncio.create_task(models.chat("primary", HELLO, site=SITE))
             while not server.requests:
@@ -171,7 +173,7 @@ async def test_a_clock_that_was_set_back_keeps_nobody_out(tmp_path: Path) -> Non
         await set_until(state, "here", time.time() + 1e8)
         assert (await breakers.look("here")).state == "half_open"
         assert (await breakers.enter("here")).state == "half_open"
-        await breakers.failed("here", failure(Kind.REFUSED))
+        await breakers.failed("here", failure(ErrorKind.REFUSED))
         assert 0 < (await breakers.enter("here")).wait_s <= breaker.LONGEST_COOL_S * 1.25
 
 
@@ -182,7 +184,7 @@ async def set_until(state: SharedState, endpoint: str, until: float) -> None:
 
 async def test_a_spoilt_file_of_shared_state_is_set_aside(tmp_path: Path) -> None:
     async with open_shared_state(tmp_path) as state:
-        await Breakers(state).failed("here", failure(Kind.REFUSED))
+        await Breakers(state).failed("here", failure(ErrorKind.REFUSED))
     (spoilt,) = tmp_path.glob("*.db")
     spoilt.write_bytes(b"what a power cut left " * 400)
     async with open_shared_state(tmp_path) as state:
@@ -216,9 +218,9 @@ async def test_trials_of_a_model_touch_no_breaker_of_running_runs(
                 tried = spec or chat_spec(server)
                 here = str(tried["base_url"]).removesuffix("/v1").removeprefix("http://")
                 if before == "open":
-                    await Breakers(state).failed(here, failure(Kind.REFUSED))
+                    await Breakers(state).failed(here, failure(ErrorKind.REFUSED))
                 if live:
-                    await try_out(ModelSpec.model_validate(tried))
+                    await run_live_checks(ModelSpec.model_validate(tried))
                 else:
                     await bench(settings_of({"primary": tried}), "primary", [], limit=1)
             assert (await Breakers(state).look(here)).state == before

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import BudgetError, ModelError
 from llm_registry.records import wall_clock
-from llm_registry.records.wall_clock import WallClock, united
+from llm_registry.records.wall_clock import WallClock, union_length
 from tests.modelserver.faults import Fault
 from tests.modelserver.reply import fail, say
 from tests.modelserver.server import ModelServer
@@ -150,4 +150,4 @@ async def test_the_end_of_a_run_is_noted(tmp_path: Path, monkeypatch: pytest.Mon
     [([], 0), ([(0, 10), (20, 25)], 15), ([(0, 10), (5, 12), (6, 7)], 12), ([(10, 4), (20, 21)], 1)],
 )
 def test_moments_of_two_runs_count_once(spans: list[tuple[float, float]], length: float) -> None:
-    assert united(spans) == length
+    assert union_length(spans) == length

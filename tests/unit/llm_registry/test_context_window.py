@@ -9,14 +9,14 @@ from core.config.settings import ModelSpec
 from llm_registry.discovery.context_window import (
     OLLAMA_DEFAULT,
     OLLAMA_WISH,
-    Window,
-    characters,
-    estimate,
-    judge,
+    ContextWindow,
+    context_window,
+    count_characters,
+    estimate_tokens,
     num_ctx_for,
-    shorten,
-    was_cut,
-    window_of,
+    prompt_fit,
+    shorten_messages,
+    was_truncated,
 )
 from llm_registry.discovery.server_info import EndpointFacts
 
@@ -30,14 +30,14 @@ def spec(provider: str = "openai_compatible", **more: object) -> ModelSpec:
 
 
 def test_auto_is_what_the_server_loaded() -> None:
-    assert window_of(spec(), facts(6144)) == Window(6144, "loaded")
-    assert window_of(spec(), facts()) == Window(None, "unknown")
-    assert window_of(spec(), None).tokens is None
+    assert context_window(spec(), facts(6144)) == ContextWindow(6144, "loaded")
+    assert context_window(spec(), facts()) == ContextWindow(None, "unknown")
+    assert context_window(spec(), None).tokens is None
 
 
 def test_a_number_is_believed_only_as_far_as_the_server_loaded() -> None:
-    assert window_of(spec(context_length=4096), facts(8192)).tokens == 4096
-    less = window_of(spec(context_length=32768), facts(8192))
+    assert context_window(spec(context_length=4096), facts(8192)).tokens == 4096
+    less = context_window(spec(context_length=32768), facts(8192))
     assert (less.tokens, less.source) == (8192, "loaded")
     assert "32768" in less.warning
     assert "8192" in less.warning
@@ -66,11 +66,11 @@ def test_only_ollamas_own_protocol_sets_the_window() -> None:
 
 
 def test_the_default_of_ollama_is_reckoned_with_where_nothing_is_known() -> None:
-    assert window_of(spec("ollama"), None) == Window(OLLAMA_DEFAULT, "default")
+    assert context_window(spec("ollama"), None) == ContextWindow(OLLAMA_DEFAULT, "default")
 
 
 def test_a_window_beyond_the_model_is_named() -> None:
-    assert "made for 8192" in window_of(spec("ollama", context_length=20000), facts(None, 8192)).warning
+    assert "made for 8192" in context_window(spec("ollama", context_length=20000), facts(None, 8192)).warning
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_a_window_beyond_the_model_is_named() -> None:
     ],
 )
 def test_each_role_has_its_way_with_a_long_prompt(role: str, chars: int, source: str, verdict: str) -> None:
-    assert judge(role, estimate(chars), Window(4096, source)) == verdict  # type: ignore[arg-type]
+    assert prompt_fit(role, estimate_tokens(chars), ContextWindow(4096, source)) == verdict  # type: ignore[arg-type]
 
 
 def test_an_unknown_window_refuses_nothing() -> None:
-    assert judge("coder", estimate(10**7), Window(None, "unknown")) == "tight"
+    assert prompt_fit("coder", estimate_tokens(10**7), ContextWindow(None, "unknown")) == "tight"
 
 
 @pytest.mark.parametrize(
@@ -109,27 +109,27 @@ def test_an_unknown_window_refuses_nothing() -> None:
 def test_a_silent_cut_is_told_by_what_the_server_read(
     sent: int, reported: int | None, window: int | None, cut: bool
 ) -> None:
-    assert was_cut(sent, reported, window) is cut
+    assert was_truncated(sent, reported, window) is cut
 
 
 def test_shortening_keeps_rules_beginning_and_end() -> None:
     system = SystemMessage("Rules. " * 20)
     log = ToolMessage("START" + "x" * 50_000 + "END", tool_call_id="1")
-    short = shorten([system, HumanMessage("Summarize this."), log], 2048)
+    short = shorten_messages([system, HumanMessage("Summarize this."), log], 2048)
     assert short[0] == system
     assert short[1].text == "Summarize this."
     assert short[2].text.startswith("START")
     assert short[2].text.endswith("END")
     assert "characters left out" in short[2].text
-    assert judge("coder", estimate(characters(short)), Window(2048, "set per call")) == "fits"
+    assert prompt_fit("coder", estimate_tokens(count_characters(short)), ContextWindow(2048, "set per call")) == "fits"
 
 
 def test_what_fits_is_not_touched() -> None:
     messages = [SystemMessage("a"), HumanMessage("b" * 1000)]
-    assert shorten(messages, 4096) == messages
+    assert shorten_messages(messages, 4096) == messages
 
 
 @given(st.lists(st.integers(0, 20_000), min_size=1, max_size=5), st.integers(600, 8192))
 def test_shortening_ends_and_never_lengthens(sizes: list[int], window: int) -> None:
     messages = [HumanMessage("y" * size) for size in sizes]
-    assert characters(shorten(messages, window)) <= characters(messages)
+    assert count_characters(shorten_messages(messages, window)) <= count_characters(messages)

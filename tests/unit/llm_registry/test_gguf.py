@@ -14,8 +14,8 @@ import pytest
 
 from core.config.settings import ModelSpec
 from core.errors import ModelError
-from llm_registry.failures.errors import CallFailure, Kind
-from llm_registry.gguf.folder import RunningServer, alive, find, kill, locked, runtime_dir
+from llm_registry.failures.errors import CallFailure, ErrorKind
+from llm_registry.gguf.folder import RunningServer, find_server, is_alive, kill_server, runtime_dir, server_lock
 from llm_registry.gguf.header import trained_context
 from llm_registry.gguf.server import ensure_server, options_of, running_servers
 from llm_registry.providers.gguf import build
@@ -54,14 +54,14 @@ async def test_a_missing_file_is_a_refusal_that_says_where(tmp_path: Path) -> No
     assert "nothing is downloaded" in raised.value.hint
     with pytest.raises(CallFailure) as failed:
         await build(spec(tmp_path / "absent.gguf"), api="chat")
-    assert failed.value.kind is Kind.UNKNOWN_MODEL
+    assert failed.value.kind is ErrorKind.UNKNOWN_MODEL
 
 
 @pytest.mark.parametrize("state", ["", "{", "[]", "{}", '{"pid": "x"}', '{"pid": 1, "created": 1.0, "path": "a"}'])
 def test_leftovers_of_dead_servers_are_removed(tmp_path: Path, state: str) -> None:
     (tmp_path / "k.json").write_text(state, encoding="utf-8")
     (tmp_path / "k.url").write_text("1 http://127.0.0.1:1", encoding="utf-8")
-    assert find(tmp_path, "k") is None
+    assert find_server(tmp_path, "k") is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -71,22 +71,22 @@ def test_a_live_server_is_found_and_ended(tmp_path: Path) -> None:
         created = psutil.Process(process.pid).create_time()
         state = {"pid": process.pid, "created": created, "path": "a.gguf"}
         (tmp_path / "k.json").write_text(json.dumps(state), encoding="utf-8")
-        loading = find(tmp_path, "k")
+        loading = find_server(tmp_path, "k")
         (tmp_path / "k.url").write_text(f"{process.pid} http://127.0.0.1:1", encoding="utf-8")
-        listening = find(tmp_path, "k")
+        listening = find_server(tmp_path, "k")
         assert loading is not None
         assert listening is not None
         assert (loading.url, listening.url) == ("", "http://127.0.0.1:1")
-        kill(listening)
-        assert not alive(listening)
+        kill_server(listening)
+        assert not is_alive(listening)
     finally:
         process.kill()
         process.wait()
 
 
 def test_a_reused_pid_is_another_process() -> None:
-    assert not alive(RunningServer(os.getpid(), 12345.0, "a.gguf", ""))
-    assert alive(RunningServer(os.getpid(), psutil.Process().create_time(), "a.gguf", ""))
+    assert not is_alive(RunningServer(os.getpid(), 12345.0, "a.gguf", ""))
+    assert is_alive(RunningServer(os.getpid(), psutil.Process().create_time(), "a.gguf", ""))
 
 
 async def test_one_lock_holder_at_a_time(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_one_lock_holder_at_a_time(tmp_path: Path) -> None:
 
     async def work() -> None:
         nonlocal inside, most
-        async with locked(tmp_path / "k.lock"):
+        async with server_lock(tmp_path / "k.lock"):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0.01)
@@ -115,7 +115,7 @@ async def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
     assert await holder.stdout.readline() == b"held\n"
     asyncio.get_running_loop().call_later(0.2, holder.kill)
     began = time.monotonic()
-    async with locked(lock):
+    async with server_lock(lock):
         assert time.monotonic() - began < 10
     await holder.wait()
 

@@ -6,7 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from core.replies import ToolCall
-from llm_registry.calls.normalize import BrokenCall, normalize, read_call, split_thoughts
+from llm_registry.calls.normalize import InvalidToolCall, parse_answer, parse_tool_call, split_reasoning
 
 TOOLS = {"edit": {"type": "object", "required": ["path"]}}
 
@@ -27,7 +27,7 @@ def chunk(arguments: Any, name: str = "edit") -> AIMessageChunk:
     ],
 )
 def test_thoughts_are_parted_from_words(text: str, words: str, thoughts: str) -> None:
-    assert split_thoughts(text) == (words, thoughts)
+    assert split_reasoning(text) == (words, thoughts)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_thoughts_are_parted_from_words(text: str, words: str, thoughts: str) ->
     [('{"path": "a"}', {"path": "a"}), ('"{\\"path\\": \\"a\\"}"', {"path": "a"})],
 )
 def test_arguments_are_read(arguments: str, args: dict[str, Any]) -> None:
-    answer = normalize(chunk(arguments), TOOLS)
+    answer = parse_answer(chunk(arguments), TOOLS)
     assert answer.calls == (ToolCall(id="c1", name="edit", args=args),)
     assert answer.broken == ()
 
@@ -51,23 +51,23 @@ def test_arguments_are_read(arguments: str, args: dict[str, Any]) -> None:
     ],
 )
 def test_calls_that_cannot_be_made_are_never_repaired_in_silence(arguments: str, words: str) -> None:
-    answer = normalize(chunk(arguments), TOOLS)
+    answer = parse_answer(chunk(arguments), TOOLS)
     assert answer.calls == ()
     assert words in answer.broken[0].error
 
 
 def test_an_invented_tool_is_answered_with_those_there_are() -> None:
-    read = read_call("frobnicate", {"a": 1}, "c1", {**TOOLS, "read": {}})
-    assert isinstance(read, BrokenCall)
+    read = parse_tool_call("frobnicate", {"a": 1}, "c1", {**TOOLS, "read": {}})
+    assert isinstance(read, InvalidToolCall)
     assert read.error == "there is no tool named 'frobnicate'; the tools are edit, read"
 
 
 def test_calls_written_as_text_are_found_where_tools_were_offered() -> None:
     text = 'On it.\n<tool_call>\n{"name": "edit", "arguments": {"path": "a", "new": {"x": 1}}}\n</tool_call>'
-    answer = normalize(AIMessage(text), TOOLS)
+    answer = parse_answer(AIMessage(text), TOOLS)
     assert [call.args for call in answer.calls] == [{"path": "a", "new": {"x": 1}}]
     assert answer.text == "On it."
-    assert normalize(AIMessage(text)).text == text
+    assert parse_answer(AIMessage(text)).text == text
 
 
 def test_reasoning_is_found_wherever_it_stands() -> None:
@@ -77,7 +77,7 @@ def test_reasoning_is_found_wherever_it_stands() -> None:
     beside = AIMessage("w", additional_kwargs={"reasoning_content": "a"})
     inside = AIMessage("<think>a</think>w")
     for message in (in_blocks, beside, inside):
-        answer = normalize(message)
+        answer = parse_answer(message)
         assert (answer.text, answer.reasoning) == ("w", "a")
         assert [item.type for item in answer.items] == ["reasoning", "message"]
 
@@ -96,11 +96,11 @@ def test_reasoning_is_found_wherever_it_stands() -> None:
     ],
 )
 def test_the_end_has_one_name_in_all_protocols(about: dict[str, Any], reason: str) -> None:
-    assert normalize(AIMessage("w", response_metadata=about)).finish_reason == reason
+    assert parse_answer(AIMessage("w", response_metadata=about)).finish_reason == reason
 
 
 def test_unknown_usage_is_unknown_and_not_zero() -> None:
     nothing = AIMessage("w", usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0})
     for message in (AIMessage("w"), nothing):
-        usage = normalize(message).usage
+        usage = parse_answer(message).usage
         assert (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens) == (None, None, None)

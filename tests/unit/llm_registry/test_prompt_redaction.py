@@ -11,9 +11,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from core.errors import ModelError
 from core.redaction import Redactor, encodings, redact
-from llm_registry.calls.prompt_redaction import Cleaner
-from llm_registry.calls.requests import Ask
-from llm_registry.records.call_log import CallRow, CallStore
+from llm_registry.calls.prompt_redaction import PromptRedactor
+from llm_registry.calls.requests import RoleRequest
+from llm_registry.records.call_log import CallLog, CallRow
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import Reply, say
 from tests.modelserver.request import ModelRequest
@@ -55,8 +55,8 @@ async def test_no_word_of_a_prompt_is_a_secret(shape: Shape, tmp_path: Path, mon
 
 
 async def test_what_is_clean_is_not_touched() -> None:
-    ask = Ask(role="coder", site=SITE, messages=(HumanMessage("hello"), AIMessage("hi")))
-    assert Cleaner(Redactor({"k": KEY})).ask(ask) is ask
+    ask = RoleRequest(role="coder", site=SITE, messages=(HumanMessage("hello"), AIMessage("hi")))
+    assert PromptRedactor(Redactor({"k": KEY})).ask(ask) is ask
 
 
 @pytest.mark.parametrize("form", encodings(KEY))
@@ -89,7 +89,7 @@ async def test_a_server_that_answers_with_its_key_does_not_get_it_stored(tmp_pat
 
 async def test_the_book_of_calls_holds_no_secret_of_the_run(tmp_path: Path) -> None:
     seen: list[Any] = []
-    store = CallStore(tmp_path / "c.db", redactor=Redactor({"k": KEY}), watch=seen.append)
+    store = CallLog(tmp_path / "c.db", redactor=Redactor({"k": KEY}), watch=seen.append)
     await store.record(
         CallRow(role="r", spec=f"s:{KEY}", provider="p", model=KEY, outcome="auth", total_s=1, detail=KEY)
     )
@@ -98,7 +98,9 @@ async def test_the_book_of_calls_holds_no_secret_of_the_run(tmp_path: Path) -> N
 
 
 def test_cleaning_costs_a_loop_little() -> None:
-    cleaner = Cleaner(Redactor({f"name{number}": f"value-{number:04d}-{number * 7919:x}" for number in range(30)}))
+    cleaner = PromptRedactor(
+        Redactor({f"name{number}": f"value-{number:04d}-{number * 7919:x}" for number in range(30)})
+    )
     history = tuple(HumanMessage(f"{number}: " + "some line of source = 1\n" * 400) for number in range(10))
     cleaner.messages(history)
     began = time.perf_counter()

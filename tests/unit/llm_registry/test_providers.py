@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from core.config.settings import ModelSpec
 from core.errors import ConfigError
-from llm_registry.providers.catalog import require
+from llm_registry.providers.catalog import check_spec
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.request import ModelRequest
@@ -113,7 +113,7 @@ async def test_every_option_reaches_the_server(tmp_path: Path) -> None:
 )
 def test_an_option_that_would_be_lost_is_refused(spec: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        require(ModelSpec.model_validate({"model": "m", "base_url": "http://h:1/v1", **spec}), "primary")
+        check_spec(ModelSpec.model_validate({"model": "m", "base_url": "http://h:1/v1", **spec}), "primary")
 
 
 @pytest.mark.parametrize("provider", ["ollama", "openai_compatible"])

@@ -14,13 +14,13 @@ import pytest
 from core.config.settings import LLMSettings, ModelSpec, TelemetrySettings
 from core.errors import ModelError
 from llm_registry.diagnosis.bench import bench
-from llm_registry.diagnosis.doctor import examine
+from llm_registry.diagnosis.doctor import diagnose_roles
 from llm_registry.diagnosis.endpoint_guesses import find_nearby
-from llm_registry.diagnosis.live_checks import try_out
+from llm_registry.diagnosis.live_checks import run_live_checks
 from llm_registry.discovery.probe import probe_endpoint
 from llm_registry.failures.errors import CallFailure
-from llm_registry.failures.redirects import origin_of, redirected, same_origin
-from llm_registry.providers.catalog import build
+from llm_registry.failures.redirects import origin_of, redirect_failure, same_origin
+from llm_registry.providers.catalog import build_model
 from llm_registry.records.call_log import CallRow
 from llm_registry.records.telemetry import span_export
 from tests.unit.llm_registry.raw import raw_server
@@ -116,7 +116,7 @@ async def test_neither_protocol_follows(provider: str, api: str, tmp_path: Path,
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_the_clients_below_do_not_follow_either(provider: str, other: Other) -> None:
     async with sending_on(other) as url:
-        built = await build(ModelSpec.model_validate(spec(provider, url)), api="chat")
+        built = await build_model(ModelSpec.model_validate(spec(provider, url)), api="chat")
         model: Any = built.model
         ways: list[Callable[[], Awaitable[Any]]] = [
             lambda: model.ainvoke(HELLO),
@@ -152,9 +152,9 @@ async def test_a_look_tells_where_it_was_sent(provider: str, status: int, other:
 async def test_doctor_and_its_live_calls_stay_at_the_server(other: Other) -> None:
     async with sending_on(other, answers=MODELS) as url, sending_on(other) as lost:
         for provider in PROVIDERS:
-            assert other.url in (await try_out(ModelSpec.model_validate(spec(provider, url)))).error
+            assert other.url in (await run_live_checks(ModelSpec.model_validate(spec(provider, url)))).error
         llm = {"primary": spec("openai_compatible", url), "coder": spec("ollama", lost)}
-        found = await examine(settings_of(llm), live=True)
+        found = await diagnose_roles(settings_of(llm), live=True)
     assert other.requests == []
     told = found.model_dump_json()
     assert other.url in told
@@ -197,7 +197,7 @@ async def test_what_the_target_is_called_shows_nothing_but_its_origin(tmp_path: 
 
 @pytest.mark.parametrize("location", ["", "http://[::1", "http://a:99999/", "file:///etc/passwd", "//\x1b]0;x\x07/"])
 def test_a_target_that_is_none_is_told_plainly(location: str) -> None:
-    said = redirected(302, "http://one/v1", location).message
+    said = redirect_failure(302, "http://one/v1", location).message
     assert "another" in said
     assert "\x1b" not in said
 

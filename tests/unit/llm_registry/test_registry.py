@@ -18,7 +18,7 @@ from core.config.settings import Settings
 from core.errors import BudgetError, Exit, ModelError, UsageError
 from core.replies import CallSite
 from llm_registry.overrides import with_overrides
-from llm_registry.records.call_log import CallStore
+from llm_registry.records.call_log import CallLog
 from llm_registry.registry import open_registry
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
@@ -356,7 +356,7 @@ async def test_a_cancelled_call_is_in_the_book(tmp_path: Path) -> None:
             asked.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asked
-    (figures,) = await CallStore(tmp_path / "book.db").figures()
+    (figures,) = await CallLog(tmp_path / "book.db").figures()
     assert figures.failures == {"cancelled": 1}
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from langchain_core.messages import AIMessageChunk
 
 from core.config.settings import ModelSpec
-from llm_registry.calls.normalize import Answer, normalize
+from llm_registry.calls.normalize import ParsedAnswer, parse_answer
 from llm_registry.failures.errors import CallFailure
 from llm_registry.providers.openai_compatible import build
 
@@ -30,7 +30,7 @@ def finished(*output: object) -> dict[str, object]:
     })  # fmt: skip
 
 
-async def heard(*events: dict[str, object]) -> Answer:
+async def heard(*events: dict[str, object]) -> ParsedAnswer:
     """What is understood of a stream."""
 
     async def stream(request: web.Request) -> web.StreamResponse:
@@ -54,7 +54,7 @@ async def heard(*events: dict[str, object]) -> Answer:
         async for chunk in chunks:
             whole = chunk if whole is None else whole + chunk
         assert whole is not None
-        return normalize(whole, TOOLS)
+        return parse_answer(whole, TOOLS)
     finally:
         await built.close()
         await runner.cleanup()

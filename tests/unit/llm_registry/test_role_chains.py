@@ -6,7 +6,7 @@ import pytest
 
 from core.config.settings import Cost, LLMSettings, ModelSpec, Settings
 from core.errors import ConfigError
-from llm_registry.specs.role_chains import Link, endpoint_of, resolve_chain, role_names
+from llm_registry.specs.role_chains import ChainLink, endpoint_of, resolve_chain, role_names
 
 
 def spec(**more: object) -> dict[str, object]:
@@ -99,4 +99,4 @@ def test_different_servers_are_different_endpoints() -> None:
     ],
 )
 def test_a_key_for_a_server_on_the_internet_is_a_bill(spec: dict[str, Any], paid: object) -> None:
-    assert Link("x", "x", ModelSpec(provider="openai_compatible", model="m", **spec)).paid is paid
+    assert ChainLink("x", "x", ModelSpec(provider="openai_compatible", model="m", **spec)).paid is paid

@@ -107,8 +107,8 @@ def test_llama_cpp_says_whether_the_template_knows_tools() -> None:
         "slots": [{"n_ctx": 2048}, {"n_ctx": 2048}],
     }
     assert server_info.server_kind(bodies) == "llama.cpp"
-    assert server_info.tools(bodies) == {"m": False}
-    assert server_info.windows(bodies) == {"m": 2048}
+    assert server_info.tool_support(bodies) == {"m": False}
+    assert server_info.model_windows(bodies) == {"m": 2048}
 
 
 def test_a_router_gives_no_window_for_all_models() -> None:
@@ -116,7 +116,7 @@ def test_a_router_gives_no_window_for_all_models() -> None:
         "models": {"data": [{"id": "a", "owned_by": "llamacpp", "status": {"value": "unloaded"}}, {"id": "b"}]},
         "props": {"default_generation_settings": {"n_ctx": 4096}},
     }
-    assert server_info.windows(bodies) == {}
+    assert server_info.model_windows(bodies) == {}
 
 
 def test_a_lone_window_is_everyones_only_where_any_name_is_served() -> None:
@@ -136,4 +136,4 @@ def test_a_lone_window_is_everyones_only_where_any_name_is_served() -> None:
 )
 def test_a_router_tells_the_window_of_a_model_it_has_not_loaded(args: list[str], window: int | None) -> None:
     row = {"id": "m", "owned_by": "llamacpp", "status": {"value": "unloaded", "args": ["llama-server", *args]}}
-    assert server_info.windows({"models": {"data": [row]}}).get("m") == window
+    assert server_info.model_windows({"models": {"data": [row]}}).get("m") == window

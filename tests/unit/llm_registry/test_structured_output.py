@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import ModelError
-from llm_registry.calls.json_extraction import mended_objects_in, objects_in, slip_in
-from llm_registry.records.call_log import CallStore
+from llm_registry.calls.json_extraction import json_mistake_in, json_objects_in, repaired_objects_in
+from llm_registry.records.call_log import CallLog
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import Reply, fail, give, say
@@ -89,7 +89,7 @@ async def test_the_book_tells_good_answers_from_bad_ones(tmp_path: Path) -> None
         async with registry({"primary": chat_spec(server)}, tmp_path) as models:
             await models.ask("primary", HELLO, Fruit, site=SITE)
             assert models.usage()["primary"].calls == 2
-    (figures,) = await CallStore(tmp_path / "book.db").figures("primary")
+    (figures,) = await CallLog(tmp_path / "book.db").figures("primary")
     assert figures.failures == {"bad_output": 1}
 
 
@@ -106,7 +106,7 @@ async def test_the_book_tells_good_answers_from_bad_ones(tmp_path: Path) -> None
     ],
 )
 def test_objects_are_found_between_words(text: str, objects: list[Any]) -> None:
-    assert list(objects_in(text)) == objects
+    assert list(json_objects_in(text)) == objects
 
 
 async def test_many_at_once_do_not_mix_up_their_objects(tmp_path: Path) -> None:
@@ -159,12 +159,12 @@ async def test_a_slip_that_cannot_be_read_over_is_told_with_its_place(tmp_path: 
     ],
 )
 def test_only_slips_are_mended(text: str, objects: list[Any] | None) -> None:
-    found = list(mended_objects_in(text))
+    found = list(repaired_objects_in(text))
     assert found == objects or objects is None
 
 
 def test_what_is_right_has_no_slip() -> None:
-    assert [slip_in(text) for text in ("", "words", '{"a": 1} and {more}')] == ["", "", ""]
+    assert [json_mistake_in(text) for text in ("", "words", '{"a": 1} and {more}')] == ["", "", ""]
 
 
 @pytest.mark.parametrize("protocol", ["chat", "responses", "ollama"])

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.settings import ModelSpec
-from llm_registry.specs.role_chains import Link
+from llm_registry.specs.role_chains import ChainLink
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer
 from tests.unit.llm_registry.rig import HELLO, SITE, Ear, chat_spec, registry
@@ -28,7 +28,7 @@ async def test_a_first_choice_that_costs_money_is_announced_before_it_is_asked(t
 
 def test_a_server_on_the_internet_is_named_in_the_terms() -> None:
     def terms(**spec: Any) -> str:
-        return Link("x", "x", ModelSpec(model="m", **spec)).terms
+        return ChainLink("x", "x", ModelSpec(model="m", **spec)).terms
 
     away = "what it is asked goes to openrouter.ai on the internet"
     assert terms(provider="openrouter") == f"calls cost money, {away}"

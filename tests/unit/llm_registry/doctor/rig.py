@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from core.config.loader import load_settings
-from llm_registry.diagnosis.config_edits import Origin
-from llm_registry.diagnosis.doctor import Diagnosis, examine
+from llm_registry.diagnosis.config_edits import ConfigOrigin
+from llm_registry.diagnosis.doctor import Diagnosis, diagnose_roles
 from tests.modelserver.reply import Reply, call, give, say
 from tests.modelserver.request import ModelRequest
 
@@ -27,7 +27,7 @@ def spec(url: str, **more: object) -> dict[str, object]:
 async def diagnose(tmp_path: Path, llm: dict[str, object], *, live: bool = False) -> Diagnosis:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"llm": llm}, indent=1), encoding="utf-8")
-    return await examine(load_settings(config).settings, origin=Origin(config), live=live)
+    return await diagnose_roles(load_settings(config).settings, origin=ConfigOrigin(config), live=live)
 
 
 def applied(config: Path, found: Diagnosis) -> None:

@@ -11,8 +11,8 @@ import pytest
 from core.config.loader import load_settings
 from core.config.settings import ModelSpec, Settings, Timeouts
 from llm_registry.diagnosis import doctor, live_checks
-from llm_registry.diagnosis.config_edits import Origin
-from llm_registry.diagnosis.doctor import examine
+from llm_registry.diagnosis.config_edits import ConfigOrigin
+from llm_registry.diagnosis.doctor import diagnose_roles
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
@@ -47,7 +47,7 @@ async def test_a_disabled_spec_is_a_reason_only_for_what_stands_behind_it(tmp_pa
 
 
 async def test_without_any_model_the_line_to_add_is_given() -> None:
-    found = await examine(Settings())
+    found = await diagnose_roles(Settings())
     assert not found.healthy
     (remedy,) = found.remedies
     assert remedy.place == "llm.primary"
@@ -120,7 +120,7 @@ async def test_two_windows_of_one_ollama_model_are_named(tmp_path: Path) -> None
         llm = {"primary": {**one, "context_length": 16384}, "summarizer": {**one, "context_length": 8192}}
         ill = await diagnose(tmp_path, llm)
         applied(config, ill)
-        well = await examine(load_settings(config).settings, origin=Origin(config))
+        well = await diagnose_roles(load_settings(config).settings, origin=ConfigOrigin(config))
     (remedy,) = ill.remedies
     assert (remedy.line, remedy.urgent) == ('"context_length": 16384', False)
     assert "primary:scripted for 16384" in remedy.problem
@@ -191,7 +191,9 @@ async def test_another_model_that_gives_objects_is_proposed_once(tmp_path: Path,
         assert remedy.line.rstrip(",") == '"fallback": ["primary", "embedded"]'
         applied(tmp_path / "config.json", ill)
         config = tmp_path / "config.json"
-        (remedy,) = (await examine(load_settings(config).settings, origin=Origin(config), live=True)).remedies
+        (remedy,) = (
+            await diagnose_roles(load_settings(config).settings, origin=ConfigOrigin(config), live=True)
+        ).remedies
     assert remedy.line == ""
     assert "primary, which gives one, is asked in its place" in remedy.otherwise
 
@@ -222,7 +224,7 @@ async def test_a_role_that_only_serves_a_tool_is_no_fault_while_it_is_turned_off
         dead = spec(f"http://127.0.0.1:{closed_port()}/v1")
         llm = {"primary": spec(server.v1), "research": dead if enabled else off}
         config.write_text(json.dumps({"llm": llm, "tools": tools}), encoding="utf-8")
-        found = await examine(load_settings(config).settings, origin=Origin(config))
+        found = await diagnose_roles(load_settings(config).settings, origin=ConfigOrigin(config))
         assert found.healthy is healthy
         assert found.unserved == (() if healthy else ("research",))
         assert {role.role for role in found.roles if not role.serves} == {"research"}
@@ -271,7 +273,7 @@ async def test_a_file_that_is_no_model_names_the_ones_beside_it(tmp_path: Path) 
     config = tmp_path / "config.json"
     settings = load_settings(config).settings
     assert settings.llm.__pydantic_extra__["primary"].options == {"path": str(folder / "qwen-0.5b.gguf"), "threads": 2}
-    assert (await examine(settings, origin=Origin(config))).roles[0].serves == "primary:qwen-0.5b"
+    assert (await diagnose_roles(settings, origin=ConfigOrigin(config))).roles[0].serves == "primary:qwen-0.5b"
 
 
 async def test_headers_a_server_repeats_are_not_shown(tmp_path: Path) -> None:
@@ -291,9 +293,9 @@ async def test_headers_a_server_repeats_are_not_shown(tmp_path: Path) -> None:
 
 async def test_spans_that_cannot_be_sent_are_told_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings.model_validate({"telemetry": {"otel": True}})
-    assert (await examine(settings)).invalid == ()
+    assert (await diagnose_roles(settings)).invalid == ()
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    (said,) = (await examine(settings)).invalid
+    (said,) = (await diagnose_roles(settings)).invalid
     assert "telemetry.otel is on" in said
     assert "rolecall[otel]" in said
 

@@ -8,8 +8,8 @@ import pytest
 from core.config.loader import load_settings
 from core.config.settings import Settings
 from llm_registry.diagnosis import doctor
-from llm_registry.diagnosis.config_edits import Origin, line_of
-from llm_registry.diagnosis.doctor import examine
+from llm_registry.diagnosis.config_edits import ConfigOrigin, line_of_key
+from llm_registry.diagnosis.doctor import diagnose_roles
 from tests.modelserver.info import Shape
 from tests.modelserver.server import ModelServer, closed_port
 from tests.unit.llm_registry.doctor.rig import able, applied, diagnose, spec
@@ -62,7 +62,7 @@ async def test_the_proposed_lines_mend_it(
         assert ill.remedies
         applied(tmp_path / "config.json", ill)
         config = tmp_path / "config.json"
-        well = await examine(load_settings(config).settings, origin=Origin(config))
+        well = await diagnose_roles(load_settings(config).settings, origin=ConfigOrigin(config))
     assert well.remedies == ()
     assert well.roles[0].serves.startswith("primary:")
     assert well.healthy
@@ -73,10 +73,10 @@ async def test_without_a_file_a_whole_one_is_proposed(
 ) -> None:
     monkeypatch.setattr(doctor, "USUAL_PLACES", (("openai_compatible", server.v1),))
     new = tmp_path / "config.json"
-    (remedy,) = (await examine(Settings(), origin=Origin(new=new))).remedies
+    (remedy,) = (await diagnose_roles(Settings(), origin=ConfigOrigin(new=new))).remedies
     assert remedy.place == f"{new}, a new file (llm.primary)"
     new.write_text(remedy.line, encoding="utf-8")
-    assert (await examine(load_settings(new).settings, origin=Origin(new))).remedies == ()
+    assert (await diagnose_roles(load_settings(new).settings, origin=ConfigOrigin(new))).remedies == ()
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -91,12 +91,12 @@ async def test_what_the_environment_gave_is_mended_there(
         config.write_text("{}", encoding="utf-8")
     monkeypatch.setenv(f"ROLECALL_LLM__{given[0]}", given[1])
     ill = load_settings(config)
-    (remedy,) = (await examine(ill.settings, origin=Origin(config, ill.sources))).remedies
+    (remedy,) = (await diagnose_roles(ill.settings, origin=ConfigOrigin(config, ill.sources))).remedies
     assert remedy.place == "the environment (llm.primary.base_url)"
     name, _, value = remedy.line.removeprefix("export ").partition("=")
     monkeypatch.setenv(name, value)
     well = load_settings(config)
-    assert (await examine(well.settings, origin=Origin(config, well.sources))).remedies == ()
+    assert (await diagnose_roles(well.settings, origin=ConfigOrigin(config, well.sources))).remedies == ()
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ async def test_what_the_environment_gave_is_mended_there(
     ],
 )
 def test_lines_are_found_in_json_and_yaml(text: str, path: tuple[str, ...], line: int | None) -> None:
-    assert line_of(text, path) == line
+    assert line_of_key(text, path) == line
