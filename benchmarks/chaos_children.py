@@ -12,8 +12,8 @@ from langchain_core.tools import tool
 
 from core.config.settings import Settings, SupervisorSettings
 from core.errors import LockedError
-from graph.drive.in_flight import Activity
-from graph.drive.interruptible_stream import PausedError, steered_stream
+from graph.drive.in_flight import ActivityTracker
+from graph.drive.interruptible_stream import PausedError, interruptible_stream
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease
 from graph.supervisor.supervise import supervise
@@ -78,7 +78,7 @@ def run(plan: Plan, ready: Any) -> None:
 
 async def _run(plan: Plan, ready: Any) -> None:
     config: Any = {"configurable": {"thread_id": plan.thread}}
-    activity = Activity(Heard())
+    activity = ActivityTracker(Heard())
     speaker = Speaker(speak=speak, latency=plan.latency_s, events=activity)
     async with (
         Lease(plan.database, plan.thread),
@@ -88,7 +88,7 @@ async def _run(plan: Plan, ready: Any) -> None:
         inp = None if (await graph.aget_state(config)).created_at else {"task": "work"}
         context = context_of(plan.thread, inbox, activity)
         ready.set()
-        async for _ in steered_stream(graph, inp, config, context=context, inbox=inbox):
+        async for _ in interruptible_stream(graph, inp, config, context=context, inbox=inbox):
             speaker.prompts.clear()
 
 

@@ -25,8 +25,8 @@ from core.artifacts import Milestone, Plan, PlanStep, RoleUsage
 from core.config.settings import BudgetSettings, RuleThresholds, Settings, SupervisorSettings
 from core.context import InboxItem, Models
 from graph.store.inbox import SqliteInbox
-from graph.supervisor.companion import supervised
-from graph.supervisor.intervention_log import Ledger
+from graph.supervisor.companion import supervise_alongside
+from graph.supervisor.intervention_log import InterventionLog
 from graph.supervisor.supervise import supervise
 from tests.steering.models import Opinions
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, step, works
@@ -36,7 +36,7 @@ LIMIT = 60
 LATENCY_S = 0.08
 VISITS = 3
 RUNGS_OF = {"nudge": ["nudge"], "replan": ["nudge", "replan"], "full": ["nudge", "replan", "model", "pause"]}
-"""Policy, and the kinds of guidance a judge that always nudges must not keep the ladder from."""
+"""Policy, and the kinds of guidance a judge that always nudges must not keep the escalation from."""
 STEPS = tuple(PlanStep(id=f"s{n}", title=f"step {n}") for n in range(1, 5))
 
 
@@ -153,7 +153,7 @@ async def _habit_run(name: str, database: Path, *, watched: bool) -> tuple[Speak
     plan = Plan(milestones=(Milestone(title="all", steps=STEPS),))
     async with opened(build(speaker, [read_file, edit_file, run_checks]), database) as graph:
         context = _context(database, settings, models)
-        async with supervised(graph, database, context) if watched else nullcontext():
+        async with supervise_alongside(graph, database, context) if watched else nullcontext():
             entry = {"task": "work", "plan": plan, "current_step": "s1"}
             await graph.ainvoke(entry, {"configurable": {"thread_id": "t"}}, context=context, durability="sync")
     if watched:
@@ -162,10 +162,10 @@ async def _habit_run(name: str, database: Path, *, watched: bool) -> tuple[Speak
 
 
 async def _judge_run(row: Row, speaker: Speaker, database: Path) -> None:
-    entries, items = await Ledger(database, "t").all(), await SqliteInbox(database, "t").after(0)
+    entries, items = await InterventionLog(database, "t").all(), await SqliteInbox(database, "t").after(0)
     if entries and items:
         row.rule, row.at = entries[0].entry.rule, entries[0].entry.work
-        # The ledger is written once the row is stored; a call that began before that could not have seen it.
+        # The log is written once the row is stored; a call that began before that could not have seen it.
         after = [told for began, told in told_at(speaker) if began > entries[0].created]
         row.next_call = bool(after) and after[0]
 
@@ -198,7 +198,7 @@ async def mild_judge(folder: Path, policy: str) -> list[InboxItem]:
         speaker = Speaker(speak=_deaf_to_all, latency=LATENCY_S)
         async with opened(build(speaker, [read_file]), database) as graph:
             context = _context(database, settings, models)
-            async with supervised(graph, database, context):
+            async with supervise_alongside(graph, database, context):
                 thread: Any = {"configurable": {"thread_id": "t"}}
                 await graph.ainvoke({"task": "work"}, thread, context=context, durability="sync")
     return await SqliteInbox(database, "t").after(0)
@@ -333,7 +333,7 @@ async def _main(asked: argparse.Namespace) -> int:
         sound = True
         if not asked.overhead:
             sound = _print_habits(await habits(folder))
-            print(f"\na judge that always nudges\n{'policy':<8} {'words':>5} {'repeated':>9}  rungs")
+            print(f"\na judge that always nudges\n{'policy':<8} {'words':>5} {'repeated':>9}  levels")
             for policy in RUNGS_OF:
                 sound = _print_mild(policy, await mild_judge(folder, policy)) and sound
         timed = await overhead(folder, steps=asked.steps, pairs=asked.pairs)

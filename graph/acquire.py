@@ -24,7 +24,7 @@ from tools.worktree.workspace import GitWorkspace
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class AcquiredThread:
     """A thread nobody else drives at present."""
 
     context: Context
@@ -39,9 +39,9 @@ class Held:
 
 
 @asynccontextmanager
-async def held(
+async def acquire_thread(
     spec: ThreadSpec, task: str, *, kept: Mapping[str, Any], listen: Listen | None = None
-) -> AsyncIterator[Held]:
+) -> AsyncIterator[AcquiredThread]:
     """Hold a thread while the block runs; one that is left by an error is listed as interrupted.
 
     Args:
@@ -66,7 +66,7 @@ async def held(
             if before is not None and before.status == "running":
                 context.events.emit("interrupted", by="the run before was killed, or the machine went down")
             try:
-                yield Held(context, store, database, since, before is not None, lease.generation)
+                yield AcquiredThread(context, store, database, since, before is not None, lease.generation)
             except BaseException as error:
                 # What ended the run may be what keeps us from writing that down; it is what the user is told.
                 with suppress(OSError):

@@ -25,7 +25,7 @@ _SAID = {
 }
 
 
-async def reservations(row: ThreadRow, database: Path) -> tuple[str, ...]:
+async def apply_warnings(row: ThreadRow, database: Path) -> tuple[str, ...]:
     """One phrase for each reason not to trust the work yet; nothing for a thread that ended well.
 
     Args:

@@ -28,10 +28,10 @@ ContextFor = Callable[[str, str], Awaitable[Context]]
 The task is empty where the node that runs first does not read it.
 """
 
-Builder = StateGraph[RunState, Context, RunState, RunState]
+GraphBuilder = StateGraph[RunState, Context, RunState, RunState]
 
 
-def build_graph(limits: BudgetSettings | None = None, *, context_for: ContextFor | None = None) -> Builder:
+def build_graph(limits: BudgetSettings | None = None, *, context_for: ContextFor | None = None) -> GraphBuilder:
     """Wire the nodes; the caller compiles with a checkpointer of its choice.
 
     Args:
@@ -40,7 +40,7 @@ def build_graph(limits: BudgetSettings | None = None, *, context_for: ContextFor
     """
     limits = limits or BudgetSettings()
     # A server turns the context of a request into the schema's type; collaborators cannot come in a request.
-    builder: Builder = StateGraph(RunState, context_schema=None if context_for else Context)
+    builder: GraphBuilder = StateGraph(RunState, context_schema=None if context_for else Context)
     nodes: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
         "route": route,
         "answer": build_answer(max_calls=limits.max_loop_calls),
@@ -54,7 +54,7 @@ def build_graph(limits: BudgetSettings | None = None, *, context_for: ContextFor
         "report": report,
     }
     for name, bare in nodes.items():
-        node = traced(name, bare)
+        node = with_span(name, bare)
         builder.add_node(name, with_context(name, node, context_for) if context_for else node)
     builder.add_edge(START, "route")
     builder.add_conditional_edges("route", after_route)
@@ -95,7 +95,7 @@ def after_assess(state: RunState) -> Literal["implement", "plan", "report"]:
             return "report"
 
 
-def traced(name: str, node: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[dict[str, Any]]]:
+def with_span(name: str, node: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[dict[str, Any]]]:
     """Give each visit of a node its span in the trace of the run."""
 
     @functools.wraps(node)

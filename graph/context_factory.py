@@ -14,7 +14,7 @@ from core.known_secrets import known_secrets
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
 from core.storage.layout import RepoLayout
-from graph.drive.in_flight import Activity
+from graph.drive.in_flight import ActivityTracker
 from graph.store.checkpoints import database_of
 from graph.store.event_log import EventLog, Listen
 from graph.store.inbox import SqliteInbox
@@ -78,7 +78,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
     files = await asyncio.to_thread(RepoLayout(workspace.repo).make_run, spec.thread_id)
     log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen, redactor)
     with log, _faults_kept(log):
-        events = Activity(log)
+        events = ActivityTracker(log)
         async with open_registry(
             settings, thread_id=spec.thread_id, database=database_of(workspace.repo), events=events,
             models=spec.models, redactor=redactor,

@@ -16,19 +16,19 @@ from core.errors import Exit, ModelError, ThreadError
 from core.redaction import Redactor
 from core.state import Outcome
 from core.storage.layout import RunFiles
-from graph.acquire import Held, held
+from graph.acquire import AcquiredThread, acquire_thread
 from graph.build import build_graph
 from graph.context_factory import ThreadSpec, secrets_of
 from graph.drive.interruptible_stream import Graph
-from graph.drive.thread_run import Ask, Ending, Ride
+from graph.drive.thread_run import AskUser, RunEnd, ThreadRun
 from graph.steering_record import steering_markdown
-from graph.store.checkpoints import Driver, open_checkpoints
+from graph.store.checkpoints import CheckpointWriter, open_checkpoints
 from graph.store.event_log import Listen
 from graph.store.inbox import SqliteInbox
-from graph.store.receipts import receipts
+from graph.store.receipts import read_receipts
 from graph.store.thread_store import ThreadStore
-from graph.supervisor.companion import supervised
-from graph.supervisor.intervention_log import Ledger
+from graph.supervisor.companion import supervise_alongside
+from graph.supervisor.intervention_log import InterventionLog
 from nodes.report import interim, plain_narrative, write_markdown, write_report
 from tools.git.state_folder import proven
 
@@ -106,7 +106,7 @@ class RunOutcome(BaseModel):
         return cls.model_validate({**event, **named})
 
 
-async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) -> RunOutcome:
+async def run(request: RunRequest, *, listen: Listen, ask: AskUser | None = None) -> RunOutcome:
     """Begin a thread and drive it.
 
     Args:
@@ -128,7 +128,7 @@ async def run(request: RunRequest, *, listen: Listen, ask: Ask | None = None) ->
     return await _drive(replace(spec, task=task), {"task": task}, listen=listen, ask=ask, kept=kept, hidden=hidden)
 
 
-async def resume(request: ResumeRequest, *, listen: Listen, ask: Ask | None = None) -> RunOutcome:
+async def resume(request: ResumeRequest, *, listen: Listen, ask: AskUser | None = None) -> RunOutcome:
     """Go on with a thread where its last checkpoint stands.
 
     Args:
@@ -154,12 +154,12 @@ async def resume(request: ResumeRequest, *, listen: Listen, ask: Ask | None = No
 
 
 async def _drive(
-    spec: ThreadSpec, start: dict[str, Any], *, listen: Listen, ask: Ask | None, kept: dict[str, Any],
+    spec: ThreadSpec, start: dict[str, Any], *, listen: Listen, ask: AskUser | None, kept: dict[str, Any],
     hidden: frozenset[str] = frozenset(),
 ) -> RunOutcome:  # fmt: skip
     begun = False
     try:
-        async with held(spec, str(start["task"]), kept=kept, listen=listen) as thread:
+        async with acquire_thread(spec, str(start["task"]), kept=kept, listen=listen) as thread:
             begun = True
             return await _driven(thread, spec, start, ask, kept, hidden)
     except ModelError as error:
@@ -172,7 +172,7 @@ async def _drive(
 
 
 async def _driven(
-    thread: Held, spec: ThreadSpec, start: dict[str, Any], ask: Ask | None, kept: dict[str, Any],
+    thread: AcquiredThread, spec: ThreadSpec, start: dict[str, Any], ask: AskUser | None, kept: dict[str, Any],
     hidden: frozenset[str],
 ) -> RunOutcome:  # fmt: skip
     if hidden:
@@ -183,7 +183,7 @@ async def _driven(
     return outcome
 
 
-async def note(thread: Held, outcome: RunOutcome) -> None:
+async def note(thread: AcquiredThread, outcome: RunOutcome) -> None:
     """Write down how a run ended: in the list of threads, and as the last event of its record."""
     await thread.store.set_status(
         outcome.thread_id, outcome.status, exit_code=outcome.exit_code, generation=thread.generation
@@ -192,47 +192,51 @@ async def note(thread: Held, outcome: RunOutcome) -> None:
 
 
 async def _ridden(
-    thread: Held, spec: ThreadSpec, start: dict[str, Any], ask: Ask | None, *, supervise: bool
+    thread: AcquiredThread, spec: ThreadSpec, start: dict[str, Any], ask: AskUser | None, *, supervise: bool
 ) -> RunOutcome:
     context, database = thread.context, thread.database
-    driver = Driver(spec.thread_id, thread.generation)
+    driver = CheckpointWriter(spec.thread_id, thread.generation)
     async with open_graph(spec.settings, database, driver=driver) as graph:
         watched = supervise and spec.settings.supervisor.enabled
-        beside = supervised(graph, database, context) if watched else nullcontext()
+        beside = supervise_alongside(graph, database, context) if watched else nullcontext()
         async with SqliteInbox(database, spec.thread_id, context.redactor) as inbox, beside:
-            ride = Ride(graph, context, inbox, ask, since=thread.since)
-            ending = await ride.go(start)
-        return await close(ride, ending, database)
+            thread_run = ThreadRun(graph, context, inbox, ask, since=thread.since)
+            ending = await thread_run.run(start)
+        return await close(thread_run, ending, database)
 
 
 @asynccontextmanager
-async def open_graph(settings: Settings, database: Path, *, driver: Driver | None = None) -> AsyncIterator[Graph]:
+async def open_graph(
+    settings: Settings, database: Path, *, driver: CheckpointWriter | None = None
+) -> AsyncIterator[Graph]:
     """The compiled graph on the checkpoints of a repository, for whoever drives a thread or only reads."""
     async with open_checkpoints(database, driver=driver) as saver:
         yield build_graph(settings.budget).compile(checkpointer=saver)
 
 
-async def _steering(ride: Ride, database: Path) -> str:
-    thread_id = ride.context.thread_id
+async def _steering(thread_run: ThreadRun, database: Path) -> str:
+    thread_id = thread_run.context.thread_id
     items = await SqliteInbox(database, thread_id).after(0)
-    found = await receipts(ride.graph, thread_id, items) if items else ()
-    return steering_markdown(found, await Ledger(database, thread_id).all())
+    found = await read_receipts(thread_run.graph, thread_id, items) if items else ()
+    return steering_markdown(found, await InterventionLog(database, thread_id).all())
 
 
-async def close(ride: Ride, ending: Ending, database: Path) -> RunOutcome:
+async def close(thread_run: ThreadRun, ending: RunEnd, database: Path) -> RunOutcome:
     """Write the report where the graph could not, and say how it ended."""
-    context = ride.context
+    context = thread_run.context
     files = RunFiles(context.workspace.run_dir)
     if ending.status in ("budget", "needs_model"):
         status: Outcome = "budget" if ending.status == "budget" else "needs_model"
-        known = interim((await ride.state()).values, outcome=status, reason=f"{ending.message} {ending.hint}".strip())
+        known = interim(
+            (await thread_run.state()).values, outcome=status, reason=f"{ending.message} {ending.hint}".strip()
+        )
         report: Report | None = await write_report(known, plain_narrative(known), context)
     else:
-        report = (await ride.state()).values.get("report")
+        report = (await thread_run.state()).values.get("report")
     written = report is not None and ending.status not in ("paused", "waiting")
     if report is not None and written:
         # What became of the last words is known only now.
-        steering = await _steering(ride, database)
+        steering = await _steering(thread_run, database)
         await write_markdown(context, f"{report.markdown}\n{steering}\n" if steering else report.markdown)
     return RunOutcome(
         thread_id=context.thread_id,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
 from graph.store.receipts import Receipt
-from graph.supervisor.intervention_log import Entry, Recorded
+from graph.supervisor.intervention_log import Intervention, NewIntervention
 from nodes.guidance.delivery import SPOKEN
 
 _LONGEST = 600
@@ -18,7 +18,7 @@ _BY_CHECKS = {
 }
 
 
-def steering_markdown(receipts: Sequence[Receipt], interventions: Sequence[Recorded]) -> str:
+def steering_markdown(receipts: Sequence[Receipt], interventions: Sequence[Intervention]) -> str:
     """The section of the report on guidance and interventions; empty where there was neither.
 
     Args:
@@ -34,7 +34,7 @@ def steering_markdown(receipts: Sequence[Receipt], interventions: Sequence[Recor
     return "\n\n".join(part for part in parts if part)
 
 
-def became(receipt: Receipt) -> str:
+def message_outcome(receipt: Receipt) -> str:
     """What became of a message."""
     if receipt.refused:
         return f"reached `{receipt.node}`, not followed: {receipt.refused}"
@@ -45,22 +45,22 @@ def became(receipt: Receipt) -> str:
 
 def _message(receipt: Receipt) -> str:
     item = receipt.item
-    return f"{item.author}, {item.kind}: {_short(item.text)} - {became(receipt)}"
+    return f"{item.author}, {item.kind}: {_short(item.text)} - {message_outcome(receipt)}"
 
 
-def _intervention(recorded: Recorded, receipt: Receipt | None) -> str:
+def _intervention(recorded: Intervention, receipt: Receipt | None) -> str:
     entry, outcome = recorded.entry, _outcome(recorded.entry, recorded.outcome, receipt)
     words = f": {_short(entry.text)}" if entry.text else ""
     return f"{entry.action} (rule {entry.rule}, {_short(entry.reason)}){words} - {outcome}"
 
 
-def _outcome(entry: Entry, outcome: str | None, receipt: Receipt | None) -> str:
+def _outcome(entry: NewIntervention, outcome: str | None, receipt: Receipt | None) -> str:
     if entry.action == "nothing":
         return "let pass"
     if not entry.applied:
         return "suggested only"
     if receipt is not None and (receipt.refused or receipt.status != "seen"):
-        return became(receipt)
+        return message_outcome(receipt)
     return _BY_CHECKS.get(outcome or "no check followed", str(outcome))
 
 

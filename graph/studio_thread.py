@@ -6,15 +6,15 @@ from typing import Any
 
 from core.context import Context
 from core.errors import BudgetError, ModelError
-from graph.acquire import held
+from graph.acquire import acquire_thread
 from graph.context_factory import ThreadSpec
-from graph.drive.thread_run import Ride, stop_by
+from graph.drive.thread_run import ThreadRun, run_end_for
 from graph.runner import close, note, open_graph
 from graph.store.inbox import SqliteInbox
 
 
 @asynccontextmanager
-async def served(spec: ThreadSpec, task: str, *, kept: Mapping[str, Any]) -> AsyncIterator[Context]:
+async def hold_served_thread(spec: ThreadSpec, task: str, *, kept: Mapping[str, Any]) -> AsyncIterator[Context]:
     """Hold the thread while the server runs its graph; leaving the block writes down how it stands then.
 
     Raises:
@@ -24,17 +24,17 @@ async def served(spec: ThreadSpec, task: str, *, kept: Mapping[str, Any]) -> Asy
     """
     failed: BudgetError | ModelError | None = None
     async with (
-        held(spec, task, kept=kept) as thread,
+        acquire_thread(spec, task, kept=kept) as thread,
         open_graph(spec.settings, thread.database) as graph,
         SqliteInbox(thread.database, spec.thread_id) as inbox,
     ):
-        ride = Ride(graph, thread.context, inbox, None, since=thread.since)
-        ride.announce(task, resumed=thread.known)
+        thread_run = ThreadRun(graph, thread.context, inbox, None, since=thread.since)
+        thread_run.announce(task, resumed=thread.known)
         try:
             yield thread.context
         except (BudgetError, ModelError) as error:
             failed = error
-        ending = stop_by(failed) if failed else await ride.standing()
-        await note(thread, await close(ride, ending, thread.database))
+        ending = run_end_for(failed) if failed else await thread_run.current_end()
+        await note(thread, await close(thread_run, ending, thread.database))
     if failed:
         raise failed  # only here, where it does not make an interrupted thread of one that has its ending

@@ -70,9 +70,9 @@ def _noted(row: "ThreadRow", invocation: Invocation) -> "ThreadRow":
 async def as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
     """The row as it is true now: a run that was killed could not write that it stopped."""
     from graph.store.checkpoints import database_of
-    from graph.store.lease import holder
+    from graph.store.lease import live_holder
 
-    killed = row.status == "running" and await holder(database_of(top), row.thread_id) is None
+    killed = row.status == "running" and await live_holder(database_of(top), row.thread_id) is None
     return row.model_copy(update={"status": "interrupted"}) if killed else row
 
 

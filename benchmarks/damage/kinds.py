@@ -17,7 +17,7 @@ from benchmarks.damage.starter import Conditions
 from benchmarks.damage.world import EARLY, THREAD, World
 from core.errors import Exit
 from graph.store.lease import SCHEMA as LEASES
-from graph.store.lease import host
+from graph.store.lease import host_id
 from tests.repositories import git
 
 Inflict = Callable[[World], None]
@@ -119,7 +119,7 @@ def _locked_for(seconds: float) -> Inflict:
 
 def _lease_of(pid: int, started: str) -> Inflict:
     def inflict(world: World) -> None:
-        where = host().replace("'", "''")
+        where = host_id().replace("'", "''")
         now = time.time()
         values = f"'{THREAD}', {pid}, '{where}', {started}, {now}, {now}, 9, 0"
         world.sql(LEASES, f"INSERT OR REPLACE INTO leases VALUES({values})")

@@ -17,7 +17,7 @@ from langchain_core.runnables import RunnableConfig
 
 from core.context import RunOptions
 from core.storage.layout import RepoLayout
-from graph.acquire import held
+from graph.acquire import acquire_thread
 from graph.context_factory import ThreadSpec
 from graph.runner import open_graph
 from tests.integration.jobs import SLUGIFY, SLUGS, openai, settings_with
@@ -128,7 +128,7 @@ async def _drive(world: World, ident: str, *, before: str) -> None:
     spec = ThreadSpec(ident, world.repo, settings, RunOptions(approve_all=True), checks=(CHECK,))
     start = {"task": "Add a function slugify"}
     config: RunnableConfig = {"configurable": {"thread_id": ident}}
-    async with held(spec, start["task"], kept={"supervise": False}) as thread:
+    async with acquire_thread(spec, start["task"], kept={"supervise": False}) as thread:
         async with open_graph(settings, thread.database) as graph:
             await graph.ainvoke(start, config, context=thread.context, interrupt_before=[before], durability="sync")
         await thread.store.set_status(ident, "paused", exit_code=130)

@@ -13,7 +13,7 @@ HELPERS = frozenset({"supervisor", "summarizer"})
 """Roles that call beside the work; that they wait says nothing of the work."""
 
 
-class Activity:
+class ActivityTracker:
     """An event sink that remembers what a pause or an urgent word must know.
 
     Args:

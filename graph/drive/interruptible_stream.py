@@ -18,8 +18,8 @@ from langgraph.runtime import RunControl
 
 from core.context import Context, InboxItem
 from core.errors import Exit, RolecallError
-from graph.drive.in_flight import Activity
-from graph.store.inbox import Mailbox
+from graph.drive.in_flight import ActivityTracker
+from graph.store.inbox import InboxStore
 
 POLL_S = 0.2
 GRACE_S = 0.3
@@ -48,13 +48,13 @@ class _Halt:
     """A signal of the system asked for it, not a person."""
 
 
-async def steered_stream(
+async def interruptible_stream(
     graph: Graph,
     inp: Any,
     config: RunnableConfig,
     *,
     context: Context,
-    inbox: Mailbox,
+    inbox: InboxStore,
     since: int | None = None,
 ) -> AsyncGenerator[Any, None]:
     """Stream the parts of a run (`tasks` and `updates`, subgraphs included, format v2).
@@ -63,30 +63,30 @@ async def steered_stream(
         graph: Compiled with a checkpointer.
         inp: The input, a `Command`, or `None` to go on from the last checkpoint.
         config: With the thread id.
-        context: Its events should be an `Activity` that the model registry emits into as well; without one, a pause
-            waits for the end of a step even when only a model call is in flight, and urgent words wait for their turn.
+        context: Its events should be an `ActivityTracker` that the model registry emits into as well; without one, a
+            pause waits for the end of a step even when only a model call is in flight, and urgent words wait for their turn.
         inbox: Where orders arrive.
         since: Orders up to this id were answered by starting the run; by default all there are at this call.
 
     Raises:
         PausedError: A pause ended the run.
     """
-    ride = _Ride(graph, config, context, inbox)
-    ride.seen = await inbox.last_id() if since is None else since
+    streaming = _Streaming(graph, config, context, inbox)
+    streaming.seen = await inbox.last_id() if since is None else since
     try:
-        async for part in ride.parts(inp):
+        async for part in streaming.parts(inp):
             yield part
     finally:
-        await ride.close()
+        await streaming.close()
 
 
-class _Ride:
+class _Streaming:
     """One run of a graph, over as many streams as urgent words make of it."""
 
-    def __init__(self, graph: Graph, config: RunnableConfig, context: Context, inbox: Mailbox) -> None:
+    def __init__(self, graph: Graph, config: RunnableConfig, context: Context, inbox: InboxStore) -> None:
         self._graph, self._config, self._context = graph, config, context
         self._inbox = inbox
-        self._activity = context.events if isinstance(context.events, Activity) else None
+        self._activity = context.events if isinstance(context.events, ActivityTracker) else None
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self._pump: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None

@@ -11,7 +11,7 @@ HIDDEN = frozenset({"__start__", "__end__"})
 ARGS_CHARS = 200
 
 
-class Progress:
+class ProgressEvents:
     """Keeps the clock of what runs.
 
     Args:

@@ -13,13 +13,13 @@ from core.context import Context
 from core.errors import BudgetError, ModelError
 from core.state import UNCHECKED
 from core.storage.thread_ids import short_id
-from graph.drive.interruptible_stream import Graph, PausedError, steered_stream
-from graph.drive.stream_events import Progress
-from graph.store.inbox import Mailbox
+from graph.drive.interruptible_stream import Graph, PausedError, interruptible_stream
+from graph.drive.stream_events import ProgressEvents
+from graph.store.inbox import InboxStore
 from nodes.guidance.delivery import SPOKEN
 
 
-class Question(BaseModel):
+class UserQuestion(BaseModel):
     """Something the run wants to know from a person before it goes on."""
 
     model_config = ConfigDict(frozen=True)
@@ -30,14 +30,14 @@ class Question(BaseModel):
     payload: dict[str, Any] = Field(default_factory=dict)
 
 
-Ask = Callable[[Question], Awaitable[str]]
+AskUser = Callable[[UserQuestion], Awaitable[str]]
 NOBODY = "Nobody is there to answer. Decide yourself, and say in the end what you decided."
 """The answer to a question of a run that is to go on unattended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a ride came to its end."""
+class RunEnd:
+    """How a run of a thread ended."""
 
     status: str
     message: str = ""
@@ -46,21 +46,21 @@ class Ending:
     """Where the status alone does not say it."""
 
 
-class Ride:
+class ThreadRun:
     """One drive of a thread, with the questions it asks."""
 
-    def __init__(self, graph: Graph, context: Context, inbox: Mailbox, ask: Ask | None, *, since: int) -> None:
+    def __init__(self, graph: Graph, context: Context, inbox: InboxStore, ask: AskUser | None, *, since: int) -> None:
         self.graph, self.context, self._inbox, self._ask = graph, context, inbox, ask
         self._since = since
         """Orders in the inbox up to this id came before the run and do not stop it."""
         self.config: RunnableConfig = {"configurable": {"thread_id": context.thread_id}}
-        self._progress = Progress(context.events)
+        self._progress = ProgressEvents(context.events)
 
     async def state(self) -> StateSnapshot:
         """The thread as its last checkpoint holds it."""
         return await self.graph.aget_state(self.config)
 
-    async def go(self, start: dict[str, Any]) -> Ending:
+    async def run(self, start: dict[str, Any]) -> RunEnd:
         """Drive to the end, or to what stops it."""
         before = await self.state()
         self.announce(str(start["task"]), resumed=bool(before.created_at))
@@ -76,17 +76,17 @@ class Ride:
                     return _waiting(asked, self.context)
                 inp = Command(resume=answers)
         except PausedError as paused:
-            return Ending("paused", paused.message, paused.hint, paused.exit_code)
+            return RunEnd("paused", paused.message, paused.hint, paused.exit_code)
         except (BudgetError, ModelError) as error:
-            return stop_by(error)
+            return run_end_for(error)
 
-    async def standing(self) -> Ending:
+    async def current_end(self) -> RunEnd:
         """How a thread stands that somebody else drove up to here."""
         state = await self.state()
         if state.interrupts:
             return _waiting(state.interrupts, self.context)
         if state.next:
-            return Ending("paused", f"stopped before {', '.join(state.next)}")
+            return RunEnd("paused", f"stopped before {', '.join(state.next)}")
         return await self._natural_end()
 
     def announce(self, task: str, *, resumed: bool) -> None:
@@ -105,7 +105,7 @@ class Ride:
         # A question that was asked before a crash is asked again: going on with None would only stop at it once more.
         if inp is None and await self._questions():
             return
-        parts = steered_stream(
+        parts = interruptible_stream(
             self.graph, inp, self.config, context=self.context, inbox=self._inbox, since=self._since
         )  # fmt: skip
         # Closed here and now: a stream left to the garbage collector would drive the thread without its lease.
@@ -131,7 +131,7 @@ class Ride:
                 answers[item.id] = NOBODY
         return answers
 
-    async def _natural_end(self) -> Ending:
+    async def _natural_end(self) -> RunEnd:
         values = (await self.state()).values
         report = values.get("report")
         status = report.status if report else "not_done"
@@ -147,21 +147,21 @@ class Ride:
             )
         if late:
             parts.append(f"{len(late)} message{'s came' if len(late) > 1 else ' came'} too late to be delivered")
-        return Ending(status, "; ".join(parts))
+        return RunEnd(status, "; ".join(parts))
 
 
-def stop_by(error: BudgetError | ModelError) -> Ending:
+def run_end_for(error: BudgetError | ModelError) -> RunEnd:
     """The ending of a thread that cannot go on as things are."""
-    return Ending("budget" if isinstance(error, BudgetError) else "needs_model", error.message, error.hint)
+    return RunEnd("budget" if isinstance(error, BudgetError) else "needs_model", error.message, error.hint)
 
 
-def _question(item: Interrupt) -> Question:
+def _question(item: Interrupt) -> UserQuestion:
     value = item.value if isinstance(item.value, dict) else {"text": str(item.value)}
     kind: Literal["approval", "question"] = "approval" if value.get("kind") == "approval" else "question"
-    return Question(id=item.id, kind=kind, text=str(value.get("text", "")), payload=value)
+    return UserQuestion(id=item.id, kind=kind, text=str(value.get("text", "")), payload=value)
 
 
-def _waiting(asked: tuple[Interrupt, ...], context: Context) -> Ending:
+def _waiting(asked: tuple[Interrupt, ...], context: Context) -> RunEnd:
     text = "; ".join(_question(item).text for item in asked)
     hint = f"answer it with `rolecall resume {short_id(context.thread_id)}` in a terminal, or allow it with `--yes`"
-    return Ending("waiting", f"waits for an answer: {text}", hint)
+    return RunEnd("waiting", f"waits for an answer: {text}", hint)

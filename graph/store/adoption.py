@@ -22,7 +22,7 @@ _LARGEST_LINK = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
+class AdoptedFolder:
     """What was found in the folder, and left behind."""
 
     threads: int = 0
@@ -32,7 +32,7 @@ class Adoption:
     """Rows of the list of threads whose id is no UUID."""
 
 
-async def adopt(top: Path) -> Adoption:
+async def adopt_folder(top: Path) -> AdoptedFolder:
     """Clean what lies in `.rolecall/` and put the mark of this user into it.
 
     Args:
@@ -47,17 +47,17 @@ async def adopt(top: Path) -> Adoption:
     if await asyncio.to_thread(ownership.standing, layout) == "absent":
         raise RepositoryError(f"there is no {layout.folder} to take over")
     await _require_own_worktrees(layout)
-    cleaned = await _clean(layout.database) if await asyncio.to_thread(layout.database.is_file) else Adoption()
+    cleaned = await _clean(layout.database) if await asyncio.to_thread(layout.database.is_file) else AdoptedFolder()
     await asyncio.to_thread(ownership.adopt, layout)
     return cleaned
 
 
-async def _clean(database: Path) -> Adoption:
+async def _clean(database: Path) -> AdoptedFolder:
     async with opened(database, checked=False) as db:
         await _require_plain_tables(db, database)
         dropped = await drop_programs(db)
         if not await _has_threads(db):
-            return Adoption(dropped=dropped)
+            return AdoptedFolder(dropped=dropped)
         async with db.execute("SELECT thread_id, options FROM threads") as rows:
             found = [(row[0], row[1]) async for row in rows]
         for thread, options in found:
@@ -67,7 +67,7 @@ async def _clean(database: Path) -> Adoption:
                 await db.execute("DELETE FROM threads WHERE thread_id IS ?", (thread,))
         await db.commit()
     good = sum(is_thread_id(thread) for thread, _ in found)
-    return Adoption(good, dropped, len(found) - good)
+    return AdoptedFolder(good, dropped, len(found) - good)
 
 
 def _kept(options: object) -> str:

@@ -36,7 +36,7 @@ _CHANNELS = (
 _VERSION = f"{12:032}.0"
 
 
-def packed(data: bytes) -> bytes | None:
+def pack(data: bytes) -> bytes | None:
     """The bytes in a smaller form; `None` where there is none."""
     if len(data) < _SMALL:
         return None
@@ -45,7 +45,7 @@ def packed(data: bytes) -> bytes | None:
     return small if len(small) < len(data) else None
 
 
-def unpacked(data: bytes) -> bytes:
+def unpack(data: bytes) -> bytes:
     """The bytes as they were.
 
     Raises:

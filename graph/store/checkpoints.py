@@ -18,12 +18,12 @@ from core import artifacts
 from core.storage.database import create_tables, opened
 from core.storage.layout import RepoLayout
 from core.storage.storage_errors import damaged
-from graph.store.checkpoint_packing import PACKED, packed, unpacked
-from graph.store.lease import fence
+from graph.store.checkpoint_packing import PACKED, pack, unpack
+from graph.store.lease import fence_writes
 
 
 @dataclass(frozen=True, slots=True)
-class Driver:
+class CheckpointWriter:
     """Who writes the checkpoints of a thread: the holder of its lease."""
 
     thread_id: str
@@ -60,7 +60,7 @@ class CheckpointSerializer(JsonPlusSerializer):
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """The kind and the bytes of a value; the kind says whether they are packed."""
         kind, data = super().dumps_typed(obj)
-        small = packed(data)
+        small = pack(data)
         return (kind, data) if small is None else (f"{kind}{PACKED}", small)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
@@ -72,7 +72,7 @@ class CheckpointSerializer(JsonPlusSerializer):
         kind, body = data
         try:
             if kind.endswith(PACKED):
-                kind, body = kind.removesuffix(PACKED), unpacked(body)
+                kind, body = kind.removesuffix(PACKED), unpack(body)
             return super().loads_typed((kind, body))
         except Exception as error:
             raise damaged("a checkpoint", str(error)) from error
@@ -108,7 +108,9 @@ def serializer() -> JsonPlusSerializer:
 
 
 @asynccontextmanager
-async def open_checkpoints(database: Path, *, driver: Driver | None = None) -> AsyncIterator[AsyncSqliteSaver]:
+async def open_checkpoints(
+    database: Path, *, driver: CheckpointWriter | None = None
+) -> AsyncIterator[AsyncSqliteSaver]:
     """Open the saver on a connection of its own; closes with the block.
 
     Args:
@@ -124,7 +126,7 @@ async def open_checkpoints(database: Path, *, driver: Driver | None = None) -> A
         saver = Checkpoints(connection, serde=serializer())
         await saver.setup()
         if driver is not None:
-            await fence(connection, driver.thread_id, driver.generation)
+            await fence_writes(connection, driver.thread_id, driver.generation)
             await _seed_ids(connection, driver.thread_id)
         yield saver
 

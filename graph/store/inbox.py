@@ -28,7 +28,7 @@ CREATE INDEX IF NOT EXISTS inbox_by_thread ON inbox(thread_id, id);
 """
 
 
-class Mailbox(Protocol):
+class InboxStore(Protocol):
     """What any store of guidance must do; ids of one thread become visible in ascending order."""
 
     async def put(

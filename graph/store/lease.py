@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS leases(
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LeaseHolder:
     """Who drives a thread."""
 
     pid: int
@@ -91,7 +91,7 @@ class Lease:
 
     async def __aenter__(self) -> Self:
         owner = asyncio.current_task()
-        self._host = await asyncio.to_thread(host)
+        self._host = await asyncio.to_thread(host_id)
         await self._acquire()
         self._beating = asyncio.create_task(self._beat(owner), name=f"lease {self._thread_id}")
         return self
@@ -170,7 +170,7 @@ class Lease:
         return _locked(self._thread_id, held) if held else LockedError(f"the lease of {self._thread_id} is gone")
 
 
-async def fence(db: aiosqlite.Connection, thread_id: str, generation: int) -> None:
+async def fence_writes(db: aiosqlite.Connection, thread_id: str, generation: int) -> None:
     """Let a connection write checkpoints of a thread only while the lease of this generation holds.
 
     A process that was stopped past its lease and wakes up cannot write beside the new driver: the triggers live in
@@ -199,18 +199,18 @@ def supervisor_lease(thread_id: str) -> str:
     return f"supervisor of {thread_id}"
 
 
-async def holder(database: Path, thread_id: str) -> Holder | None:
+async def live_holder(database: Path, thread_id: str) -> LeaseHolder | None:
     """Who drives the thread at present; `None` when nobody alive does."""
     async with connect(database) as db:
         await db.execute(SCHEMA)
         held = await read_holder(db, thread_id)
     if held is None:
         return None
-    here = await asyncio.to_thread(host)
+    here = await asyncio.to_thread(host_id)
     return held if await asyncio.to_thread(held.alive, here=here, now=time.time()) else None
 
 
-async def read_holder(db: aiosqlite.Connection, thread_id: str) -> Holder | None:
+async def read_holder(db: aiosqlite.Connection, thread_id: str) -> LeaseHolder | None:
     """Read the row of a thread as it stands, alive or not."""
     query = """SELECT pid, host, process_started, since, heartbeat, generation, released
                FROM leases WHERE thread_id = ?"""
@@ -219,17 +219,17 @@ async def read_holder(db: aiosqlite.Connection, thread_id: str) -> Holder | None
     return _holder(row) if row else None
 
 
-def _holder(row: aiosqlite.Row) -> Holder:
+def _holder(row: aiosqlite.Row) -> LeaseHolder:
     """The row as a holder; one that is damaged names nobody alive, and the fence keeps out whoever wrote it."""
     found = dict(row)
     numbers = {name: value for name, value in found.items() if name != "host"}
     if not all(isinstance(value, int | float) for value in numbers.values()):
         found = {"pid": 0, "process_started": 0.0, "since": 0.0, "heartbeat": 0.0, "released": True,
                  "generation": found["generation"] if isinstance(found["generation"], int) else 0}  # fmt: skip
-    return Holder(**{**found, "host": str(row["host"]), "released": bool(found["released"])})
+    return LeaseHolder(**{**found, "host": str(row["host"]), "released": bool(found["released"])})
 
 
-def host() -> str:
+def host_id() -> str:
     """Name of this machine, with the space its pids belong to: two containers may share a name and a file."""
     try:
         space = str(Path("/proc/self/ns/pid").readlink())
@@ -247,7 +247,7 @@ def _started(pid: int) -> float | None:
         return None
 
 
-def _locked(thread_id: str, held: Holder) -> LockedError:
+def _locked(thread_id: str, held: LeaseHolder) -> LockedError:
     since = datetime.fromtimestamp(held.since, UTC).isoformat(timespec="seconds")
     return LockedError(
         f"thread {thread_id} is driven by process {held.pid} on {held.host.split(' ', maxsplit=1)[0]} since {since}",

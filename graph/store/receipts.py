@@ -28,7 +28,7 @@ class Receipt:
     """Why it was not followed, where that is known."""
 
 
-async def receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem]) -> tuple[Receipt, ...]:
+async def read_receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem]) -> tuple[Receipt, ...]:
     """One receipt per row, in the order of the inbox, for the thread as it stands now.
 
     A thread that was taken back to an older checkpoint has the receipts of that checkpoint.

@@ -14,7 +14,7 @@ LEAVE_S = 1.0
 
 
 @asynccontextmanager
-async def supervised(graph: Graph, database: Path, context: Context) -> AsyncIterator[None]:
+async def supervise_alongside(graph: Graph, database: Path, context: Context) -> AsyncIterator[None]:
     """Supervise a run from within its process for as long as the block lasts.
 
     A supervisor that fails is a warning: it must not take the run with it.

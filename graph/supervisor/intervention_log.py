@@ -1,4 +1,4 @@
-"""The ledger: every intervention with its reason, its cost and, later, what came of it. It takes no decision."""
+"""The log of interventions, each with its reason, its cost and, later, what came of it. It takes no decision."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from typing import Any
 import aiosqlite
 
 from core.storage.database import connect, create_tables
-from graph.supervisor.escalation import Past
+from graph.supervisor.escalation import PastIntervention
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS interventions(
@@ -34,7 +34,7 @@ FIELDS = "rule, reason, action, text, applied, inbox_id, step, work, failing"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NewIntervention:
     """An intervention as it is made."""
 
     rule: str
@@ -52,18 +52,18 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """An intervention as it stands in the ledger."""
+class Intervention:
+    """An intervention as it stands in the log."""
 
     id: int
     created: float
-    entry: Entry
+    entry: NewIntervention
     outcome: str | None
     """`green`, `unchanged` (green before too), `better`, `same`, `worse`, `no check followed`, or `refused: …`;
     `None` while it is open."""
 
 
-class Ledger:
+class InterventionLog:
     """The interventions of one thread.
 
     Args:
@@ -75,7 +75,7 @@ class Ledger:
         self._database = database
         self._thread_id = thread_id
 
-    async def add(self, entry: Entry) -> int:
+    async def add(self, entry: NewIntervention) -> int:
         """Write one down and return its id."""
         values = (
             entry.rule, entry.reason, entry.action, entry.text, entry.applied,
@@ -96,7 +96,7 @@ class Ledger:
             await db.executemany("UPDATE interventions SET outcome = ? WHERE id = ?", rows)
             await db.commit()
 
-    async def all(self) -> tuple[Recorded, ...]:
+    async def all(self) -> tuple[Intervention, ...]:
         """Everything, oldest first."""
         query = "SELECT * FROM interventions WHERE thread_id = ? ORDER BY id"
         async with connect(self._database) as db:
@@ -105,10 +105,10 @@ class Ledger:
                 return tuple([_recorded(row) async for row in rows])
 
 
-def past_of(recorded: tuple[Recorded, ...]) -> tuple[Past, ...]:
-    """The ledger in the terms of the ladder."""
+def past_interventions(recorded: tuple[Intervention, ...]) -> tuple[PastIntervention, ...]:
+    """What is decided by of earlier interventions."""
     return tuple(
-        Past(
+        PastIntervention(
             rule=item.entry.rule,
             action=item.entry.action,  # type: ignore[arg-type]  # written from an Action
             applied=item.entry.applied,
@@ -121,7 +121,7 @@ def past_of(recorded: tuple[Recorded, ...]) -> tuple[Past, ...]:
     )
 
 
-def verdict(before: int | None, after: int) -> str:
+def intervention_verdict(before: int | None, after: int) -> str:
     """What the next checks say about an intervention.
 
     Args:
@@ -137,7 +137,7 @@ def verdict(before: int | None, after: int) -> str:
     return "better" if after < before else "worse"
 
 
-def _recorded(row: aiosqlite.Row) -> Recorded:
+def _recorded(row: aiosqlite.Row) -> Intervention:
     named = {name: row[name] for name in FIELDS.split(", ")}
-    entry = Entry(**{**named, "applied": bool(row["applied"])}, cost=json.loads(row["cost"]))
-    return Recorded(id=row["id"], created=row["created"], entry=entry, outcome=row["outcome"])
+    entry = NewIntervention(**{**named, "applied": bool(row["applied"])}, cost=json.loads(row["cost"]))
+    return Intervention(id=row["id"], created=row["created"], entry=entry, outcome=row["outcome"])

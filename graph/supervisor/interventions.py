@@ -1,4 +1,4 @@
-"""Where a finding becomes an intervention: rung, opinion, policy, inbox row, ledger entry, event. Reads no state."""
+"""Where a finding becomes an intervention: level, opinion, policy, inbox row, log entry, event. Reads no state."""
 
 import asyncio
 import time
@@ -12,10 +12,18 @@ from core.errors import BudgetError
 from core.events import EventSink
 from core.known_secrets import redactor_of
 from graph.store.inbox import SqliteInbox
-from graph.supervisor.escalation import Action, Past, Place, higher, highest_permitted, next_rung, permitted
-from graph.supervisor.intervention_log import Entry, Ledger, past_of, verdict
-from graph.supervisor.judge import Opinion, Suggestion, by_rule, can_judge, judge, serves_work
-from graph.supervisor.rules import Finding, View, findings
+from graph.supervisor.escalation import (
+    Action,
+    PastIntervention,
+    ThreadPosition,
+    highest_permitted,
+    is_permitted,
+    next_action,
+    stronger_of,
+)
+from graph.supervisor.intervention_log import InterventionLog, NewIntervention, intervention_verdict, past_interventions
+from graph.supervisor.judge import Judgement, Suggestion, ask_judge, can_judge, serves_work, suggest_by_rule
+from graph.supervisor.rules import Finding, RuleInput, find_problems
 from graph.supervisor.snapshot import Snapshot
 
 AUTHOR = "supervisor"
@@ -31,20 +39,20 @@ KIND_OF: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class InterventionCase:
     """What is being decided on."""
 
     finding: Finding
-    rung: Action
+    level: Action
     snapshot: Snapshot
 
 
-class Desk:
+class Supervisor:
     """Decides and acts for one thread.
 
     Args:
         thread_id: The thread.
-        database: The file with inbox and ledger.
+        database: The file with inbox and interventions.
         models: For opinions; `None` leaves the rules alone.
         settings: Of the run.
         events: Told of every intervention.
@@ -57,16 +65,16 @@ class Desk:
         self._models, self._settings, self._events = models, settings.supervisor, events
         self._redactor = redactor_of(settings)
         self._inbox = SqliteInbox(database, thread_id, self._redactor)
-        self._ledger = Ledger(database, thread_id)
-        self._past: list[Past] = []
-        self._open: dict[int, Entry] = {}
+        self._ledger = InterventionLog(database, thread_id)
+        self._past: list[PastIntervention] = []
+        self._open: dict[int, NewIntervention] = {}
         self._done: frozenset[str] | None = None
         self._thinking: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
         """Read what was done before in this thread, by whichever process."""
         recorded = await self._ledger.all()
-        self._past = list(past_of(recorded))
+        self._past = list(past_interventions(recorded))
         self._open = {item.id: item.entry for item in recorded if item.outcome is None and item.entry.applied}
 
     async def consider(self, snapshot: Snapshot) -> None:
@@ -79,12 +87,12 @@ class Desk:
             thinking, self._thinking = self._thinking, None
             thinking.result()
         window = self._models.window(WORKER) if self._models else None
-        found = findings(View(snapshot, self._settings.rules, window))
+        found = find_problems(RuleInput(snapshot, self._settings.rules, window))
         if found:
             await self._intervene(found[0], snapshot)
         elif reached and self._judges() and not serves_work(self._models):
             finding = Finding("milestone", f"step {reached} was just finished", "")
-            self._think(Case(finding, "nothing", snapshot))
+            self._think(InterventionCase(finding, "nothing", snapshot))
 
     async def close(self) -> None:
         """Give up an opinion that is still being formed."""
@@ -100,67 +108,67 @@ class Desk:
             self._open.clear()
 
     async def _intervene(self, finding: Finding, snapshot: Snapshot) -> None:
-        place = Place(_step(snapshot), snapshot.work, time.time(), stronger=self._stronger() is not None)
-        rung = next_rung(self._past, place, self._settings)
-        if rung is None:
+        place = ThreadPosition(_step(snapshot), snapshot.work, time.time(), stronger=self._stronger() is not None)
+        level = next_action(self._past, place, self._settings)
+        if level is None:
             return
-        case = Case(finding, rung, snapshot)
-        if rung == "nudge" or not self._judges():
+        case = InterventionCase(finding, level, snapshot)
+        if level == "nudge" or not self._judges():
             # The first word is the rule's own: it must be there before the next call of the model, not after it.
-            await self._act(case, Opinion(by_rule(finding, rung)))
+            await self._act(case, Judgement(suggest_by_rule(finding, level)))
         else:
             self._think(case)
 
-    def _think(self, case: Case) -> None:
+    def _think(self, case: InterventionCase) -> None:
         self._thinking = asyncio.create_task(self._form_opinion(case), name="supervisor judge")
 
-    async def _form_opinion(self, case: Case) -> None:
+    async def _form_opinion(self, case: InterventionCase) -> None:
         assert self._models is not None
         try:
-            opinion = await judge(case.finding, case.snapshot, self._models, thread=self._thread_id)
+            opinion = await ask_judge(case.finding, case.snapshot, self._models, thread=self._thread_id)
         except BudgetError as error:
             self._events.emit("warning", message=f"the supervisor has no budget for an opinion: {error.message}")
             opinion = None
         if opinion is None:
             self._events.emit("warning", message="no model of the supervisor gave an opinion; the rules stand alone")
-        if opinion is None and case.rung == "nothing":
+        if opinion is None and case.level == "nothing":
             return
-        await self._act(case, opinion or Opinion(by_rule(case.finding, case.rung)))
+        await self._act(case, opinion or Judgement(suggest_by_rule(case.finding, case.level)))
 
-    async def _act(self, case: Case, opinion: Opinion) -> None:
+    async def _act(self, case: InterventionCase, opinion: Judgement) -> None:
         wanted = self._completed(self._raised(opinion.suggestion, case))
         if wanted.action != "nothing" and self._was_said(wanted, case):
-            # The same words again would tell the model nothing; counted as made, so that the ladder goes on.
+            # The same words again would tell the model nothing; counted as made, so that the escalation goes on.
             said = wanted.model_copy(update={"text": "", "reason": "the same was said before in this step"})
             await self._record(case, said, opinion, None)
             return
-        applied = wanted.action != "nothing" and permitted(wanted.action, self._settings.policy)
+        applied = wanted.action != "nothing" and is_permitted(wanted.action, self._settings.policy)
         inbox_id = await self._put(wanted, case) if applied else None
         await self._record(case, wanted, opinion, inbox_id)
-        if applied or wanted.action == "nothing" or case.rung == "nothing":
+        if applied or wanted.action == "nothing" or case.level == "nothing":
             return
         instead = highest_permitted(wanted.action, self._settings.policy)
         words = opinion.suggestion.text
-        nudge = by_rule(case.finding, "nudge").model_copy(update={"text": words} if words else {})
+        nudge = suggest_by_rule(case.finding, "nudge").model_copy(update={"text": words} if words else {})
         if instead is not None and not self._was_said(nudge, case):
-            await self._record(case, nudge, Opinion(nudge), await self._put(nudge, case))
+            await self._record(case, nudge, Judgement(nudge), await self._put(nudge, case))
 
-    def _raised(self, suggestion: Suggestion, case: Case) -> Suggestion:
-        """What the judge wants, or the rung of the ladder where that is higher, with the judge's words added.
+    def _raised(self, suggestion: Suggestion, case: InterventionCase) -> Suggestion:
+        """What the judge wants, or the level of the escalation where that is higher, with the judge's words added.
 
         That nothing is wrong is believed once in a step.
         """
-        doubted = suggestion.action == "nothing" and case.rung != "nothing" and self._was_let_pass(case)
-        action = case.rung if doubted else higher(suggestion.action, case.rung)
+        doubted = suggestion.action == "nothing" and case.level != "nothing" and self._was_let_pass(case)
+        action = case.level if doubted else stronger_of(suggestion.action, case.level)
         if action == suggestion.action:
             return suggestion
-        own = by_rule(case.finding, action)
+        own = suggest_by_rule(case.finding, action)
         return own.model_copy(update={"text": f"{own.text} {suggestion.text}".strip(), "reason": suggestion.reason})
 
-    def _was_let_pass(self, case: Case) -> bool:
+    def _was_let_pass(self, case: InterventionCase) -> bool:
         return any(item.action == "nothing" and item.step == _step(case.snapshot) for item in self._past)
 
-    def _was_said(self, wanted: Suggestion, case: Case) -> bool:
+    def _was_said(self, wanted: Suggestion, case: InterventionCase) -> bool:
         text = _words(wanted, case)
         return any(item.applied and item.text == text and item.step == _step(case.snapshot) for item in self._past)
 
@@ -175,7 +183,7 @@ class Desk:
             return suggestion
         return suggestion.model_copy(update={"action": "nudge" if suggestion.text else "nothing"})
 
-    async def _put(self, wanted: Suggestion, case: Case) -> int:
+    async def _put(self, wanted: Suggestion, case: InterventionCase) -> int:
         payload: dict[str, Any] = {"rule": case.finding.rule, "reason": case.finding.reason}
         match wanted.action:
             case "reprioritize":
@@ -188,9 +196,11 @@ class Desk:
             self._thread_id, kind=KIND_OF[wanted.action], author=AUTHOR, text=_words(wanted, case), payload=payload
         )
 
-    async def _record(self, case: Case, wanted: Suggestion, opinion: Opinion, inbox_id: int | None) -> None:
+    async def _record(
+        self, case: InterventionCase, wanted: Suggestion, opinion: Judgement, inbox_id: int | None
+    ) -> None:
         snapshot, applied = case.snapshot, inbox_id is not None
-        entry = Entry(
+        entry = NewIntervention(
             rule=case.finding.rule,
             reason=case.finding.reason if not wanted.reason else f"{case.finding.reason}; {wanted.reason}",
             action=wanted.action,
@@ -205,7 +215,7 @@ class Desk:
         hide = self._redactor.clean
         entry = replace(entry, reason=hide(entry.reason), text=hide(entry.text))
         ident = await self._ledger.add(entry)
-        past = Past(entry.rule, wanted.action, applied, entry.step, entry.work, time.time(), entry.text)
+        past = PastIntervention(entry.rule, wanted.action, applied, entry.step, entry.work, time.time(), entry.text)
         self._past.append(past)
         if applied:
             self._open[ident] = entry
@@ -215,7 +225,9 @@ class Desk:
 
     async def _settle(self, snapshot: Snapshot) -> None:
         last = snapshot.last
-        after = {i: verdict(e.failing, last.failing) for i, e in self._open.items() if last and last.at > e.work}
+        after = {
+            i: intervention_verdict(e.failing, last.failing) for i, e in self._open.items() if last and last.at > e.work
+        }
         after |= {
             i: f"refused: {snapshot.refused[e.inbox_id]}"
             for i, e in self._open.items()
@@ -227,7 +239,7 @@ class Desk:
                 self._tell_outcome(self._open[ident], outcome)
             self._open = {ident: entry for ident, entry in self._open.items() if ident not in after}
 
-    def _tell_outcome(self, entry: Entry, outcome: str) -> None:
+    def _tell_outcome(self, entry: NewIntervention, outcome: str) -> None:
         self._events.emit(
             "intervention",
             rule=entry.rule,
@@ -259,7 +271,7 @@ class Desk:
         return None
 
 
-def _words(wanted: Suggestion, case: Case) -> str:
+def _words(wanted: Suggestion, case: InterventionCase) -> str:
     """What the thread is told."""
     return wanted.text or wanted.reason or case.finding.reason
 

@@ -14,7 +14,7 @@ from core.errors import ModelError
 from core.replies import CallSite
 from graph.supervisor.escalation import Action
 from graph.supervisor.rules import Finding
-from graph.supervisor.snapshot import Act, Snapshot
+from graph.supervisor.snapshot import FinishedToolCall, Snapshot
 from nodes.text.rendering import render
 
 DEADLINE_S = 120.0
@@ -35,7 +35,7 @@ class Suggestion(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class Judgement:
     """A suggestion and what it cost."""
 
     suggestion: Suggestion
@@ -54,7 +54,7 @@ def serves_work(models: Models | None) -> bool:
     return models.served("supervisor").spec in {models.served(role).spec for role in ("coder", "primary")}
 
 
-async def judge(finding: Finding, snapshot: Snapshot, models: Models, *, thread: str) -> Opinion | None:
+async def ask_judge(finding: Finding, snapshot: Snapshot, models: Models, *, thread: str) -> Judgement | None:
     """Ask for an opinion; `None` when no model gave one in time, so that the rule's own advice holds.
 
     Raises:
@@ -62,7 +62,7 @@ async def judge(finding: Finding, snapshot: Snapshot, models: Models, *, thread:
     """
     values = {
         "task": snapshot.task,
-        "plan": plan_of(snapshot),
+        "plan": plan_lines(snapshot),
         "reason": finding.reason,
         "step": snapshot.step.title if snapshot.step else "none",
         "attempt": snapshot.attempt,
@@ -70,7 +70,7 @@ async def judge(finding: Finding, snapshot: Snapshot, models: Models, *, thread:
         "checks": _checks(snapshot),
         "files": ", ".join(snapshot.files) or "none",
         "used": f"{snapshot.used:.0%}",
-        "acts": acts_text(snapshot),
+        "acts": tool_calls_text(snapshot),
     }
     messages = [SystemMessage(render("supervisor/system")), HumanMessage(render("supervisor/user", **values))]
     site = CallSite(thread=thread, node="supervisor", purpose="judge")
@@ -86,12 +86,12 @@ async def judge(finding: Finding, snapshot: Snapshot, models: Models, *, thread:
         "seconds": reply.seconds,
         "cost_usd": reply.cost_usd,
     }
-    return Opinion(suggestion, cost)
+    return Judgement(suggestion, cost)
 
 
-def by_rule(finding: Finding, rung: Action) -> Suggestion:
-    """What the rule itself would do at this rung of the ladder."""
-    match rung:
+def suggest_by_rule(finding: Finding, level: Action) -> Suggestion:
+    """What the rule itself would do at this level of the escalation."""
+    match level:
         case "replan":
             text = (
                 f"{finding.reason.capitalize()}. Stop here: say in two sentences what blocks this step and end your "
@@ -103,10 +103,10 @@ def by_rule(finding: Finding, rung: Action) -> Suggestion:
             text = f"{finding.reason}; nothing that was tried has helped"
         case _:
             text = finding.advice
-    return Suggestion(action=rung, text=text, reason=finding.reason)
+    return Suggestion(action=level, text=text, reason=finding.reason)
 
 
-def plan_of(snapshot: Snapshot) -> str:
+def plan_lines(snapshot: Snapshot) -> str:
     """The steps, one per line, with a mark for what is done and what is current."""
     current = snapshot.step.id if snapshot.step else ""
     marks = {True: "done", False: "open"}
@@ -116,13 +116,13 @@ def plan_of(snapshot: Snapshot) -> str:
     ) or "no plan yet"  # fmt: skip
 
 
-def acts_text(snapshot: Snapshot) -> str:
+def tool_calls_text(snapshot: Snapshot) -> str:
     """The last tool calls, one per line."""
     lines = [f"{act.tool} {act.args[:SHOWN_CHARS]} -> {_result(act)}" for act in snapshot.acts[-SHOWN_ACTS:]]
     return "\n".join(lines) or "none in this step"
 
 
-def _result(act: Act) -> str:
+def _result(act: FinishedToolCall) -> str:
     if act.error:
         return "error"
     return _said(act.outcome.failing) if act.outcome else "ok"

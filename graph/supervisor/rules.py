@@ -1,4 +1,4 @@
-"""The rules: pure functions from what is seen to what is wrong. What is done about it is the ladder's business."""
+"""The rules: pure functions from what is seen to what is wrong. What is done about it is the escalation's business."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from statistics import median
 
 from core.config.settings import RuleThresholds
 from core.text import counted
-from graph.supervisor.snapshot import Act, Snapshot, progress
+from graph.supervisor.snapshot import FinishedToolCall, Snapshot, share_done
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RuleInput:
     """What the rules look at."""
 
     snapshot: Snapshot
@@ -30,17 +30,17 @@ class View:
     """Context window of the coder in tokens; `None` when unknown."""
 
 
-Rule = Callable[[View], Finding | None]
+SupervisorRule = Callable[[RuleInput], Finding | None]
 
 
-def findings(view: View) -> tuple[Finding, ...]:
+def find_problems(view: RuleInput) -> tuple[Finding, ...]:
     """All rules that fire, the most telling first. A finished thread breaks none."""
     if view.snapshot.finished:
         return ()
     return tuple(finding for rule in RULES if (finding := rule(view)) is not None)
 
 
-def repeated_error(view: View) -> Finding | None:
+def repeated_error(view: RuleInput) -> Finding | None:
     """The same tool fails in the same way, whatever its arguments."""
     need, acts = view.limits.repeated_errors, view.snapshot.acts
     last = _tail(acts, need)
@@ -54,7 +54,7 @@ def repeated_error(view: View) -> Finding | None:
     )
 
 
-def repeated_call(view: View) -> Finding | None:
+def repeated_call(view: RuleInput) -> Finding | None:
     """The same call brings the same result again."""
     need, acts = view.limits.repeated_calls, view.snapshot.acts
     last = _tail(acts, need)
@@ -68,7 +68,7 @@ def repeated_call(view: View) -> Finding | None:
     )
 
 
-def alternating_pair(view: View) -> Finding | None:
+def alternating_pair(view: RuleInput) -> Finding | None:
     """Two calls take turns and neither brings anything new."""
     rounds, acts = view.limits.alternations, view.snapshot.acts
     last = _tail(acts, rounds * 2)
@@ -86,7 +86,7 @@ def alternating_pair(view: View) -> Finding | None:
     )
 
 
-def unchanged_outcome(view: View) -> Finding | None:
+def unchanged_outcome(view: RuleInput) -> Finding | None:
     """Files change, the checks fail the same way."""
     need, outcomes = view.limits.unchanged_outcomes, view.snapshot.outcomes
     last = outcomes[-need:]
@@ -100,7 +100,7 @@ def unchanged_outcome(view: View) -> Finding | None:
     )
 
 
-def no_change(view: View) -> Finding | None:
+def no_change(view: RuleInput) -> Finding | None:
     """Many calls, and no file has changed."""
     need, acts = view.limits.calls_without_change, view.snapshot.acts
     since = next((place for place, act in enumerate(reversed(acts)) if act.changed), len(acts))
@@ -114,7 +114,7 @@ def no_change(view: View) -> Finding | None:
     )
 
 
-def monologue(view: View) -> Finding | None:
+def monologue(view: RuleInput) -> Finding | None:
     """Words, and no tool."""
     if view.snapshot.silent < view.limits.monologue:
         return None
@@ -125,7 +125,7 @@ def monologue(view: View) -> Finding | None:
     )
 
 
-def near_window(view: View) -> Finding | None:
+def near_window(view: RuleInput) -> Finding | None:
     """The transcript nearly fills the context window."""
     used, window = view.snapshot.prompt_tokens, view.window
     if not window or used < window * view.limits.window_used:
@@ -137,9 +137,9 @@ def near_window(view: View) -> Finding | None:
     )
 
 
-def budget_ahead(view: View) -> Finding | None:
+def budget_ahead(view: RuleInput) -> Finding | None:
     """The budget burns faster than the steps get done."""
-    used, done = view.snapshot.used, progress(view.snapshot)
+    used, done = view.snapshot.used, share_done(view.snapshot)
     if not view.snapshot.steps or used - done < view.limits.budget_ahead:
         return None
     return Finding(
@@ -150,7 +150,7 @@ def budget_ahead(view: View) -> Finding | None:
     )
 
 
-def long_step(view: View) -> Finding | None:
+def long_step(view: RuleInput) -> Finding | None:
     """This step takes far longer than steps usually do."""
     snapshot = view.snapshot
     usual = max(median(snapshot.usual), 1) if snapshot.usual else view.limits.usual_calls
@@ -166,7 +166,7 @@ def long_step(view: View) -> Finding | None:
     )
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[SupervisorRule, ...] = (
     repeated_error,
     repeated_call,
     alternating_pair,
@@ -179,11 +179,11 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _equal(one: Act, other: Act) -> bool:
+def _equal(one: FinishedToolCall, other: FinishedToolCall) -> bool:
     return (one.tool, one.args, one.result) == (other.tool, other.args, other.result)
 
 
-def _tail(acts: Sequence[Act], count: int) -> Sequence[Act]:
+def _tail(acts: Sequence[FinishedToolCall], count: int) -> Sequence[FinishedToolCall]:
     return acts[-count:] if len(acts) >= count else ()
 
 
@@ -191,5 +191,5 @@ def _same(values: Iterable[Hashable]) -> bool:
     return len(set(values)) == 1
 
 
-def _run(acts: Sequence[Act], equal: Callable[[Act, Act], bool]) -> int:
+def _run(acts: Sequence[FinishedToolCall], equal: Callable[[FinishedToolCall, FinishedToolCall], bool]) -> int:
     return next((place for place, act in enumerate(reversed(acts)) if not equal(act, acts[-1])), len(acts))

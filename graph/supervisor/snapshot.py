@@ -28,7 +28,7 @@ _RED = re.compile(r"^\[(?:RED|timed out)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckOutcome:
     """How the checks ended."""
 
     failing: int
@@ -40,7 +40,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class FinishedToolCall:
     """One tool call of the coding loop, with its result."""
 
     tool: str
@@ -50,7 +50,7 @@ class Act:
     error: bool = False
     changed: bool = False
     """Whether it changed files, as far as its name and its words tell."""
-    outcome: Outcome | None = None
+    outcome: CheckOutcome | None = None
     """Of a run of the checks."""
 
 
@@ -62,14 +62,14 @@ class Snapshot:
     node: str = ""
     step: PlanStep | None = None
     attempt: int = 1
-    acts: tuple[Act, ...] = ()
+    acts: tuple[FinishedToolCall, ...] = ()
     """Of the current visit of the coding loop."""
     calls: int = 0
     """Model calls of that visit."""
     silent: int = 0
     """Answers at the end of it that called no tool."""
     prompt_tokens: int = 0
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[CheckOutcome, ...] = ()
     """Of this step, oldest first: one per change of files."""
     usual: tuple[int, ...] = ()
     """Tool calls of the finished visits."""
@@ -81,19 +81,19 @@ class Snapshot:
     steps: tuple[PlanStep, ...] = ()
     files: tuple[str, ...] = ()
     """Changed so far, as far as results and tool calls tell."""
-    last: Outcome | None = None
+    last: CheckOutcome | None = None
     """Of the last checks that ran, wherever."""
     finished: bool = False
     refused: Mapping[int | None, str] = field(default_factory=dict)
     """Rows of the inbox that were not followed, and why."""
 
 
-def observe(
+def take_snapshot(
     outer: Mapping[str, Any],
     inner: Mapping[str, Any],
     *,
     node: str,
-    earlier: Sequence[Outcome] = (),
+    earlier: Sequence[CheckOutcome] = (),
     limits: BudgetSettings | None = None,
     usage: Mapping[str, RoleUsage] | None = None,
 ) -> Snapshot:
@@ -112,7 +112,7 @@ def observe(
     results: tuple[StepResult, ...] = outer.get("step_results", ())
     messages: list[BaseMessage] = list(inner.get("messages", ()))
     before = sum(result.tool_calls for result in results)
-    acts = acts_of(messages, before=before)
+    acts = finished_tool_calls(messages, before=before)
     outcomes = (*earlier, *_loop_outcomes(acts))
     return Snapshot(
         task=str(outer.get("task", "")),
@@ -130,16 +130,16 @@ def observe(
         done=tuple(outer.get("steps_done", ())),
         steps=steps,
         files=_files(results, acts),
-        last=next(reversed(outcomes), None) or outcome_of(outer.get("baseline"), at=0),
+        last=next(reversed(outcomes), None) or check_outcome(outer.get("baseline"), at=0),
         finished=not node and bool(outer.get("task")),
         refused={item.id: item.reason for item in outer.get("refused", ())},
     )
 
 
-def acts_of(messages: Sequence[BaseMessage], *, before: int = 0) -> tuple[Act, ...]:
+def finished_tool_calls(messages: Sequence[BaseMessage], *, before: int = 0) -> tuple[FinishedToolCall, ...]:
     """The finished tool calls of a transcript, oldest first."""
     results = {message.tool_call_id: message for message in messages if isinstance(message, ToolMessage)}
-    acts: list[Act] = []
+    acts: list[FinishedToolCall] = []
     for message in messages:
         for call in message.tool_calls if isinstance(message, AIMessage) else ():
             result = results.get(call["id"] or "")
@@ -148,35 +148,37 @@ def acts_of(messages: Sequence[BaseMessage], *, before: int = 0) -> tuple[Act, .
     return tuple(acts)
 
 
-def outcome_of(report: QAReport | None, *, at: int) -> Outcome | None:
+def check_outcome(report: QAReport | None, *, at: int) -> CheckOutcome | None:
     """The outcome of the checks in a report; `None` when none ran."""
     if report is None or not report.checks:
         return None
     red = [run for run in report.checks if not run.passed]
     failing = [name for run in red for name in _failing(run.output)]
     text = "\n".join(run.output for run in red)
-    return Outcome(len(set(failing)) or len(red), _mark(failing, text), at)
+    return CheckOutcome(len(set(failing)) or len(red), _mark(failing, text), at)
 
 
-def progress(snapshot: Snapshot) -> float:
+def share_done(snapshot: Snapshot) -> float:
     """Share of the steps that are done."""
     return len(set(snapshot.done)) / len(snapshot.steps) if snapshot.steps else 0.0
 
 
-def _act(tool: str, args: Mapping[str, Any], result: ToolMessage, *, at: int) -> Act:
+def _act(tool: str, args: Mapping[str, Any], result: ToolMessage, *, at: int) -> FinishedToolCall:
     text = result.text
     error = result.status == "error"
     outcome = None
     if tool in CHECKING and not error:
         failing = _failing(text)
         red = len(set(failing)) or len(_RED.findall(text))
-        outcome = Outcome(red, _mark(failing, text) if red else "", at)
+        outcome = CheckOutcome(red, _mark(failing, text) if red else "", at)
     writes = tool in CHANGING or (tool in COMMANDS and bool(_WRITES.search(str(args.get("command", "")))))
     changed = writes and not error and _UNCHANGED not in text[:200]
-    return Act(tool, json.dumps(args, sort_keys=True, default=str), _mark((), text), error, changed, outcome)
+    return FinishedToolCall(
+        tool, json.dumps(args, sort_keys=True, default=str), _mark((), text), error, changed, outcome
+    )
 
 
-def _files(results: Sequence[StepResult], acts: Sequence[Act]) -> tuple[str, ...]:
+def _files(results: Sequence[StepResult], acts: Sequence[FinishedToolCall]) -> tuple[str, ...]:
     edited = [str(json.loads(act.args).get("path", "")) for act in acts if act.changed and act.tool in CHANGING]
     return tuple(sorted({*(file for result in results for file in result.files), *edited} - {""}))
 
@@ -190,8 +192,8 @@ def _mark(failing: Sequence[str], text: str) -> str:
     return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
 
 
-def _loop_outcomes(acts: Sequence[Act]) -> tuple[Outcome, ...]:
-    kept: list[Outcome] = []
+def _loop_outcomes(acts: Sequence[FinishedToolCall]) -> tuple[CheckOutcome, ...]:
+    kept: list[CheckOutcome] = []
     changed = True
     for act in acts:
         changed = changed or act.changed

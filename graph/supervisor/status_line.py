@@ -14,9 +14,9 @@ from core.errors import BudgetError, ModelError
 from core.events import EventSink
 from core.replies import CallSite
 from core.text import counted, visible_line
-from graph.drive.in_flight import Activity
-from graph.store.inbox import Mailbox
-from graph.supervisor.judge import acts_text
+from graph.drive.in_flight import ActivityTracker
+from graph.store.inbox import InboxStore
+from graph.supervisor.judge import tool_calls_text
 from graph.supervisor.snapshot import Snapshot
 from nodes.text.rendering import render
 
@@ -39,7 +39,7 @@ ANSWER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class StatusContext:
     """Who asks, on behalf of which thread."""
 
     thread: str
@@ -49,14 +49,14 @@ class Speaker:
     @property
     def check(self) -> str:
         """The check that is running, as far as it is known here; empty when none is."""
-        return self.events.check if isinstance(self.events, Activity) else ""
+        return self.events.check if isinstance(self.events, ActivityTracker) else ""
 
 
-Look = Callable[[], Awaitable[Snapshot | None]]
+TakeSnapshot = Callable[[], Awaitable[Snapshot | None]]
 """Gives the thread as it is at that moment; `None` before it has begun."""
 
 
-async def keep_status(speaker: Speaker, look: Look, *, every_s: float) -> None:
+async def keep_status(speaker: StatusContext, look: TakeSnapshot, *, every_s: float) -> None:
     """Emit a `status` event at least every `every_s` seconds until cancelled.
 
     A model is asked only when something happened since the last line, and what it says must come in time; otherwise
@@ -70,12 +70,14 @@ async def keep_status(speaker: Speaker, look: Look, *, every_s: float) -> None:
         if snapshot is not None and snapshot.finished:
             continue
         known = snapshot == told or speaker.check
-        line = _now(speaker, snapshot) if known else await answer(speaker, look, within_s=within_s)
+        line = _now(speaker, snapshot) if known else await answer_status(speaker, look, within_s=within_s)
         told = snapshot
         speaker.events.emit("status", text=line)
 
 
-async def keep_answering(speaker: Speaker, look: Look, inbox: Mailbox, *, every_s: float = 0.5) -> None:
+async def keep_answering(
+    speaker: StatusContext, look: TakeSnapshot, inbox: InboxStore, *, every_s: float = 0.5
+) -> None:
     """Answer whoever asks what the run is doing (inbox rows of the kind `ask`), at once and until cancelled."""
     seen = await inbox.last_id()
     while True:
@@ -83,10 +85,10 @@ async def keep_answering(speaker: Speaker, look: Look, inbox: Mailbox, *, every_
         items = await inbox.after(seen)
         seen = items[-1].id if items else seen
         if any(item.kind == "ask" for item in items):
-            speaker.events.emit("status", text=await answer(speaker, look))
+            speaker.events.emit("status", text=await answer_status(speaker, look))
 
 
-async def answer(speaker: Speaker, look: Look, *, within_s: float = ANSWER_S) -> str:
+async def answer_status(speaker: StatusContext, look: TakeSnapshot, *, within_s: float = ANSWER_S) -> str:
     """A line on what the run is doing, in plain figures when no model words it in time or its words are overtaken."""
     seen = await look()
     line = ""
@@ -98,10 +100,10 @@ async def answer(speaker: Speaker, look: Look, *, within_s: float = ANSWER_S) ->
     return line if line and _place(now) == _place(seen) and not speaker.check else _now(speaker, now)
 
 
-def _now(speaker: Speaker, snapshot: Snapshot | None) -> str:
+def _now(speaker: StatusContext, snapshot: Snapshot | None) -> str:
     """The figures; while a check runs, that it does and which, since no checkpoint knows of it yet."""
     if not speaker.check:
-        return plain(snapshot)
+        return plain_status(snapshot)
     node = snapshot.node if snapshot is not None and snapshot.node else "starting"
     return visible_line(f"{node} · running the check `{speaker.check}`")[:LINE]
 
@@ -110,17 +112,19 @@ def _place(snapshot: Snapshot | None) -> tuple[object, ...]:
     return (snapshot.node, snapshot.step, snapshot.attempt) if snapshot else ()
 
 
-async def status_line(speaker: Speaker, snapshot: Snapshot) -> str:
+async def status_line(speaker: StatusContext, snapshot: Snapshot) -> str:
     """What the run is doing, in the summarizer's words; plain figures when no model may or can say it."""
     if speaker.models is None or not may_ask(speaker.models):
-        return plain(snapshot)
-    prompt = render("supervisor/status", facts=plain(snapshot), task=snapshot.task, acts=acts_text(snapshot))
+        return plain_status(snapshot)
+    prompt = render(
+        "supervisor/status", facts=plain_status(snapshot), task=snapshot.task, acts=tool_calls_text(snapshot)
+    )
     site = CallSite(thread=speaker.thread, node="supervisor", purpose="status")
     try:
         summary, _ = await speaker.models.ask("summarizer", [HumanMessage(prompt)], StepSummary, site=site)
     except (ModelError, BudgetError):
-        return plain(snapshot)
-    return " ".join(summary.status_line.split())[:LINE] or plain(snapshot)
+        return plain_status(snapshot)
+    return " ".join(summary.status_line.split())[:LINE] or plain_status(snapshot)
 
 
 def may_ask(models: Models | None) -> bool:
@@ -131,7 +135,7 @@ def may_ask(models: Models | None) -> bool:
     return spec not in ("", EMBEDDED, models.served("primary").spec, models.served("coder").spec)
 
 
-def plain(snapshot: Snapshot | None) -> str:
+def plain_status(snapshot: Snapshot | None) -> str:
     """Node, step, last tool and checks in one line."""
     if snapshot is None:
         return "starting"

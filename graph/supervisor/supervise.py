@@ -11,12 +11,12 @@ from core.errors import LockedError
 from core.events import EventSink
 from core.known_secrets import redactor_of
 from graph.drive.interruptible_stream import Graph
-from graph.store.inbox import Mailbox, SqliteInbox
+from graph.store.inbox import InboxStore, SqliteInbox
 from graph.store.lease import Lease, supervisor_lease
-from graph.supervisor.interventions import Desk
-from graph.supervisor.snapshot import Snapshot, observe
-from graph.supervisor.status_line import Speaker, keep_answering, keep_status
-from graph.supervisor.thread_reader import Attempts, Watch, open_watch
+from graph.supervisor.interventions import Supervisor
+from graph.supervisor.snapshot import Snapshot, take_snapshot
+from graph.supervisor.status_line import StatusContext, keep_answering, keep_status
+from graph.supervisor.thread_reader import CheckHistory, ThreadReader, open_thread_reader
 
 LONGEST_REST = 15
 """Times `poll_s` that an expensive look may delay the next one."""
@@ -51,12 +51,12 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
     try:
         async with (
             Lease(database, supervisor_lease(thread_id)),
-            open_watch(graph, database, thread_id) as watch,
+            open_thread_reader(graph, database, thread_id) as watch,
             SqliteInbox(database, thread_id, redactor_of(settings)) as inbox,
         ):
-            desk = Desk(thread_id, database, models=models, settings=settings, events=events)
-            await desk.load()
-            await _Round(watch, desk, settings, models).go(Speaker(thread_id, models, events), inbox, stop)
+            supervisor = Supervisor(thread_id, database, models=models, settings=settings, events=events)
+            await supervisor.load()
+            await _Round(watch, supervisor, settings, models).go(StatusContext(thread_id, models, events), inbox, stop)
     except LockedError as other:
         events.emit("warning", message=f"not supervised from here: {other.message}")
         return False
@@ -64,15 +64,15 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
 
 
 class _Round:
-    def __init__(self, watch: Watch, desk: Desk, settings: Settings, models: Models | None) -> None:
-        self._watch, self._desk = watch, desk
+    def __init__(self, watch: ThreadReader, supervisor: Supervisor, settings: Settings, models: Models | None) -> None:
+        self._watch, self._supervisor = watch, supervisor
         self._settings, self._models = settings, models
-        self._attempts = Attempts()
+        self._attempts = CheckHistory()
         self._latest: Snapshot | None = None
         self._looking = asyncio.Lock()
         self._unconsidered = False
 
-    async def go(self, speaker: Speaker, inbox: Mailbox, stop: asyncio.Event) -> None:
+    async def go(self, speaker: StatusContext, inbox: InboxStore, stop: asyncio.Event) -> None:
         every = self._settings.supervisor.status_every_s
         telling = [
             asyncio.create_task(keep_status(speaker, self._seen, every_s=every), name="status"),
@@ -83,13 +83,13 @@ class _Round:
                 began = time.perf_counter()
                 if await self._considered():
                     return
-                await rest(stop, pause_after(time.perf_counter() - began, self._settings.supervisor))
+                await rest(stop, rest_after(time.perf_counter() - began, self._settings.supervisor))
             # The last checks of a run may have come after the last look.
             snapshot = await self._seen()
             if snapshot is not None and snapshot.finished:
-                await self._desk.finish(snapshot)
+                await self._supervisor.finish(snapshot)
         finally:
-            await self._desk.close()
+            await self._supervisor.close()
             for task in telling:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -101,9 +101,9 @@ class _Round:
         if snapshot is None or not self._unconsidered:
             return False
         self._unconsidered = False
-        await self._desk.consider(snapshot)
+        await self._supervisor.consider(snapshot)
         if snapshot.finished:
-            await self._desk.finish(snapshot)
+            await self._supervisor.finish(snapshot)
         return snapshot.finished
 
     async def _seen(self) -> Snapshot | None:
@@ -118,7 +118,7 @@ class _Round:
         if not sight.begun:
             return
         self._unconsidered = True
-        self._latest = observe(
+        self._latest = take_snapshot(
             sight.outer,
             sight.inner,
             node=sight.node,
@@ -128,7 +128,7 @@ class _Round:
         )
 
 
-def pause_after(spent_s: float, settings: SupervisorSettings) -> float:
+def rest_after(spent_s: float, settings: SupervisorSettings) -> float:
     """Seconds to rest after a look that took `spent_s`, so that looking stays a small share of the time."""
     fair = spent_s / settings.max_load
     return min(max(settings.poll_s, fair), settings.poll_s * LONGEST_REST)

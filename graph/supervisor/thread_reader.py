@@ -13,14 +13,14 @@ from langgraph.types import PregelTask, StateSnapshot
 from core.artifacts import QAReport
 from graph.drive.interruptible_stream import Graph
 from graph.store.checkpoints import open_checkpoints
-from graph.supervisor.snapshot import Outcome, outcome_of
+from graph.supervisor.snapshot import CheckOutcome, check_outcome
 
 # Grouped over the key alone: it reads no blob. Asking the saver for its latest would sort every blob of the thread.
 _HEADS = "SELECT checkpoint_ns, max(checkpoint_id) FROM checkpoints WHERE thread_id = ? GROUP BY checkpoint_ns"
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ThreadStates:
     """The states of a thread at one moment."""
 
     outer: Mapping[str, Any]
@@ -31,8 +31,8 @@ class Sight:
     begun: bool
 
 
-class Watch:
-    """Reads one thread. Made by `open_watch`."""
+class ThreadReader:
+    """Reads one thread. Made by `open_thread_reader`."""
 
     def __init__(self, graph: Graph, saver: AsyncSqliteSaver, thread_id: str) -> None:
         self._graph = graph
@@ -48,35 +48,35 @@ class Watch:
         self._heads = heads
         return changed
 
-    async def look(self) -> Sight:
+    async def look(self) -> ThreadStates:
         """Read the states through the graph, which knows how its channels are stored."""
         config: RunnableConfig = {"configurable": {"thread_id": self._thread_id}}
         state = await self._graph.aget_state(config, subgraphs=True)
         # `next` is empty for a moment between the last write of a step and the checkpoint that follows; tasks are not.
         node = state.tasks[0].name if state.tasks else ""
-        return Sight(state.values, _running(state.tasks), node, begun=state.created_at is not None)
+        return ThreadStates(state.values, _running(state.tasks), node, begun=state.created_at is not None)
 
 
 @asynccontextmanager
-async def open_watch(graph: Graph, database: Path, thread_id: str) -> AsyncIterator[Watch]:
+async def open_thread_reader(graph: Graph, database: Path, thread_id: str) -> AsyncIterator[ThreadReader]:
     """Open a watch. The graph is only copied: its own saver is locked while the run writes.
 
     Raises:
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
     """
     async with open_checkpoints(database) as saver:
-        yield Watch(graph.copy({"checkpointer": saver}), saver, thread_id)
+        yield ThreadReader(graph.copy({"checkpointer": saver}), saver, thread_id)
 
 
 @dataclass(slots=True)
-class Attempts:
+class CheckHistory:
     """The outcomes of the checks over the attempts at a step; state keeps only the last."""
 
     _step: str | None = None
     _last: QAReport | None = None
-    _outcomes: list[Outcome] = field(default_factory=list)
+    _outcomes: list[CheckOutcome] = field(default_factory=list)
 
-    def note(self, outer: Mapping[str, Any]) -> tuple[Outcome, ...]:
+    def note(self, outer: Mapping[str, Any]) -> tuple[CheckOutcome, ...]:
         """Add what is new and return the outcomes of the current step, oldest first."""
         if outer.get("current_step") != self._step:
             self._step, self._last = outer.get("current_step"), None
@@ -85,7 +85,7 @@ class Attempts:
         if report is not None and report != self._last:
             self._last = report
             work = sum(result.tool_calls for result in outer.get("step_results", ()))
-            outcome = outcome_of(report, at=work)
+            outcome = check_outcome(report, at=work)
             if outcome is not None:
                 self._outcomes.append(outcome)
         return tuple(self._outcomes)

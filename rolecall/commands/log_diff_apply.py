@@ -81,12 +81,12 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
 
 async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
     from graph.store.checkpoints import database_of
-    from graph.store.lease import holder
+    from graph.store.lease import live_holder
     from tools.worktree.apply import Way, apply_branch, has_work
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
-    running = await holder(database_of(top), row.thread_id) is not None
+    running = await live_holder(database_of(top), row.thread_id) is not None
     told = await _told_against(row, top) if await has_work(top, row.thread_id) else ()
     if told and not options.force and not await _wanted_all_the_same(told, options, invocation):
         invocation.next_command = invocation.on_thread("diff")
@@ -110,10 +110,10 @@ async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _told_against(row: "ThreadRow", top: Path) -> tuple[str, ...]:
-    from graph.apply_warnings import reservations
+    from graph.apply_warnings import apply_warnings
     from graph.store.checkpoints import database_of
 
-    return await reservations(await as_it_stands(row, top), database_of(top))
+    return await apply_warnings(await as_it_stands(row, top), database_of(top))
 
 
 async def _wanted_all_the_same(told: Sequence[str], options: argparse.Namespace, invocation: Invocation) -> bool:

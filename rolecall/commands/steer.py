@@ -28,12 +28,12 @@ async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, t
     from core.known_secrets import redactor_of
     from graph.store.checkpoints import database_of
     from graph.store.inbox import SqliteInbox
-    from graph.store.lease import holder
+    from graph.store.lease import live_holder
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
     database = database_of(top)
-    driven = await holder(database, row.thread_id)
+    driven = await live_holder(database, row.thread_id)
     if kind == "pause" and driven is None:
         raise ThreadError(f"{short_id(row.thread_id)} is not running, so there is nothing to pause")
     if row.finished and driven is None:

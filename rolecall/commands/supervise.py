@@ -64,7 +64,7 @@ class _Round:
     async def all(self) -> None:
         """Supervise whatever runs, until told to stop; a thread that cannot be supervised is named and left."""
         from graph.store.checkpoints import database_of
-        from graph.store.lease import holder
+        from graph.store.lease import live_holder
 
         store = await store_of(self._top, self._invocation)
         under_way: dict[str, asyncio.Task[bool]] = {}
@@ -74,7 +74,7 @@ class _Round:
                     if (
                         row.thread_id not in under_way
                         and not row.finished
-                        and await holder(database_of(self._top), row.thread_id) is not None
+                        and await live_holder(database_of(self._top), row.thread_id) is not None
                     ):
                         under_way[row.thread_id] = group.create_task(self._guarded(row.thread_id))
                 under_way = {thread: task for thread, task in under_way.items() if self._is_kept(task)}

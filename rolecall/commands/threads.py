@@ -101,10 +101,10 @@ async def _messages(top: Path, row: "ThreadRow") -> list[dict[str, Any]]:
         return []
     from core.config.settings import Settings
     from graph.runner import open_graph
-    from graph.store.receipts import receipts
+    from graph.store.receipts import read_receipts
 
     async with open_graph(Settings(), database_of(top)) as graph:
-        found = await receipts(graph, row.thread_id, items)
+        found = await read_receipts(graph, row.thread_id, items)
     return [
         {
             "id": receipt.item.id,
@@ -146,7 +146,7 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.store.adoption import adopt
+    from graph.store.adoption import adopt_folder
 
     top = await top_of(folder_of(options))
     folder = RepoLayout(top).folder
@@ -160,7 +160,7 @@ async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
         if not await confirmed(_ADOPTED.format(folder=folder)):
             print("left as it is", file=sys.stderr)
             return 0
-    done = await adopt(top)
+    done = await adopt_folder(top)
     if options.json:
         answer({"adopted": str(folder), "threads": done.threads, "dropped": done.dropped, "removed": done.removed})
         return 0

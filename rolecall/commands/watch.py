@@ -29,14 +29,14 @@ def watch(options: argparse.Namespace, invocation: Invocation) -> int:
 async def _watch(options: argparse.Namespace, invocation: Invocation) -> int:
     from graph.runner import RunOutcome
     from graph.store.checkpoints import database_of
-    from graph.store.lease import holder
+    from graph.store.lease import live_holder
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
     follower, view = Follower(record_of(top, row.thread_id)), _Watched(lines=options.json)
     with view.display or nullcontext():
         while True:
-            driven = await holder(database_of(top), row.thread_id) is not None
+            driven = await live_holder(database_of(top), row.thread_id) is not None
             for record in await asyncio.to_thread(follower.fresh):
                 view.show(record)
             if not driven:

@@ -16,7 +16,7 @@ from core.config.settings import Settings
 from core.errors import Exit
 from core.events import Event
 from core.known_secrets import redactor_of
-from graph.drive.thread_run import Question
+from graph.drive.thread_run import UserQuestion
 from graph.runner import RunOutcome
 from graph.store.checkpoints import database_of
 from graph.store.inbox import SqliteInbox
@@ -31,7 +31,7 @@ from rolecall.terminal.signals import Stopping, catching
 from rolecall.thread_options import raised
 
 Listen = Callable[[Event], None]
-Ask = Callable[[Question], Awaitable[str]]
+Ask = Callable[[UserQuestion], Awaitable[str]]
 Tell = Callable[[str, str, str, str], Awaitable[None]]
 """Thread, author, kind and text of a message to the run."""
 
@@ -149,7 +149,7 @@ class Session:
     def _waits_for_answer(self) -> bool:
         return self._answer is not None and not self._answer.done()
 
-    async def _ask(self, question: Question) -> str:
+    async def _ask(self, question: UserQuestion) -> str:
         async with self._asking:
             self._answer = waiting = asyncio.get_running_loop().create_future()
             if self._display and self._display.typed:

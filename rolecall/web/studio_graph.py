@@ -10,11 +10,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from core.config.loader import load_settings
 from core.context import Context
-from graph.build import Builder, build_graph
+from graph.build import GraphBuilder, build_graph
 from graph.context_factory import ThreadSpec
 from graph.store.checkpoints import open_checkpoints
 from graph.store.thread_store import ThreadStore
-from graph.studio_thread import served
+from graph.studio_thread import hold_served_thread
 from rolecall.thread_options import Asked
 from tools.git.repository import find_top
 from tools.git.state_folder import made
@@ -38,7 +38,7 @@ def repository() -> Path:
 
 
 @asynccontextmanager
-async def make_graph() -> AsyncIterator[Builder]:
+async def make_graph() -> AsyncIterator[GraphBuilder]:
     """Give the graph, uncompiled: the server compiles it with its own checkpointer.
 
     A thread is held from its first node until the server lets go of the graph; reads hold nothing.
@@ -64,7 +64,7 @@ async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Contex
     settings = load_settings(config, repo=top, trust_project=asked.trust_project, overrides=asked.overrides()).settings
     checks, models = tuple(kept.get("checks", ())), dict(kept.get("models", {}))
     spec = ThreadSpec(thread, top, settings, checks=checks, models=models)
-    return served(spec, row.task if row else task, kept=kept)
+    return hold_served_thread(spec, row.task if row else task, kept=kept)
 
 
 @asynccontextmanager

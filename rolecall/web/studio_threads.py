@@ -16,7 +16,7 @@ from uuid import UUID
 from core.config.settings import Settings
 from graph.drive.interruptible_stream import Graph
 from graph.runner import open_graph
-from graph.store.lease import holder
+from graph.store.lease import live_holder
 from graph.store.thread_store import ThreadRow, ThreadStore
 from rolecall.web.studio_graph import repository
 from tools.git.repository import find_top
@@ -72,7 +72,7 @@ class KnownThreads:
 
     async def _note(self, row: ThreadRow) -> None:
         ident = UUID(row.thread_id)
-        busy = row.status == "running" and await holder(self._database, row.thread_id) is not None
+        busy = row.status == "running" and await live_holder(self._database, row.thread_id) is not None
         stands = (row.status, row.updated, busy)
         if self._seen.get(ident) == stands and not busy:
             return

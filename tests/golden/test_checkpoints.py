@@ -13,7 +13,7 @@ from core import artifacts
 from core.config.settings import Settings
 from graph.context_factory import ThreadSpec, open_context
 from graph.runner import open_graph
-from graph.store.adoption import adopt
+from graph.store.adoption import adopt_folder
 from graph.store.checkpoints import database_of
 from tests.golden.make_checkpoint import FOLDER, RED, TASK, THREAD
 from tests.repositories import make_repository
@@ -90,7 +90,7 @@ async def test_an_old_thread_can_be_driven_on(database: Path, tmp_path: Path, mo
     repo = make_repository(tmp_path / "sums", RED)
     database_of(repo).parent.mkdir()
     shutil.copy(database, database_of(repo))
-    await adopt(repo)
+    await adopt_folder(repo)
     settings = Settings.model_validate({"sandbox": {"mode": "host"}})
     async with (
         open_context(ThreadSpec(THREAD, repo, settings)) as context,

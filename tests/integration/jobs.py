@@ -12,7 +12,7 @@ from core.config.settings import Settings
 from core.context import RunOptions
 from core.events import Event
 from core.state import RunState
-from graph.drive.thread_run import Ask
+from graph.drive.thread_run import AskUser
 from graph.runner import ResumeRequest, RunOutcome, RunRequest, open_graph, resume, run
 from graph.store.checkpoints import database_of
 from tests.repositories import make_repository
@@ -73,7 +73,7 @@ async def do(
     settings: Settings | None = None,
     *,
     heard: Heard | None = None,
-    ask: Ask | None = None,
+    ask: AskUser | None = None,
     checks: Sequence[str] = (),
     options: RunOptions | None = None,
 ) -> RunOutcome:

@@ -9,7 +9,7 @@ import pytest
 
 from core.storage.database import connect
 from core.storage.layout import RepoLayout
-from graph.store.adoption import adopt
+from graph.store.adoption import adopt_folder
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease, supervisor_lease
 from graph.store.thread_store import ThreadRow, ThreadStore, tables_by_thread
@@ -147,7 +147,7 @@ async def test_a_table_that_computes_its_rows_is_not_taken_over(tmp_path: Path) 
     with closing(sqlite3.connect(folder / "rolecall.db")) as db:
         db.execute("""ALTER TABLE threads ADD COLUMN more TEXT AS ('{"trust_project": true}')""")
     with pytest.raises(Exception, match="'threads', which is not one of rolecall's"):
-        await adopt(repo)
+        await adopt_folder(repo)
 
 
 async def test_rows_with_crafted_ids_are_left_out_and_removed_by_nobody(tmp_path: Path) -> None:

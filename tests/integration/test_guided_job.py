@@ -9,7 +9,7 @@ import pytest
 
 from core.context import RunOptions
 from core.events import Event
-from graph.drive.thread_run import Question
+from graph.drive.thread_run import UserQuestion
 from graph.store.checkpoints import database_of
 from graph.store.inbox import SqliteInbox
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, read, settings_with, state_of
@@ -160,9 +160,9 @@ async def test_a_command_outside_the_allow_list_waits_and_is_answered_later(tmp_
 
 async def test_a_person_says_no_and_the_command_does_not_run(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
-    asked: list[Question] = []
+    asked: list[UserQuestion] = []
 
-    async def refuse(question: Question) -> str:
+    async def refuse(question: UserQuestion) -> str:
         asked.append(question)
         return "no"
 

@@ -8,10 +8,10 @@ from core.config.settings import Settings
 from graph.runner import open_graph
 from graph.store.checkpoints import database_of
 from graph.store.inbox import SqliteInbox
-from graph.store.receipts import receipts
-from graph.supervisor.intervention_log import Entry, Ledger
-from graph.supervisor.interventions import Desk
-from graph.supervisor.snapshot import observe
+from graph.store.receipts import read_receipts
+from graph.supervisor.intervention_log import InterventionLog, NewIntervention
+from graph.supervisor.interventions import Supervisor
+from graph.supervisor.snapshot import take_snapshot
 from rolecall.output.run_view import View
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, read, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step
@@ -90,7 +90,7 @@ async def test_a_word_to_a_running_coder_is_in_its_next_call_and_on_record(tmp_p
     state = await state_of(repo, outcome.thread_id)
     assert [(item.id, item.node) for item in state["guidance"]] == [(ident, "implement")]
     async with open_graph(steered.settings, database_of(repo)) as graph:
-        [receipt] = await receipts(graph, outcome.thread_id, await steered.inbox.after(0))
+        [receipt] = await read_receipts(graph, outcome.thread_id, await steered.inbox.after(0))
     assert (receipt.status, receipt.node) == ("seen", "implement")
     assert receipt.checkpoint
     assert "- user, guidance: Keep the public API. - reached `implement`\n" in await read(outcome.report_path)
@@ -148,15 +148,17 @@ async def test_what_the_supervisor_suggested_in_vain_is_on_record_as_refused(tmp
         row = await steered.inbox.put(
             steered.thread, kind="prioritize", author="supervisor", text="s9 first", payload={"steps": ["s9"]}
         )
-        ledger = Ledger(database_of(repo), steered.thread)
-        await ledger.add(Entry("milestone", "a step ended", "reprioritize", "s9 first", True, "s1", 0, inbox_id=row))
+        log = InterventionLog(database_of(repo), steered.thread)
+        await log.add(
+            NewIntervention("milestone", "a step ended", "reprioritize", "s9 first", True, "s1", 0, inbox_id=row)
+        )
         outcome = await steered.run
     report = await read(outcome.report_path)
     assert "- reprioritize (rule milestone, a step ended): s9 first - reached `implement`, not followed: " in report
-    desk = Desk(outcome.thread_id, database_of(repo), models=None, settings=settings, events=world.Heard())
-    await desk.load()
-    await desk.finish(observe(await state_of(repo, outcome.thread_id), {}, node=""))
-    assert [entry.outcome for entry in await ledger.all()] == ["refused: the plan has no step s9"]
+    supervisor = Supervisor(outcome.thread_id, database_of(repo), models=None, settings=settings, events=world.Heard())
+    await supervisor.load()
+    await supervisor.finish(take_snapshot(await state_of(repo, outcome.thread_id), {}, node=""))
+    assert [entry.outcome for entry in await log.all()] == ["refused: the plan has no step s9"]
 
 
 async def test_who_asks_for_another_plan_gets_one(tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ async def test_the_supervisor_breaks_a_loop_of_the_coder(tmp_path: Path) -> None
         outcome = await do(repo, FEATURE, settings_with(openai(server.v1), supervisor=quick))
         assert all(sound(request) for request in server.requests)
     assert outcome.status == "done"
-    [first, *_] = await Ledger(database_of(repo), outcome.thread_id).all()
+    [first, *_] = await InterventionLog(database_of(repo), outcome.thread_id).all()
     assert (first.entry.rule, first.entry.action, first.entry.applied) == ("repeated_call", "nudge", True)
     assert first.outcome == "unchanged"
     report = await read(outcome.report_path)
@@ -210,7 +212,7 @@ async def test_a_supervisor_that_may_only_observe_does_not_interfere(tmp_path: P
     quick = {"poll_s": 0.05, "max_load": 1.0, "policy": "observe"}
     with ModelServer(slow) as server:
         outcome = await do(repo, FEATURE, settings_with(openai(server.v1), supervisor=quick))
-    entries = await Ledger(database_of(repo), outcome.thread_id).all()
+    entries = await InterventionLog(database_of(repo), outcome.thread_id).all()
     assert entries
     assert not any(item.entry.applied for item in entries)
     assert (await state_of(repo, outcome.thread_id)).get("guidance", ()) == ()

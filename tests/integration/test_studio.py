@@ -18,7 +18,7 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
-from graph.acquire import held
+from graph.acquire import acquire_thread
 from graph.context_factory import ThreadSpec, open_context
 from graph.runner import open_graph
 from graph.store.checkpoints import database_of
@@ -153,7 +153,7 @@ async def test_threads_of_the_command_line_are_listed_while_the_server_runs(repo
     async with get_client(url=server) as client:
         assert await client.threads.search() == []
         task = "Make the failing tests pass"
-        async with held(ThreadSpec(ident, repo, settings_with()), task, kept={}) as driven:
+        async with acquire_thread(ThreadSpec(ident, repo, settings_with()), task, kept={}) as driven:
             async with open_graph(settings_with(), database_of(repo)) as graph:
                 await graph.ainvoke({"task": task}, config, context=driven.context, interrupt_before=["implement"])
             busy = await until_listed(client, ident, "busy")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.redaction import encodings
-from graph.store.checkpoint_packing import unpacked
+from graph.store.checkpoint_packing import unpack
 from tests.redteam.scan.planted import Planted, Secret
 
 _SHORTEST = 6
@@ -54,9 +54,9 @@ def _forms(secret: Secret) -> list[bytes]:
 
 
 def _unpacked(data: bytes) -> Iterator[bytes]:
-    for unpack in (zlib.decompress, gzip.decompress, bz2.decompress, lzma.decompress, unpacked):
+    for expand in (zlib.decompress, gzip.decompress, bz2.decompress, lzma.decompress, unpack):
         with suppress(zlib.error, OSError, lzma.LZMAError, ValueError, EOFError):
-            yield unpack(data)
+            yield expand(data)
 
 
 def database_cells(path: Path) -> bytes:

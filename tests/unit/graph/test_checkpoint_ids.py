@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import id as checkpoint_ids
 
-from graph.store.checkpoints import Driver, open_checkpoints
+from graph.store.checkpoints import CheckpointWriter, open_checkpoints
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease
 from tests.steering.world import Heard, Speaker, build, context_of, works
@@ -16,7 +16,10 @@ CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
 
 async def drive(database: Path, inp: Any, stop: list[str] | None) -> Any:
-    async with Lease(database, "t") as lease, open_checkpoints(database, driver=Driver("t", lease.generation)) as saver:
+    async with (
+        Lease(database, "t") as lease,
+        open_checkpoints(database, driver=CheckpointWriter("t", lease.generation)) as saver,
+    ):
         graph = build(Speaker(speak=works(2))).compile(checkpointer=saver)
         context = context_of("t", SqliteInbox(database, "t"), Heard())
         await graph.ainvoke(inp, CONFIG, context=context, interrupt_before=stop, durability="sync")

@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import tool
 
-from graph.drive.in_flight import Activity
-from graph.drive.interruptible_stream import PausedError, steered_stream
-from graph.drive.stream_events import Progress
+from graph.drive.in_flight import ActivityTracker
+from graph.drive.interruptible_stream import PausedError, interruptible_stream
+from graph.drive.stream_events import ProgressEvents
 from graph.store.inbox import SqliteInbox
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
 
@@ -28,14 +28,14 @@ class Rig:
         self.heard = Heard()
 
     async def run(self, inp: Any, since: int | None = None) -> None:
-        activity = Activity(self.heard)
+        activity = ActivityTracker(self.heard)
         self.speaker.events = activity
         async with SqliteInbox(self.database, "t") as inbox:
             context = context_of("t", inbox, activity)
-            stream = steered_stream(
+            stream = interruptible_stream(
                 self.graph, inp, CONFIG, context=context, inbox=inbox, since=since
             )  # fmt: skip
-            progress = Progress(activity)
+            progress = ProgressEvents(activity)
             async for part in stream:
                 self.parts.append(part)
                 progress.note(part)
@@ -175,7 +175,7 @@ async def test_a_word_in_a_call_that_is_given_up_is_told_of_once(tmp_path: Path)
         assert [m.id for m in await r.messages() if str(m.id) in both] == both
     assert [told["id"] for told in r.heard.named("guidance")] == [first, urgent]
     shown = Heard()
-    progress = Progress(shown)
+    progress = ProgressEvents(shown)
     for part in r.parts:
         progress.note(part)
     nodes = [told["node"] for told in shown.named("node_started")]
@@ -211,7 +211,7 @@ async def test_a_pause_from_before_the_run_does_not_stop_it(tmp_path: Path) -> N
 
 
 def test_what_a_pause_need_not_wait_for() -> None:
-    activity = Activity(Heard())
+    activity = ActivityTracker(Heard())
     activity.emit("model_started", node="supervisor", role="supervisor")
     activity.emit("model_waiting", role="summarizer")
     assert not activity.calling

@@ -9,7 +9,7 @@ import aiosqlite
 import pytest
 
 from core.errors import Exit, LockedError
-from graph.store.lease import Lease, holder
+from graph.store.lease import Lease, live_holder
 
 HOLD = (
     "import asyncio, sys; from pathlib import Path; from graph.store.lease import Lease\n"
@@ -43,14 +43,14 @@ async def test_a_living_process_keeps_others_out_until_it_is_killed(tmp_path: Pa
         async with Lease(database, "t"):
             pass
     assert caught.value.exit_code == Exit.LOCKED == 75
-    held = await holder(database, "t")
+    held = await live_holder(database, "t")
     assert held is not None
     assert held.pid == child.pid
 
     child.send_signal(signal.SIGKILL)
     await child.wait()
 
-    assert await holder(database, "t") is None
+    assert await live_holder(database, "t") is None
     async with Lease(database, "t") as lease:
         assert lease.generation == 2
 
@@ -110,9 +110,9 @@ async def test_who_was_taken_over_stops(tmp_path: Path) -> None:
 
 async def test_the_heartbeat_beats(tmp_path: Path) -> None:
     async with Lease(tmp_path / "db", "t", heartbeat_s=0.05):
-        before = await holder(tmp_path / "db", "t")
+        before = await live_holder(tmp_path / "db", "t")
         await asyncio.sleep(0.3)
-        after = await holder(tmp_path / "db", "t")
+        after = await live_holder(tmp_path / "db", "t")
     assert before is not None
     assert after is not None
     assert after.heartbeat > before.heartbeat

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from graph.store.inbox import SqliteInbox
-from graph.store.receipts import receipts
+from graph.store.receipts import read_receipts
 from tests.steering.world import Heard, Speaker, build, context_of, opened, works
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
@@ -16,7 +16,7 @@ async def test_a_row_is_queued_then_seen_inside_then_held_by_a_checkpoint(tmp_pa
     async with opened(build(speaker), database) as graph, opened(build(speaker), database) as reader:
 
         async def now() -> list[tuple[str, str, bool]]:
-            made = await receipts(reader, "t", await inbox.after(0))
+            made = await read_receipts(reader, "t", await inbox.after(0))
             return [(receipt.status, receipt.node, bool(receipt.checkpoint)) for receipt in made]
 
         await inbox.put("t", kind="guidance", author="user", text="hello")
@@ -49,7 +49,7 @@ async def test_the_checkpoint_is_the_first_that_holds_the_row(tmp_path: Path) ->
         await graph.ainvoke(None, CONFIG, context=context)
         last = (await graph.aget_state(CONFIG)).config["configurable"]["checkpoint_id"]
 
-        one, two = await receipts(graph, "t", await inbox.after(0))
+        one, two = await read_receipts(graph, "t", await inbox.after(0))
 
     assert (one.node, one.checkpoint) == ("implement", before_assess)
     assert (two.node, two.checkpoint) == ("assess", last)

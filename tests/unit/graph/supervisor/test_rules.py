@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from core.artifacts import BudgetLeft, CheckRun, Milestone, Plan, PlanStep, QAReport, RoleUsage, StepResult
 from core.config.settings import BudgetSettings, RuleThresholds
-from graph.supervisor.rules import View, findings
-from graph.supervisor.snapshot import observe, outcome_of
+from graph.supervisor.rules import RuleInput, find_problems
+from graph.supervisor.snapshot import check_outcome, take_snapshot
 
 PLAN = Plan(milestones=(Milestone(title="m", steps=(PlanStep(id="s1", title="one"), PlanStep(id="s2", title="two"))),))
 RED = (
@@ -39,8 +39,8 @@ class Transcript:
 
 def fired(transcript: Transcript, **outer: Any) -> list[str]:
     state = {"task": "t", "plan": PLAN, "current_step": "s1", **outer}
-    snapshot = observe(state, {"messages": transcript.messages}, node="implement")
-    return [finding.rule for finding in findings(View(snapshot, RuleThresholds()))]
+    snapshot = take_snapshot(state, {"messages": transcript.messages}, node="implement")
+    return [finding.rule for finding in find_problems(RuleInput(snapshot, RuleThresholds()))]
 
 
 def reads_one_file(t: Transcript, n: int) -> None:
@@ -131,9 +131,9 @@ def test_a_thread_that_is_finished_breaks_no_rule() -> None:
     transcript = Transcript()
     for _ in range(9):
         reads_one_file(transcript, 0)
-    snapshot = observe({"task": "t"}, {"messages": transcript.messages}, node="")
+    snapshot = take_snapshot({"task": "t"}, {"messages": transcript.messages}, node="")
     assert snapshot.finished
-    assert findings(View(snapshot, RuleThresholds())) == ()
+    assert find_problems(RuleInput(snapshot, RuleThresholds())) == ()
 
 
 def test_budget_that_runs_ahead_of_the_steps() -> None:
@@ -141,8 +141,8 @@ def test_budget_that_runs_ahead_of_the_steps() -> None:
 
     def rules(left: int, **outer: Any) -> list[str]:
         state = {"task": "t", "plan": PLAN, "current_step": "s1", "budget_left": BudgetLeft(model_calls=left), **outer}
-        snapshot = observe(state, {}, node="implement", limits=limits)
-        return [finding.rule for finding in findings(View(snapshot, RuleThresholds()))]
+        snapshot = take_snapshot(state, {}, node="implement", limits=limits)
+        return [finding.rule for finding in find_problems(RuleInput(snapshot, RuleThresholds()))]
 
     assert rules(66) == []
     assert rules(65) == ["budget_ahead"]
@@ -152,7 +152,7 @@ def test_budget_that_runs_ahead_of_the_steps() -> None:
 
 def test_what_was_used_since_the_last_checkpoint_counts() -> None:
     usage = {"coder": RoleUsage(calls=30, input_tokens=100, output_tokens=None), "qa": RoleUsage(calls=10)}
-    snapshot = observe(
+    snapshot = take_snapshot(
         {"task": "t", "plan": PLAN, "budget_left": BudgetLeft(model_calls=90)}, {}, node="implement",
         limits=BudgetSettings(max_model_calls=100), usage=usage,
     )  # fmt: skip
@@ -163,10 +163,10 @@ def test_a_transcript_near_its_window() -> None:
     transcript = Transcript()
     usage = {"input_tokens": 8000, "output_tokens": 600, "total_tokens": 8600}
     transcript.messages.append(AIMessage("", usage_metadata=usage))  # type: ignore[arg-type]
-    snapshot = observe({"task": "t"}, {"messages": transcript.messages}, node="implement")
+    snapshot = take_snapshot({"task": "t"}, {"messages": transcript.messages}, node="implement")
 
     def rules(window: int | None) -> list[str]:
-        return [finding.rule for finding in findings(View(snapshot, RuleThresholds(), window))]
+        return [finding.rule for finding in find_problems(RuleInput(snapshot, RuleThresholds(), window))]
 
     assert rules(10_000) == ["near_window"]
     assert rules(12_000) == []
@@ -186,11 +186,11 @@ def test_outcomes_compare_by_the_tests_that_fail() -> None:
     def report(output: str) -> QAReport:
         return QAReport(checks=(CheckRun(command="pytest", exit_code=1, duration_s=1, output=output),))
 
-    one, two = outcome_of(report(RED.format(n=1)), at=1), outcome_of(report(RED.format(n=7)), at=9)
-    other = outcome_of(report(RED.format(n=1).replace("test_x", "test_y")), at=1)
+    one, two = check_outcome(report(RED.format(n=1)), at=1), check_outcome(report(RED.format(n=7)), at=9)
+    other = check_outcome(report(RED.format(n=1).replace("test_x", "test_y")), at=1)
     assert one is not None
     assert two is not None
     assert other is not None
     assert one.mark == two.mark != other.mark
     assert one.failing == 1
-    assert outcome_of(QAReport(checks=()), at=0) is None
+    assert check_outcome(QAReport(checks=()), at=0) is None

@@ -17,11 +17,11 @@ from core.context import Models
 from core.errors import ModelError
 from graph.build import build_graph
 from graph.store.inbox import SqliteInbox
-from graph.supervisor.intervention_log import Ledger
-from graph.supervisor.snapshot import Snapshot, observe
-from graph.supervisor.status_line import DOING, answer
-from graph.supervisor.status_line import Speaker as StatusSpeaker
-from graph.supervisor.supervise import pause_after, supervise
+from graph.supervisor.intervention_log import InterventionLog
+from graph.supervisor.snapshot import Snapshot, take_snapshot
+from graph.supervisor.status_line import DOING, answer_status
+from graph.supervisor.status_line import StatusContext as StatusSpeaker
+from graph.supervisor.supervise import rest_after, supervise
 from tests.steering.models import Opinions
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
 
@@ -76,10 +76,10 @@ async def test_a_loop_is_broken_in_the_very_next_call(tmp_path: Path) -> None:
     told = [any(str(m.id).startswith("guidance-") for m in prompt) for prompt in speaker.prompts]
     assert len(told) > threshold
     assert told == [False] * (len(told) - 1) + [True]  # the run ends with the call that hears it
-    [entry] = await Ledger(tmp_path / "db", "t").all()
+    [entry] = await InterventionLog(tmp_path / "db", "t").all()
     assert (entry.entry.rule, entry.entry.action, entry.entry.applied) == ("repeated_call", "nudge", True)
     assert entry.entry.cost == {}
-    # The ledger is written once the row is stored: the first call that began after that has it in its prompt.
+    # The log is written once the row is stored: the first call that began after that has it in its prompt.
     assert [began > entry.created for began in speaker.began] == told
     assert heard.named("intervention")[0]["rule"] == "repeated_call"
     assert [item.author for item in final["guidance"]] == ["supervisor"]
@@ -91,7 +91,7 @@ async def test_who_only_observes_suggests_and_leaves_the_run_alone(tmp_path: Pat
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
     assert await SqliteInbox(tmp_path / "db", "t").after(0) == []
-    entries = await Ledger(tmp_path / "db", "t").all()
+    entries = await InterventionLog(tmp_path / "db", "t").all()
     assert entries
     assert not any(item.entry.applied for item in entries)
 
@@ -119,13 +119,16 @@ async def test_from_the_second_time_on_a_model_is_asked_and_paid_for_in_the_ledg
         await graph.ainvoke({"task": "fix the parser"}, CONFIG, context=context, durability="sync")
 
     first, second = await SqliteInbox(tmp_path / "db", "t").after(0)
-    assert (first.kind, second.kind) == ("nudge", "replan")  # the ladder is above the judge, who is heard all the same
+    assert (first.kind, second.kind) == (
+        "nudge",
+        "replan",
+    )  # the escalation is above the judge, who is heard all the same
     assert second.text.endswith("open b.py instead")
     [(role, purpose, question)] = opinions.asked
     assert (role, purpose) == ("supervisor", "judge")
     assert "fix the parser" in question
     assert 'read_file {"path": "a.py"}' in question
-    entries = await Ledger(tmp_path / "db", "t").all()
+    entries = await InterventionLog(tmp_path / "db", "t").all()
     assert [entry.entry.cost.get("spec") for entry in entries if entry.entry.cost] == ["small"]
 
 
@@ -177,7 +180,7 @@ async def test_what_the_policy_forbids_is_recorded_and_a_nudge_given_instead(tmp
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
     assert [item.kind for item in await SqliteInbox(tmp_path / "db", "t").after(0)] == ["nudge", "nudge"]
-    entries = [item.entry for item in await Ledger(tmp_path / "db", "t").all()]
+    entries = [item.entry for item in await InterventionLog(tmp_path / "db", "t").all()]
     assert [(entry.action, entry.applied) for entry in entries] == [("nudge", True), ("pause", False), ("nudge", True)]
 
 
@@ -252,7 +255,7 @@ async def test_a_line_tells_of_the_moment_it_is_said_however_rarely_the_rules_lo
 
 async def test_words_that_the_run_has_overtaken_are_not_said() -> None:
     def at(node: str) -> Snapshot:
-        return observe({"task": "t"}, {}, node=node)
+        return take_snapshot({"task": "t"}, {}, node=node)
 
     opinions = Opinions({"StepSummary": [{"status_line": "reads a file"}] * 3})
     opinions.latency = 0.05
@@ -264,7 +267,7 @@ async def test_words_that_the_run_has_overtaken_are_not_said() -> None:
         async def look() -> Snapshot:
             return next(seen)
 
-        return await answer(speaker, look, within_s=within_s)
+        return await answer_status(speaker, look, within_s=within_s)
 
     assert await line(at("implement"), at("implement")) == "reads a file"
     assert await line(at("implement"), at("qa")) == "qa: running the checks and judging the change"
@@ -317,4 +320,4 @@ async def test_it_never_holds_a_write_lock_while_it_looks(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("spent", "rest"), [(0.0, 2.0), (0.01, 2.0), (0.02, 4.0), (5.0, 30.0)])
 def test_an_expensive_look_is_followed_by_a_longer_rest(spent: float, rest: float) -> None:
-    assert pause_after(spent, SupervisorSettings()) == rest
+    assert rest_after(spent, SupervisorSettings()) == rest
