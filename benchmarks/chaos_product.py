@@ -17,7 +17,7 @@ from core.context import RunOptions
 from core.errors import Exit
 from core.events import Event
 from core.storage.layout import RepoLayout
-from core.storage.ownership import make
+from core.storage.ownership import make_state_folder
 from graph.build import build_graph
 from graph.runner import ResumeRequest, RunRequest, resume, run
 from graph.store.checkpoints import open_checkpoints
@@ -46,7 +46,7 @@ def prepare(plan: Plan, folder: Path, url: str) -> ProductPlan:
     """Make the repository of a round."""
     repo = make_repository(folder / f"repo-{plan.seed}", SLUGS)
     layout = RepoLayout(repo)
-    make(layout)
+    make_state_folder(layout)
     thread = f"00000000-0000-4000-8000-{plan.seed:012d}"
     base = replace(plan, database=layout.database, thread=thread)
     return ProductPlan(**vars(base), repo=repo, url=url)

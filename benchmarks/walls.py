@@ -15,7 +15,7 @@ from pathlib import Path
 from core.config.settings import SandboxSettings
 from tools.processes.environment import user_environment
 from tools.sandbox.bubblewrap import Bubblewrap
-from tools.sandbox.sandbox import Places, Sandbox, open_sandbox
+from tools.sandbox.sandbox import Sandbox, SandboxPaths, open_sandbox
 
 COMMAND = ["/bin/sh", "-c", "true"]
 _PLAIN = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net",
@@ -33,8 +33,8 @@ def main() -> None:
 
 async def _measure(folder: Path, runs: int) -> None:
     root = _repository(folder)
-    host = await open_sandbox(SandboxSettings(mode="host"), Places(root, root.parent))
-    walls = await open_sandbox(SandboxSettings(mode="bubblewrap"), Places(root, root.parent))
+    host = await open_sandbox(SandboxSettings(mode="host"), SandboxPaths(root, root.parent))
+    walls = await open_sandbox(SandboxSettings(mode="bubblewrap"), SandboxPaths(root, root.parent))
     assert isinstance(walls._wrapper, Bubblewrap)  # noqa: SLF001 - measured from inside
     ways: dict[str, Run] = {
         "bare": lambda: _spawn([*COMMAND], root),

@@ -150,7 +150,7 @@ class CommandResult:
     timed_out: bool = False
 
 
-class Turns(Protocol):
+class ReadWriteLock(Protocol):
     """Keeps file tools and commands apart: many of the former at once, or one of the latter. Turns do not nest."""
 
     def shared(self) -> AbstractAsyncContextManager[None]:
@@ -164,7 +164,7 @@ class Commands(Protocol):
     """Runs commands in the worktree, in the sandbox."""
 
     @property
-    def turns(self) -> Turns:
+    def turns(self) -> ReadWriteLock:
         """Taken by whoever touches the worktree; `run` takes its own."""
 
     @property

@@ -130,6 +130,6 @@ class ToolError(RolecallError):
     code = "tool"
 
 
-def trace_of(error: BaseException) -> str:
+def traceback_text(error: BaseException) -> str:
     """The traceback of an error as Python prints it; of a very long one the end, which says what happened."""
     return "".join(traceback.format_exception(error))[-_MOST_TRACE:]

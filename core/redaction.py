@@ -73,7 +73,7 @@ def without_query(text: str) -> str:
     return _QUERY.sub(rf"\1{MASK}", text)
 
 
-def pasteable(text: str, secrets: Iterable[str] = ()) -> str:
+def redact_for_sharing(text: str, secrets: Iterable[str] = ()) -> str:
     """Like `redact`, without query strings, and the home folder becomes `~`: safe to put into a public report."""
     home = str(Path.home())
     masked = without_query(redact(text, secrets))

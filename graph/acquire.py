@@ -17,9 +17,9 @@ from graph.store.event_log import Listen
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease
 from graph.store.thread_store import ThreadRow, ThreadStore
-from llm_registry.specs.address_keys import without_keys
+from llm_registry.specs.address_keys import keys_to_references
 from tools.git.repository import find_top
-from tools.git.state_folder import made
+from tools.git.state_folder import ensure_layout
 from tools.worktree.workspace import GitWorkspace
 
 
@@ -115,7 +115,7 @@ def _said(error: BaseException) -> str:
 
 async def _place(repo: Path) -> Path:
     """The database of a repository; its folder is made, and hidden from git, when it is not there."""
-    return (await made(await find_top(repo))).database
+    return (await ensure_layout(await find_top(repo))).database
 
 
 def _row(spec: ThreadSpec, task: str, kept: Mapping[str, Any]) -> ThreadRow:
@@ -126,7 +126,7 @@ def _row(spec: ThreadSpec, task: str, kept: Mapping[str, Any]) -> ThreadRow:
         repo=spec.repo,
         branch=GitWorkspace(spec.repo, spec.thread_id).branch,
         status="running",
-        options={**kept, "checks": list(spec.checks), "models": without_keys(spec.models)[0]},
+        options={**kept, "checks": list(spec.checks), "models": keys_to_references(spec.models)[0]},
         created=now,
         updated=now,
     )

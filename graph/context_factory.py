@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.config.settings import EMBEDDED, Settings
 from core.context import Context, Models, RunOptions
-from core.errors import ModelError, RolecallError, trace_of
+from core.errors import ModelError, RolecallError, traceback_text
 from core.events import EventSink
 from core.known_secrets import known_secrets
 from core.redaction import Redactor
@@ -25,11 +25,11 @@ from nodes.model_calls.task_preflight import require_model
 from tools.commands.command_runner import SandboxCommands
 from tools.commands.outputs import OutputStore
 from tools.git.command import Git
-from tools.git.state_folder import made
+from tools.git.state_folder import ensure_layout
 from tools.repair.engine import START_SCRIPT
-from tools.sandbox.sandbox import Places, open_sandbox
+from tools.sandbox.sandbox import SandboxPaths, open_sandbox
 from tools.target.checks import RepositoryChecks
-from tools.target.repair_search import TreeRepair
+from tools.target.repair_search import WorktreeRepair
 from tools.target.target_python import TargetPython, find_target_python
 from tools.worktree.staging_rules import StagingRules
 from tools.worktree.workspace import GitWorkspace
@@ -74,7 +74,7 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
     redactor = Redactor(secrets)
     rules = StagingRules(SecretFiles(settings.sandbox.show), redactor)
     workspace = await GitWorkspace.open(spec.repo, spec.thread_id, rules)
-    await made(workspace.repo)
+    await ensure_layout(workspace.repo)
     files = await asyncio.to_thread(RepoLayout(workspace.repo).make_run, spec.thread_id)
     log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen, redactor)
     with log, _faults_kept(log):
@@ -97,7 +97,7 @@ async def _context(
 ) -> Context:  # fmt: skip
     settings = spec.settings
     # Before anything of the repository is run: its interpreter is a program of the repository too.
-    places = Places(workspace.root, workspace.repo, (START_SCRIPT.parent,))
+    places = SandboxPaths(workspace.root, workspace.repo, (START_SCRIPT.parent,))
     bare = await open_sandbox(settings.sandbox, places, secrets=secrets)
     target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
     _warn(events, workspace, target)
@@ -118,7 +118,7 @@ async def _context(
         workspace=workspace,
         commands=commands,
         checks=checks,
-        repair=TreeRepair(workspace.root, sandbox, target, events, checks),
+        repair=WorktreeRepair(workspace.root, sandbox, target, events, checks),
         inbox=SqliteInbox(database_of(workspace.repo), spec.thread_id, redactor),
         events=events,
         options=spec.options,
@@ -135,7 +135,7 @@ def _faults_kept(events: EventSink) -> Iterator[None]:
         if not isinstance(error, RolecallError):
             with suppress(OSError, ValueError):  # the disk is full, say: what happened matters more
                 said = f"{type(error).__name__}: {error}"
-                events.emit("error", code="internal", message=said, hint="", traceback=trace_of(error))
+                events.emit("error", code="internal", message=said, hint="", traceback=traceback_text(error))
         raise
 
 

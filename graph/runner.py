@@ -29,8 +29,8 @@ from graph.store.receipts import read_receipts
 from graph.store.thread_store import ThreadStore
 from graph.supervisor.companion import supervise_alongside
 from graph.supervisor.intervention_log import InterventionLog
-from nodes.report import interim, plain_narrative, write_markdown, write_report
-from tools.git.state_folder import proven
+from nodes.report import interim_state, plain_narrative, write_markdown, write_report
+from tools.git.state_folder import verified_layout
 
 EXIT_OF: dict[str, Exit] = {
     "done": Exit.DONE,
@@ -140,7 +140,7 @@ async def resume(request: ResumeRequest, *, listen: Listen, ask: AskUser | None 
         ThreadError: The thread is unknown or finished.
         LockedError: Another process drives the thread; nothing of it was changed.
     """
-    row = await ThreadStore((await proven(request.repo)).database).find(request.thread)
+    row = await ThreadStore((await verified_layout(request.repo)).database).find(request.thread)
     if row.finished:
         raise ThreadError(
             f"thread {row.short} is finished ({row.status}); there is nothing to resume",
@@ -227,7 +227,7 @@ async def close(thread_run: ThreadRun, ending: RunEnd, database: Path) -> RunOut
     files = RunFiles(context.workspace.run_dir)
     if ending.status in ("budget", "needs_model"):
         status: Outcome = "budget" if ending.status == "budget" else "needs_model"
-        known = interim(
+        known = interim_state(
             (await thread_run.state()).values, outcome=status, reason=f"{ending.message} {ending.hint}".strip()
         )
         report: Report | None = await write_report(known, plain_narrative(known), context)

@@ -6,14 +6,14 @@ Asks no server, unless a name is unknown: then the configured ones are asked wha
 from collections.abc import Mapping, Sequence
 
 from core.config.settings import EMBEDDED, ROLES, LLMSettings, ModelSpec, Settings, role_name
-from core.config.validation import circle_in
+from core.config.validation import alias_cycle
 from core.errors import UsageError
 from core.suggest import did_you_mean, near_matches
 from llm_registry.calls.model_cache import spec_address
 from llm_registry.discovery.probe import probe_endpoints
 from llm_registry.discovery.server_info import EndpointFacts
 from llm_registry.providers.catalog import provider_names
-from llm_registry.specs.address_keys import filled, shown
+from llm_registry.specs.address_keys import fill_references, redact_spec
 from llm_registry.specs.addresses import endpoint_url
 from llm_registry.specs.role_chains import Chain, role_names
 
@@ -32,7 +32,7 @@ class UnknownModelError(UsageError):
 
     def __init__(self, role: str, wanted: str, near: str) -> None:
         super().__init__(
-            f"--model {role}={shown(wanted)}: unknown model{near}",
+            f"--model {role}={redact_spec(wanted)}: unknown model{near}",
             hint="give a named model, a role, `embedded`, or PROVIDER:MODEL[@URL]",
         )
         self.role, self.wanted, self.near = role, wanted, near
@@ -52,7 +52,7 @@ async def checked_overrides(settings: Settings, models: Mapping[str, str]) -> Se
             raise
         near = error.near or _meant(error.wanted, offered)
         raise UsageError(
-            f"--model {error.role}={shown(error.wanted)}: unknown model{near}",
+            f"--model {error.role}={redact_spec(error.wanted)}: unknown model{near}",
             hint=f"{error.hint}; the configured servers offer {', '.join(offered[:20])}",
         ) from error
 
@@ -88,12 +88,12 @@ def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
     for role, wanted in ((role_name(role), role_name(wanted)) for role, wanted in models.items()):
         known = role_names(settings)
         if role not in known:
-            raise UsageError(f"--model {role}={shown(wanted)}: unknown role{did_you_mean(role, known)}",
+            raise UsageError(f"--model {role}={redact_spec(wanted)}: unknown role{did_you_mean(role, known)}",
                              hint=f"the roles are {', '.join(known)}")  # fmt: skip
         entries[role] = _read(settings.llm, role, wanted)
     llm = LLMSettings(models=settings.llm.models, **entries)
-    if circle := circle_in(llm):
-        given = " ".join(f"--model {role}={shown(wanted)}" for role, wanted in models.items())
+    if circle := alias_cycle(llm):
+        given = " ".join(f"--model {role}={redact_spec(wanted)}" for role, wanted in models.items())
         raise UsageError(
             f"{given}: the roles only name one another: {' -> '.join(circle)}", hint="give one of them a model"
         )
@@ -120,7 +120,8 @@ def check_models_offered(
             continue
         near = did_you_mean(link.spec.model, seen.models)
         raise UsageError(
-            f"--model {role}={shown(wanted)}: {spec_address(link.spec)} offers no model {link.spec.model!r}{near}",
+            f"--model {role}={redact_spec(wanted)}: "
+            f"{spec_address(link.spec)} offers no model {link.spec.model!r}{near}",
             hint=f"it offers {', '.join(seen.models[:20])}",
         )
 
@@ -135,11 +136,13 @@ def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:
         raise UnknownModelError(role, wanted, did_you_mean(wanted if not colon else provider, names))
     # A file may have any name, and is served here.
     model, _, url = (rest, "", "") if provider == "gguf" else rest.partition("@")
-    if url and "://" not in filled(role, url):
+    if url and "://" not in fill_references(role, url):
         raise UsageError(
-            f"--model {role}={shown(wanted)}: its address has no scheme", hint="begin it with http:// or https://"
+            f"--model {role}={redact_spec(wanted)}: its address has no scheme", hint="begin it with http:// or https://"
         )
-    given = ModelSpec(provider=provider, model=model, base_url=filled(role, url), fallback=_fallback(llm, role))
+    given = ModelSpec(
+        provider=provider, model=model, base_url=fill_references(role, url), fallback=_fallback(llm, role)
+    )
     like = _configured(llm, given, entries.get(role))
     return given if like is None else _beside(like, given)
 

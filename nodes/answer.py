@@ -11,9 +11,9 @@ from core.artifacts import RoutingDecision
 from core.context import Context
 from core.errors import ModelError
 from core.replies import CallSite
-from nodes.guidance.delivery import drain
-from nodes.model_calls.agent_loop import RoleModel, build_loop, last_words, speaker_of
-from nodes.model_calls.consult_tools import Consulting
+from nodes.guidance.delivery import deliver_waiting
+from nodes.model_calls.agent_loop import RoleModelMiddleware, build_loop, final_text, served_by
+from nodes.model_calls.consult_tools import ConsultToolsMiddleware
 from nodes.model_calls.model_call import bookkeeping, budget_left
 from nodes.text.rendering import render
 from tools.agent.toolbox import reading_tools
@@ -27,18 +27,18 @@ class AnswerInput(TypedDict):
     guidance_cursor: NotRequired[int]
 
 
-Node = Callable[[AnswerInput, Runtime[Context]], Awaitable[dict[str, Any]]]
+AnswerNode = Callable[[AnswerInput, Runtime[Context]], Awaitable[dict[str, Any]]]
 
 
-def build_answer(*, max_calls: int) -> Node:
+def build_answer(*, max_calls: int) -> AnswerNode:
     """Make the node around the loop that reads."""
     loop = build_loop(
         name="answer",
         tools=reading_tools(),
-        speaker=RoleModel("reasoning", "answer", "answer/system", tools=True),
+        speaker=RoleModelMiddleware("reasoning", "answer", "answer/system", tools=True),
         role="reasoning",
         max_calls=max_calls,
-        wearing=[Consulting()],
+        wearing=[ConsultToolsMiddleware()],
     )
 
     async def answer(state: AnswerInput, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def build_answer(*, max_calls: int) -> Node:
 
 
 async def _at_once(state: AnswerInput, context: Context) -> dict[str, Any]:
-    drained = await drain(state.get("guidance_cursor", 0), context, "answer")
+    drained = await deliver_waiting(state.get("guidance_cursor", 0), context, "answer")
     messages = [
         SystemMessage(render("answer/system", tools=False)),
         HumanMessage(await _question(state, context)),
@@ -71,7 +71,7 @@ async def _with_tools(
     opening = HumanMessage(await _question(state, context))
     entry = {"messages": [opening], "guidance_cursor": state.get("guidance_cursor", 0)}
     final = await loop.ainvoke(entry, context=context)
-    spoke = speaker_of(final)
+    spoke = served_by(final)
     update: dict[str, Any] = {"answer": await _synthesized(final, state["task"], context)}
     update["budget_left"] = budget_left(context)
     if spoke:
@@ -81,7 +81,7 @@ async def _with_tools(
 
 async def _synthesized(final: Mapping[str, Any], task: str, context: Context) -> str:
     """The answer out of what the loop read; its last words are the answer where it read nothing, or nobody words it."""
-    notes = last_words(final)
+    notes = final_text(final)
     if not any(isinstance(message, ToolMessage) for message in final["messages"]):
         return notes
     prompt = HumanMessage(render("answer/synthesize", task=task, notes=notes))

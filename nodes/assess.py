@@ -9,9 +9,9 @@ from core.artifacts import AssessDecision, Guidance, Plan, QAReport, Refusal, St
 from core.config.settings import EMBEDDED, BudgetSettings
 from core.context import Context
 from core.state import Outcome
-from nodes.guidance.delivery import drain
-from nodes.guidance.plan_changes import Steered, steer
-from nodes.model_calls.model_call import Question, ask
+from nodes.guidance.delivery import deliver_waiting
+from nodes.guidance.plan_changes import PlanChanges, change_plan
+from nodes.model_calls.model_call import NodeQuestion, ask_role
 from nodes.text.prompt_text import plan_text, review_text, step_text
 
 _AFTER_THE_WORK = frozenset({"summarize", "qa", "assess"})
@@ -37,15 +37,15 @@ class AssessInput(TypedDict):
 async def assess(state: AssessInput, runtime: Runtime[Context]) -> dict[str, Any]:
     """Apply what guidance changes in the plan, then choose next step, fix, replan, done or stuck."""
     context = runtime.context
-    drained = await drain(state.get("guidance_cursor", 0), context, "assess")
+    drained = await deliver_waiting(state.get("guidance_cursor", 0), context, "assess")
     steered = _steered(state, drained.guidance)
     state = {**state, "plan": steered.plan}
     limits = context.settings.budget
     late = _unacted((*state.get("guidance", ()), *drained.guidance), after=state.get("steered", 0))
-    decision = wished(steered.replan, state, limits) or reopened(late, by_rule(state, limits), state)
+    decision = requested_replan(steered.replan, state, limits) or reopen(late, decide_by_rule(state, limits), state)
     update: dict[str, Any] = {**drained.update, "plan": steered.plan, "steered": steered.upto}
     if decision is None:
-        answered = await ask(_question(state), AssessDecision, runtime, drained=drained)
+        answered = await ask_role(_question(state), AssessDecision, runtime, drained=drained)
         decision, update = _only_open(answered.value), {**update, **answered.update}
     refused = (*steered.refused, *_not_followed(steered.replan, late, decision))
     for refusal in refused:
@@ -64,7 +64,7 @@ def _not_followed(wish: Guidance | None, late: Sequence[Guidance], decision: Ass
             yield Refusal(id=item.id, reason="it came when the last attempt was over, and no more was made")
 
 
-def reopened(late: Sequence[Guidance], decision: AssessDecision | None, state: AssessInput) -> AssessDecision | None:
+def reopen(late: Sequence[Guidance], decision: AssessDecision | None, state: AssessInput) -> AssessDecision | None:
     """One more visit of the coder, where the work would end before it could follow what somebody said meanwhile.
 
     Each word opens it once. The embedded engine follows no words.
@@ -85,12 +85,12 @@ def _unacted(guidance: Sequence[Guidance], *, after: int) -> list[Guidance]:
             if item.kind == "guidance" and item.author != "supervisor" and item.node in _AFTER_THE_WORK]  # fmt: skip
 
 
-def _steered(state: AssessInput, fresh: tuple[Guidance, ...]) -> Steered:
+def _steered(state: AssessInput, fresh: tuple[Guidance, ...]) -> PlanChanges:
     done = (*state.get("steps_done", ()), state["current_step"])
-    return steer(state["plan"], done, (*state.get("guidance", ()), *fresh), after=state.get("steered", 0))
+    return change_plan(state["plan"], done, (*state.get("guidance", ()), *fresh), after=state.get("steered", 0))
 
 
-def wished(wish: Guidance | None, state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
+def requested_replan(wish: Guidance | None, state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
     """A new plan, if somebody asked for one and there is something left to plan.
 
     A person may ask as often as they like. The supervisor asks because of trouble: that is over when the step is
@@ -104,7 +104,7 @@ def wished(wish: Guidance | None, state: AssessInput, limits: BudgetSettings) ->
     return AssessDecision(action="replan", reason=f"{wish.author} asked for it", advice=wish.text)
 
 
-def by_rule(state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
+def decide_by_rule(state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
     """What the rules say; `None` where they leave a choice between replanning and giving up."""
     left = _steps_left(state)
     if state["qa"].accepted:
@@ -147,7 +147,7 @@ def _only_open(decision: AssessDecision) -> AssessDecision:
     return decision.model_copy(update={"action": "stuck", "reason": reason})
 
 
-def _question(state: AssessInput) -> Question:
+def _question(state: AssessInput) -> NodeQuestion:
     step = next(item for item in state["plan"].steps if item.id == state["current_step"])
     values = {
         "task": state["task"],
@@ -155,7 +155,7 @@ def _question(state: AssessInput) -> Question:
         "step": step_text(step),
         "qa": review_text(state["qa"]),
     }
-    return Question("assess", "primary", values, state.get("guidance_cursor", 0))
+    return NodeQuestion("assess", "primary", values, state.get("guidance_cursor", 0))
 
 
 def _consequence(decision: AssessDecision, state: AssessInput) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from langgraph.runtime import Runtime
 from core.artifacts import AssessDecision, Guidance, Plan, PlanStep, QAReport, Scope, StepResult
 from core.context import Context
 from core.text import readable, visible_line
-from nodes.model_calls.agent_loop import RoleModel, build_loop, last_words, speaker_of
-from nodes.model_calls.consult_tools import Consulting
+from nodes.model_calls.agent_loop import RoleModelMiddleware, build_loop, final_text, served_by
+from nodes.model_calls.consult_tools import ConsultToolsMiddleware
 from nodes.model_calls.model_call import budget_left
 from nodes.text.prompt_text import checks_text, plan_text, review_text
 from nodes.text.rendering import render
-from nodes.text.shorten import normalize
+from nodes.text.shorten import shorten_texts
 from tools.agent.toolbox import coding_tools
 
 SUBJECT = 72
@@ -39,10 +39,10 @@ class ImplementInput(TypedDict):
     guidance: NotRequired[tuple[Guidance, ...]]
 
 
-Node = Callable[[ImplementInput, Runtime[Context]], Awaitable[dict[str, Any]]]
+ImplementNode = Callable[[ImplementInput, Runtime[Context]], Awaitable[dict[str, Any]]]
 
 
-def build_implement(*, max_calls: int) -> Node:
+def build_implement(*, max_calls: int) -> ImplementNode:
     """Make the node around its loop.
 
     The loop hangs on the node's closure, where LangGraph finds it for `get_state(subgraphs=True)` and for resuming:
@@ -51,10 +51,10 @@ def build_implement(*, max_calls: int) -> Node:
     loop = build_loop(
         name="implement",
         tools=coding_tools(),
-        speaker=RoleModel(ROLE, "implement", "implement/system"),
+        speaker=RoleModelMiddleware(ROLE, "implement", "implement/system"),
         role=ROLE,
         max_calls=max_calls,
-        wearing=[Consulting()],
+        wearing=[ConsultToolsMiddleware()],
     )
 
     async def implement(state: ImplementInput, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ async def _work(
     context = runtime.context
     step = next(item for item in state["plan"].steps if item.id == state["current_step"])
     final = await loop.ainvoke(_entry(step, state), context=context)
-    commit = await context.workspace.commit(subject(step)) or await _unrecorded(state, context)
+    commit = await context.workspace.commit(commit_subject(step)) or await _unrecorded(state, context)
     files: tuple[str, ...] = ()
     if commit:
         files = tuple(readable(name) for name in await context.workspace.changed_files(commit))
@@ -77,17 +77,17 @@ async def _work(
     notices = context.workspace.notices()
     for notice in notices:
         context.events.emit("warning", message=readable(notice))
-    spoke = speaker_of(final)
+    spoke = served_by(final)
     result = StepResult(
         step_id=step.id,
         attempt=state.get("attempt", 1),
-        text="\n".join((last_words(final) or "The coder ended without a word.", *map(readable, notices))),
+        text="\n".join((final_text(final) or "The coder ended without a word.", *map(readable, notices))),
         files=files,
         commit=commit,
         tool_calls=sum(isinstance(message, ToolMessage) for message in final["messages"]),
         served_by=spoke.spec if spoke else "",
     )
-    result = await normalize(result, context, "implement")
+    result = await shorten_texts(result, context, "implement")
     update: dict[str, Any] = {"step_results": (result,), "snapshot": await context.workspace.snapshot()}
     if spoke:
         update |= {"served": {"implement": spoke}, "budget_left": budget_left(context)}
@@ -124,7 +124,7 @@ def _entry(step: PlanStep, state: ImplementInput) -> dict[str, Any]:
     }
 
 
-def subject(step: PlanStep) -> str:
+def commit_subject(step: PlanStep) -> str:
     """The first line of the commit of a step."""
     line = visible_line(step.title) or step.id  # `git log` shows it on terminals
     return line if len(line) <= SUBJECT else f"{line[: SUBJECT - 1]}…"

@@ -7,7 +7,7 @@ from langgraph.runtime import Runtime
 
 from core.artifacts import AssessDecision, Milestone, Plan, PlanStep, QAReport, Scope
 from core.context import Context
-from nodes.model_calls.model_call import Question, ask
+from nodes.model_calls.model_call import NodeQuestion, ask_role
 from nodes.text.prompt_text import checks_text, plan_text, scope_text
 
 
@@ -37,9 +37,9 @@ async def plan(state: PlanInput, runtime: Runtime[Context]) -> dict[str, Any]:
         "done": plan_text(before, done=done) if before and done else "",
         "setback": _setback(state) if before else "",
     }
-    question = Question("plan", "primary", values, state.get("guidance_cursor", 0))
-    answered = await ask(question, Plan, runtime)
-    made = numbered(answered.value, keep=finished(before, done))
+    question = NodeQuestion("plan", "primary", values, state.get("guidance_cursor", 0))
+    answered = await ask_role(question, Plan, runtime)
+    made = number_steps(answered.value, keep=finished_steps(before, done))
     context.events.emit("plan", steps=[{"id": step.id, "title": step.title} for step in made.steps])
     first = next((step.id for step in made.steps if step.id not in done), None)
     return {"plan": made, "current_step": first, "attempt": 1, "qa": None, **answered.update}
@@ -50,12 +50,12 @@ def _setback(state: PlanInput) -> str:
     return f"{assessment.reason}\n{assessment.advice}" if assessment else ""
 
 
-def finished(plan: Plan | None, done: tuple[str, ...]) -> tuple[PlanStep, ...]:
+def finished_steps(plan: Plan | None, done: tuple[str, ...]) -> tuple[PlanStep, ...]:
     """The steps of an earlier plan that are done."""
     return tuple(step for step in plan.steps if step.id in done) if plan else ()
 
 
-def numbered(plan: Plan, *, keep: tuple[PlanStep, ...] = ()) -> Plan:
+def number_steps(plan: Plan, *, keep: tuple[PlanStep, ...] = ()) -> Plan:
     """Give every step an id of its own, after those of the steps to keep, which come first.
 
     Models repeat ids or leave them empty; a step is found by its id, so they are made unique here.

@@ -7,7 +7,7 @@ from langgraph.runtime import Runtime
 from core.artifacts import Plan, QAReport, QAVerdict, Scope
 from core.context import Context
 from core.text import readable
-from nodes.model_calls.model_call import Question, ask
+from nodes.model_calls.model_call import NodeQuestion, ask_role
 from nodes.text.prompt_text import checks_text, step_text
 from nodes.text.shorten import clip
 
@@ -43,6 +43,6 @@ async def qa(state: QAInput, runtime: Runtime[Context]) -> dict[str, Any]:
         "checks": checks_text(report.checks, limit=1500),
         "diff": clip(readable(await context.workspace.diff()), DIFF_CHARS) or "nothing was changed",
     }
-    question = Question("qa", "primary", values, state.get("guidance_cursor", 0))
-    answered = await ask(question, QAVerdict, runtime)
+    question = NodeQuestion("qa", "primary", values, state.get("guidance_cursor", 0))
+    answered = await ask_role(question, QAVerdict, runtime)
     return {"qa": report.model_copy(update={"verdict": answered.value}), **answered.update}

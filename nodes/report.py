@@ -22,10 +22,10 @@ from core.errors import BudgetError, ModelError
 from core.state import Outcome
 from core.storage.layout import RunFiles
 from core.text import readable, visible
-from nodes.guidance.delivery import Drained
-from nodes.model_calls.model_call import Question, ask
+from nodes.guidance.delivery import DeliveredGuidance
+from nodes.model_calls.model_call import NodeQuestion, ask_role
 from nodes.text.prompt_text import checks_text, review_text
-from nodes.text.report_text import Facts, report_markdown
+from nodes.text.report_text import RunFigures, report_markdown
 
 
 class ReportInput(TypedDict):
@@ -67,10 +67,10 @@ async def _narrative(state: ReportInput, runtime: Runtime[Context]) -> tuple[Rep
         "checks": checks_text(qa.checks, limit=1500) if qa else "",
         "stat": readable(await context.workspace.diff(stat=True)),
     }
-    question = Question("report", "primary", values)
+    question = NodeQuestion("report", "primary", values)
     try:
         # Nothing can follow what is said by now: it stays in the inbox and is told as undelivered.
-        answered = await ask(question, ReportNarrative, runtime, drained=Drained((), {}))
+        answered = await ask_role(question, ReportNarrative, runtime, drained=DeliveredGuidance((), {}))
     except (ModelError, BudgetError) as error:
         context.events.emit("warning", message=f"the report has no words of a model: {error.message}")
         return plain_narrative(state), {}
@@ -88,7 +88,7 @@ def plain_narrative(state: ReportInput) -> ReportNarrative:
 async def write_report(state: ReportInput, narrative: ReportNarrative, context: Context) -> Report:
     """Put report and diff into the run folder and return the report."""
     diff = await context.workspace.diff()
-    facts = Facts(
+    facts = RunFigures(
         thread_id=context.thread_id,
         branch=context.workspace.branch,
         stat=readable(await context.workspace.diff(stat=True)),
@@ -118,7 +118,7 @@ def _write(context: Context, diff: str) -> None:
     files.diff.write_text(patch, encoding="utf-8", errors="surrogateescape", newline="")
 
 
-def interim(state: Mapping[str, Any], *, outcome: Outcome, reason: str) -> ReportInput:
+def interim_state(state: Mapping[str, Any], *, outcome: Outcome, reason: str) -> ReportInput:
     """The state of a thread that stopped in the middle, as the report wants it."""
     known: ReportInput = {"task": str(state.get("task", "")), "outcome": outcome, "stop_reason": reason}
     for key in ("routing", "scope", "plan", "steps_done", "step_results", "summaries", "baseline", "qa", "served"):

@@ -8,7 +8,7 @@ from core.artifacts import RoutingDecision
 from core.context import Context
 from core.errors import ModelError
 from llm_registry.embedded.stages import extract_routing
-from nodes.model_calls.model_call import Question, ask
+from nodes.model_calls.model_call import NodeQuestion, ask_role
 
 
 class RouteInput(TypedDict):
@@ -25,24 +25,24 @@ async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
     """
     context = runtime.context
     values = {"task": state["task"], "listing": await context.workspace.listing(limit=60)}
-    question = Question("route", "router", values, state.get("guidance_cursor", 0))
+    question = NodeQuestion("route", "router", values, state.get("guidance_cursor", 0))
     try:
-        answered = await ask(question, RoutingDecision, runtime)
-        settled, update = settle(answered.value, context.settings.routing.min_confidence), answered.update
+        answered = await ask_role(question, RoutingDecision, runtime)
+        settled, update = delegate_unsure(answered.value, context.settings.routing.min_confidence), answered.update
     except ModelError as error:
         context.events.emit("warning", message=f"no model routed the task: {error.message}")
-        settled, update = by_wording(state["task"]), {}
+        settled, update = route_by_wording(state["task"]), {}
     context.events.emit("routing", **settled.model_dump())
     await context.models.note("routing", settled.model_dump())
     return {"routing": settled, **update}
 
 
-def by_wording(task: str) -> RoutingDecision:
+def route_by_wording(task: str) -> RoutingDecision:
     """As the engine without weights decides: a question goes to the thinking model, everything else to the coder."""
     return RoutingDecision.model_validate(extract_routing({"task": task}))
 
 
-def settle(decision: RoutingDecision, min_confidence: float) -> RoutingDecision:
+def delegate_unsure(decision: RoutingDecision, min_confidence: float) -> RoutingDecision:
     """Turn an unsure HANDLE into a delegation and say so in its reason."""
     if decision.routing_decision == "DELEGATE" or decision.confidence >= min_confidence:
         return decision

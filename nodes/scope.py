@@ -7,7 +7,7 @@ from langgraph.runtime import Runtime
 from core.artifacts import QAReport, Scope
 from core.context import Context
 from nodes.guidance.plan_changes import keep_criteria
-from nodes.model_calls.model_call import Question, ask
+from nodes.model_calls.model_call import NodeQuestion, ask_role
 from nodes.model_calls.task_preflight import require_model
 from nodes.text.prompt_text import checks_text
 
@@ -32,6 +32,6 @@ async def scope(state: ScopeInput, runtime: Runtime[Context]) -> dict[str, Any]:
         "checks": checks_text(baseline.checks) if baseline.checks else "",
         "red": bool(baseline.checks) and not baseline.green,
     }
-    question = Question("scope", "primary", values, state.get("guidance_cursor", 0))
-    answered = await ask(question, Scope, runtime)
+    question = NodeQuestion("scope", "primary", values, state.get("guidance_cursor", 0))
+    answered = await ask_role(question, Scope, runtime)
     return {"scope": keep_criteria(state.get("scope"), answered.value), "baseline": baseline, **answered.update}

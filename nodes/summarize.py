@@ -8,7 +8,7 @@ from core.artifacts import Plan, StepResult, StepSummary
 from core.context import Context
 from core.errors import ModelError
 from core.text import readable
-from nodes.model_calls.model_call import Question, ask
+from nodes.model_calls.model_call import NodeQuestion, ask_role
 from nodes.text.prompt_text import step_text
 from nodes.text.shorten import clip
 
@@ -34,19 +34,19 @@ async def summarize(state: SummarizeInput, runtime: Runtime[Context]) -> dict[st
         "result": clip(result.text, 3000),
         "stat": readable(await context.workspace.diff(stat=True)),
     }
-    question = Question("summarize", "summarizer", values, state.get("guidance_cursor", 0))
+    question = NodeQuestion("summarize", "summarizer", values, state.get("guidance_cursor", 0))
     try:
-        answered = await ask(question, StepSummary, runtime)
+        answered = await ask_role(question, StepSummary, runtime)
         summary, update = answered.value, answered.update
     except ModelError as error:
         context.events.emit("warning", message=f"no model summarized the step: {error.message}")
-        summary, update = extract(step.title, result), {}
+        summary, update = extract_summary(step.title, result), {}
     line = one_line(summary.status_line) or one_line(step.title)
     context.events.emit("status", text=line)
     return {"summaries": (summary.model_copy(update={"status_line": line}),), "status_line": line, **update}
 
 
-def extract(title: str, result: StepResult) -> StepSummary:
+def extract_summary(title: str, result: StepResult) -> StepSummary:
     """A summary out of the words that are there already."""
     files = ", ".join(result.files) or "no file"
     return StepSummary(status_line=one_line(f"{title}: {files}"), dashboard=clip(result.text, 400))

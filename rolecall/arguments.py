@@ -50,23 +50,23 @@ def new_thread(text: str) -> str:
     return text
 
 
-def common(parser: argparse.ArgumentParser) -> None:
+def common_options(parser: argparse.ArgumentParser) -> None:
     """What every command takes."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("-h", "--help", action="help", help="show this help and exit")
 
 
-def repo(parser: argparse.ArgumentParser) -> None:
+def repo_options(parser: argparse.ArgumentParser) -> None:
     """The repository."""
     parser.add_argument("--repo", type=Path, metavar="DIR", help="the git repository (default: the current folder)")
 
 
-def as_json(parser: argparse.ArgumentParser, what: str = "one JSON object on stdout") -> None:
+def json_options(parser: argparse.ArgumentParser, what: str = "one JSON object on stdout") -> None:
     """Output for programs."""
     parser.add_argument("--json", action="store_true", help=what)
 
 
-def configuration(parser: argparse.ArgumentParser) -> None:
+def configuration_options(parser: argparse.ArgumentParser) -> None:
     """Where the settings come from."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration, JSON or YAML")
     parser.add_argument(
@@ -74,7 +74,7 @@ def configuration(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def limits(parser: argparse.ArgumentParser) -> None:
+def limits_options(parser: argparse.ArgumentParser) -> None:
     """Limits over all runs of the thread, and who serves."""
     parser.add_argument(
         "--model", type=role_model, action="append", default=[], metavar="ROLE=SPEC",
@@ -87,42 +87,42 @@ def limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-minutes", type=amount, metavar="N", help="stop after N minutes")
 
 
-def running(parser: argparse.ArgumentParser) -> None:
+def running_options(parser: argparse.ArgumentParser) -> None:
     """How a run shows itself and behaves."""
     parser.add_argument("--yes", "-y", action="store_true", help="unattended: ask nothing, approve every command")
     parser.add_argument("--no-supervisor", action="store_true", help="let nobody watch and nudge the run")
-    as_json(parser, "JSON lines on stdout, one per event; the last is the result")
+    json_options(parser, "JSON lines on stdout, one per event; the last is the result")
     parser.add_argument("--quiet", "-q", action="store_true", help="no live display, only the result")
 
 
-def run(parser: argparse.ArgumentParser) -> None:
-    """`run`."""
+def run_options(parser: argparse.ArgumentParser) -> None:
+    """`run_options`."""
     parser.add_argument("task", nargs="*", metavar="TASK", help="what is to be done, in quotes; - reads it from stdin")
     parser.add_argument("--file", "-f", type=Path, metavar="FILE", help="read the task from a file")
-    repo(parser)
+    repo_options(parser)
     parser.add_argument(
         "--checks", action="append", default=[], metavar="CMD",
         help="a command that must succeed (default: detected); may be repeated",
     )  # fmt: skip
-    limits(parser)
-    configuration(parser)
-    running(parser)
+    limits_options(parser)
+    configuration_options(parser)
+    running_options(parser)
     parser.add_argument("--background", action="store_true", help="run detached, print the thread and return")
     # The parent of a background run has promised this id already.
     parser.add_argument("--thread", help=argparse.SUPPRESS, type=new_thread)
 
 
-def resume(parser: argparse.ArgumentParser) -> None:
-    """`resume`."""
-    thread(parser, optional=True)
+def resume_options(parser: argparse.ArgumentParser) -> None:
+    """`resume_options`."""
+    thread_options(parser, optional=True)
     parser.add_argument("--last", action="store_true", help="the thread that was worked on last (also without THREAD)")
-    repo(parser)
-    limits(parser)
-    configuration(parser)
-    running(parser)
+    repo_options(parser)
+    limits_options(parser)
+    configuration_options(parser)
+    running_options(parser)
 
 
-def thread(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+def thread_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """A thread."""
     parser.add_argument(
         "thread", metavar="THREAD", nargs="?" if optional else None, default="",
@@ -130,124 +130,124 @@ def thread(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     )  # fmt: skip
 
 
-def threads(parser: argparse.ArgumentParser) -> None:
-    """`threads`."""
+def threads_options(parser: argparse.ArgumentParser) -> None:
+    """`threads_options`."""
     parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "delete", "adopt"),
                         metavar="ACTION", help="list (default), show THREAD, delete THREAD with its worktree and "
                         "branch, or adopt threads that another machine, user or version made here")  # fmt: skip
-    thread(parser, optional=True)
+    thread_options(parser, optional=True)
     parser.add_argument("--yes", "-y", action="store_true", help="delete or adopt without asking")
-    repo(parser)
-    as_json(parser)
+    repo_options(parser)
+    json_options(parser)
 
 
-def of_thread(parser: argparse.ArgumentParser) -> None:
+def single_thread_options(parser: argparse.ArgumentParser) -> None:
     """Commands on one thread that take nothing else."""
-    thread(parser)
-    repo(parser)
-    as_json(parser)
+    thread_options(parser)
+    repo_options(parser)
+    json_options(parser)
 
 
-def apply(parser: argparse.ArgumentParser) -> None:
-    """`apply`."""
-    thread(parser)
+def apply_options(parser: argparse.ArgumentParser) -> None:
+    """`apply_options`."""
+    thread_options(parser)
     parser.add_argument("--squash", action="store_true", help="one commit on your branch instead of a merge")
     parser.add_argument("--no-commit", action="store_true", help="change your files and commit nothing")
     parser.add_argument(
         "--force", action="store_true", help="also take work that is red, stuck or half done, without asking"
     )
-    repo(parser)
-    as_json(parser)
+    repo_options(parser)
+    json_options(parser)
 
 
-def diff(parser: argparse.ArgumentParser) -> None:
-    """`diff`."""
-    thread(parser)
+def diff_options(parser: argparse.ArgumentParser) -> None:
+    """`diff_options`."""
+    thread_options(parser)
     parser.add_argument("--stat", action="store_true", help="files and line counts only")
-    repo(parser)
-    as_json(parser)
+    repo_options(parser)
+    json_options(parser)
 
 
-def steer(parser: argparse.ArgumentParser) -> None:
-    """`steer`."""
-    thread(parser)
+def steer_options(parser: argparse.ArgumentParser) -> None:
+    """`steer_options`."""
+    thread_options(parser)
     parser.add_argument("text", nargs="*", metavar="TEXT", help="what the run should know or do; - reads it from stdin")
     parser.add_argument("--urgent", action="store_true", help="cut the model call that is going on short")
-    repo(parser)
-    as_json(parser)
+    repo_options(parser)
+    json_options(parser)
 
 
-def supervise(parser: argparse.ArgumentParser) -> None:
-    """`supervise`."""
+def supervise_options(parser: argparse.ArgumentParser) -> None:
+    """`supervise_options`."""
     parser.add_argument("threads", nargs="*", metavar="THREAD", help="threads to watch, in a process of their own")
     parser.add_argument("--all", action="store_true", help="every thread that runs, also those that start later")
-    repo(parser)
-    configuration(parser)
+    repo_options(parser)
+    configuration_options(parser)
 
 
-def config(parser: argparse.ArgumentParser) -> None:
-    """`config`."""
+def config_options(parser: argparse.ArgumentParser) -> None:
+    """`config_options`."""
     parser.add_argument("action", nargs="?", default="show", choices=("path", "show", "validate", "schema"),
                         metavar="ACTION", help="show (default), path, validate or schema")  # fmt: skip
     parser.add_argument("--user", action="store_true", help="path: of your own file, whether it is there or not")
-    repo(parser)
-    configuration(parser)
-    as_json(parser)
+    repo_options(parser)
+    configuration_options(parser)
+    json_options(parser)
 
 
-def demo(parser: argparse.ArgumentParser) -> None:
-    """`demo`."""
+def demo_options(parser: argparse.ArgumentParser) -> None:
+    """`demo_options`."""
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="where to put the broken repository (default: temporary)"
     )
-    as_json(parser, "JSON lines on stdout, one per event; the last is the result")
+    json_options(parser, "JSON lines on stdout, one per event; the last is the result")
     parser.add_argument("--quiet", "-q", action="store_true", help="no live display, only the result")
 
 
-def repair(parser: argparse.ArgumentParser) -> None:
-    """`repair`."""
-    repo(parser)
+def repair_options(parser: argparse.ArgumentParser) -> None:
+    """`repair_options`."""
+    repo_options(parser)
     parser.add_argument(
         "--checks", default="", metavar="ARGS", help="arguments for pytest, as in 'tests/test_a.py -k x'"
     )
     parser.add_argument(
         "--budget", type=duration, default=60.0, metavar="TIME", help="how long to search: 60s (default)"
     )
-    as_json(parser)
+    json_options(parser)
 
 
-def models(parser: argparse.ArgumentParser) -> None:
-    """`models`."""
+def models_options(parser: argparse.ArgumentParser) -> None:
+    """`models_options`."""
     parser.add_argument("action", nargs="?", default="list", choices=("list", "bench"), metavar="ACTION",
                         help="list (default), or bench: ask several models the same questions")  # fmt: skip
     parser.add_argument("--role", default="summarizer", metavar="ROLE", help="bench: whose work (default: summarizer)")
     parser.add_argument("--model", action="append", default=[], metavar="SPEC",
                         help="bench: a role, a named model, or provider:model[@url]; may be repeated")  # fmt: skip
     parser.add_argument("--limit", type=whole, default=10, metavar="N", help="bench: questions at most (default: 10)")
-    repo(parser)
-    configuration(parser)
-    as_json(parser)
+    repo_options(parser)
+    configuration_options(parser)
+    json_options(parser)
 
 
-def doctor(parser: argparse.ArgumentParser) -> None:
-    """`doctor`."""
+def doctor_options(parser: argparse.ArgumentParser) -> None:
+    """`doctor_options`."""
     parser.add_argument("--live", action="store_true", help="also ask each model: tools, JSON, tokens per second")
-    repo(parser)
-    configuration(parser)
-    as_json(parser)
+    repo_options(parser)
+    configuration_options(parser)
+    json_options(parser)
 
 
-def studio(parser: argparse.ArgumentParser) -> None:
-    """`studio`."""
+def studio_options(parser: argparse.ArgumentParser) -> None:
+    """`studio_options`."""
     parser.add_argument("--port", type=whole, default=2024, metavar="N", help="port on 127.0.0.1 (default: 2024)")
     parser.add_argument("--browser", action="store_true", help="open LangGraph Studio in the browser")
     parser.add_argument(
         "--origin", action="append", default=[], metavar="URL", help="a web origin whose pages may use the server too"
     )
-    repo(parser)
-    configuration(parser)
+    repo_options(parser)
+    configuration_options(parser)
 
 
-def version(parser: argparse.ArgumentParser) -> None:
-    """`version`."""
-    as_json(parser)
+def version_options(parser: argparse.ArgumentParser) -> None:
+    """`version_options`."""
+    json_options(parser)

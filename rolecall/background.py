@@ -11,30 +11,30 @@ from uuid import uuid4
 
 from rolecall.invocation import Invocation
 from rolecall.lookup import folder_of, settings_for
-from rolecall.output.jsonl import answer
+from rolecall.output.jsonl import write_answer
 
 _PATIENCE_S = 20.0
 """How long the run may take to write its first line."""
 _MAIN = Path(__file__).with_name("__main__.py")
 
 
-async def start(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
+async def start_detached(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
     """Start the run, wait until it is under way, print its thread; or pass on why it could not begin."""
     from llm_registry.overrides import checked_overrides
-    from llm_registry.specs.address_keys import without_keys
+    from llm_registry.specs.address_keys import keys_to_references
     from tools.git.repository import find_top
-    from tools.git.state_folder import made
+    from tools.git.state_folder import ensure_layout
 
     top = await find_top(folder_of(options))
     loaded = await settings_for(options, top)
     await checked_overrides(loaded.settings, dict(options.model))  # a mistake must show here, not in a log
-    layout = await made(top)
+    layout = await ensure_layout(top)
     thread = str(uuid4())
     files = await asyncio.to_thread(layout.make_run, thread)
     # A command line is open to every user of the machine, an environment to its owner alone.
-    models, keys = without_keys(dict(options.model))
+    models, keys = keys_to_references(dict(options.model))
     options.model = list(models.items())
-    process = await asyncio.to_thread(_spawn, words_of(options, thread), task, files.log, keys)
+    process = await asyncio.to_thread(_spawn, detached_command(options, thread), task, files.log, keys)
     code = await _under_way(process, files.events)
     if code is not None:
         await asyncio.to_thread(_pass_on, files.log)
@@ -43,14 +43,14 @@ async def start(task: str, options: argparse.Namespace, invocation: Invocation) 
     invocation.thread = thread
     invocation.resumable = True
     if options.json:
-        answer({"thread": thread, "event": "background", "pid": process.pid, "log": str(files.log)})
+        write_answer({"thread": thread, "event": "background", "pid": process.pid, "log": str(files.log)})
     else:
         print(thread)
         print(f"follow it: {invocation.on_thread('watch')}", file=sys.stderr)
     return 0
 
 
-def words_of(options: argparse.Namespace, thread: str) -> list[str]:
+def detached_command(options: argparse.Namespace, thread: str) -> list[str]:
     """The command line of the detached run: the same options, the task through stdin."""
     given = {
         "--repo": options.repo, "--config": options.config, "--max-tokens": options.max_tokens,

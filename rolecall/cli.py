@@ -16,9 +16,9 @@ from typing import NoReturn
 
 from core.errors import UsageError
 from rolecall import arguments
-from rolecall.error_boundary import guarded
+from rolecall.error_boundary import run_guarded
 from rolecall.invocation import Invocation
-from rolecall.output.streams import shown_streams
+from rolecall.output.streams import safe_streams
 
 Handler = Callable[[argparse.Namespace, Invocation], int]
 
@@ -40,53 +40,54 @@ class Command:
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Work": (
         Command("run", "[TASK | -f FILE | -] [options]", "do a task on the repository, on a branch of its own",
-                arguments.run, "run:run", streams=True),
+                arguments.run_options, "run:run", streams=True),
         Command("resume", "[THREAD | --last] [options]", "go on with a thread that was stopped or killed",
-                arguments.resume, "run:resume", streams=True),
+                arguments.resume_options, "run:resume", streams=True),
         Command("demo", "[--dir DIR] [options]", "mend a small broken repository without any model",
-                arguments.demo, "demo:demo", streams=True),
+                arguments.demo_options, "demo:demo", streams=True),
         Command("repair", "[--repo DIR] [options]", "search a patch for red tests without any model; changes nothing",
-                arguments.repair, "repair:repair"),
+                arguments.repair_options, "repair:repair"),
     ),
     "Threads": (
         Command("threads", "[list | show THREAD | delete THREAD | adopt] [options]",
                 "list, show, delete or take over threads",
-                arguments.threads, "threads:threads"),
+                arguments.threads_options, "threads:threads"),
         Command("log", "THREAD [options]", "what happened in a thread, step by step",
-                arguments.of_thread, "log_diff_apply:log"),
-        Command("diff", "THREAD [--stat] [options]", "what a thread changed", arguments.diff, "log_diff_apply:diff"),
+                arguments.single_thread_options, "log_diff_apply:log"),
+        Command("diff", "THREAD [--stat] [options]", "what a thread changed",
+                arguments.diff_options, "log_diff_apply:diff"),
         Command("apply", "THREAD [--squash | --no-commit] [options]", "bring a thread's work into your checkout",
-                arguments.apply, "log_diff_apply:apply"),
+                arguments.apply_options, "log_diff_apply:apply"),
     ),
     "Steering": (
         Command("watch", "THREAD [options]", "follow a thread that another process drives",
-                arguments.of_thread, "watch:watch"),
+                arguments.single_thread_options, "watch:watch"),
         Command("steer", "THREAD TEXT [--urgent] [options]", "tell a running thread something",
-                arguments.steer, "steer:steer"),
+                arguments.steer_options, "steer:steer"),
         Command("pause", "THREAD [options]", "stop a running thread at its next step",
-                arguments.of_thread, "steer:pause"),
+                arguments.single_thread_options, "steer:pause"),
         Command("supervise", "THREAD... | --all [options]", "watch and nudge threads from a process of its own",
-                arguments.supervise, "supervise:supervise"),
+                arguments.supervise_options, "supervise:supervise"),
     ),
     "Set-up": (
         Command("models", "[list | bench --role ROLE --model SPEC...] [options]",
                 "which model serves which role, what it used, and how others would do",
-                arguments.models, "models:models"),
+                arguments.models_options, "models:models"),
         Command("doctor", "[--live] [options]", "what works, what does not, and which line to change",
-                arguments.doctor, "models:doctor"),
+                arguments.doctor_options, "models:doctor"),
         Command("config", "[path | show | validate | schema] [options]", "where the configuration is and what it says",
-                arguments.config, "config:config"),
+                arguments.config_options, "config:config"),
         Command("studio", "[--port N] [options]", "open the repository's threads in LangGraph Studio",
-                arguments.studio, "studio:studio"),
+                arguments.studio_options, "studio:studio"),
         Command("version", "[--json]", "versions of rolecall and of what it stands on",
-                arguments.version, "version:version"),
+                arguments.version_options, "version:version"),
     ),
 }  # fmt: skip
 
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
 
 
-class Parser(argparse.ArgumentParser):
+class ArgumentParser(argparse.ArgumentParser):
     """An argument parser that raises instead of exiting, and never guesses at shortened options."""
 
     def __init__(self, command: Command) -> None:
@@ -94,13 +95,13 @@ class Parser(argparse.ArgumentParser):
             prog=f"rolecall {command.name}",
             usage=f"rolecall {command.name} {command.usage}",
             description=f"{command.summary[0].upper()}{command.summary[1:]}.",
-            formatter_class=Layout,
+            formatter_class=HelpLayout,
             allow_abbrev=False,
             add_help=False,
         )
         self._positionals.title, self._optionals.title = "arguments", "options"
         command.options(self)
-        arguments.common(self)
+        arguments.common_options(self)
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong with the arguments."""
@@ -115,7 +116,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"unknown option {word}", hint=f"did you mean {near[0]}?" if near else "")
 
 
-class Layout(argparse.HelpFormatter):
+class HelpLayout(argparse.HelpFormatter):
     """Help that looks the same under every Python: `-f, --file FILE`."""
 
     def __init__(self, prog: str) -> None:
@@ -133,8 +134,8 @@ def main(argv: Sequence[str]) -> int:
     _fill_closed_streams()
     _speak_utf8()
     invocation = Invocation(argv=list(argv), json="--json" in argv, debug="--debug" in argv)
-    with shown_streams():
-        return guarded(partial(_dispatch, list(argv), invocation), invocation)
+    with safe_streams():
+        return run_guarded(partial(_dispatch, list(argv), invocation), invocation)
 
 
 def _fill_closed_streams() -> None:
@@ -153,7 +154,7 @@ def _speak_utf8() -> None:
 
 def _dispatch(argv: list[str], invocation: Invocation) -> int:
     if not argv:
-        print(overview(), file=sys.stderr)
+        print(overview_text(), file=sys.stderr)
         raise UsageError("no command given")
     if argv[0] in {"-h", "--help", "help"}:
         print(_help(argv[1:]))
@@ -165,7 +166,7 @@ def _dispatch(argv: list[str], invocation: Invocation) -> int:
         return 0
     command = _known(argv[0])
     invocation.command, invocation.streams = command.name, command.streams
-    parser = Parser(command)
+    parser = ArgumentParser(command)
     try:
         options, rest = parser.parse_known_args(argv[1:])
     except SystemExit:  # argparse has printed the help
@@ -188,10 +189,10 @@ def _known(name: str) -> Command:
 
 
 def _help(names: Sequence[str]) -> str:
-    return Parser(_known(names[0])).format_help() if names and not names[0].startswith("-") else overview()
+    return ArgumentParser(_known(names[0])).format_help() if names and not names[0].startswith("-") else overview_text()
 
 
-def overview() -> str:
+def overview_text() -> str:
     """The help of the whole program."""
     lines = [
         "usage: rolecall COMMAND [options]",

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from core.errors import Exit, LockedError, RolecallError, ThreadError, UsageError
 from core.storage.storage_errors import storage_error
 from rolecall.invocation import Invocation
-from rolecall.output.event_text import hanging
-from rolecall.output.jsonl import write_line
+from rolecall.output.event_text import hanging_indent
+from rolecall.output.jsonl import write_json_line
 
 
-def guarded(action: Callable[[], int], invocation: Invocation) -> int:
+def run_guarded(action: Callable[[], int], invocation: Invocation) -> int:
     """Run a command; show what goes wrong; return the exit code.
 
     Every code but 0 comes with the command that continues.
@@ -71,10 +71,10 @@ def _show(invocation: Invocation, code: str, message: str, hint: str) -> None:
         print(_presentable(traceback.format_exc()), file=sys.stderr, end="")
     message, hint = _presentable(message), _presentable(hint)
     if invocation.json:
-        write_line(_record(invocation, "error", code=code, message=message, hint=hint))
-    print(f"error[{code}]: {hanging(invocation.named(message))}", file=sys.stderr)
+        write_json_line(_record(invocation, "error", code=code, message=message, hint=hint))
+    print(f"error[{code}]: {hanging_indent(invocation.named(message))}", file=sys.stderr)
     if hint:
-        print(f"hint: {hanging(invocation.named(hint))}", file=sys.stderr)
+        print(f"hint: {hanging_indent(invocation.named(hint))}", file=sys.stderr)
 
 
 def _presentable(text: str) -> str:
@@ -90,7 +90,7 @@ def _finish(invocation: Invocation, code: int) -> None:
     wrong_call = code == UsageError.exit_code and not invocation.thread
     command = invocation.continuation(usage=wrong_call)
     if invocation.json and invocation.streams and not invocation.result_written:
-        write_line(_record(invocation, "result", status="error", exit_code=code, resume=command))
+        write_json_line(_record(invocation, "result", status="error", exit_code=code, resume=command))
     print(f"continue with: {command}", file=sys.stderr)
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from core.errors import ConfigError, RepositoryError, ThreadError
 from core.storage.layout import RepoLayout
 from rolecall.invocation import Invocation
-from rolecall.output.event_text import clean
+from rolecall.output.event_text import without_control_characters
 from rolecall.thread_options import Asked
 
 if TYPE_CHECKING:
-    from core.config.loader import Loaded
+    from core.config.loader import LoadedSettings
     from core.config.settings import Settings
     from graph.store.thread_store import ThreadRow, ThreadStore
 
@@ -82,9 +82,9 @@ async def database_in(top: Path) -> Path | None:
     Raises:
         RepositoryError: The folder is there and not ours; nothing of it was read.
     """
-    from tools.git.state_folder import proven
+    from tools.git.state_folder import verified_layout
 
-    database = (await proven(top)).database
+    database = (await verified_layout(top)).database
     return database if await asyncio.to_thread(database.is_file) else None
 
 
@@ -108,7 +108,7 @@ def record_of(top: Path, thread_id: str) -> Path:
     return RepoLayout(top).run(thread_id).events
 
 
-async def settings_for(options: Namespace, top: Path | None, *, asked: "Asked | None" = None) -> "Loaded":
+async def settings_for(options: Namespace, top: Path | None, *, asked: "Asked | None" = None) -> "LoadedSettings":
     """The settings as the command line, environment and files give them.
 
     Args:
@@ -121,7 +121,7 @@ async def settings_for(options: Namespace, top: Path | None, *, asked: "Asked | 
     """
     loaded = await _loaded(asked or Asked.by(options), top)
     for said in loaded.warnings:
-        print(f"warning: {clean(said)}", file=sys.stderr)
+        print(f"warning: {without_control_characters(said)}", file=sys.stderr)
     return loaded
 
 
@@ -135,7 +135,7 @@ async def settings_of(row: "ThreadRow", top: Path) -> "Settings":
         return Settings()
 
 
-async def _loaded(asked: Asked, top: Path | None) -> "Loaded":
+async def _loaded(asked: Asked, top: Path | None) -> "LoadedSettings":
     from core.config.loader import load_settings
 
     return await asyncio.to_thread(

@@ -17,13 +17,13 @@ async def sandbox_policy(settings: "SandboxSettings", top: Path | None) -> tuple
         settings: What is wanted.
         top: The user's checkout; `None` outside of any.
     """
-    from tools.sandbox.sandbox import Places, open_sandbox
+    from tools.sandbox.sandbox import SandboxPaths, open_sandbox
 
     with tempfile.TemporaryDirectory(prefix="rolecall-") as folder:
         root = Path(folder) / "worktree"
         root.mkdir()
         try:
-            sandbox = await open_sandbox(settings, Places(root, top or Path(folder)))
+            sandbox = await open_sandbox(settings, SandboxPaths(root, top or Path(folder)))
         except ConfigError as error:
             return f"no run can begin: {error.message}; {error.hint}", False
     return sandbox.policy, True

@@ -6,14 +6,14 @@ Owns nothing but the shape of the tree; values are checked in `validation`.
 from collections.abc import Mapping
 from typing import Any
 
-from core.config.files import merge
+from core.config.files import merge_settings
 from core.config.settings import ROLES, USUAL_FALLBACK, ModelRole, role_name
 from core.errors import ConfigError
 
 _KEYS = {"id": "model", "endpoint": "base_url"}
 
 
-def rewritten(tree: Mapping[str, Any]) -> dict[str, Any]:
+def in_own_spelling(tree: Mapping[str, Any]) -> dict[str, Any]:
     """One source of settings in our own spelling.
 
     A top-level `models` is a map of specs, each with the `role` it serves; several of one role stand in for one
@@ -27,7 +27,9 @@ def rewritten(tree: Mapping[str, Any]) -> dict[str, Any]:
         new["llm"] = _llm(llm)
     if isinstance(models := new.get("models"), Mapping):
         del new["models"]
-        new["llm"] = merge(_by_roles(models), written if isinstance(written := new.get("llm", {}), Mapping) else {})
+        new["llm"] = merge_settings(
+            _by_roles(models), written if isinstance(written := new.get("llm", {}), Mapping) else {}
+        )
     if isinstance(tools := new.get("tools"), Mapping):
         new["tools"] = {name: _tool(entry) for name, entry in tools.items()}
     return new

@@ -73,7 +73,7 @@ def find_project_config(repo: Path) -> Path | None:
     return None
 
 
-def doubts(path: Path) -> tuple[str, ...]:
+def trust_warnings(path: Path) -> tuple[str, ...]:
     """Who else may change a configuration, and with it who gets the user's keys; a sentence each."""
     try:
         found = path.stat()
@@ -125,7 +125,7 @@ def _json(text: str) -> Any:
     if not text.strip():
         return {}
     try:
-        return strict_json(text)
+        return parse_strict_json(text)
     except _TwiceError as error:
         line, column = _second(text)
         raise _TwiceError(f", line {line}, column {column}: {error}") from None
@@ -135,7 +135,7 @@ class _TwiceError(ValueError):
     """One of two values would be lost without a word."""
 
 
-def strict_json(text: str) -> Any:
+def parse_strict_json(text: str) -> Any:
     """Read JSON in which no key is given twice in one object and every number is one.
 
     Raises:
@@ -232,21 +232,23 @@ def _checkout_config() -> Path | None:
     return top / "config.json" if (top / "pyproject.toml").is_file() and (top / "config.json").is_file() else None
 
 
-def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+def merge_settings(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one tree of settings over another; lists and plain values replace, objects are merged."""
     merged = dict(lower)
     for key, value in upper.items():
         below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = (
+            merge_settings(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        )
     return merged
 
 
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted_leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The plain values of a tree by dotted key."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
-            found |= leaves(value, f"{prefix}{key}.")
+            found |= dotted_leaves(value, f"{prefix}{key}.")
         else:
             found[f"{prefix}{key}"] = value
     return found

@@ -14,10 +14,18 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from core.config.compatibility import rewritten
-from core.config.files import doubts, find_config, find_project_config, leaves, merge, read_config, strict_json
+from core.config.compatibility import in_own_spelling
+from core.config.files import (
+    dotted_leaves,
+    find_config,
+    find_project_config,
+    merge_settings,
+    parse_strict_json,
+    read_config,
+    trust_warnings,
+)
 from core.config.settings import LLMSettings, Settings
-from core.config.validation import check
+from core.config.validation import validate_settings
 from core.errors import ConfigError
 from core.suggest import did_you_mean
 
@@ -26,7 +34,7 @@ _SEPARATOR = "__"
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedSettings:
     """Valid settings and where they come from."""
 
     settings: Settings
@@ -44,7 +52,7 @@ def load_settings(
     repo: Path | None = None,
     trust_project: bool = False,
     overrides: Mapping[str, Any] | None = None,
-) -> Loaded:
+) -> LoadedSettings:
     """Load the settings.
 
     Args:
@@ -59,26 +67,26 @@ def load_settings(
     path = find_config(config)
     layers: list[tuple[str, dict[str, Any]]] = []
     if path is not None:
-        layers.append((str(path), rewritten(read_config(path))))
+        layers.append((str(path), in_own_spelling(read_config(path))))
     project = find_project_config(repo) if repo is not None and trust_project else None
     if project is not None:
-        layers.append((str(project), rewritten(read_config(project, follow=False))))
-    layers.append(("environment", rewritten(_from_environment())))
-    layers.append(("command line", rewritten(_tree(overrides or {}))))
+        layers.append((str(project), in_own_spelling(read_config(project, follow=False))))
+    layers.append(("environment", in_own_spelling(_from_environment())))
+    layers.append(("command line", in_own_spelling(_tree(overrides or {}))))
     merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for source, layer in layers:
-        merged = merge(merged, layer)
-        sources |= dict.fromkeys(leaves(layer), source)
-    settings, left_out = check(merged, sources)
-    return Loaded(settings, path, sources, (*(doubts(path) if path else ()), *left_out))
+        merged = merge_settings(merged, layer)
+        sources |= dict.fromkeys(dotted_leaves(layer), source)
+    settings, left_out = validate_settings(merged, sources)
+    return LoadedSettings(settings, path, sources, (*(trust_warnings(path) if path else ()), *left_out))
 
 
 class _Source(EnvSettingsSource):
     """Reads objects as strictly as files are read."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        return strict_json(value)
+        return parse_strict_json(value)
 
 
 class _Environment(BaseSettings):
@@ -121,7 +129,7 @@ def _with_parts(given: dict[str, Any]) -> dict[str, Any]:
         inner: Any = _parsed(os.environ[variable])
         for part in reversed(variable.removeprefix(ENV_PREFIX).lower().split(_SEPARATOR)):
             inner = {part: inner}
-        given = merge(given, inner)
+        given = merge_settings(given, inner)
     return given
 
 
@@ -131,7 +139,7 @@ def _parsed(value: Any) -> Any:
         return {key: _parsed(inner) for key, inner in value.items()}
     if isinstance(value, str) and value[:1] in {"[", "{"}:
         try:
-            return strict_json(value)
+            return parse_strict_json(value)
         except json.JSONDecodeError:
             return value  # a name may begin so; `validation` says it where an object was meant
         except ValueError as error:
@@ -145,5 +153,5 @@ def _tree(overrides: Mapping[str, Any]) -> dict[str, Any]:
         inner: Any = _tree(value) if isinstance(value, Mapping) else value
         for part in reversed(key.split(".")):
             inner = {part: inner}
-        tree = merge(tree, inner)
+        tree = merge_settings(tree, inner)
     return tree

@@ -22,7 +22,7 @@ _NO = frozenset({"0", "false", "no", "off", "f", "n"})
 Sources = Mapping[str, str]
 
 
-def check(tree: Mapping[str, Any], sources: Sources) -> tuple[Settings, tuple[str, ...]]:
+def validate_settings(tree: Mapping[str, Any], sources: Sources) -> tuple[Settings, tuple[str, ...]]:
     """Make settings of a tree, and say what of it is left out, a sentence each.
 
     Args:
@@ -188,7 +188,7 @@ def _check_names(settings: Settings, sources: Sources) -> None:
                 raise ConfigError(
                     f"{key}: {target!r} is no role and no named model{did_you_mean(target, known)}{_from(key, sources)}"
                 )
-    if circle := circle_in(llm):
+    if circle := alias_cycle(llm):
         raise ConfigError(f"llm.{circle[0]}: the aliases go in a circle: {' -> '.join(circle)}")
 
 
@@ -209,7 +209,7 @@ def _references(llm: LLMSettings) -> Iterator[str]:
         yield from [entry] if isinstance(entry, str) else entry.fallback or ()
 
 
-def circle_in(llm: LLMSettings) -> tuple[str, ...]:
+def alias_cycle(llm: LLMSettings) -> tuple[str, ...]:
     """Roles that are only names of one another, in order; nothing when each comes to an end."""
     entries = llm.__pydantic_extra__ or {}
     # A role without an entry of its own follows `primary`.

@@ -26,10 +26,10 @@ MARK = "owner"
 _LARGEST = 4096
 _KINDS = {**dict.fromkeys(DATABASE_FILES, stat.S_IFREG), **dict.fromkeys((WORKTREES, RUNS, STUDIO), stat.S_IFDIR)}
 
-Standing = Literal["absent", "ours", "unmarked"]
+FolderOwnership = Literal["absent", "ours", "unmarked"]
 
 
-def standing(layout: RepoLayout) -> Standing:
+def folder_ownership(layout: RepoLayout) -> FolderOwnership:
     """How the folder stands, without reading anything in it but its mark.
 
     An empty folder counts as absent: there is nothing in it that could do harm.
@@ -55,13 +55,13 @@ def require_ours(layout: RepoLayout) -> bool:
     Raises:
         RepositoryError: It is there and not ours.
     """
-    found = standing(layout)
+    found = folder_ownership(layout)
     if found == "unmarked":
-        raise not_ours(layout)
+        raise not_ours_error(layout)
     return found == "ours"
 
 
-def make(layout: RepoLayout) -> None:
+def make_state_folder(layout: RepoLayout) -> None:
     """Make the folder with its mark; one that is ours already stays as it is.
 
     Raises:
@@ -82,12 +82,12 @@ def make(layout: RepoLayout) -> None:
         _require_plain(layout, folder)
         if not _is_marked(folder):
             if not _is_empty(folder):
-                raise not_ours(layout)
+                raise not_ours_error(layout)
             with _writing(layout):
                 _write_mark(folder)
 
 
-def adopt(layout: RepoLayout) -> None:
+def adopt_state_folder(layout: RepoLayout) -> None:
     """Put our mark into a folder that has none, and close it to other users. What it holds was looked at before.
 
     Raises:
@@ -102,7 +102,7 @@ def adopt(layout: RepoLayout) -> None:
             _write_mark(folder)
 
 
-def not_ours(layout: RepoLayout) -> RepositoryError:
+def not_ours_error(layout: RepoLayout) -> RepositoryError:
     """The refusal of a folder without our mark."""
     return RepositoryError(
         f"{layout.folder} was not made by rolecall for this user, so nothing in it is read",

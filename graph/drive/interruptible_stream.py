@@ -64,7 +64,7 @@ async def interruptible_stream(
         inp: The input, a `Command`, or `None` to go on from the last checkpoint.
         config: With the thread id.
         context: Its events should be an `ActivityTracker` that the model registry emits into as well; without one, a
-            pause waits for the end of a step even when only a model call is in flight, and urgent words wait their turn.
+            pause waits for the end of a step even when only a model call is in flight, and urgent words wait too.
         inbox: Where orders arrive.
         since: Orders up to this id were answered by starting the run; by default all there are at this call.
 

@@ -44,11 +44,11 @@ async def adopt_folder(top: Path) -> AdoptedFolder:
     """
     layout = RepoLayout(top)
     await require_untracked(layout)
-    if await asyncio.to_thread(ownership.standing, layout) == "absent":
+    if await asyncio.to_thread(ownership.folder_ownership, layout) == "absent":
         raise RepositoryError(f"there is no {layout.folder} to take over")
     await _require_own_worktrees(layout)
     cleaned = await _clean(layout.database) if await asyncio.to_thread(layout.database.is_file) else AdoptedFolder()
-    await asyncio.to_thread(ownership.adopt, layout)
+    await asyncio.to_thread(ownership.adopt_state_folder, layout)
     return cleaned
 
 

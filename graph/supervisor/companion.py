@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from core.context import Context
-from core.errors import trace_of
+from core.errors import traceback_text
 from graph.drive.interruptible_stream import Graph
 from graph.supervisor.supervise import supervise
 
@@ -36,7 +36,7 @@ async def supervise_alongside(graph: Graph, database: Path, context: Context) ->
     def tell(task: asyncio.Task[bool]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             said = f"the run goes on without its supervisor: {error}"
-            context.events.emit("warning", message=said, traceback=trace_of(error))
+            context.events.emit("warning", message=said, traceback=traceback_text(error))
 
     watching.add_done_callback(tell)
     try:

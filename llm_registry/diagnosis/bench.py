@@ -21,7 +21,7 @@ from llm_registry.diagnosis.live_checks import tokens_per_s
 from llm_registry.overrides import with_overrides
 from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from llm_registry.registry import Registry
-from llm_registry.specs.address_keys import shown
+from llm_registry.specs.address_keys import redact_spec
 from llm_registry.specs.role_chains import resolve_chain
 
 _SITE = CallSite(thread="bench", node="bench")
@@ -121,7 +121,7 @@ async def _figures(model: str, settings: Settings, tasks: Sequence[BenchTask]) -
             answers.append(_shown(reply))
             good += task.check(reply)
     return ModelScore(
-        model=shown(model), asked=len(tasks), good=good, errors=tuple(errors), answers=tuple(answers),
+        model=redact_spec(model), asked=len(tasks), good=good, errors=tuple(errors), answers=tuple(answers),
         seconds=_median([reply.seconds for reply in replies]),
         first_token_s=_median([reply.first_token_s for reply in replies]),
         tokens_per_s=_median([tokens_per_s(reply) for reply in replies]),

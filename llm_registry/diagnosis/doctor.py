@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from core.config.settings import ROLES, ModelRole, ModelSpec, Settings
 from core.errors import ConfigError
 from core.known_secrets import llm_secrets
-from core.redaction import MIN_SECRET, pasteable
+from core.redaction import MIN_SECRET, redact_for_sharing
 from llm_registry.assignment import why_unavailable
 from llm_registry.diagnosis.advice import Adviser, CapableModels
 from llm_registry.diagnosis.config_edits import NOWHERE, ConfigFile, ConfigOrigin
@@ -296,7 +296,7 @@ def _cleaned(diagnosis: Diagnosis, settings: Settings) -> Diagnosis:
 
     def clean(value: Any) -> Any:  # the values of a JSON tree
         if isinstance(value, str):
-            return pasteable(value, secrets)
+            return redact_for_sharing(value, secrets)
         if isinstance(value, dict):
             return {key: clean(one) for key, one in value.items()}
         return [clean(one) for one in value] if isinstance(value, list | tuple) else value

@@ -16,7 +16,7 @@ _ADDRESS = re.compile(r"https?://")
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 
 
-def without_keys(models: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+def keys_to_references(models: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """References for the keys of addresses.
 
     Args:
@@ -39,7 +39,7 @@ def without_keys(models: Mapping[str, str]) -> tuple[dict[str, str], dict[str, s
     return kept, keys
 
 
-def filled(role: str, address: str, environment: Mapping[str, str] | None = None) -> str:
+def fill_references(role: str, address: str, environment: Mapping[str, str] | None = None) -> str:
     """An address with the values of the variables it refers to.
 
     Raises:
@@ -59,7 +59,7 @@ def filled(role: str, address: str, environment: Mapping[str, str] | None = None
     return _REFERENCE.sub(value, address)
 
 
-def shown(wanted: str) -> str:
+def redact_spec(wanted: str) -> str:
     """What was asked for, as it may stand in a message."""
     return without_query(redact(wanted))
 

@@ -20,7 +20,7 @@ from langgraph.types import Command
 from core.artifacts import Guidance
 from core.context import Context, InboxItem
 from core.state import deliver, latest
-from nodes.text.quoting import quoted
+from nodes.text.quoting import quote
 
 GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume", "ask"]
 SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})
@@ -46,7 +46,7 @@ class GuidedState(AgentState[Any]):
 
 
 @dataclass(frozen=True, slots=True)
-class Drained:
+class DeliveredGuidance:
     """What waited in the inbox."""
 
     messages: tuple[HumanMessage, ...]
@@ -57,7 +57,7 @@ class Drained:
     """The rows as they enter state; what `apply_guidance` reads."""
 
 
-async def drain(cursor: int, context: Context, node: str) -> Drained:
+async def deliver_waiting(cursor: int, context: Context, node: str) -> DeliveredGuidance:
     """Take what waits behind the cursor, for the entry of a node that calls a model.
 
     Nothing is marked as seen here: only the checkpoint that holds the returned update does that. A node that dies
@@ -65,12 +65,12 @@ async def drain(cursor: int, context: Context, node: str) -> Drained:
     """
     items = await context.inbox.after(cursor)
     if not items:
-        return Drained((), {})
+        return DeliveredGuidance((), {})
     taken = tuple(as_guidance(item, node) for item in items)
     for item in taken:
         context.events.emit("guidance", id=item.id, kind=item.kind, author=item.author, text=item.text, node=node)
     update = {"guidance_cursor": items[-1].id, "guidance": taken}
-    return Drained(as_messages(taken), update, taken)
+    return DeliveredGuidance(as_messages(taken), update, taken)
 
 
 def as_guidance(item: InboxItem, node: str) -> Guidance:
@@ -81,13 +81,13 @@ def as_guidance(item: InboxItem, node: str) -> Guidance:
 def as_messages(items: Sequence[Guidance]) -> tuple[HumanMessage, ...]:
     """The rows a model is shown, with ids that make a second delivery replace the first."""
     return tuple(
-        HumanMessage(fenced(item), id=f"guidance-{item.id}", name=_NAME.sub("-", item.author) or "user")
+        HumanMessage(fence_guidance(item), id=f"guidance-{item.id}", name=_NAME.sub("-", item.author) or "user")
         for item in items
         if item.kind in SPOKEN
     )
 
 
-def standing(guidance: Iterable[Guidance], messages: Sequence[AnyMessage]) -> str:
+def standing_guidance(guidance: Iterable[Guidance], messages: Sequence[AnyMessage]) -> str:
     """What people said that the transcript does not hold: said at another node, or summarized away since.
 
     Remarks of the supervisor are about a moment and are not repeated. The newest `STANDING_CHARS` are kept.
@@ -98,7 +98,7 @@ def standing(guidance: Iterable[Guidance], messages: Sequence[AnyMessage]) -> st
     for item in sorted(guidance, key=lambda item: item.id, reverse=True):
         if item.kind != "guidance" or f"guidance-{item.id}" in shown:
             continue
-        text = fenced(item)
+        text = fence_guidance(item)
         room -= len(text)
         if room < 0:
             break
@@ -106,11 +106,11 @@ def standing(guidance: Iterable[Guidance], messages: Sequence[AnyMessage]) -> st
     return "\n\n".join(reversed(parts))
 
 
-def fenced(item: Guidance) -> str:
+def fence_guidance(item: Guidance) -> str:
     """Put the text between marks it cannot forge, with a word on who speaks."""
     lead = _LEADS.get(item.author, _OTHER_LEAD)
     kind = _NAME.sub("-", item.kind)
-    return f'{lead}\n<guidance id="{item.id}" kind="{kind}">\n{quoted(item.text)}\n</guidance>'
+    return f'{lead}\n<guidance id="{item.id}" kind="{kind}">\n{quote(item.text)}\n</guidance>'
 
 
 class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):
@@ -135,7 +135,7 @@ class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):
         handler: Callable[[ModelRequest[Context]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """Show the model what waits, and keep it in the same checkpoint as the answer."""
-        drained = await drain(_cursor(request.state), request.runtime.context, self._node)
+        drained = await deliver_waiting(_cursor(request.state), request.runtime.context, self._node)
         if not drained.update:
             return await handler(request)
         if any(item.kind == "replan" for item in drained.guidance):

@@ -9,7 +9,7 @@ from core.artifacts import Guidance, Milestone, Plan, PlanStep, Refusal, Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Steered:
+class PlanChanges:
     """The plan after all changes that were allowed."""
 
     plan: Plan
@@ -20,7 +20,7 @@ class Steered:
     """Id of the last guidance looked at; goes into `steered` of the state."""
 
 
-def steer(plan: Plan, done: Collection[str], guidance: Sequence[Guidance], *, after: int = 0) -> Steered:
+def change_plan(plan: Plan, done: Collection[str], guidance: Sequence[Guidance], *, after: int = 0) -> PlanChanges:
     """Apply everything that came in since `after`, in the order of the ids.
 
     Args:
@@ -32,7 +32,7 @@ def steer(plan: Plan, done: Collection[str], guidance: Sequence[Guidance], *, af
     fresh = sorted({item.id: item for item in guidance if item.id > after}.values(), key=lambda item: item.id)
     changed, refused = apply_guidance(plan, done, fresh)
     wishes = [item for item in fresh if item.kind == "replan"]
-    return Steered(
+    return PlanChanges(
         plan=changed, refused=refused, replan=wishes[-1] if wishes else None, upto=fresh[-1].id if fresh else after
     )
 

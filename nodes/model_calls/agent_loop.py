@@ -38,9 +38,9 @@ from core.context import Context
 from core.errors import DiskFullError, ModelError, ToolError
 from core.replies import CallSite
 from core.storage.storage_errors import storage_error
-from nodes.guidance.delivery import GuidedState, InboxMiddleware, standing
+from nodes.guidance.delivery import GuidedState, InboxMiddleware, standing_guidance
 from nodes.guidance.plan_changes import role_for
-from nodes.text.quoting import QuotedTools, fence
+from nodes.text.quoting import QuotingMiddleware, fence
 from nodes.text.rendering import render
 from nodes.text.shorten import clip
 
@@ -67,7 +67,7 @@ class LoopState(GuidedState):
     """The step worked on; guidance may name another model for it."""
 
 
-class Unassigned(BaseChatModel):
+class PlaceholderModel(BaseChatModel):
     """Stands where `create_agent` wants a model; the one that speaks is chosen on each call."""
 
     @property
@@ -78,7 +78,7 @@ class Unassigned(BaseChatModel):
         raise ModelError("the loop was run without a model for its role")
 
 
-class RoleModel(AgentMiddleware[LoopState, Context, Any]):
+class RoleModelMiddleware(AgentMiddleware[LoopState, Context, Any]):
     """Give each call the model of the role and the brief as the last part of the system prompt.
 
     Args:
@@ -105,17 +105,17 @@ class RoleModel(AgentMiddleware[LoopState, Context, Any]):
         site = CallSite(thread=context.thread_id, node=self._node)
         state: Any = request.state  # a LoopState under a wider static type
         role = role_for(self._role, state.get("guidance", ()), state.get("step"))
-        brief = f"{state.get('brief', '')}\n\n{standing(state.get('guidance', ()), request.messages)}".strip()
+        brief = f"{state.get('brief', '')}\n\n{standing_guidance(state.get('guidance', ()), request.messages)}".strip()
         return await handler(
             request.override(
                 model=context.models.chat_model(role, site=site),
                 system_message=SystemMessage(f"{self._prompt}\n\n{brief}".strip()),
-                messages=answered(request.messages),
+                messages=answer_open_calls(request.messages),
             )
         )
 
 
-def answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+def answer_open_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """Give every tool call without a result one that says so: servers refuse a history with orphans."""
     results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     mended: list[AnyMessage] = []
@@ -128,7 +128,7 @@ def answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     return mended
 
 
-class Compaction(AgentMiddleware[LoopState, Context, Any]):
+class CompactionMiddleware(AgentMiddleware[LoopState, Context, Any]):
     """Summarize older messages by the summarizer before the window of the speaking role is full."""
 
     state_schema = LoopState
@@ -148,7 +148,7 @@ class Compaction(AgentMiddleware[LoopState, Context, Any]):
             return await _compact(messages, context, self._node)
 
         middleware: SummarizationMiddleware[Any, Any] = SummarizationMiddleware(
-            Unassigned(),
+            PlaceholderModel(),
             trigger=("tokens", int(room * COMPACT_AT)),
             keep=("tokens", int(room * KEEP)),
             token_counter=partial(count_tokens_approximately, chars_per_token=CHARS_PER_TOKEN),
@@ -156,10 +156,10 @@ class Compaction(AgentMiddleware[LoopState, Context, Any]):
             summarizer=shorten,
         )
         compacted = await middleware.abefore_model(state, runtime)
-        return None if compacted is None else {"messages": in_place(state["messages"], compacted["messages"])}
+        return None if compacted is None else {"messages": as_message_changes(state["messages"], compacted["messages"])}
 
 
-def in_place(before: Sequence[AnyMessage], after: Sequence[BaseMessage]) -> list[BaseMessage]:
+def as_message_changes(before: Sequence[AnyMessage], after: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Word a compacted history as changes by id, which is all that the reducer of a `DeltaChannel` understands.
 
     The opening message stays, since it says what the step is; the summary takes the place of the one behind it.
@@ -204,7 +204,7 @@ def build_loop(
     *,
     name: str,
     tools: Sequence[BaseTool],
-    speaker: RoleModel,
+    speaker: RoleModelMiddleware,
     role: str,
     max_calls: int,
     wearing: Sequence[AgentMiddleware[Any, Context, Any]] = (),
@@ -222,14 +222,14 @@ def build_loop(
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
         InboxMiddleware(name),
         ModelCallLimitMiddleware(thread_limit=max_calls, exit_behavior="end"),
-        Compaction(role, name),
+        CompactionMiddleware(role, name),
         *wearing,
         speaker,
-        QuotedTools(),
+        QuotingMiddleware(),
         ToolErrorMiddleware(_to_model),
     ]
     return create_agent(
-        Unassigned(),
+        PlaceholderModel(),
         list(tools),
         name=f"{name}_loop",
         middleware=middleware,
@@ -238,13 +238,13 @@ def build_loop(
     )
 
 
-def last_words(state: Mapping[str, Any]) -> str:
+def final_text(state: Mapping[str, Any]) -> str:
     """The text of the last message of the model; empty when it never spoke."""
     spoken = (message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
     return str(next((message.text for message in spoken if message.text), ""))
 
 
-def speaker_of(state: Mapping[str, Any]) -> Served | None:
+def served_by(state: Mapping[str, Any]) -> Served | None:
     """Who gave the last answer of a loop; `None` when nobody did."""
     for message in reversed(state["messages"]):
         mark = message.response_metadata.get("rolecall") if isinstance(message, AIMessage) else None

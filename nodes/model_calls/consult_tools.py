@@ -24,10 +24,10 @@ from core.config.settings import CONSULTING_TOOLS, EMBEDDED
 from core.context import Context
 from core.replies import CallSite
 from nodes.model_calls.agent_loop import CHARS_PER_TOKEN, UNKNOWN_WINDOW, LoopState
-from nodes.text.quoting import QuotedTools
+from nodes.text.quoting import QuotingMiddleware
 from nodes.text.rendering import render
 from nodes.text.shorten import clip
-from tools.agent.agent_tool import ToolCall, agent_tool
+from tools.agent.agent_tool import AnyToolRuntime, agent_tool
 from tools.agent.file_tools import page_of
 from tools.agent.toolbox import reading_tools
 
@@ -40,7 +40,7 @@ ANSWER_CHARS = 6000
 
 
 @agent_tool
-async def ask(runtime: ToolCall, question: str, files: list[str] | None = None) -> str:
+async def ask(runtime: AnyToolRuntime, question: str, files: list[str] | None = None) -> str:
     """Ask another model a question. It sees nothing but what you write here and the files you name.
 
     Args:
@@ -54,7 +54,9 @@ async def ask(runtime: ToolCall, question: str, files: list[str] | None = None) 
 
 
 @agent_tool
-async def explain_code(runtime: ToolCall, path: str, question: str = "", start: int = 1, end: int | None = None) -> str:
+async def explain_code(
+    runtime: AnyToolRuntime, path: str, question: str = "", start: int = 1, end: int | None = None
+) -> str:
     """Have another model read a file and explain it, instead of reading all of it yourself.
 
     Args:
@@ -69,7 +71,7 @@ async def explain_code(runtime: ToolCall, path: str, question: str = "", start: 
 
 
 @agent_tool
-async def deep_research(runtime: ToolCall, question: str) -> str:
+async def deep_research(runtime: AnyToolRuntime, question: str) -> str:
     """Have another model search the repository for an answer, over as many files as it takes. For a few reads, read.
 
     Args:
@@ -80,7 +82,7 @@ async def deep_research(runtime: ToolCall, question: str) -> str:
     window = context.models.window(role) or UNKNOWN_WINDOW
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
         ModelCallLimitMiddleware(run_limit=RESEARCH_CALLS, exit_behavior="end"),
-        QuotedTools(),
+        QuotingMiddleware(),
         ContextEditingMiddleware(edits=[ClearToolUsesEdit(trigger=int(window * CLEAR_AT), keep=3)]),
     ]
     agent = create_agent(
@@ -103,7 +105,7 @@ async def deep_research(runtime: ToolCall, question: str) -> str:
     return await _answer(context, "deep_research", question=question, notes=notes)
 
 
-class Consulting(AgentMiddleware[Any, Context, Any]):
+class ConsultToolsMiddleware(AgentMiddleware[Any, Context, Any]):
     """Give a loop the tools, and each call those of them that are configured and served."""
 
     def __init__(self) -> None:

@@ -11,15 +11,15 @@ from pydantic import BaseModel
 from core.artifacts import BudgetLeft, Served
 from core.context import Context
 from core.replies import CallSite, ModelReply
-from nodes.guidance.delivery import Drained, drain
+from nodes.guidance.delivery import DeliveredGuidance, deliver_waiting
 from nodes.text.rendering import render
-from nodes.text.shorten import normalize
+from nodes.text.shorten import shorten_texts
 
 A = TypeVar("A", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class NodeQuestion:
     """What a node wants to know, of which role, in which words."""
 
     node: str
@@ -31,16 +31,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered(Generic[A]):
+class NodeAnswer(Generic[A]):
     """A valid artifact, and the state update that belongs to the call."""
 
     value: A
     update: dict[str, Any]
 
 
-async def ask(
-    question: Question, artifact: type[A], runtime: Runtime[Context], *, drained: Drained | None = None
-) -> Answered[A]:
+async def ask_role(
+    question: NodeQuestion, artifact: type[A], runtime: Runtime[Context], *, drained: DeliveredGuidance | None = None
+) -> NodeAnswer[A]:
     """Ask for an artifact; guidance that waits in the inbox is part of the question.
 
     Args:
@@ -55,7 +55,7 @@ async def ask(
     """
     context = runtime.context
     if drained is None:
-        drained = await drain(question.cursor, context, question.node)
+        drained = await deliver_waiting(question.cursor, context, question.node)
     messages = [
         SystemMessage(render(f"{question.node}/system", **question.values)),
         HumanMessage(render(f"{question.node}/user", **question.values)),
@@ -63,8 +63,8 @@ async def ask(
     ]
     site = CallSite(thread=context.thread_id, node=question.node)
     value, reply = await context.models.ask(question.role, messages, artifact, site=site)
-    short = await normalize(value, context, question.node)
-    return Answered(short, {**drained.update, **bookkeeping(question.node, reply, context)})
+    short = await shorten_texts(value, context, question.node)
+    return NodeAnswer(short, {**drained.update, **bookkeeping(question.node, reply, context)})
 
 
 def bookkeeping(node: str, reply: ModelReply, context: Context) -> dict[str, Any]:

@@ -41,12 +41,12 @@ _MARKS = (
 _MARK = re.compile("|".join(_MARKS), re.IGNORECASE | re.MULTILINE)
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """The text with a dot in everything that could end a fence, a message or a turn."""
     return _MARK.sub(lambda found: f"{found[0]}{DOT}", text)
 
 
-def unquoted(text: str) -> str:
+def unquote(text: str) -> str:
     """The text that was quoted; a text without dots of ours is itself."""
     return _MARK.sub(lambda found: found[0].removesuffix(DOT), text) if DOT in text else text
 
@@ -58,10 +58,10 @@ def fence(text: object, tag: str) -> str:
         text: What to show; shown stripped.
         tag: One of `TAGS`.
     """
-    return f"<{tag}>\n{quoted(str(text).strip())}\n</{tag}>"
+    return f"<{tag}>\n{quote(str(text).strip())}\n</{tag}>"
 
 
-class QuotedTools(AgentMiddleware[Any, Any, Any]):
+class QuotingMiddleware(AgentMiddleware[Any, Any, Any]):
     """Quote what tools return; take the dots out of what a model hands to them."""
 
     async def awrap_tool_call(
@@ -69,16 +69,16 @@ class QuotedTools(AgentMiddleware[Any, Any, Any]):
     ) -> ToolMessage | Command[Any]:
         """Run the tool on the text that is meant."""
         context: Any = request.runtime.context
-        mean = _meant_in(context) if isinstance(context, Context) else unquoted
+        mean = _meant_in(context) if isinstance(context, Context) else unquote
         meant = {**request.tool_call, "args": _tree(request.tool_call["args"], mean)}
         answer = await handler(request.override(tool_call=meant))  # type: ignore[arg-type]  # a tool call with new args
         if not isinstance(answer, ToolMessage):
             return answer
-        return answer.model_copy(update={"content": _tree(answer.content, quoted)})
+        return answer.model_copy(update={"content": _tree(answer.content, quote)})
 
 
 def _meant_in(context: Context) -> Callable[[str], str]:
-    return lambda text: context.redactor.give_back(unquoted(text))
+    return lambda text: context.redactor.give_back(unquote(text))
 
 
 def _tree(value: Any, change: Callable[[str], str]) -> Any:

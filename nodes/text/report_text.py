@@ -21,7 +21,7 @@ TITLES: Mapping[Outcome, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunFigures:
     """Figures of the run that are no part of the graph's state."""
 
     thread_id: str
@@ -34,7 +34,7 @@ class Facts:
     """Some of the changes are in no commit of the branch."""
 
 
-def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts: Facts, *, status: Outcome) -> str:
+def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts: RunFigures, *, status: Outcome) -> str:
     """Lay the report out.
 
     Args:
@@ -148,7 +148,7 @@ def _dollars(value: float | None) -> str:
     return "unknown" if value is None else f"${value:.4f}"
 
 
-def _how_to_apply(facts: Facts, status: Outcome) -> str:
+def _how_to_apply(facts: RunFigures, status: Outcome) -> str:
     if not facts.changed:
         return ""
     short = short_id(facts.thread_id)

@@ -16,7 +16,7 @@ FIELD_LIMIT = 2000
 """Characters a text field of an artifact may have in state."""
 
 
-async def normalize(artifact: A, context: Context, node: str) -> A:
+async def shorten_texts(artifact: A, context: Context, node: str) -> A:
     """Return the artifact with every text at most `FIELD_LIMIT` characters long; texts deeper within it are cut.
 
     Args:

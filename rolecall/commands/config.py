@@ -10,10 +10,10 @@ from core.errors import RepositoryError
 from core.text import safe_json
 from rolecall.invocation import Invocation
 from rolecall.lookup import folder_of, settings_for, top_of
-from rolecall.output.jsonl import answer
+from rolecall.output.jsonl import write_answer
 
 if TYPE_CHECKING:
-    from core.config.loader import Loaded
+    from core.config.loader import LoadedSettings
     from core.config.settings import Settings
 
 _SECRET_KEYS = ("key", "authorization", "password", "passphrase", "secret", "token", "credentials", "cookie",
@@ -40,7 +40,7 @@ def _path(options: argparse.Namespace) -> int:
     own = user_config()
     path = own if options.user else _load(options).path
     if options.json:
-        answer({"path": str(path) if path else None, "user": str(own)})
+        write_answer({"path": str(path) if path else None, "user": str(own)})
     elif path is None:
         print(f"no configuration file: every role is served by the embedded engine; make {own}", file=sys.stderr)
     else:
@@ -54,7 +54,7 @@ def _show(options: argparse.Namespace) -> int:
     loaded = _load(options)
     settings = _shown(loaded.settings)
     if options.json:
-        answer(
+        write_answer(
             {"path": str(loaded.path) if loaded.path else None, "sources": dict(loaded.sources), "settings": settings}
         )
         return 0
@@ -75,17 +75,17 @@ def _validate(options: argparse.Namespace) -> int:
             check_spec(link.spec, link.origin)
     require_exporter(loaded.settings.telemetry)
     if options.json:
-        answer({"valid": True, "path": str(loaded.path) if loaded.path else None})
+        write_answer({"valid": True, "path": str(loaded.path) if loaded.path else None})
     else:
         print(f"{loaded.path} is valid" if loaded.path else "no configuration file; the defaults are valid")
     return 0
 
 
-def _load(options: argparse.Namespace) -> "Loaded":
+def _load(options: argparse.Namespace) -> "LoadedSettings":
     return asyncio.run(_settings(options))
 
 
-async def _settings(options: argparse.Namespace) -> "Loaded":
+async def _settings(options: argparse.Namespace) -> "LoadedSettings":
     folder = folder_of(options)
     try:
         top = await top_of(folder)

@@ -44,7 +44,7 @@ async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocatio
     from core.config.settings import Settings
     from core.context import RunOptions
     from graph import runner
-    from rolecall.terminal.terminal_run import Ask, Listen, Manner, Session, teller
+    from rolecall.terminal.terminal_run import Ask, DisplayOptions, Listen, TerminalRun, message_sender
 
     await _make_repository(folder)
     invocation.repo = str(folder)
@@ -56,8 +56,10 @@ async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocatio
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
         return await runner.run(request, listen=listen, ask=ask)
 
-    code = await Session(
-        invocation, Manner(json=options.json, quiet=options.quiet), tell=teller(folder, request.settings)
+    code = await TerminalRun(
+        invocation,
+        DisplayOptions(json=options.json, quiet=options.quiet),
+        tell=message_sender(folder, request.settings),
     ).live(job)
     if await asyncio.to_thread(fingerprint, folder) != before:
         raise DemoError(f"the checkout in {folder} was changed by the run")

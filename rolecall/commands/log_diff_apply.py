@@ -13,11 +13,11 @@ from core.storage.thread_ids import short_id
 from rolecall.invocation import Invocation
 from rolecall.lookup import as_it_stands, folder_of, record_of, settings_of, thread_named, top_of
 from rolecall.output.event_reader import Follower, event_of
-from rolecall.output.event_text import clean, one_line
-from rolecall.output.jsonl import answer
-from rolecall.output.run_view import View
+from rolecall.output.event_text import single_line, without_control_characters
+from rolecall.output.jsonl import write_answer
+from rolecall.output.run_view import RunView
 from rolecall.output.streams import write_patch
-from rolecall.terminal.confirm import confirmed
+from rolecall.terminal.confirm import confirm
 
 if TYPE_CHECKING:
     from graph.store.thread_store import ThreadRow
@@ -43,18 +43,18 @@ async def _log(options: argparse.Namespace, invocation: Invocation) -> int:
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
     records = await asyncio.to_thread(Follower(record_of(top, row.thread_id)).fresh)
-    for text in map(json.dumps, records) if options.json else told(records):
+    for text in map(json.dumps, records) if options.json else log_lines(records):
         print(text)
     return 0
 
 
-def told(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+def log_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
     """The record of a thread in lines, each beginning with its date and time."""
-    view = View()
+    view = RunView()
     for record in records:
         event = event_of(record)
         trace = str(event.data.get("traceback") or "")
-        for at, line in enumerate(clean(f"{view.apply(event) or ''}\n{trace}").splitlines()):
+        for at, line in enumerate(without_control_characters(f"{view.apply(event) or ''}\n{trace}").splitlines()):
             moment = f"{event.ts.astimezone():%Y-%m-%d %H:%M:%S}" if at == 0 else ""
             if line:
                 yield f"{moment:<19}  {line}"
@@ -71,7 +71,7 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
     readable = options.stat or options.json or sys.stdout.isatty()
     text = await (workspace.diff(stat=options.stat) if readable else workspace.patch()) if begun else ""
     if options.json:
-        answer({"thread": row.thread_id, "diff": text})
+        write_answer({"thread": row.thread_id, "diff": text})
     elif text:
         write_patch(text if text.endswith("\n") else f"{text}\n")
     else:
@@ -82,7 +82,7 @@ async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
 async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
     from graph.store.checkpoints import database_of
     from graph.store.lease import live_holder
-    from tools.worktree.apply import Way, apply_branch, has_work
+    from tools.worktree.apply import ApplyMode, apply_branch, has_work
 
     top = await top_of(folder_of(options))
     row = await thread_named(top, options.thread, invocation)
@@ -91,18 +91,18 @@ async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
     if told and not options.force and not await _wanted_all_the_same(told, options, invocation):
         invocation.next_command = invocation.on_thread("diff")
         return int(Exit.NOT_DONE)
-    way: Way = "files" if options.no_commit else "squash" if options.squash else "merge"
-    title, rules = one_line(row.task, width=72), await _rules(row, top)
+    way: ApplyMode = "files" if options.no_commit else "squash" if options.squash else "merge"
+    title, rules = single_line(row.task, width=72), await _rules(row, top)
     outcome = await apply_branch(top, row.thread_id, title=title, running=running, rules=rules, way=way)
     if told:
         print(f"warning: this work is not known to be right: {_listed(told)}", file=sys.stderr)
     if options.json:
-        answer({
+        write_answer({
             "thread": row.thread_id, **outcome.model_dump(mode="json"), "applied": outcome.applied,
             "reservations": told,
         })  # fmt: skip
     else:
-        print(clean(outcome.message))
+        print(without_control_characters(outcome.message))
     if outcome.applied:
         return 0
     invocation.next_command = " && ".join(outcome.commands)
@@ -131,15 +131,15 @@ async def _wanted_all_the_same(told: Sequence[str], options: argparse.Namespace,
             hint=f"look at it with `rolecall diff {short}`, or say --force to take it all the same",
         )
     for reason in told:
-        print(f"warning: {clean(reason)}", file=sys.stderr)
-    if await confirmed(f"the work of {short} is not known to be right; apply it all the same?"):
+        print(f"warning: {without_control_characters(reason)}", file=sys.stderr)
+    if await confirm(f"the work of {short} is not known to be right; apply it all the same?"):
         return True
     print("nothing was applied", file=sys.stderr)
     return False
 
 
 def _listed(told: Sequence[str]) -> str:
-    return clean("; ".join(told))
+    return without_control_characters("; ".join(told))
 
 
 async def _rules(row: "ThreadRow", top: Path) -> "StagingRules":

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from core.errors import Exit, RepositoryError
 from rolecall.invocation import Invocation
 from rolecall.lookup import database_in, folder_of, settings_for, top_of
-from rolecall.output.event_text import clean, tokens
-from rolecall.output.jsonl import answer
+from rolecall.output.event_text import token_count, without_control_characters
+from rolecall.output.jsonl import write_answer
 
 if TYPE_CHECKING:
     from llm_registry.diagnosis.bench import Comparison
@@ -30,9 +30,13 @@ def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
     diagnosis = asyncio.run(_examine(options, live=options.live))
     policy, holds = asyncio.run(_policy(options))
     if options.json:
-        answer({"healthy": diagnosis.healthy and holds, "sandbox": policy, **diagnosis.model_dump(mode="json")})
+        write_answer({"healthy": diagnosis.healthy and holds, "sandbox": policy, **diagnosis.model_dump(mode="json")})
     else:
-        print(clean("\n".join((f"{'sandbox' if holds else 'SANDBOX':<10} {policy}", *told(diagnosis)))))
+        print(
+            without_control_characters(
+                "\n".join((f"{'sandbox' if holds else 'SANDBOX':<10} {policy}", *doctor_lines(diagnosis)))
+            )
+        )
     if diagnosis.invalid or not holds:
         invocation.next_command = invocation.call("config", "path")
         return int(Exit.CONFIG)
@@ -56,7 +60,7 @@ async def _models(options: argparse.Namespace) -> int:
         from dataclasses import asdict
 
         roles = [role.model_dump(mode="json") for role in diagnosis.roles]
-        answer({"config": diagnosis.config, "roles": roles, "figures": [asdict(one) for one in figures]})
+        write_answer({"config": diagnosis.config, "roles": roles, "figures": [asdict(one) for one in figures]})
         return 0
     shown = {spec.name: f"{spec.name} ({spec.quantization})" for spec in diagnosis.specs if spec.quantization}
     lines = [
@@ -65,7 +69,7 @@ async def _models(options: argparse.Namespace) -> int:
     ]
     if figures:
         lines += ["", "measured in this repository:", *measured(figures)]
-    print(clean("\n".join(line.rstrip() for line in lines)))
+    print(without_control_characters("\n".join(line.rstrip() for line in lines)))
     return 0
 
 
@@ -77,9 +81,9 @@ async def _bench(options: argparse.Namespace) -> int:
     database = await database_in(top) if top else None
     compared = await bench(loaded.settings, options.role, options.model, database=database, limit=options.limit)
     if options.json:
-        answer(compared.model_dump(mode="json"))
+        write_answer(compared.model_dump(mode="json"))
     else:
-        print(clean("\n".join(compared_lines(compared))))
+        print(without_control_characters("\n".join(compared_lines(compared))))
     return int(Exit.DONE) if any(one.good for one in compared.models) else int(Exit.NO_MODEL)
 
 
@@ -147,7 +151,7 @@ def measured(figures: "Iterable[SpecStatistics]") -> Iterator[str]:
         if one.tokens_per_s is not None:
             parts.append(f"{one.tokens_per_s:.0f} tokens/s")
         counts = ((one.input_tokens, "in"), (one.output_tokens, "out"))
-        if counted := [f"{tokens(count)} {way}" for count, way in counts if count is not None]:
+        if counted := [f"{token_count(count)} {way}" for count, way in counts if count is not None]:
             parts.append(", ".join(counted))
         if one.cost_usd:
             unknown = f" and {_calls(one.unpriced_calls)} of unknown price" if one.unpriced_calls else ""
@@ -159,7 +163,7 @@ def _calls(count: int) -> str:
     return "1 call" if count == 1 else f"{count} calls"
 
 
-def told(diagnosis: "Diagnosis") -> Iterator[str]:
+def doctor_lines(diagnosis: "Diagnosis") -> Iterator[str]:
     """The findings in lines: roles, models, servers, and what to change."""
     yield f"config     {diagnosis.config or 'none: every role is served by the embedded engine'}"
     if diagnosis.own_config:
@@ -194,7 +198,7 @@ def told(diagnosis: "Diagnosis") -> Iterator[str]:
 
 
 def _spec_told(spec: "SpecHealth") -> Iterator[str]:
-    window = f"window {tokens(spec.window)} ({spec.window_source})" if spec.window else ""
+    window = f"window {token_count(spec.window)} ({spec.window_source})" if spec.window else ""
     known = "  ".join(part for part in (spec.server, spec.address, window, spec.quantization) if part)
     yield f"{'ok' if spec.ok else 'NO':<3} {spec.name:<32} {known}".rstrip()
     for said in (spec.error, spec.window_warning):

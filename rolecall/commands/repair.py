@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from core.errors import Exit, UsageError
 from rolecall.invocation import Invocation
 from rolecall.lookup import folder_of, top_of
-from rolecall.output.event_text import one_line
-from rolecall.output.jsonl import answer
+from rolecall.output.event_text import single_line
+from rolecall.output.jsonl import write_answer
 from rolecall.output.streams import write_patch
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def repair(options: argparse.Namespace, invocation: Invocation) -> int:
     result = asyncio.run(_search(folder_of(options), arguments, options.budget, quiet=options.json))
     invocation.next_command = _going_on(result, options.budget, invocation)
     if options.json:
-        answer(result.model_dump(mode="json"))
+        write_answer(result.model_dump(mode="json"))
     else:
         print_result(result, invocation)
     return int(Exit.DONE if result.status in {"nothing_fails", "plausible"} else Exit.NOT_DONE)
@@ -71,11 +71,11 @@ def pytest_arguments(command: str) -> tuple[str, ...]:
 async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, quiet: bool) -> "RepairResult":
     from core.config.settings import SandboxSettings
     from tools.repair.engine import RepairRequest, search_repair
-    from tools.sandbox.sandbox import Places, open_sandbox
+    from tools.sandbox.sandbox import SandboxPaths, open_sandbox
     from tools.target.target_python import find_target_python
 
     folder, outside = await _searched(folder)
-    bare = await open_sandbox(SandboxSettings(), Places(folder, folder))
+    bare = await open_sandbox(SandboxSettings(), SandboxPaths(folder, folder))
     if not quiet:  # before anything of the repository runs
         print(bare.policy, file=sys.stderr)
     target = await find_target_python(folder, folder, sandbox=bare)
@@ -111,8 +111,10 @@ def _progress(stack: ExitStack) -> "Callable[[RepairEvent], None]":
     status = stack.enter_context(console.status("running the tests")) if console.is_terminal else None
 
     def show(event: "RepairEvent") -> None:
-        kind = one_line(event.kind)
-        said = one_line(" ".join(f"{value} {name}" for name, value in event.fields.items() if _plain(value)), width=100)
+        kind = single_line(event.kind)
+        said = single_line(
+            " ".join(f"{value} {name}" for name, value in event.fields.items() if _plain(value)), width=100
+        )
         if status is not None:
             status.update(Text(f"{kind}: {said}"))
         elif event.kind != "progress" and said:

@@ -17,9 +17,9 @@ def run(options: argparse.Namespace, invocation: Invocation) -> int:
     """Do a task."""
     task = task_of(options)
     if options.background:
-        from rolecall.background import start
+        from rolecall.background import start_detached
 
-        return asyncio.run(start(task, options, invocation))
+        return asyncio.run(start_detached(task, options, invocation))
     return asyncio.run(_run(task, options, invocation))
 
 
@@ -70,11 +70,11 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     from core.context import RunOptions
     from graph import runner
     from llm_registry.overrides import checked_overrides
-    from rolecall.terminal.terminal_run import Ask, Listen, Session, manner_of, teller
+    from rolecall.terminal.terminal_run import Ask, Listen, TerminalRun, display_options, message_sender
 
     # Before a worktree is made for a run that cannot begin.
     await checked_overrides(loaded.settings, dict(options.model))
-    manner = manner_of(options, loaded.settings)
+    manner = display_options(options, loaded.settings)
     invocation.approves = options.yes
     request = runner.RunRequest(
         task=task,
@@ -91,7 +91,7 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
         return await runner.run(request, listen=listen, ask=ask)
 
-    return await Session(invocation, manner, tell=teller(top, loaded.settings)).live(job)
+    return await TerminalRun(invocation, manner, tell=message_sender(top, loaded.settings)).live(job)
 
 
 async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -102,11 +102,11 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     from core.context import RunOptions
     from graph import runner
     from llm_registry.overrides import checked_overrides
-    from rolecall.terminal.terminal_run import Ask, Listen, Session, manner_of, teller
+    from rolecall.terminal.terminal_run import Ask, Listen, TerminalRun, display_options, message_sender
 
     models = {**row.options.get("models", {}), **dict(options.model)}
     await checked_overrides(loaded.settings, models)
-    manner = manner_of(options, loaded.settings)
+    manner = display_options(options, loaded.settings)
     invocation.approves = options.yes
     request = runner.ResumeRequest(
         repo=top,
@@ -119,4 +119,4 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
         return await runner.resume(request, listen=listen, ask=ask)
 
-    return await Session(invocation, manner, tell=teller(top, loaded.settings)).live(job)
+    return await TerminalRun(invocation, manner, tell=message_sender(top, loaded.settings)).live(job)

@@ -8,7 +8,7 @@ from core.errors import ThreadError, UsageError
 from core.storage.thread_ids import short_id
 from rolecall.invocation import Invocation
 from rolecall.lookup import folder_of, settings_of, thread_named, top_of
-from rolecall.output.jsonl import answer
+from rolecall.output.jsonl import write_answer
 
 
 def steer(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -50,7 +50,7 @@ async def _put(options: argparse.Namespace, invocation: Invocation, kind: str, t
     if hidden:
         print(f"it holds what looks like a secret; {', '.join(sorted(hidden))} is kept in its place", file=sys.stderr)
     if options.json:
-        answer({"thread": row.thread_id, "id": number, "running": driven is not None})
+        write_answer({"thread": row.thread_id, "id": number, "running": driven is not None})
     elif driven is not None:
         print(f"message {number} is in the inbox of {short_id(row.thread_id)}")
     else:

@@ -21,10 +21,10 @@ from graph.store.thread_store import ThreadStore
 from rolecall.invocation import Invocation
 from rolecall.lookup import folder_of, settings_for
 from rolecall.thread_options import Asked
-from rolecall.web.http_guard import entrance, new_token
+from rolecall.web.http_guard import client_url, new_token
 from rolecall.web.studio_graph import ASKED_VARIABLE, ORIGINS_VARIABLE, REPO_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
 from tools.git.repository import find_top
-from tools.git.state_folder import made
+from tools.git.state_folder import ensure_layout
 
 if TYPE_CHECKING:
     import httpx
@@ -80,7 +80,7 @@ def _check_origins(origins: Sequence[str]) -> None:
 async def _studio(options: argparse.Namespace) -> int:
     top = await find_top(folder_of(options))
     loaded = await settings_for(options, top)
-    folder = (await made(top)).studio
+    folder = (await ensure_layout(top)).studio
     await asyncio.to_thread(_write, folder, options.origin)
     token = os.environ.get(TOKEN_VARIABLE) or new_token()
     config = {"ROLECALL_CONFIG": str(loaded.path.resolve())} if loaded.path else {}
@@ -93,7 +93,7 @@ async def _studio(options: argparse.Namespace) -> int:
                              ORIGINS_VARIABLE: " ".join(options.origin),
                              ASKED_VARIABLE: json.dumps(Asked.by(options).kept()), **_SILENT},
         )  # fmt: skip
-        address = entrance(f"http://{_HOST}:{options.port}", token)
+        address = client_url(f"http://{_HOST}:{options.port}", token)
         return await _served(process, signals, _announce(top, address, browser=options.browser))
 
 

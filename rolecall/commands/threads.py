@@ -12,9 +12,9 @@ from core.storage.layout import RepoLayout
 from core.storage.thread_ids import short_id
 from rolecall.invocation import Invocation
 from rolecall.lookup import as_it_stands, database_in, folder_of, store_of, thread_named, top_of
-from rolecall.output.event_text import clean, one_line
-from rolecall.output.jsonl import answer
-from rolecall.terminal.confirm import confirmed
+from rolecall.output.event_text import single_line, without_control_characters
+from rolecall.output.jsonl import write_answer
+from rolecall.terminal.confirm import confirm
 
 if TYPE_CHECKING:
     from graph.store.receipts import Receipt
@@ -44,12 +44,12 @@ async def _list(options: argparse.Namespace, invocation: Invocation) -> int:
     if store and (left_out := await store.unreadable()):
         print(f"warning: {left_out} entries that rolecall cannot have written are left out", file=sys.stderr)
     if options.json:
-        answer({"threads": [_record(row) for row in rows]})
+        write_answer({"threads": [_record(row) for row in rows]})
         return 0
     if not rows:
         print(f"no threads in {top}", file=sys.stderr)
     for row in rows:
-        status, task = one_line(row.status), one_line(row.task, width=70)
+        status, task = single_line(row.status), single_line(row.task, width=70)
         print(f"{short_id(row.thread_id)}  {status:<12} {_ago(row.updated):>10}  {task}")
     return 0
 
@@ -61,15 +61,15 @@ async def _show(options: argparse.Namespace, invocation: Invocation) -> int:
     record = {**_record(row), **_papers(top, row)}
     messages = await _messages(top, row)
     if options.json:
-        answer({"thread": {**record, "messages": messages}})
+        write_answer({"thread": {**record, "messages": messages}})
         return 0
     for name, value in record.items():
         for at, line in enumerate(_in_words(value).splitlines() or [""]):
-            print(f"{name.replace('_', ' ') if at == 0 else '':<10} {clean(line)}".rstrip())
+            print(f"{name.replace('_', ' ') if at == 0 else '':<10} {without_control_characters(line)}".rstrip())
     for one in messages:
-        where = f" at {one_line(one['node'])}" if one["node"] else ""
-        said = f"{one_line(one['author'])}: {one['text'] or one_line(one['kind'])}"
-        refused = f" (not followed: {one_line(one['refused'])})" if one["refused"] else ""
+        where = f" at {single_line(one['node'])}" if one["node"] else ""
+        said = f"{single_line(one['author'])}: {one['text'] or single_line(one['kind'])}"
+        refused = f" (not followed: {single_line(one['refused'])})" if one["refused"] else ""
         print(f"message {one['id']:<3}{one['status']}{where}: {said}{refused}")
     return 0
 
@@ -110,7 +110,7 @@ async def _messages(top: Path, row: "ThreadRow") -> list[dict[str, Any]]:
             "id": receipt.item.id,
             "kind": receipt.item.kind,
             "author": receipt.item.author,
-            "text": one_line(receipt.item.text),
+            "text": single_line(receipt.item.text),
             "status": _became(receipt, row),
             "node": receipt.node,
             "checkpoint": receipt.checkpoint,
@@ -133,13 +133,13 @@ async def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
         if options.json or not sys.stdin.isatty():
             invocation.next_command = invocation.on_thread("threads", "delete", options=("--yes",))
             raise ThreadError("deleting a thread also deletes its branch and worktree", hint="say --yes to do it")
-        task = one_line(row.task, width=60)
-        if not await confirmed(f"delete {short_id(row.thread_id)} ({task}), its branch and worktree?"):
+        task = single_line(row.task, width=60)
+        if not await confirm(f"delete {short_id(row.thread_id)} ({task}), its branch and worktree?"):
             print("kept", file=sys.stderr)
             return 0
     await _forget(top, row.thread_id, invocation)
     if options.json:
-        answer({"deleted": row.thread_id})
+        write_answer({"deleted": row.thread_id})
     else:
         print(f"deleted {short_id(row.thread_id)}")
     return 0
@@ -157,16 +157,18 @@ async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
                 f"taking over {folder} means to trust what its database says of your threads",
                 hint="say --yes if you made it yourself; if it came with the repository, delete it instead",
             )
-        if not await confirmed(_ADOPTED.format(folder=folder)):
+        if not await confirm(_ADOPTED.format(folder=folder)):
             print("left as it is", file=sys.stderr)
             return 0
     done = await adopt_folder(top)
     if options.json:
-        answer({"adopted": str(folder), "threads": done.threads, "dropped": done.dropped, "removed": done.removed})
+        write_answer(
+            {"adopted": str(folder), "threads": done.threads, "dropped": done.dropped, "removed": done.removed}
+        )
         return 0
     print(f"{folder} is yours, with {done.threads} thread{'' if done.threads == 1 else 's'}")
     for name in done.dropped:
-        print(f"dropped {clean(name)}")
+        print(f"dropped {without_control_characters(name)}")
     if done.removed:
         print(f"removed {done.removed} entries that were no threads")
     return 0

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 
 from rolecall.invocation import Invocation
-from rolecall.output.jsonl import answer
+from rolecall.output.jsonl import write_answer
 
 STANDS_ON = ("langgraph", "langchain", "langgraph-checkpoint-sqlite", "pydantic")
 
@@ -15,7 +15,7 @@ def version(options: argparse.Namespace, invocation: Invocation) -> int:
     """Print the versions of rolecall, Python and what the graph stands on."""
     versions = {name: _version(name) for name in ("rolecall", *STANDS_ON)} | {"python": platform.python_version()}
     if options.json:
-        answer({"versions": versions})
+        write_answer({"versions": versions})
     else:
         rest = ", ".join(f"{name} {number}" for name, number in versions.items() if name != "rolecall")
         print(f"rolecall {versions['rolecall']}\n{rest}")

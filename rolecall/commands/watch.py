@@ -11,7 +11,7 @@ from rolecall.invocation import Invocation
 from rolecall.lookup import as_it_stands, folder_of, record_of, thread_named, top_of
 from rolecall.output.display import Display, Screen, utc_now
 from rolecall.output.event_reader import Follower, event_of
-from rolecall.output.jsonl import write_line
+from rolecall.output.jsonl import write_json_line
 from rolecall.output.result_output import print_outcome
 
 _POLL_S = 0.2
@@ -63,7 +63,7 @@ class _Watched:
     def show(self, record: dict[str, Any]) -> None:
         self.result = record if record["event"] == "result" else {}
         if self.display is None:
-            write_line(record)
+            write_json_line(record)
             return
         event = event_of(record)
         self._at = event.ts

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from core.events import Event
 from core.storage.thread_ids import short_id
-from rolecall.output.event_text import clean, one_line
-from rolecall.output.run_view import View
-from rolecall.output.streams import beneath, shown
+from rolecall.output.event_text import single_line, without_control_characters
+from rolecall.output.run_view import RunView
+from rolecall.output.streams import safe_stream, unfiltered
 
 
 def utc_now() -> datetime:
@@ -29,7 +29,7 @@ class Screen(Console):
 
     def __init__(self, *, plain: bool = False) -> None:
         super().__init__(
-            file=beneath(sys.stderr),
+            file=unfiltered(sys.stderr),
             highlight=False,
             markup=False,
             emoji=False,
@@ -51,7 +51,7 @@ class Display(AbstractContextManager["Display"]):
     """
 
     def __init__(self, console: Console, *, quiet: bool = False, now: Callable[[], datetime] = utc_now) -> None:
-        self.view = View()
+        self.view = RunView()
         self.typed = ""
         self.typing = False
         """The user may type; show what is typed."""
@@ -71,7 +71,7 @@ class Display(AbstractContextManager["Display"]):
         """Begin to draw."""
         if self._live:
             self._live.start()
-            sys.stderr = shown(sys.stderr)  # what others print goes above the live lines, cleaned as before
+            sys.stderr = safe_stream(sys.stderr)  # what others print goes above the live lines, cleaned as before
         return self
 
     def __exit__(
@@ -101,7 +101,7 @@ class Display(AbstractContextManager["Display"]):
             self._gone = True  # the terminal or the reader is gone; the run goes on without them
 
     def _print(self, text: str, style: str) -> None:
-        for at, line in enumerate(clean(text).splitlines()):
+        for at, line in enumerate(without_control_characters(text).splitlines()):
             stamp = self.view.elapsed(self._now()) if at == 0 else " " * 5
             self._console.print(Text.assemble((f"{stamp}  ", "dim"), (line, style)), soft_wrap=True)
 
@@ -117,13 +117,13 @@ class Display(AbstractContextManager["Display"]):
         name = short_id(view.thread) if view.thread else ""
         head = " · ".join(part for part in (name, view.elapsed(now), view.progress, view.spent) if part)
         serving = view.serving if view.calling else ""
-        at = "  ".join(one_line(part) for part in (serving, view.doing, since) if part)
+        at = "  ".join(single_line(part) for part in (serving, view.doing, since) if part)
         rows = [
-            Text(f"─ {one_line(head)}", style="dim"),
+            Text(f"─ {single_line(head)}", style="dim"),
             Text.assemble(("● ", "green"), (f"{view.node or 'starting'}  ", "bold"), at),
         ]
         if view.status:
-            rows.append(Text(f"  {one_line(view.status)}", style="italic"))
+            rows.append(Text(f"  {single_line(view.status)}", style="italic"))
         if self.typing:
             rows.append(self._prompt())
         for row in rows:
@@ -133,7 +133,9 @@ class Display(AbstractContextManager["Display"]):
     def _prompt(self) -> Text:
         if self.typed:
             lead = "steer> " if self.steers else "> "
-            return Text.assemble((lead, "cyan"), clean(self.typed[-(self._console.width - 10) :]), ("▏", "cyan"))
+            return Text.assemble(
+                (lead, "cyan"), without_control_characters(self.typed[-(self._console.width - 10) :]), ("▏", "cyan")
+            )
         if self.stopping:
             return Text(self.stopping, style="dim")
         what = "type your answer, then Enter" if self.view.question else "type to steer, Enter sends · Ctrl-C stops"

@@ -13,7 +13,7 @@ WAIT_WORTH_A_LINE_S = 1.0
 Data = Mapping[str, Any]
 
 
-def line_of(event: str, data: Data, *, steps: Mapping[str, str]) -> str | None:
+def event_line(event: str, data: Data, *, steps: Mapping[str, str]) -> str | None:
     """The line of an event; `None` for those that only move the display.
 
     Args:
@@ -35,43 +35,43 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
-def lasted(data: Data) -> str:
+def seconds_text(data: Data) -> str:
     """A duration in seconds, one digit after the point; empty when unknown."""
     seconds = data.get("seconds")
     return f"{float(seconds):.1f} s" if seconds is not None else ""
 
 
-def tokens(count: int) -> str:
+def token_count(count: int) -> str:
     """A count of tokens in at most five characters."""
     if count < 1000:
         return str(count)
     return f"{count / 1000:.1f}k" if count < 1_000_000 else f"{count / 1_000_000:.1f}M"
 
 
-def traffic(read: int | None, written: int | None) -> str:
+def tokens_in_out(read: int | None, written: int | None) -> str:
     """Tokens in and out, as far as they are known."""
-    known = [(tokens(count), way) for count, way in ((read, "in"), (written, "out")) if count is not None]
+    known = [(token_count(count), way) for count, way in ((read, "in"), (written, "out")) if count is not None]
     return ", ".join(f"{count}{' tokens' if at == 0 else ''} {way}" for at, (count, way) in enumerate(known))
 
 
-def clean(text: str) -> str:
+def without_control_characters(text: str) -> str:
     """A text in which everything that would drive the terminal is made visible; line ends stay."""
     return visible(text.expandtabs(4))
 
 
-def hanging(text: str) -> str:
+def hanging_indent(text: str) -> str:
     """A text whose further lines are indented, so that none of them looks like a line of ours."""
-    return "\n  ".join(clean(text).splitlines())
+    return "\n  ".join(without_control_characters(text).splitlines())
 
 
-def one_line(text: object, *, width: int = 160) -> str:
+def single_line(text: object, *, width: int = 160) -> str:
     """A text on one line, cut at `width` characters, without what would drive the terminal."""
     flat = visible_line(str(text))
     return flat if len(flat) <= width else f"{flat[: width - 1]}…"
 
 
 def _joined(label: str, *parts: object) -> str:
-    return f"{label:<10} " + "  ".join(one_line(part) for part in parts if part not in (None, ""))
+    return f"{label:<10} " + "  ".join(single_line(part) for part in parts if part not in (None, ""))
 
 
 def _run_started(data: Data) -> str:
@@ -79,7 +79,7 @@ def _run_started(data: Data) -> str:
     started = _joined(verb, data.get("task"), f"on {data.get('branch', '?')}")
     # What is cut off are limits; whether there are walls stands before them.
     policy = str(data.get("sandbox") or "").partition("; per command at most ")[0]
-    return f"{started}\n{'sandbox':<10} {one_line(policy, width=400)}" if policy else started
+    return f"{started}\n{'sandbox':<10} {single_line(policy, width=400)}" if policy else started
 
 
 def _named(spec: str) -> str:
@@ -96,7 +96,7 @@ def _roles(data: Data) -> str:
         key = (str(served.get("spec", "?")), str(served.get("terms", "")), shown)
         serving.setdefault(key, []).append(role)
     said = [
-        f"{_named(spec)} serves {', '.join(roles)}{''.join(f' ({one_line(it)})' for it in (terms, why) if it)}"
+        f"{_named(spec)} serves {', '.join(roles)}{''.join(f' ({single_line(it)})' for it in (terms, why) if it)}"
         for (spec, terms, why), roles in serving.items()
     ]
     return "\n".join(f"{'roles':<10} {text}" for text in said) or _joined("roles", "nobody serves any role")
@@ -104,17 +104,17 @@ def _roles(data: Data) -> str:
 
 def _node_finished(data: Data) -> str:
     outcome = "" if data.get("ok", True) else "failed"
-    return _joined(str(data.get("node", "?")), data.get("serving"), outcome, lasted(data))
+    return _joined(str(data.get("node", "?")), data.get("serving"), outcome, seconds_text(data))
 
 
 def _tool_finished(data: Data) -> str:
     outcome = "" if data.get("ok", True) else "failed"
-    return _joined("  tool", f"{data.get('tool')} {data.get('args', '')}", outcome, lasted(data))
+    return _joined("  tool", f"{data.get('tool')} {data.get('args', '')}", outcome, seconds_text(data))
 
 
 def _command_finished(data: Data) -> str:
     end = "timed out" if data.get("timed_out") else f"exit {data.get('exit_code')}"
-    return _joined("  command", data.get("command"), end, lasted(data))
+    return _joined("  command", data.get("command"), end, seconds_text(data))
 
 
 def _command_refused(data: Data) -> str:
@@ -123,7 +123,7 @@ def _command_refused(data: Data) -> str:
 
 def _check_finished(data: Data) -> str:
     code = data.get("exit_code")
-    lasting = "nothing changed since it ran" if data.get("reused") else lasted(data)
+    lasting = "nothing changed since it ran" if data.get("reused") else seconds_text(data)
     return _joined("  check", data.get("command"), "green" if code == 0 else f"red (exit {code})", lasting)
 
 
@@ -138,7 +138,7 @@ def _waiting(data: Data) -> str | None:
     if seconds is None or (data.get("over") and seconds < WAIT_WORTH_A_LINE_S):
         return None
     waits = "had to wait for" if data.get("over") else "waits for"
-    return _joined("  model", f"{data.get('role')} {waits} a free place at {data.get('spec')}", lasted(data))
+    return _joined("  model", f"{data.get('role')} {waits} a free place at {data.get('spec')}", seconds_text(data))
 
 
 def _committed(data: Data) -> str:
@@ -159,7 +159,7 @@ def _intervention(data: Data) -> str:
 def _plan(data: Data) -> str:
     titles = [f"{at}. {step.get('title', '')}" for at, step in enumerate(data.get("steps", ()), 1)]
     return "\n".join([_joined("  plan", counted(len(titles), "step")),
-                      *(f"{'':<10} {one_line(title)}" for title in titles)])  # fmt: skip
+                      *(f"{'':<10} {single_line(title)}" for title in titles)])  # fmt: skip
 
 
 def _routing(data: Data) -> str:
@@ -189,7 +189,7 @@ _LINES: dict[str, Callable[[Data], str | None]] = {
     "guidance": _guidance,
     "intervention": _intervention,
     # Whole: the end of a command that was cut off would be approved unseen.
-    "question": lambda data: f"{'question':<10} {clean(str(data.get('text', '')))}",
+    "question": lambda data: f"{'question':<10} {without_control_characters(str(data.get('text', '')))}",
     "warning": lambda data: _joined("warning", data.get("message")),
     "error": _error,
     "result": lambda data: _joined(str(data.get("status", "?")), f"exit {data.get('exit_code')}", data.get("message")),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _JOIN_S = 0.2
 
 
-def write_line(record: Mapping[str, Any]) -> None:
+def write_json_line(record: Mapping[str, Any]) -> None:
     """Write one object and hand it on at once, so that a reader can follow.
 
     Raises:
@@ -27,9 +27,9 @@ def write_line(record: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def answer(data: Mapping[str, Any]) -> None:
+def write_answer(data: Mapping[str, Any]) -> None:
     """Write the one object a command answers with, version first."""
-    write_line({"v": 1, **data})
+    write_json_line({"v": 1, **data})
 
 
 class EventLines:

@@ -9,11 +9,11 @@ from typing import Any
 
 from core.events import Event
 from core.text import counted
-from rolecall.output.event_text import clock, lasted, line_of, one_line, traffic
+from rolecall.output.event_text import clock, event_line, seconds_text, single_line, tokens_in_out
 
 
 @dataclass(slots=True)
-class View:
+class RunView:
     """The state of a run as its events tell it."""
 
     thread: str = ""
@@ -53,7 +53,7 @@ class View:
             change(event.data, event.ts)
         if self._is_known(event) or self._is_told_by_its_command(event):
             return None
-        return line_of(event.event, self._in_context(event), steps=dict(self.steps))
+        return event_line(event.event, self._in_context(event), steps=dict(self.steps))
 
     def _is_known(self, event: Event) -> bool:
         """Whether the same was told already."""
@@ -100,7 +100,7 @@ class View:
         """Calls and tokens so far."""
         if not self.calls:
             return "first call" if self.calling else "no model call yet"
-        known = traffic(self.input_tokens, self.output_tokens)
+        known = tokens_in_out(self.input_tokens, self.output_tokens)
         return ", ".join(part for part in (counted(self.calls, "call"), known) if part)
 
     def _on_run_started(self, data: dict[str, Any], _: datetime) -> None:
@@ -144,7 +144,7 @@ class View:
         self.output_tokens = _sum(self.output_tokens, data.get("output_tokens"))
 
     def _on_model_waiting(self, data: dict[str, Any], _: datetime) -> None:
-        self.doing = f"waiting for a free place at {data.get('spec', '?')}  {lasted(data)}".rstrip()
+        self.doing = f"waiting for a free place at {data.get('spec', '?')}  {seconds_text(data)}".rstrip()
 
     def _on_tool_started(self, data: dict[str, Any], _: datetime) -> None:
         tool, args = str(data.get("tool")), summary_of(data.get("args"))
@@ -195,4 +195,4 @@ def summary_of(args: object, *, width: int = 60) -> str:
     if not isinstance(args, dict):
         return ""
     first = next((str(value) for value in args.values() if value not in (None, "", False)), "")
-    return one_line(first, width=width)
+    return single_line(first, width=width)

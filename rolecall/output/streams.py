@@ -13,7 +13,7 @@ from typing import Any, TextIO, cast
 from core.text import visible
 
 
-class Shown(io.TextIOBase):
+class SafeStream(io.TextIOBase):
     """A text stream on which nothing printed can drive the terminal behind it.
 
     Args:
@@ -54,30 +54,30 @@ class Shown(io.TextIOBase):
 
 
 @contextmanager
-def shown_streams() -> Iterator[None]:
+def safe_streams() -> Iterator[None]:
     """Clean what is printed while the block runs."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = shown(sys.stdout), shown(sys.stderr)
+    sys.stdout, sys.stderr = safe_stream(sys.stdout), safe_stream(sys.stderr)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
 
 
-def shown(stream: TextIO) -> TextIO:
+def safe_stream(stream: TextIO) -> TextIO:
     """The stream, cleaning what is written to it."""
-    return stream if isinstance(stream, Shown) else cast("TextIO", Shown(stream))
+    return stream if isinstance(stream, SafeStream) else cast("TextIO", SafeStream(stream))
 
 
-def beneath(stream: TextIO) -> TextIO:
+def unfiltered(stream: TextIO) -> TextIO:
     """The stream as it is, for a display that draws with escape sequences and cleans its texts itself."""
-    return stream.beneath if isinstance(stream, Shown) else stream
+    return stream.beneath if isinstance(stream, SafeStream) else stream
 
 
 def write_patch(text: str) -> None:
     """Write a patch to stdout: on a terminal cleaned, elsewhere byte for byte, since it may go into `git apply`."""
     if sys.stdout.isatty():
-        shown(sys.stdout).write(text)
+        safe_stream(sys.stdout).write(text)
     else:
         sys.stdout.flush()
         # A source in another encoding must still apply.

@@ -18,7 +18,7 @@ HANGUP_S, LAST_HANGUP_S = 1.0, 2.0
 """The same after SIGHUP: nobody looks any more, and a system that logs a user out does not wait."""
 
 
-class Stopping:
+class StopRequests:
     """Counts the requests to stop.
 
     Args:
@@ -63,7 +63,7 @@ class Stopping:
 
 
 @contextmanager
-def catching(stopping: Stopping) -> Iterator[None]:
+def catch_signals(stopping: StopRequests) -> Iterator[None]:
     """Send the signals to `stopping` while the block runs inside an event loop."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stopping.interrupted)

@@ -25,18 +25,18 @@ from rolecall.error_boundary import stop_writing
 from rolecall.invocation import Invocation
 from rolecall.output.display import Display, Screen
 from rolecall.output.jsonl import EventLines
-from rolecall.output.result_output import print_outcome, result_of
+from rolecall.output.result_output import print_outcome, result_fields
 from rolecall.terminal.keyboard import Keyboard, in_foreground, listening
-from rolecall.terminal.signals import Stopping, catching
+from rolecall.terminal.signals import StopRequests, catch_signals
 from rolecall.thread_options import raised
 
 Listen = Callable[[Event], None]
 Ask = Callable[[UserQuestion], Awaitable[str]]
-Tell = Callable[[str, str, str, str], Awaitable[None]]
+SendMessage = Callable[[str, str, str, str], Awaitable[None]]
 """Thread, author, kind and text of a message to the run."""
 
 
-class Job(Protocol):
+class RunJob(Protocol):
     """The run itself."""
 
     async def __call__(self, *, listen: Listen, ask: Ask | None) -> RunOutcome:
@@ -44,7 +44,7 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class DisplayOptions:
     """How the user wants to see the run, and whether they are there."""
 
     json: bool = False
@@ -57,10 +57,10 @@ class Manner:
     """The assignment that raises the limit of model calls, which has no option."""
 
 
-class Session:
+class TerminalRun:
     """Joins a run to the terminal."""
 
-    def __init__(self, invocation: Invocation, manner: Manner, *, tell: Tell) -> None:
+    def __init__(self, invocation: Invocation, manner: DisplayOptions, *, tell: SendMessage) -> None:
         self._invocation = invocation
         self._manner = manner
         self._tell = tell
@@ -75,13 +75,13 @@ class Session:
         """The line being typed was begun before the question there is: it steers, whatever is asked meanwhile."""
         self._messages: set[asyncio.Task[None]] = set()
 
-    async def live(self, job: Job) -> int:
+    async def live(self, job: RunJob) -> int:
         """Run the job and return the exit code."""
         work = asyncio.ensure_future(job(listen=self._listen, ask=self._ask if self._manner.attended else None))
-        stopping = Stopping(ask=lambda by: self._ask_to_stop(work, by), cut=lambda: self._cut(work), say=self._say)
+        stopping = StopRequests(ask=lambda by: self._ask_to_stop(work, by), cut=lambda: self._cut(work), say=self._say)
         try:
             with ExitStack() as stack:
-                stack.enter_context(catching(stopping))
+                stack.enter_context(catch_signals(stopping))
                 if self._display:
                     stack.enter_context(self._display)
                 self._listen_to_keys(stack, stopping)
@@ -105,7 +105,7 @@ class Session:
         if self._display:
             self._display.listen(event)
 
-    def _listen_to_keys(self, stack: ExitStack, stopping: Stopping) -> None:
+    def _listen_to_keys(self, stack: ExitStack, stopping: StopRequests) -> None:
         if self._display is None or not sys.stderr.isatty() or not in_foreground(sys.stdin):
             return
         raw = not self._manner.quiet
@@ -200,7 +200,7 @@ class Session:
         self._invocation.raised = self._manner.raised if outcome.status == "budget" else ()
         self._invocation.environment = self._manner.more_calls if "max_model_calls" in outcome.hint else ""
         if self._manner.json:
-            self._lines.finish(**result_of(outcome, code))
+            self._lines.finish(**result_fields(outcome, code))
             self._invocation.result_written = True
             return code
         return _with_last_words(lambda: print_outcome(outcome, code, self._invocation), code)
@@ -219,11 +219,11 @@ def _cancel(work: asyncio.Future[RunOutcome]) -> None:
     work.cancel()
 
 
-def manner_of(options: Namespace, settings: Settings) -> Manner:
+def display_options(options: Namespace, settings: Settings) -> DisplayOptions:
     """How the options ask for a run to be shown, and how its limits would be raised."""
     unattended = options.json or getattr(options, "yes", False) or not sys.stdin.isatty() or not sys.stderr.isatty()
     calls = settings.budget.max_model_calls
-    return Manner(
+    return DisplayOptions(
         json=options.json,
         quiet=options.quiet,
         attended=not unattended,
@@ -232,7 +232,7 @@ def manner_of(options: Namespace, settings: Settings) -> Manner:
     )
 
 
-def teller(top: Path, settings: Settings) -> Tell:
+def message_sender(top: Path, settings: Settings) -> SendMessage:
     """A way to send messages to the threads of a repository."""
     redactor = redactor_of(settings)
 

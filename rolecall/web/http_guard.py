@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-Scope = MutableMapping[str, Any]
+AsgiScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 OPEN_PATHS = frozenset({"/ok"})
@@ -33,12 +33,12 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
-def entrance(address: str, token: str) -> str:
+def client_url(address: str, token: str) -> str:
     """The address to give to a client: it carries the token in its path, which every client keeps."""
     return f"{address.rstrip('/')}/t/{token}"
 
 
-class HttpDoor:
+class HttpGuard:
     """ASGI middleware that lets in whoever may come in and answers everybody else.
 
     The token comes in the path (`/t/TOKEN/…`), as `Authorization: Bearer TOKEN`, or as `x-api-key: TOKEN`; what is
@@ -59,7 +59,7 @@ class HttpDoor:
         self._origins = frozenset(origins)
         self._hosts = frozenset(hosts)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
         if scope["type"] not in {"http", "websocket"} or scope.get("root_path") == INTERNAL:
             await self._app(scope, receive, send)
@@ -72,7 +72,7 @@ class HttpDoor:
         else:
             await _answer(send, *refusal)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+    def _refusal(self, scope: AsgiScope) -> tuple[int, str] | None:
         """Status and reason for a request that stays outside; takes the token out of one that comes in."""
         headers = _headers(scope)
         return self._wrong_sender(headers) or self._wrong_request(scope, headers)
@@ -86,7 +86,7 @@ class HttpDoor:
             return 403, "pages of other sites may not use this server"
         return None
 
-    def _wrong_request(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _wrong_request(self, scope: AsgiScope, headers: dict[str, str]) -> tuple[int, str] | None:
         method = scope.get("method", "GET")
         # A browser asks beforehand without a key, and is told no more than what it may ask.
         is_open = scope["path"] in OPEN_PATHS or (method == "OPTIONS" and "access-control-request-method" in headers)
@@ -99,7 +99,7 @@ class HttpDoor:
     def _is_allowed(self, origin: str, host: str) -> bool:
         return origin in self._origins or (urlsplit(origin).scheme == "http" and urlsplit(origin).netloc == host)
 
-    def _take_token(self, scope: Scope, headers: dict[str, str]) -> bool:
+    def _take_token(self, scope: AsgiScope, headers: dict[str, str]) -> bool:
         found = _TOKEN_PATH.match(scope["path"])
         bearer = _BEARER.match(headers.get("authorization", ""))
         given = [match.group(1) for match in (found, bearer) if match] + [headers.get("x-api-key", "")]
@@ -111,7 +111,7 @@ class HttpDoor:
         return True
 
 
-def _headers(scope: Scope) -> dict[str, str]:
+def _headers(scope: AsgiScope) -> dict[str, str]:
     """The headers by their names in lower case; one that comes twice is joined, so that neither hides the other."""
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -128,7 +128,7 @@ def _is_json(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() == "application/json"
 
 
-def _set_path(scope: Scope, path: str) -> None:
+def _set_path(scope: AsgiScope, path: str) -> None:
     raw = bytes(scope.get("raw_path") or b"")
     cut = _TOKEN_PATH.match(raw.decode("latin-1"))
     scope["path"] = path

@@ -7,12 +7,12 @@ import sys
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from rolecall.web.http_guard import App, HttpDoor, new_token
+from rolecall.web.http_guard import App, HttpGuard, new_token
 from rolecall.web.studio_graph import ORIGINS_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
-from rolecall.web.studio_threads import listing
+from rolecall.web.studio_threads import keep_thread_list
 
 
-class StudioDoor(HttpDoor):
+class StudioGuard(HttpGuard):
     """The door with the token and the origins the environment names when the server starts."""
 
     def __init__(self, app: App) -> None:
@@ -23,5 +23,5 @@ class StudioDoor(HttpDoor):
         super().__init__(app, token=token, origins=(STUDIO_ORIGIN, *os.environ.get(ORIGINS_VARIABLE, "").split()))
 
 
-app = Starlette(middleware=[Middleware(StudioDoor)], lifespan=listing)
+app = Starlette(middleware=[Middleware(StudioGuard)], lifespan=keep_thread_list)
 """What `http.app` of langgraph.json names."""

@@ -17,7 +17,7 @@ from graph.store.thread_store import ThreadStore
 from graph.studio_thread import hold_served_thread
 from rolecall.thread_options import Asked
 from tools.git.repository import find_top
-from tools.git.state_folder import made
+from tools.git.state_folder import ensure_layout
 
 REPO_VARIABLE = "ROLECALL_REPO"
 """Names the repository to work on; the current folder when it is not set."""
@@ -57,7 +57,7 @@ async def make_graph() -> AsyncIterator[GraphBuilder]:
 async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Context]:
     """The thread as its row in the list says, or as the command that started the server was called."""
     top = await find_top(repository())
-    row = await ThreadStore((await made(top)).database).get(thread)
+    row = await ThreadStore((await ensure_layout(top)).database).get(thread)
     kept = row.options if row else json.loads(os.environ.get(ASKED_VARIABLE, "{}"))
     asked = Asked.remembered(kept)
     config = Path(asked.config) if asked.config else None
@@ -70,6 +70,6 @@ async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Contex
 @asynccontextmanager
 async def make_checkpointer() -> AsyncIterator[BaseCheckpointSaver[str]]:
     """Give the saver on the repository's own database."""
-    layout = await made(await find_top(repository()))
+    layout = await ensure_layout(await find_top(repository()))
     async with open_checkpoints(layout.database) as saver:
         yield saver

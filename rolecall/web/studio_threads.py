@@ -20,7 +20,7 @@ from graph.store.lease import live_holder
 from graph.store.thread_store import ThreadRow, ThreadStore
 from rolecall.web.studio_graph import repository
 from tools.git.repository import find_top
-from tools.git.state_folder import made
+from tools.git.state_folder import ensure_layout
 
 POLL_S = 2.0
 _OWN_RUN_S = 5.0
@@ -28,11 +28,11 @@ _OWN_RUN_S = 5.0
 
 
 @asynccontextmanager
-async def listing(_app: object) -> AsyncIterator[None]:
+async def keep_thread_list(_app: object) -> AsyncIterator[None]:
     """Keep the list for as long as the server runs; it is whole when the block begins."""
-    database = (await made(await find_top(repository()))).database
+    database = (await ensure_layout(await find_top(repository()))).database
     async with open_graph(Settings(), database) as graph:
-        known = KnownThreads(database, graph)
+        known = ThreadList(database, graph)
         await known.refresh()
         task = asyncio.create_task(_keep(known), name="list of threads")
         try:
@@ -43,13 +43,13 @@ async def listing(_app: object) -> AsyncIterator[None]:
                 await task
 
 
-async def _keep(known: "KnownThreads") -> None:
+async def _keep(known: "ThreadList") -> None:
     while True:
         await asyncio.sleep(POLL_S)
         await known.refresh()
 
 
-class KnownThreads:
+class ThreadList:
     """The threads of a repository as the server's list has them."""
 
     def __init__(self, database: Path, graph: Graph) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.repositories import fingerprint, git, make_repository, thread, write
-from tools.worktree.apply import Applied, apply_branch
+from tools.worktree.apply import ApplyResult, apply_branch
 from tools.worktree.workspace import GitWorkspace
 
 BODY = "".join(f"line {number}\n" for number in range(40))
@@ -25,7 +25,7 @@ async def worked(repo: Path, files: dict[str, str | bytes]) -> str:
     return identity
 
 
-async def untouched(repo: Path, identity: str) -> Applied:
+async def untouched(repo: Path, identity: str) -> ApplyResult:
     before = fingerprint(repo)
     outcome = await apply_branch(repo, identity)
     assert fingerprint(repo) == before

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from core.text import visible
-from rolecall.cli import COMMANDS, Parser
+from rolecall.cli import COMMANDS, ArgumentParser
 from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
@@ -109,7 +109,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def actions_of(command: str) -> Sequence[str]:
     """The words a command takes first, where they choose what it does."""
-    taken = [action for action in Parser(COMMANDS[command])._actions if action.dest == "action"]
+    taken = [action for action in ArgumentParser(COMMANDS[command])._actions if action.dest == "action"]
     return [str(choice) for choice in (taken[0].choices or ())] if taken else [""]
 
 
@@ -141,7 +141,7 @@ CALLS: dict[str, list[list[str]]] = {
     "studio": [["--port", "99999999"], ["--repo", PAYLOAD]],
     "version": [[]],
 }  # fmt: skip
-JSON = [name for name in CALLS if "--json" in Parser(COMMANDS[name.split()[0]])._option_string_actions]
+JSON = [name for name in CALLS if "--json" in ArgumentParser(COMMANDS[name.split()[0]])._option_string_actions]
 
 
 def test_every_command_and_action_of_the_parser_is_tried() -> None:

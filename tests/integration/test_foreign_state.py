@@ -20,7 +20,7 @@ from tests.modelserver.competent import CompetentScript
 from tests.modelserver.server import ModelServer
 from tests.repositories import git, make_repository
 from tests.unit.rolecall.command_line import rolecall
-from tools.git.state_folder import made
+from tools.git.state_folder import ensure_layout
 
 THREAD = "0aa1fe58-4a08-471e-b920-5cb6eb94149b"
 OFF = {"ROLECALL_CONFIG": ""}
@@ -106,7 +106,7 @@ async def test_a_linked_folder_is_refused_by_every_command(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", [".rolecall", ".Rolecall"])
 async def test_a_tracked_name_is_refused_in_any_case_also_when_the_folder_is_ours(tmp_path: Path, name: str) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
-    await made(repo)
+    await ensure_layout(repo)
     blob = git(repo, "hash-object", "-w", "--stdin")
     git(repo, "update-index", "--add", "--cacheinfo", f"100644,{blob},{name}/rolecall.db")
     done = rolecall("threads", "list", cwd=repo, env=OFF)
@@ -152,7 +152,7 @@ async def test_a_table_that_computes_its_rows_is_not_taken_over(tmp_path: Path) 
 
 async def test_rows_with_crafted_ids_are_left_out_and_removed_by_nobody(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
-    layout = await made(repo)
+    layout = await ensure_layout(repo)
     (tmp_path / "x").mkdir()
     store = ThreadStore(layout.database)
     assert await store.list() == []

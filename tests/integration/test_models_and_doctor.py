@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.storage.layout import RepoLayout
-from core.storage.ownership import make
+from core.storage.ownership import make_state_folder
 from llm_registry.records.call_log import CallLog, CallRow
 from tests.modelserver.reply import Reply, give, say
 from tests.modelserver.request import ModelRequest
@@ -69,7 +69,7 @@ def test_the_doctor_exits_4_when_nobody_can_serve(place: Path) -> None:
 
 def test_what_is_unknown_is_not_shown_as_nothing(place: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=place, check=True)
-    make(RepoLayout(place))
+    make_state_folder(RepoLayout(place))
     store = CallLog(RepoLayout(place).database)
     common = {"role": "coder", "spec": "mixed", "provider": "ollama", "outcome": "ok", "total_s": 1.0}
     for row in (CallRow(**common, output_tokens=7, cost_usd=0.25), CallRow(**common, output_tokens=5)):

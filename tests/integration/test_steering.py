@@ -12,7 +12,7 @@ from graph.store.receipts import read_receipts
 from graph.supervisor.intervention_log import InterventionLog, NewIntervention
 from graph.supervisor.interventions import Supervisor
 from graph.supervisor.snapshot import take_snapshot
-from rolecall.output.run_view import View
+from rolecall.output.run_view import RunView
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, read, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.reply import Reply, call
@@ -106,7 +106,7 @@ async def test_a_paused_run_goes_on_where_it_was(tmp_path: Path) -> None:
         assert (stopped.status, stopped.exit_code) == ("paused", 130)
         assert "lunch" in stopped.message
         assert "resume" in stopped.hint
-        heard, view = Heard(), View()
+        heard, view = Heard(), RunView()
         outcome = await go_on(repo, stopped.thread_id, steered.settings, heard=heard)
         assert all(sound(request) for request in server.requests)
     assert outcome.status == "done"

@@ -24,7 +24,7 @@ from graph.runner import open_graph
 from graph.store.checkpoints import database_of
 from graph.store.thread_store import ThreadStore
 from rolecall.commands.studio import served_config
-from rolecall.web.http_guard import entrance
+from rolecall.web.http_guard import client_url
 from rolecall.web.studio_graph import STUDIO_ORIGIN, TOKEN_VARIABLE
 from tests.integration.jobs import do, go_on, read, red_repository, settings_with
 from tests.repositories import git, thread
@@ -71,7 +71,7 @@ def studio(repo: Path, tmp_path: Path) -> Iterator[Studio]:
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(f"{address}/ok", process, tmp_path / "server.log")
-        yield Studio(entrance(address, TOKEN), address, process, command, tmp_path / "server.log")
+        yield Studio(client_url(address, TOKEN), address, process, command, tmp_path / "server.log")
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -185,7 +185,7 @@ async def test_plain_langgraph_dev_in_the_repository_lists_its_threads(repo: Pat
         process = subprocess.Popen(command, cwd=repo, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:
             await asyncio.to_thread(wait_for, f"http://127.0.0.1:{port}/ok", process, tmp_path / "dev.log")
-            async with get_client(url=entrance(f"http://127.0.0.1:{port}", TOKEN)) as client:
+            async with get_client(url=client_url(f"http://127.0.0.1:{port}", TOKEN)) as client:
                 (listed,) = await client.threads.search()
         finally:
             process.terminate()

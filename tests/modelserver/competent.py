@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodes.text.quoting import unquoted
+from nodes.text.quoting import unquote
 from tests.modelserver.reply import Call, Reply, give, say
 from tests.modelserver.request import Message, ModelRequest, pair
 from tests.modelserver.script import ScriptExhaustedError, describe
@@ -112,7 +112,7 @@ class CompetentScript:
         for place in range(len(request.messages) - 1, -1, -1):
             message = request.messages[place]
             if message.role == "user" and (found := STEP_MARK.search(message.text)):
-                return self._named(unquoted(found["title"])), request.messages[place:]
+                return self._named(unquote(found["title"])), request.messages[place:]
         can_write = _WRITES & set(request.tool_names)
         return (self.plan[0] if can_write else None), request.messages
 

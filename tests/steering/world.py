@@ -28,7 +28,7 @@ from core.context import Context, Inbox
 from core.events import EventName, EventSink
 from core.state import deliver, latest
 from graph.store.checkpoints import serializer
-from nodes.guidance.delivery import InboxMiddleware, drain
+from nodes.guidance.delivery import InboxMiddleware, deliver_waiting
 from nodes.model_calls.agent_loop import LoopState
 
 Speak = Callable[[list[BaseMessage]], AIMessage]
@@ -140,7 +140,7 @@ def build(speaker: BaseChatModel, tools: Sequence[BaseTool] = (step,)) -> StateG
         return {"messages": final["messages"], **kept}
 
     async def assess(state: dict[str, Any], runtime: Runtime[Context]) -> dict[str, Any]:
-        drained = await drain(state.get("guidance_cursor", 0), runtime.context, "assess")
+        drained = await deliver_waiting(state.get("guidance_cursor", 0), runtime.context, "assess")
         return {"heard": [str(message.content) for message in drained.messages], **drained.update}
 
     builder: StateGraph[Any, Context, Any, Any] = StateGraph(State, context_schema=Context)

@@ -13,12 +13,12 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from core.errors import BudgetError, DiskFullError, RolecallError, SandboxError, ToolError, trace_of
+from core.errors import BudgetError, DiskFullError, RolecallError, SandboxError, ToolError, traceback_text
 from core.redaction import Redactor
 from core.storage.storage_errors import storage_error
 
 P = ParamSpec("P")
-ToolCall = ToolRuntime[Any, Any]
+AnyToolRuntime = ToolRuntime[Any, Any]
 """What a tool is called with besides its arguments. Its context is a `core.context.Context`; naming that here would
 make pydantic look for a way to validate protocols."""
 _LOG = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def _record(error: Exception, tool_name: str, given: dict[str, Any]) -> None:
         _LOG.error(said, exc_info=error)
     else:
         message = f"{said}, a bug of rolecall ({type(error).__name__}); `rolecall log` shows where"
-        events.emit("warning", message=message, traceback=trace_of(error))
+        events.emit("warning", message=message, traceback=traceback_text(error))
 
 
 def _redactor(given: dict[str, Any]) -> Redactor:

@@ -12,7 +12,7 @@ from core.artifacts import CheckRun
 from core.context import Context
 from core.errors import ToolError
 from core.text import readable
-from tools.agent.agent_tool import ToolCall, agent_tool
+from tools.agent.agent_tool import AnyToolRuntime, agent_tool
 from tools.commands.outputs import OutputStore
 
 _WIDE_GAP = re.compile(" {20,}")
@@ -20,7 +20,7 @@ _MOST_SHOWN = {"patches": 3, "suspicious": 5, "failing": 20}
 
 
 @agent_tool
-async def run_command(runtime: ToolCall, command: str, timeout_s: float | None = None) -> str:
+async def run_command(runtime: AnyToolRuntime, command: str, timeout_s: float | None = None) -> str:
     """Run a shell command in the repository and give its output. Each call is a new shell in the top folder.
 
     Args:
@@ -45,7 +45,7 @@ async def run_command(runtime: ToolCall, command: str, timeout_s: float | None =
 
 
 @agent_tool
-async def run_checks(runtime: ToolCall) -> str:
+async def run_checks(runtime: AnyToolRuntime) -> str:
     """Run the repository's own checks (its tests) and say which are green."""
     context: Context = runtime.context
     runs = await context.checks.run()
@@ -55,7 +55,7 @@ async def run_checks(runtime: ToolCall) -> str:
 
 
 @agent_tool
-async def git_diff(runtime: ToolCall, *, stat: bool = False) -> str:
+async def git_diff(runtime: AnyToolRuntime, *, stat: bool = False) -> str:
     """Show everything changed in this task so far, new files included.
 
     Args:
@@ -68,7 +68,7 @@ async def git_diff(runtime: ToolCall, *, stat: bool = False) -> str:
 
 
 @agent_tool
-async def repair_search(runtime: ToolCall, budget_s: float | None = None) -> str:
+async def repair_search(runtime: AnyToolRuntime, budget_s: float | None = None) -> str:
     """Search for a small patch that makes failing Python tests pass, without any model. Changes nothing.
 
     Answers JSON: status, and patches (best first) whose edits can be given to edit_file.

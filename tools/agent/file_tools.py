@@ -12,14 +12,14 @@ from pathlib import Path
 from core.context import Context
 from core.errors import ToolError
 from core.secret_files import SecretFiles
-from tools.agent.agent_tool import ToolCall, agent_tool
+from tools.agent.agent_tool import AnyToolRuntime, agent_tool
 from tools.commands.outputs import FOLDER
-from tools.files.file_tree import fold
-from tools.files.path_guard import Place, beneath, is_private, those_there
-from tools.files.redacted_text import page, written_back
+from tools.files.file_tree import format_tree
+from tools.files.path_guard import GuardedPath, existing_files, is_private, open_beneath
+from tools.files.redacted_text import restore_secrets, text_page
 from tools.files.text_edit import replace_once
 from tools.files.text_files import MAX_BYTES, TextFile, read_text
-from tools.files.worktree_lock import settled
+from tools.files.worktree_lock import run_in_thread
 from tools.git.command import Git
 from tools.worktree.staging import tracked_and_new
 from tools.worktree.submodules import submodule_paths
@@ -29,7 +29,7 @@ _MAX_GLOB = 300
 
 
 @agent_tool
-async def list_files(runtime: ToolCall, path: str = ".", pattern: str = "") -> str:
+async def list_files(runtime: AnyToolRuntime, path: str = ".", pattern: str = "") -> str:
     """List files of the repository; large folders are shown with their number of files.
 
     Args:
@@ -38,7 +38,7 @@ async def list_files(runtime: ToolCall, path: str = ".", pattern: str = "") -> s
     """
     context: Context = runtime.context
     async with context.commands.turns.shared():
-        name, entries = await settled(_folder, context.workspace.root, path)
+        name, entries = await run_in_thread(_folder, context.workspace.root, path)
         files = await files_below(context, name)
     if not files:
         files = SecretFiles(context.settings.sandbox.show).shown_among(entries)
@@ -46,7 +46,7 @@ async def list_files(runtime: ToolCall, path: str = ".", pattern: str = "") -> s
 
 
 def _listed(files: list[str], pattern: str) -> str:
-    return fold(matching(files, pattern), _MAX_ENTRIES)
+    return format_tree(matching(files, pattern), _MAX_ENTRIES)
 
 
 async def files_below(context: Context, folder: str) -> list[str]:
@@ -55,7 +55,7 @@ async def files_below(context: Context, folder: str) -> list[str]:
     start = "" if folder == "." else f"{folder}/"
     names = [name for name in await tracked_and_new(Git(root)) if name.startswith(start)]
     secret = SecretFiles(context.settings.sandbox.show)
-    return await settled(lambda: secret.shown_among(those_there(root, names)))
+    return await run_in_thread(lambda: secret.shown_among(existing_files(root, names)))
 
 
 def matching(names: list[str], pattern: str) -> list[str]:
@@ -72,7 +72,7 @@ def matching(names: list[str], pattern: str) -> list[str]:
 
 
 @agent_tool
-async def read_file(runtime: ToolCall, path: str, start: int = 1, end: int | None = None) -> str:
+async def read_file(runtime: AnyToolRuntime, path: str, start: int = 1, end: int | None = None) -> str:
     """Read a text file with line numbers. Long files come in pieces; ask for more with start.
 
     Args:
@@ -91,17 +91,17 @@ async def page_of(context: Context, path: str, start: int = 1, end: int | None =
             ends before `start`.
     """
     async with context.commands.turns.shared():
-        return await settled(_page_of, context, path, start, end)
+        return await run_in_thread(_page_of, context, path, start, end)
 
 
 def _page_of(context: Context, path: str, start: int, end: int | None) -> str:
     with _readable(context, path) as place:
         text = read_text(place).text
-    return page(text, context.redactor, start, end, context.settings.sandbox.max_output_bytes)
+    return text_page(text, context.redactor, start, end, context.settings.sandbox.max_output_bytes)
 
 
 @agent_tool
-async def edit_file(runtime: ToolCall, path: str, old: str, new: str) -> str:
+async def edit_file(runtime: AnyToolRuntime, path: str, old: str, new: str) -> str:
     """Replace a piece of a file that is there exactly once. Give enough lines around it to make it unique.
 
     Args:
@@ -113,13 +113,13 @@ async def edit_file(runtime: ToolCall, path: str, old: str, new: str) -> str:
     # Two edits of one file at once would lose one of them.
     async with context.commands.turns.exclusive():
         submodules = await submodule_paths(Git(context.workspace.root))
-        return await settled(_edit, context, path, (old, new), submodules)
+        return await run_in_thread(_edit, context, path, (old, new), submodules)
 
 
 def _edit(context: Context, path: str, texts: tuple[str, str], submodules: tuple[str, ...]) -> str:
     with _writable(context, path, submodules) as place:
         file = read_text(place)
-        old, new = (written_back(text, file.text, context.redactor) for text in texts)
+        old, new = (restore_secrets(text, file.text, context.redactor) for text in texts)
         edited = replace_once(file.text, old, new)
         if not edited.changed:
             return f"{path} already has this text at line {edited.line}; nothing was changed"
@@ -128,7 +128,7 @@ def _edit(context: Context, path: str, texts: tuple[str, str], submodules: tuple
 
 
 @agent_tool
-async def write_file(runtime: ToolCall, path: str, content: str) -> str:
+async def write_file(runtime: AnyToolRuntime, path: str, content: str) -> str:
     """Write a whole file, new or in place of an old one. For a small change use edit_file.
 
     Args:
@@ -139,7 +139,7 @@ async def write_file(runtime: ToolCall, path: str, content: str) -> str:
     # Two edits of one file at once would lose one of them.
     async with context.commands.turns.exclusive():
         submodules = await submodule_paths(Git(context.workspace.root))
-        return await settled(_write, context, path, content, submodules)
+        return await run_in_thread(_write, context, path, content, submodules)
 
 
 def _write(context: Context, path: str, content: str, submodules: tuple[str, ...]) -> str:
@@ -147,7 +147,7 @@ def _write(context: Context, path: str, content: str, submodules: tuple[str, ...
         if place.is_folder:
             raise ToolError(f"{path} is a folder", hint="give the name of a file")
         old = read_text(place) if place.exists() else TextFile("")
-        text = written_back(content, old.text, context.redactor)
+        text = restore_secrets(content, old.text, context.redactor)
         place.write(_bounded(old.with_text(text)))
     done = "written" if old.text != text or not old.text else "already had this text"
     return f"{path} {done}: {len(text.splitlines())} lines"
@@ -161,8 +161,8 @@ def _bounded(file: TextFile) -> bytes:
 
 
 @contextmanager
-def _writable(context: Context, path: str, submodules: tuple[str, ...]) -> Iterator[Place]:
-    with beneath(context.workspace.root, path) as place:
+def _writable(context: Context, path: str, submodules: tuple[str, ...]) -> Iterator[GuardedPath]:
+    with open_beneath(context.workspace.root, path) as place:
         refuse_secret(context, place.name)
         for submodule in submodules:
             if place.name == submodule or place.name.startswith(f"{submodule}/"):
@@ -171,14 +171,14 @@ def _writable(context: Context, path: str, submodules: tuple[str, ...]) -> Itera
 
 
 @contextmanager
-def _readable(context: Context, path: str) -> Iterator[Place]:
+def _readable(context: Context, path: str) -> Iterator[GuardedPath]:
     """A file of the worktree, or a kept output of the run folder when the worktree has none of that name."""
-    with beneath(context.workspace.root, path) as place:
+    with open_beneath(context.workspace.root, path) as place:
         if place.exists() or not path.startswith(f"{FOLDER}/"):
             refuse_secret(context, place.name)
             yield place
             return
-    with beneath(context.workspace.run_dir, path) as kept:
+    with open_beneath(context.workspace.run_dir, path) as kept:
         if not kept.name.startswith(f"{FOLDER}/"):
             raise ToolError(f"{path} lies outside the worktree", hint="only outputs can be read beside it")
         yield kept
@@ -203,7 +203,7 @@ def refuse_secret(context: Context, name: str) -> None:
 
 def _folder(root: Path, path: str) -> tuple[str, list[str]]:
     """Name of a folder and what lies in it, for one that git ignores."""
-    with beneath(root, path) as place:
+    with open_beneath(root, path) as place:
         if not place.is_folder:
             raise ToolError(f"{path} is no folder", hint="use read_file for a file, or list_files without a path")
         start = "" if place.name == "." else f"{place.name}/"

@@ -14,14 +14,14 @@ from core.context import Context
 from core.errors import ToolError
 from core.redaction import Redactor
 from core.text import readable
-from tools.agent.agent_tool import ToolCall, agent_tool
+from tools.agent.agent_tool import AnyToolRuntime, agent_tool
 from tools.agent.file_tools import files_below, matching, refuse_secret
 from tools.agent.search_fallback import MAX_BYTES
-from tools.files.path_guard import beneath
+from tools.files.path_guard import open_beneath
 from tools.files.redacted_text import numbered_lines
 from tools.files.text_files import read_text
-from tools.files.worktree_lock import settled
-from tools.processes.child_process import end
+from tools.files.worktree_lock import run_in_thread
+from tools.processes.child_process import end_process
 from tools.processes.environment import user_environment
 
 _MAX_HITS = 200
@@ -45,7 +45,7 @@ Hit = tuple[str, int, str]
 
 @agent_tool
 async def search_text(
-    runtime: ToolCall, pattern: str, path: str = ".", glob: str = "", *, ignore_case: bool = False
+    runtime: AnyToolRuntime, pattern: str, path: str = ".", glob: str = "", *, ignore_case: bool = False
 ) -> str:
     """Search the files of the repository for a regular expression; answers path:line:text. Skips files over 10 MB.
 
@@ -58,12 +58,12 @@ async def search_text(
     context: Context = runtime.context
     expression, note = await asyncio.to_thread(_compiled, pattern, ignore_case=ignore_case)
     async with context.commands.turns.shared():
-        start, is_file = await settled(_located, context, path)
+        start, is_file = await run_in_thread(_located, context, path)
         names = [start] if is_file else await files_below(context, start)
         if glob and not is_file:
             names = await asyncio.to_thread(matching, names, glob)
         hits = await _search(context, names, expression)
-        hits = await settled(_without_spans, context, hits)
+        hits = await run_in_thread(_without_spans, context, hits)
     if not hits:
         return f"{note}no match in {len(names)} files"
     cut = f"\n… more than {_MAX_HITS} matches; narrow the pattern, path or glob" if len(hits) > _MAX_HITS else ""
@@ -84,7 +84,7 @@ def _compiled(pattern: str, *, ignore_case: bool) -> tuple[re.Pattern[str], str]
 
 
 def _located(context: Context, path: str) -> tuple[str, bool]:
-    with beneath(context.workspace.root, path) as place:
+    with open_beneath(context.workspace.root, path) as place:
         if not place.exists():
             raise ToolError(f"there is no {path}", hint="use list_files to see what is there")
         if not place.is_folder:
@@ -135,7 +135,7 @@ async def _hits_of(
             f"the search took longer than {_TIMEOUT_S} s", hint="use a simpler expression, a path or a glob"
         ) from error
     finally:
-        await end(process)
+        await end_process(process)
 
 
 async def _feed(process: asyncio.subprocess.Process, text: str) -> None:
@@ -169,7 +169,7 @@ def _without_spans(context: Context, hits: list[Hit]) -> list[Hit]:
     shown: dict[str, dict[int, str] | None] = {}
     for name in dict.fromkeys(name for name, _, _ in hits):
         try:
-            with beneath(context.workspace.root, name) as place:
+            with open_beneath(context.workspace.root, name) as place:
                 text = read_text(place).text
         except ToolError:
             # What cannot be read cannot be shown either.

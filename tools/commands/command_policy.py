@@ -15,8 +15,14 @@ from pathlib import Path, PurePosixPath
 
 from core.config.settings import ApprovalSettings
 from core.secret_files import SecretFiles
-from tools.commands.shell_arguments import Known, Rule, UnknownArgumentError, leading_arguments, sort_arguments
-from tools.commands.shell_grammar import NotUnderstoodError, ShellReader, SimpleCommand, Word
+from tools.commands.shell_arguments import (
+    ArgRule,
+    SortedArguments,
+    UnknownArgumentError,
+    leading_arguments,
+    sort_arguments,
+)
+from tools.commands.shell_grammar import ShellReader, ShellWord, SimpleCommand, UnsupportedShellError
 from tools.commands.shell_rules import (
     BUILDERS,
     FIND,
@@ -27,7 +33,7 @@ from tools.commands.shell_rules import (
     READERS,
     TEST_OPERATORS,
     VARIABLES,
-    Builder,
+    BuildProgram,
 )
 
 _MOST_FILES = 2000
@@ -35,7 +41,7 @@ _MOST_FILES = 2000
 _SETTING = re.compile(r"([A-Za-z_][\w.-]*)=([\w.,:+@ -]*)")
 
 
-class AllowList:
+class CommandPolicy:
     """Judges commands of one worktree under one policy."""
 
     def __init__(
@@ -64,7 +70,7 @@ class AllowList:
             folders = [self._root]
             for part in self._reader.read(command):
                 self._check(part, folders)
-        except (NotUnderstoodError, UnknownArgumentError, OSError, ValueError):
+        except (UnsupportedShellError, UnknownArgumentError, OSError, ValueError):
             return False
         return True
 
@@ -112,7 +118,7 @@ class AllowList:
         if not self._walls and (name == "rg" or (name == "grep" and known.flags & {"-r", "--recursive"})):
             self._check_below([folder / path for path in known.paths] or [folder])
 
-    def _known(self, name: str, arguments: list[str]) -> Known:
+    def _known(self, name: str, arguments: list[str]) -> SortedArguments:
         if name == "find":
             return _known_of_find(arguments)
         if name == "test":
@@ -131,7 +137,7 @@ class AllowList:
             for part in (word, word.partition("=")[2]):
                 if part.startswith(("/", "~")) or ".." in part.split("/"):
                     self._check_path(part, folder)
-        builder = BUILDERS.get(program, Builder())
+        builder = BUILDERS.get(program, BuildProgram())
         known, operands = _own_arguments(arguments, builder)
         _check_refused(arguments, builder)
         for path in known.paths:
@@ -144,7 +150,7 @@ class AllowList:
             raise UnknownArgumentError("code from its input")
 
     def _check_module(self, module: str, arguments: list[str], folder: Path) -> None:
-        _check_refused(arguments, BUILDERS.get(module, Builder()))
+        _check_refused(arguments, BUILDERS.get(module, BuildProgram()))
         place = module.replace(".", "/")
         own = [folder / start / f"{place}{end}" for start in ("", "src") for end in (".py", "/__main__.py")]
         if module not in MODULES and not any(file.is_file() for file in own):
@@ -179,7 +185,7 @@ def _files_below(places: list[Path]) -> Iterator[str]:
             yield from (f"{folder}/{name}" for name in files)
 
 
-def _expanded(word: Word, folder: Path) -> list[str]:
+def _expanded(word: ShellWord, folder: Path) -> list[str]:
     """What the shell makes of a word: itself, or the files a pattern stands for."""
     if not word.pattern:
         return [word.text]
@@ -199,8 +205,8 @@ def _without_prefix(words: list[str]) -> list[str]:
     return words
 
 
-def _known_of_find(arguments: list[str]) -> Known:
-    known, rest = Known(), list(arguments)
+def _known_of_find(arguments: list[str]) -> SortedArguments:
+    known, rest = SortedArguments(), list(arguments)
     while rest:
         word = rest.pop(0)
         if word in FIND:
@@ -216,8 +222,8 @@ def _known_of_find(arguments: list[str]) -> Known:
     return known
 
 
-def _known_of_test(arguments: list[str]) -> Known:
-    known = Known()
+def _known_of_test(arguments: list[str]) -> SortedArguments:
+    known = SortedArguments()
     for word in arguments:
         if word.startswith("-") and word not in TEST_OPERATORS:
             raise UnknownArgumentError(word)
@@ -226,11 +232,11 @@ def _known_of_test(arguments: list[str]) -> Known:
     return known
 
 
-def _own_arguments(arguments: list[str], builder: Builder) -> tuple[Known, list[str]]:
+def _own_arguments(arguments: list[str], builder: BuildProgram) -> tuple[SortedArguments, list[str]]:
     """The flags that are a build tool's own, and the operands behind them."""
-    rule: Rule | None = builder.own
+    rule: ArgRule | None = builder.own
     if rule is None:
-        return Known(), list(arguments)
+        return SortedArguments(), list(arguments)
     if not builder.permuted:
         return leading_arguments(arguments, rule)
     known = sort_arguments(arguments, rule, walls=True)
@@ -243,7 +249,7 @@ def _own_arguments(arguments: list[str], builder: Builder) -> tuple[Known, list[
     return known, known.texts
 
 
-def _check_refused(arguments: Sequence[str], builder: Builder) -> None:
+def _check_refused(arguments: Sequence[str], builder: BuildProgram) -> None:
     for word in arguments:
         name = word.partition("=")[0]
         for refused in builder.refused:

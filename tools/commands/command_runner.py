@@ -15,10 +15,10 @@ from core.context import CommandResult
 from core.errors import SandboxError
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
-from tools.commands.command_policy import AllowList
-from tools.commands.output_redaction import clean_stream
+from tools.commands.command_policy import CommandPolicy
+from tools.commands.output_redaction import redact_stream
 from tools.commands.outputs import OutputStore
-from tools.files.worktree_lock import Turns
+from tools.files.worktree_lock import WorktreeLock
 from tools.processes.child_process import MARK
 from tools.processes.watchdog import Watchdog
 from tools.sandbox.sandbox import Sandbox
@@ -46,7 +46,7 @@ class SandboxCommands:
         self._env = dict(env)
         self._settings = settings
         self._redactor = redactor or Redactor()
-        self._allow = AllowList(
+        self._allow = CommandPolicy(
             approvals, sandbox.root, walls=sandbox.walled, hidden=SecretFiles(settings.show),
             path=self._env.get("PATH", os.defpath),
         )  # fmt: skip
@@ -64,7 +64,7 @@ class SandboxCommands:
         return self._count
 
     @property
-    def turns(self) -> Turns:
+    def turns(self) -> WorktreeLock:
         """Keeps commands and file tools apart."""
         return self._sandbox.turns
 
@@ -113,7 +113,7 @@ class SandboxCommands:
         raw.seek(0)
         descriptor, name = self._outputs.create()
         with os.fdopen(descriptor, "wb") as kept:
-            clean_stream(raw, kept, self._redactor, most=MAX_STORED_BYTES)
+            redact_stream(raw, kept, self._redactor, most=MAX_STORED_BYTES)
         return name
 
     async def _run_into(self, descriptor: int, command: str, limit: float) -> tuple[int, str]:

@@ -11,7 +11,7 @@ _OVERLAP = 64 * 1024
 _BEGIN, _END = "-----BEGIN", "-----END"
 
 
-def clean_stream(source: IO[bytes], target: IO[bytes], redactor: Redactor, *, most: int) -> None:
+def redact_stream(source: IO[bytes], target: IO[bytes], redactor: Redactor, *, most: int) -> None:
     """Copy text from one file to another with its secrets replaced; blocking.
 
     Args:

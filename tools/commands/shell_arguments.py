@@ -17,7 +17,7 @@ class UnknownArgumentError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ArgRule:
     """The arguments known of one program.
 
     Flags are written as words. A `:` behind one takes a value, `@` takes a path, `=?` may take a value behind an equals
@@ -40,7 +40,7 @@ class Rule:
 
 
 @dataclass(slots=True)
-class Known:
+class SortedArguments:
     """What arguments were found to be."""
 
     paths: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Known:
     values: dict[str, list[str]] = field(default_factory=dict)
 
 
-def sort_arguments(words: Sequence[str], rule: Rule, *, walls: bool) -> Known:
+def sort_arguments(words: Sequence[str], rule: ArgRule, *, walls: bool) -> SortedArguments:
     """Sort the arguments of a program into flags, paths and texts.
 
     Args:
@@ -60,9 +60,9 @@ def sort_arguments(words: Sequence[str], rule: Rule, *, walls: bool) -> Known:
     Raises:
         UnknownArgumentError: One of them is not known to be harmless.
     """
-    known = Known()
+    known = SortedArguments()
     if rule.operands == "anything":
-        return Known(texts=list(words))
+        return SortedArguments(texts=list(words))
     operands = _read_flags(list(words), _table(rule, walls=walls), rule, known)
     free = rule.operands in {"pattern", "script"} and not known.flags & set(rule.instead.split())
     if free and operands:
@@ -77,19 +77,19 @@ def sort_arguments(words: Sequence[str], rule: Rule, *, walls: bool) -> Known:
     return known
 
 
-def leading_arguments(words: Sequence[str], rule: Rule) -> tuple[Known, list[str]]:
+def leading_arguments(words: Sequence[str], rule: ArgRule) -> tuple[SortedArguments, list[str]]:
     """The flags before the first operand, and everything from there on.
 
     Raises:
         UnknownArgumentError: A flag is not known to be harmless.
     """
-    known, rest, table = Known(), list(words), _table(rule, walls=True)
+    known, rest, table = SortedArguments(), list(words), _table(rule, walls=True)
     while rest and rest[0].startswith("-") and rest[0] != "-" and rule.ends not in known.flags:
         _flag(rest.pop(0), rest, table, known)
     return known, rest
 
 
-def _table(rule: Rule, *, walls: bool) -> dict[str, str]:
+def _table(rule: ArgRule, *, walls: bool) -> dict[str, str]:
     table = {}
     for word in f"{rule.flags} {rule.walled if walls else ''}".split():
         name = word.removesuffix("=?").rstrip(":@")
@@ -97,7 +97,7 @@ def _table(rule: Rule, *, walls: bool) -> dict[str, str]:
     return table
 
 
-def _read_flags(words: list[str], table: dict[str, str], rule: Rule, known: Known) -> list[str]:
+def _read_flags(words: list[str], table: dict[str, str], rule: ArgRule, known: SortedArguments) -> list[str]:
     """Read the flags into `known`; what is left are the operands."""
     operands: list[str] = []
     while words:
@@ -113,11 +113,11 @@ def _read_flags(words: list[str], table: dict[str, str], rule: Rule, known: Know
     return operands
 
 
-def _flag(word: str, rest: list[str], table: dict[str, str], known: Known) -> None:
+def _flag(word: str, rest: list[str], table: dict[str, str], known: SortedArguments) -> None:
     (_long if word.startswith("--") else _short)(word, rest, table, known)
 
 
-def _long(word: str, rest: list[str], table: dict[str, str], known: Known) -> None:
+def _long(word: str, rest: list[str], table: dict[str, str], known: SortedArguments) -> None:
     name, equals, value = word.partition("=")
     kind = table.get(name)
     if kind is None or (kind == "" and equals):
@@ -129,7 +129,7 @@ def _long(word: str, rest: list[str], table: dict[str, str], known: Known) -> No
         _keep(name, kind, value if equals else rest.pop(0), known)
 
 
-def _short(word: str, rest: list[str], table: dict[str, str], known: Known) -> None:
+def _short(word: str, rest: list[str], table: dict[str, str], known: SortedArguments) -> None:
     for at, letter in enumerate(word[1:], start=1):
         name = f"-{letter}"
         kind = table.get(name)
@@ -146,7 +146,7 @@ def _short(word: str, rest: list[str], table: dict[str, str], known: Known) -> N
             return
 
 
-def _keep(name: str, kind: str, value: str, known: Known) -> None:
+def _keep(name: str, kind: str, value: str, known: SortedArguments) -> None:
     known.values.setdefault(name, []).append(value)
     if kind == "@":
         known.paths.append(value)

@@ -28,12 +28,12 @@ _IN_QUOTES = re.compile(r'\\[\\"$`]|[^\\"$`]|\\(?=[^\\"$`\n])|\$(?=["|)])')
 """A piece of a double-quoted string that holds nothing to expand."""
 
 
-class NotUnderstoodError(ValueError):
+class UnsupportedShellError(ValueError):
     """The line holds something of the shell that is not read here; the text says what."""
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class ShellWord:
     """One word as the program gets it."""
 
     text: str
@@ -45,7 +45,7 @@ class Word:
 class SimpleCommand:
     """A program with its arguments, and what is set in its environment."""
 
-    words: tuple[Word, ...]
+    words: tuple[ShellWord, ...]
     assignments: tuple[tuple[str, str], ...] = ()
 
 
@@ -64,18 +64,18 @@ class ShellReader:
         try:
             source = line.encode()
         except UnicodeEncodeError:
-            raise NotUnderstoodError("broken characters") from None
+            raise UnsupportedShellError("broken characters") from None
         if len(source) > MAX_BYTES:
-            raise NotUnderstoodError("a very long line")
+            raise UnsupportedShellError("a very long line")
         if any(not (letter.isprintable() or letter in "\t\n") for letter in line):
-            raise NotUnderstoodError("control characters")
+            raise UnsupportedShellError("control characters")
         tree = self._parser.parse(source)
         if tree.root_node.has_error:
-            raise NotUnderstoodError("a line that is no shell command")
+            raise UnsupportedShellError("a line that is no shell command")
         _Gaps(source).check(tree.root_node)
         commands = tuple(_commands(tree.root_node))
         if not commands:
-            raise NotUnderstoodError("an empty line")
+            raise UnsupportedShellError("an empty line")
         return commands
 
 
@@ -94,7 +94,7 @@ class _Gaps:
 
     def _blank(self, start: int, end: int) -> None:
         if self._source[start:end].strip(b" \t\n"):
-            raise NotUnderstoodError("something between the words")
+            raise UnsupportedShellError("something between the words")
 
 
 def _leaves(node: Node) -> Iterator[tuple[int, int]]:
@@ -111,18 +111,18 @@ def _commands(node: Node) -> Iterator[SimpleCommand]:
         yield _command(node)
         return
     if node.type not in _BETWEEN:
-        raise NotUnderstoodError(node.type.replace("_", " "))
+        raise UnsupportedShellError(node.type.replace("_", " "))
     for child in node.children:
         if child.type == "file_redirect" and node.type == "redirected_statement":
             _check_redirection(child)
         elif child.is_named:
             yield from _commands(child)
         elif child.type not in _BETWEEN[node.type]:
-            raise NotUnderstoodError(f"the operator {child.type.strip() or 'newline'}")
+            raise UnsupportedShellError(f"the operator {child.type.strip() or 'newline'}")
 
 
 def _command(node: Node) -> SimpleCommand:
-    words: list[Word] = []
+    words: list[ShellWord] = []
     assignments: list[tuple[str, str]] = []
     for child in node.children:
         if child.type == "variable_assignment" and not words:
@@ -134,29 +134,29 @@ def _command(node: Node) -> SimpleCommand:
         else:
             words.append(_word(child))
     if not words or words[0].pattern:
-        raise NotUnderstoodError("a command without a name of its own")
+        raise UnsupportedShellError("a command without a name of its own")
     return SimpleCommand(tuple(words), tuple(assignments))
 
 
 def _assignment(node: Node) -> tuple[str, str]:
     found = _ASSIGNMENT.fullmatch(_text(node))
     if not found:
-        raise NotUnderstoodError("an assignment")
+        raise UnsupportedShellError("an assignment")
     return found[1], found[2]
 
 
 def _check_redirection(node: Node) -> None:
     if not _TO_NOWHERE.fullmatch(_text(node)):
-        raise NotUnderstoodError("a redirection")
+        raise UnsupportedShellError("a redirection")
 
 
-def _word(node: Node) -> Word:
+def _word(node: Node) -> ShellWord:
     """Read a word letter by letter: the grammar says where it ends, not what it means."""
     if node.type not in {"word", "number", "raw_string", "string", "concatenation"}:
-        raise NotUnderstoodError(node.type.replace("_", " "))
+        raise UnsupportedShellError(node.type.replace("_", " "))
     source = _text(node)
     if source == "!":
-        return Word(source)
+        return ShellWord(source)
     read: list[str] = []
     pattern: list[str] = []
     at = 0
@@ -165,7 +165,7 @@ def _word(node: Node) -> Word:
         read.append(piece)
         pattern.append(as_pattern)
     text, whole = "".join(read), "".join(pattern)
-    return Word(text, whole if _has_glob(whole) else "")
+    return ShellWord(text, whole if _has_glob(whole) else "")
 
 
 def _piece(source: str, at: int) -> tuple[int, str, str]:
@@ -174,7 +174,7 @@ def _piece(source: str, at: int) -> tuple[int, str, str]:
     if letter == "'":
         end = source.find("'", at + 1)
         if end < 0:
-            raise NotUnderstoodError("an open quote")
+            raise UnsupportedShellError("an open quote")
         return end + 1, source[at + 1 : end], _literal(source[at + 1 : end])
     if letter == '"':
         end, text = _quoted(source, at + 1)
@@ -185,7 +185,7 @@ def _piece(source: str, at: int) -> tuple[int, str, str]:
     if glob:
         return glob.end(), glob.group(), glob.group()
     if not _PLAIN.match(source, at) or _HOME.match(source, at):
-        raise NotUnderstoodError(f"the sign {letter}")
+        raise UnsupportedShellError(f"the sign {letter}")
     return at + 1, letter, letter
 
 
@@ -194,12 +194,12 @@ def _quoted(source: str, at: int) -> tuple[int, str]:
     while at < len(source) and source[at] != '"':
         found = _IN_QUOTES.match(source, at)
         if not found:
-            raise NotUnderstoodError("an expansion in quotes")
+            raise UnsupportedShellError("an expansion in quotes")
         piece = found.group()
         read.append(piece[1:] if len(piece) == 2 else piece)
         at = found.end()
     if at >= len(source):
-        raise NotUnderstoodError("an open quote")
+        raise UnsupportedShellError("an open quote")
     return at + 1, "".join(read)
 
 

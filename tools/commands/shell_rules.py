@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from tools.commands.shell_arguments import Rule
+from tools.commands.shell_arguments import ArgRule
 
 _TEXT = r"(?:[^/\\\n]|\\[^\n])*"
 _ADDRESS = rf"(?:\d+|\$|/{_TEXT}/I?)"
@@ -29,26 +29,26 @@ _GIT_LOG = (
     "--walk-reflogs --left-right --cherry-pick --no-walk --full-history"
 )
 
-READERS: dict[str, Rule] = {
-    "ls": Rule(
+READERS: dict[str, ArgRule] = {
+    "ls": ArgRule(
         "-a -A -l -h -t -r -S -R -X -1 -d -F -p -i -g -G -n -o -s -m -c -u -U -v -x -C -k -Q -N -B -b -q -I: -w: --all "
         "--almost-all --color=? --human-readable --recursive --reverse --directory --classify=? --size --inode "
         "--group-directories-first --sort: --time: --time-style: --ignore: --full-time --no-group",
         walled="-L -H --dereference",
     ),
-    "cat": Rule("-n -b -s -A -E -T -v -e -t -u --number --number-nonblank --squeeze-blank --show-all"),
-    "head": Rule("-n: -c: -q -v -z --lines: --bytes: --quiet --verbose", digits=True),
-    "tail": Rule("-n: -c: -q -v -z --lines: --bytes: --quiet --verbose", digits=True),
-    "wc": Rule("-l -w -c -m -L --lines --words --bytes --chars --max-line-length"),
-    "nl": Rule("-b: -n: -w: -s: -v: -i:"),
-    "sort": Rule(
+    "cat": ArgRule("-n -b -s -A -E -T -v -e -t -u --number --number-nonblank --squeeze-blank --show-all"),
+    "head": ArgRule("-n: -c: -q -v -z --lines: --bytes: --quiet --verbose", digits=True),
+    "tail": ArgRule("-n: -c: -q -v -z --lines: --bytes: --quiet --verbose", digits=True),
+    "wc": ArgRule("-l -w -c -m -L --lines --words --bytes --chars --max-line-length"),
+    "nl": ArgRule("-b: -n: -w: -s: -v: -i:"),
+    "sort": ArgRule(
         "-r -n -u -h -V -f -b -d -g -i -M -R -s -z -c -C -k: -t: --reverse --numeric-sort --unique "
         "--human-numeric-sort --version-sort --ignore-case --key: --field-separator: --stable --check"
     ),
-    "uniq": Rule("-c -d -u -i -D -z -f: -s: -w: --count --repeated --unique --ignore-case", operands="one path"),
-    "cut": Rule("-d: -f: -c: -b: -s -n -z --delimiter: --fields: --characters: --complement --output-delimiter:"),
-    "tr": Rule("-d -s -c -C -t --delete --squeeze-repeats --complement", operands="texts"),
-    "grep": Rule(
+    "uniq": ArgRule("-c -d -u -i -D -z -f: -s: -w: --count --repeated --unique --ignore-case", operands="one path"),
+    "cut": ArgRule("-d: -f: -c: -b: -s -n -z --delimiter: --fields: --characters: --complement --output-delimiter:"),
+    "tr": ArgRule("-d -s -c -C -t --delete --squeeze-repeats --complement", operands="texts"),
+    "grep": ArgRule(
         "-r -n -i -l -L -c -v -w -x -o -h -H -s -q -E -F -P -G -a -I -z -Z -b -U -T -y -e: -f@ -d: -D: "
         f"{_CONTEXT} --recursive --line-number --ignore-case --files-with-matches --files-without-match --count "
         "--invert-match --word-regexp --line-regexp --only-matching --no-filename --with-filename --no-messages "
@@ -56,7 +56,7 @@ READERS: dict[str, Rule] = {
         "--color=? --colour=? --include: --exclude: --exclude-dir: --regexp: --file@ --binary-files: --initial-tab",
         operands="pattern", instead="-e -f --regexp --file", walled="-R --dereference-recursive", digits=True,
     ),
-    "rg": Rule(
+    "rg": ArgRule(
         "-n -N -i -l -c -v -w -x -o -F -S -s -P -U -H -I -0 -p -q -g: -t: -T: -M: -d: -r: -e: -f@ -j: "
         f"{_CONTEXT} --line-number --no-line-number --ignore-case --files-with-matches --files-without-match --count "
         "--count-matches --invert-match --word-regexp --line-regexp --only-matching --fixed-strings --smart-case "
@@ -67,36 +67,37 @@ READERS: dict[str, Rule] = {
         operands="pattern", instead="-e -f --regexp --file --files --type-list",
         walled="-L --follow -u -. --hidden --no-ignore --no-ignore-vcs --unrestricted",
     ),
-    "sed": Rule(
+    "sed": ArgRule(
         "-n -E -r -s -u -z -e: --quiet --silent --regexp-extended --separate --null-data", operands="script",
         instead="-e", script=SED_SCRIPT,
     ),
-    "diff": Rule(
+    "diff": ArgRule(
         "-u -q -N -w -b -B -i -y -c -a -t -s -E -Z -d -p -U: -C: -x: -W: -I: --brief --unified=? --side-by-side "
         "--color=? --new-file --ignore-all-space --ignore-blank-lines --ignore-case --strip-trailing-cr --exclude: "
         "--suppress-common-lines --report-identical-files --text --no-dereference --width:",
         walled="-r --recursive",
     ),
-    "echo": Rule(operands="anything"),
-    "printf": Rule(operands="texts"),
-    "pwd": Rule("-P -L", operands="none"),
-    "true": Rule(operands="none"),
-    "false": Rule(operands="none"),
-    "basename": Rule("-a -s: -z --suffix:", operands="texts"),
-    "dirname": Rule("-z", operands="texts"),
-    "stat": Rule("-c: -t -f --format: --printf: --terse"),
-    "which": Rule("-a", operands="texts"),
-    "git diff": Rule(f"{_GIT_DIFF} --cached --staged"),
-    "git log": Rule(_GIT_LOG, digits=True),
-    "git show": Rule(_GIT_LOG, digits=True),
-    "git status": Rule(
+    "echo": ArgRule(operands="anything"),
+    "printf": ArgRule(operands="texts"),
+    "pwd": ArgRule("-P -L", operands="none"),
+    "true": ArgRule(operands="none"),
+    "false": ArgRule(operands="none"),
+    "basename": ArgRule("-a -s: -z --suffix:", operands="texts"),
+    "dirname": ArgRule("-z", operands="texts"),
+    "stat": ArgRule("-c: -t -f --format: --printf: --terse"),
+    "which": ArgRule("-a", operands="texts"),
+    "git diff": ArgRule(f"{_GIT_DIFF} --cached --staged"),
+    "git log": ArgRule(_GIT_LOG, digits=True),
+    "git show": ArgRule(_GIT_LOG, digits=True),
+    "git status": ArgRule(
         "-s --short -b --branch --porcelain=? -z -v --verbose -u=? --untracked-files=? --ignored=? --long "
         "--ahead-behind --no-renames --column=? --show-stash"
     ),
-    "git blame": Rule("-L: -w -l -s -e -f -n -t -c -b -C=? -M=? --since: --porcelain --line-porcelain --date: --root"),
-    "git ls-files": Rule("-c -d -m -o -s -t -z -v -i --cached --deleted --modified --others --stage --exclude-standard "
-                         "--full-name --error-unmatch --eol"),
-    "git rev-parse": Rule("--abbrev-ref --short=? --verify -q --show-toplevel --git-dir --is-inside-work-tree HEAD"),
+    "git blame": ArgRule("-L: -w -l -s -e -f -n -t -c -b -C=? -M=? --since: --porcelain --line-porcelain --date: "
+                         "--root"),
+    "git ls-files": ArgRule("-c -d -m -o -s -t -z -v -i --cached --deleted --modified --others --stage "
+                            "--exclude-standard --full-name --error-unmatch --eol"),
+    "git rev-parse": ArgRule("--abbrev-ref --short=? --verify -q --show-toplevel --git-dir --is-inside-work-tree HEAD"),
 }  # fmt: skip
 """Programs that read and print, and write nothing. Keys are the program, for git with its subcommand."""
 
@@ -133,13 +134,13 @@ VARIABLES = frozenset(_VARIABLES.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Builder:
+class BuildProgram:
     """What is known of a program that runs the repository's code anyway; the walls hold what it does.
 
     What is told apart here is code of the repository, which a person can read, from code that stands in the command.
     """
 
-    own: Rule | None = None
+    own: ArgRule | None = None
     """What may stand before the first operand, beyond which all belongs to what is run; `None`: anything."""
     first: tuple[str, ...] = ()
     """What the first operand may be; empty: anything."""
@@ -151,28 +152,28 @@ class Builder:
     """What may stand nowhere; of long flags beginnings neither, since programs complete them."""
 
 
-_PYTHON = Builder(Rule("-B -E -I -s -S -u -v -q -O -b -P -d -W: -X: -V --version -m:", ends="-m"), operand=True)
+_PYTHON = BuildProgram(ArgRule("-B -E -I -s -S -u -v -q -O -b -P -d -W: -X: -V --version -m:", ends="-m"), operand=True)
 _SHELL_IN_NPM = ("--script-shell", "--node-options", "--prefix", "--globalconfig", "--userconfig", "--shell", "--call")
 _GO_PROGRAMS = ("-exec", "-toolexec", "-vettool", "-overlay", "-modfile", "-C", "--exec", "--toolexec", "--vettool")
 
-BUILDERS: dict[str, Builder] = {
+BUILDERS: dict[str, BuildProgram] = {
     "python": _PYTHON,
     "python3": _PYTHON,
-    "pytest": Builder(refused=("--pastebin",)),
-    "tox": Builder(refused=("--override", "-x", "--workdir", "--root", "exec", "e", "--installpkg", "--runner")),
-    "nox": Builder(refused=("--envdir", "--default-venv-backend", "--force-venv-backend", "--install-only")),
-    "ruff": Builder(first=("check", "format", "rule", "version", "linter")),
-    "mypy": Builder(refused=("--python-executable", "--install-types", "--shadow-file", "--custom-typing-module")),
-    "npm": Builder(Rule("-s --silent --if-present -w: --workspace: --workspaces"),
+    "pytest": BuildProgram(refused=("--pastebin",)),
+    "tox": BuildProgram(refused=("--override", "-x", "--workdir", "--root", "exec", "e", "--installpkg", "--runner")),
+    "nox": BuildProgram(refused=("--envdir", "--default-venv-backend", "--force-venv-backend", "--install-only")),
+    "ruff": BuildProgram(first=("check", "format", "rule", "version", "linter")),
+    "mypy": BuildProgram(refused=("--python-executable", "--install-types", "--shadow-file", "--custom-typing-module")),
+    "npm": BuildProgram(ArgRule("-s --silent --if-present -w: --workspace: --workspaces"),
                    first=("test", "t", "run", "run-script"), refused=_SHELL_IN_NPM),
-    "node": Builder(Rule("--test --check -c -v --version --enable-source-maps --no-warnings --trace-warnings "
+    "node": BuildProgram(ArgRule("--test --check -c -v --version --enable-source-maps --no-warnings --trace-warnings "
                          "--test-reporter: --test-name-pattern: --test-only --test-timeout: --trace-uncaught"),
                     operand=True),
-    "cargo": Builder(Rule("-q --quiet -v --verbose --offline --locked --frozen"),
+    "cargo": BuildProgram(ArgRule("-q --quiet -v --verbose --offline --locked --frozen"),
                      first=("build", "check", "test", "clippy", "fmt", "doc", "bench", "run", "tree", "metadata"),
                      refused=("--config", "-Z")),
-    "go": Builder(first=("build", "test", "vet", "fmt", "list", "version", "run", "doc"), refused=_GO_PROGRAMS),
-    "make": Builder(Rule("-s -k -j=? -n -B -q -i -w -C@ -f@ --silent --quiet --no-print-directory --keep-going "
+    "go": BuildProgram(first=("build", "test", "vet", "fmt", "list", "version", "run", "doc"), refused=_GO_PROGRAMS),
+    "make": BuildProgram(ArgRule("-s -k -j=? -n -B -q -i -w -C@ -f@ --silent --quiet --no-print-directory --keep-going "
                          "--jobs=? --dry-run --just-print --always-make --question --directory@ --file@ --makefile@ "
                          "--output-sync=? --version -v", operands="texts"), permuted=True),
 }  # fmt: skip

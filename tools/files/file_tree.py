@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from core.text import readable
 
 
-def fold(paths: Sequence[str], limit: int) -> str:
+def format_tree(paths: Sequence[str], limit: int) -> str:
     """List paths one per line; folders that do not fit are shown as `name/ (n files)`.
 
     Args:

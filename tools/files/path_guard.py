@@ -29,7 +29,7 @@ _ODD = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_IS
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GuardedPath:
     """A place in the worktree, held by the descriptor of the last folder on the way that is there."""
 
     name: str
@@ -143,7 +143,7 @@ class Place:
 
 
 @contextmanager
-def beneath(root: Path, path: str) -> Iterator[Place]:
+def open_beneath(root: Path, path: str) -> Iterator[GuardedPath]:
     """Find the place a model means; blocking. The place is good as long as the block lasts.
 
     Args:
@@ -166,7 +166,7 @@ def beneath(root: Path, path: str) -> Iterator[Place]:
         walk.close()
 
 
-def those_there(root: Path, names: Iterable[str]) -> list[str]:
+def existing_files(root: Path, names: Iterable[str]) -> list[str]:
     """Those of some relative names that are there and lie behind no symlink; blocking, quick when they are sorted.
 
     A tracked folder may have become a symlink, and git may have been led by it.
@@ -205,7 +205,7 @@ class _Walk:
         self._rest: list[str] = []
         self._links = 0
 
-    def go(self) -> Place:
+    def go(self) -> GuardedPath:
         pending = deque(self._parts(self._path.strip() or "."))
         while pending:
             part = pending.popleft()
@@ -225,7 +225,7 @@ class _Walk:
             if link is not None:
                 pending.extendleft(reversed(self._parts(link)))
         name = "/".join((*self._names, *self._rest)) or "."
-        return Place(name, self._path, self._folders[-1], tuple(self._rest))
+        return GuardedPath(name, self._path, self._folders[-1], tuple(self._rest))
 
     def close(self) -> None:
         for descriptor in self._folders:

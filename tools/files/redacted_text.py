@@ -21,7 +21,7 @@ def numbered_lines(text: str, redactor: Redactor) -> list[tuple[int, str]]:
     return numbered
 
 
-def page(text: str, redactor: Redactor, start: int, end: int | None, max_bytes: int) -> str:
+def text_page(text: str, redactor: Redactor, start: int, end: int | None, max_bytes: int) -> str:
     """A piece of a text with line numbers.
 
     Args:
@@ -57,7 +57,7 @@ def page(text: str, redactor: Redactor, start: int, end: int | None, max_bytes: 
     return "\n".join(taken) + more or "(these lines are inside a secret)"
 
 
-def written_back(given: str, source: str, redactor: Redactor) -> str:
+def restore_secrets(given: str, source: str, redactor: Redactor) -> str:
     """What a model wrote, with the secrets of the file where it wrote what stands for them.
 
     Args:

@@ -19,7 +19,7 @@ _TELLING = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
+class EditResult:
     """The text after an edit."""
 
     text: str
@@ -29,7 +29,7 @@ class Edited:
     """False when the text already was as asked."""
 
 
-def replace_once(text: str, old: str, new: str) -> Edited:
+def replace_once(text: str, old: str, new: str) -> EditResult:
     """Replace the only occurrence of a piece of text.
 
     An edit that is in the text already is not made twice, so a repeated call does no harm.
@@ -45,14 +45,14 @@ def replace_once(text: str, old: str, new: str) -> Edited:
         count = text.count(before)
         found = _places(text, before)
         if 0 < count == len(found) and before in after and all(_is_applied(text, at, before, after) for at in found):
-            return Edited(text, _line_of(text, found[0]), changed=False)
+            return EditResult(text, _line_of(text, found[0]), changed=False)
         if count == 1:
             place = found[0]
-            return Edited(text[:place] + after + text[place + len(before) :], _line_of(text, place))
+            return EditResult(text[:place] + after + text[place + len(before) :], _line_of(text, place))
         if count:
             raise _several(text, count, found)
     if new.strip() and text.count(new) == 1:
-        return Edited(text, _line_of(text, text.index(new)), changed=False)
+        return EditResult(text, _line_of(text, text.index(new)), changed=False)
     raise _missing(text, old)
 
 

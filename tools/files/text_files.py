@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, replace
 
 from core.errors import ToolError
-from tools.files.path_guard import Place
+from tools.files.path_guard import GuardedPath
 
 MAX_BYTES = 10_000_000
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
@@ -41,7 +41,7 @@ class TextFile:
             ) from error
 
 
-def read_text(place: Place) -> TextFile:
+def read_text(place: GuardedPath) -> TextFile:
     """Read a text file.
 
     Raises:

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path, PurePosixPath
 
 
-def read_plain(root: Path, name: str, *, max_bytes: int) -> bytes | None:
+def read_untrusted(root: Path, name: str, *, max_bytes: int) -> bytes | None:
     """The bytes of a regular file that lies below a folder by its own name, reached through no link; blocking.
 
     Args:

@@ -14,8 +14,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Turns:
-    """A reader-writer lock of one event loop, served in the order of asking. Implements `core.context.Turns`."""
+class WorktreeLock:
+    """A reader-writer lock of one event loop, first come, first served. Implements `core.context.ReadWriteLock`."""
 
     def __init__(self) -> None:
         self._holders: dict[asyncio.Task[Any], bool] = {}
@@ -77,7 +77,7 @@ class Turns:
         return not self._holders if alone else not any(self._holders.values())
 
 
-async def settled(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+async def run_in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a blocking function in a thread; when cancelled, wait until it has come to its end.
 
     A thread cannot be stopped, and one that still writes must not give its turn away.

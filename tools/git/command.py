@@ -18,7 +18,7 @@ from core.errors import DiskFullError, RepositoryError
 from core.redaction import redact
 from core.storage.storage_errors import DISK_FULL
 from tools.git.config import GitConfig
-from tools.git.location import GitPlace, git_program, place_of
+from tools.git.location import GitLocation, git_program, locate
 from tools.git.private_git_dir import make_git_dir
 
 LIMIT_S = 120.0
@@ -91,7 +91,7 @@ class Git:
         discover: Let git look for the repository around the folder.
     """
 
-    def __init__(self, folder: Path, place: GitPlace | None = None, *, discover: bool = False) -> None:
+    def __init__(self, folder: Path, place: GitLocation | None = None, *, discover: bool = False) -> None:
         self.folder = folder
         self._place = place
         self._looked = place is not None or discover
@@ -99,14 +99,14 @@ class Git:
         self._config: GitConfig | None = None
         self._isolated: IsolatedGit | None = None
 
-    async def place(self) -> GitPlace:
+    async def place(self) -> GitLocation:
         """The git directory and the working tree.
 
         Raises:
             RepositoryError: The folder is not the top of a working tree, or a worktree its repository does not know.
         """
         if not self._looked:
-            self._place = await asyncio.to_thread(place_of, self.folder)
+            self._place = await asyncio.to_thread(locate, self.folder)
             self._looked = True
         if self._place is None:
             raise RepositoryError(
@@ -180,7 +180,7 @@ class Git:
     async def _manner(self, command: str) -> tuple[list[str], dict[str, str]]:
         """Settings before the subcommand, and the environment."""
         if not self._looked:
-            self._place = await asyncio.to_thread(place_of, self.folder)
+            self._place = await asyncio.to_thread(locate, self.folder)
             self._looked = True
         off = (*_OFF, *((await self.config()).programs_off() if command in _RUNS_HOOKS else ()))
         env = _environment()
@@ -239,7 +239,7 @@ class IsolatedGit(Git):
     """Git with a git directory of its own: the objects, working tree and index are the repository's, refs, hooks and
     configuration are not. Revisions must be given as object names."""
 
-    def __init__(self, place: GitPlace, config: GitConfig) -> None:
+    def __init__(self, place: GitLocation, config: GitConfig) -> None:
         super().__init__(place.work_tree, place)
         self._config = config
         self._own: Path | None = None

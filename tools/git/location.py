@@ -14,7 +14,7 @@ _WORKTREES = (FOLDER, WORKTREES)
 
 
 @dataclass(frozen=True, slots=True)
-class GitPlace:
+class GitLocation:
     """A working tree with the git directory that belongs to it."""
 
     git_dir: Path
@@ -34,7 +34,7 @@ class GitPlace:
         return self.common_dir / "objects"
 
 
-def place_of(folder: Path) -> GitPlace | None:
+def locate(folder: Path) -> GitLocation | None:
     """The place of the top folder of a working tree; `None` where git has to look for it; blocking.
 
     For a worktree of rolecall the repository is asked, never the `.git` in the worktree: commands can replace that.
@@ -42,20 +42,20 @@ def place_of(folder: Path) -> GitPlace | None:
     Raises:
         RepositoryError: A worktree of rolecall that its repository does not know.
     """
-    owner = owner_of(folder)
+    owner = owning_checkout(folder)
     if owner is None:
         return _place_at(folder)
     home = _place_at(owner)
-    private = None if home is None else registered(home.common_dir, folder)
+    private = None if home is None else registered_git_dir(home.common_dir, folder)
     if home is None or private is None:
         raise RepositoryError(
             f"the worktree {folder} is not registered in its repository any more",
             hint="resume the thread: the worktree is made again from its branch",
         )
-    return GitPlace(private, home.common_dir, folder)
+    return GitLocation(private, home.common_dir, folder)
 
 
-def owner_of(folder: Path) -> Path | None:
+def owning_checkout(folder: Path) -> Path | None:
     """The checkout whose thread works in a folder; `None` when the folder is no worktree of rolecall."""
     parents = folder.parents
     if len(parents) > len(_WORKTREES) and folder.parent.parts[-2:] == _WORKTREES:
@@ -63,7 +63,7 @@ def owner_of(folder: Path) -> Path | None:
     return None
 
 
-def registered(common_dir: Path, folder: Path) -> Path | None:
+def registered_git_dir(common_dir: Path, folder: Path) -> Path | None:
     """The private git directory of a linked worktree, found by what git wrote when it was made; blocking."""
     wanted = os.path.normpath(folder / ".git")
     for entry in sorted((common_dir / "worktrees").glob("*/gitdir")):
@@ -90,7 +90,7 @@ def git_program(folder: Path) -> tuple[str | None, str]:
 def _own_folders(folder: Path) -> Iterator[Path]:
     """What belongs to the target: the working tree around the folder, and the checkout of a worktree of rolecall."""
     for candidate in (folder, *folder.parents):
-        owner = owner_of(candidate)
+        owner = owning_checkout(candidate)
         if owner is not None:
             yield owner
             return
@@ -104,7 +104,7 @@ def _inside(entry: str, top: Path) -> bool:
     return any(Path(form).is_relative_to(top) for form in (os.path.normpath(entry), os.path.realpath(entry)))
 
 
-def _place_at(folder: Path) -> GitPlace | None:
+def _place_at(folder: Path) -> GitLocation | None:
     entry = folder / ".git"
     if entry.is_dir():
         git_dir = entry
@@ -117,6 +117,6 @@ def _place_at(folder: Path) -> GitPlace | None:
         return None
     common = git_dir / "commondir"
     if not common.is_file():
-        return GitPlace(git_dir, git_dir, folder)
+        return GitLocation(git_dir, git_dir, folder)
     shared = common.read_text(encoding="utf-8", errors="surrogateescape").strip()
-    return GitPlace(git_dir, Path(os.path.normpath(git_dir / shared)), folder)
+    return GitLocation(git_dir, Path(os.path.normpath(git_dir / shared)), folder)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.git.config import GitConfig
-from tools.git.location import GitPlace
+from tools.git.location import GitLocation
 
 _PREFIX = "rolecall-git-"
 _YOUNG_S = 60.0
@@ -45,7 +45,7 @@ class PrivateGitDir:
             os.close(self.lock)
 
 
-def make_git_dir(place: GitPlace, config: GitConfig) -> PrivateGitDir:
+def make_git_dir(place: GitLocation, config: GitConfig) -> PrivateGitDir:
     """Make one that shares nothing with the repository but what decides how files are read; blocking."""
     own = Path(tempfile.mkdtemp(prefix=_PREFIX))
     lock = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -10,7 +10,7 @@ from tools.git.command import Git
 from tools.git.repository import exclude_rolecall
 
 
-async def proven(top: Path) -> RepoLayout:
+async def verified_layout(top: Path) -> RepoLayout:
     """The places in a repository, none of which is ours unless the folder is; the folder may be missing.
 
     Args:
@@ -26,11 +26,11 @@ async def proven(top: Path) -> RepoLayout:
     return layout
 
 
-async def made(top: Path) -> RepoLayout:
-    """The places in a repository, with the folder there, and hidden from git. Raises as `proven`."""
-    layout = await proven(top)
+async def ensure_layout(top: Path) -> RepoLayout:
+    """The places in a repository, with the folder there, and hidden from git. Raises as `verified_layout`."""
+    layout = await verified_layout(top)
     await exclude_rolecall(Git(top))
-    await asyncio.to_thread(ownership.make, layout)
+    await asyncio.to_thread(ownership.make_state_folder, layout)
     return layout
 
 

@@ -20,7 +20,7 @@ _MAX_LOOKS = 10
 _DYING_S = 2.0
 
 
-async def end(process: asyncio.subprocess.Process, mark: str = "") -> None:
+async def end_process(process: asyncio.subprocess.Process, mark: str = "") -> None:
     """Kill a process with all its descendants and all that carries its mark, and reap it. Does nothing to what has
     ended."""
     if process.returncode is None:

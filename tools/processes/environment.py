@@ -71,7 +71,7 @@ def listed_variables(names: Collection[str], source: Mapping[str, str] | None = 
     return {name: given[name] for name in names if name in given and not name.startswith("ROLECALL_")}
 
 
-def proxies(source: Mapping[str, str] | None = None) -> dict[str, str]:
+def proxy_variables(source: Mapping[str, str] | None = None) -> dict[str, str]:
     """How to reach the network, for commands that may; an address with a password in it is left out."""
     given = os.environ if source is None else source
     return {name: value for name, value in given.items() if name.upper() in _PROXIES and not _tells_a_secret(value)}

@@ -13,7 +13,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class TreeProcess:
     """One process of a tree."""
 
     pid: int
@@ -22,10 +22,10 @@ class Member:
     """Bytes in memory, shared ones counted in full."""
 
 
-def tree_of(pid: int) -> list[Member]:
+def tree_of(pid: int) -> list[TreeProcess]:
     """A process and all its descendants, zombies left out; blocking, some milliseconds."""
-    below: dict[int, list[Member]] = defaultdict(list)
-    found: dict[int, Member] = {}
+    below: dict[int, list[TreeProcess]] = defaultdict(list)
+    found: dict[int, TreeProcess] = {}
     names = [name for name in os.listdir(_PROC) if name.isdigit()] if _PROC.is_dir() else []
     for name in names:
         member, alive = _read(int(name))
@@ -53,12 +53,12 @@ def kill_tree(pid: int) -> int:
     return len(members)
 
 
-def memory_of(tree: list[Member]) -> int:
+def memory_of(tree: list[TreeProcess]) -> int:
     """Bytes of memory of a tree, shared pages counted once as far as the kernel tells; blocking."""
     return sum(_proportional(member) for member in tree)
 
 
-def held_open(tree: list[Member]) -> int:
+def unlinked_bytes(tree: list[TreeProcess]) -> int:
     """Bytes of open files that have no name any more or never had one; blocking."""
     seen: dict[tuple[int, int], int] = {}
     for member in tree:
@@ -75,7 +75,7 @@ def held_open(tree: list[Member]) -> int:
     return sum(seen.values())
 
 
-def _read(pid: int) -> tuple[Member | None, bool]:
+def _read(pid: int) -> tuple[TreeProcess | None, bool]:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -83,10 +83,10 @@ def _read(pid: int) -> tuple[Member | None, bool]:
         return None, False
     if len(fields) < 22:
         return None, False
-    return Member(pid, int(fields[1]), int(fields[21]) * _PAGE), fields[0] not in {b"Z", b"X"}
+    return TreeProcess(pid, int(fields[1]), int(fields[21]) * _PAGE), fields[0] not in {b"Z", b"X"}
 
 
-def _proportional(member: Member) -> int:
+def _proportional(member: TreeProcess) -> int:
     try:
         with open(f"/proc/{member.pid}/smaps_rollup", "rb") as file:
             for line in file:

@@ -25,14 +25,14 @@ def main(argv: list[str]) -> int:
         return 1
     child = os.fork()
     if child == 0:
-        run(argv[1:])
+        exec_command(argv[1:])
     status = wait_for(child)
     end_all()
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
-def run(argv: list[str]) -> None:
+def exec_command(argv: list[str]) -> None:
     """Become the command."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
@@ -53,7 +53,7 @@ def wait_for(child: int) -> int:
 def end_all() -> None:
     """Kill all descendants; what a killed one left becomes our child and is found in the next round."""
     while True:
-        for pid in children():
+        for pid in child_pids():
             try:
                 os.kill(pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
@@ -64,7 +64,7 @@ def end_all() -> None:
             return
 
 
-def children() -> list[int]:
+def child_pids() -> list[int]:
     """Our children, as the kernel lists them; by a look at all processes where it does not."""
     own = os.getpid()
     try:

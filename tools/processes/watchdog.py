@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.config.settings import SandboxSettings
-from tools.processes.process_tree import Member, held_open, memory_of, tree_of
+from tools.processes.process_tree import TreeProcess, memory_of, tree_of, unlinked_bytes
 
 _MOST_INODES = 500_000
 _DEEP_LOOK_S = 3.0
@@ -40,23 +40,23 @@ class Watchdog:
             return f"it started more than {self.settings.max_processes} processes"
         return self._memory(tree) or self._disk(tree)
 
-    def _memory(self, tree: list[Member]) -> str:
+    def _memory(self, tree: list[TreeProcess]) -> str:
         most = self.settings.memory_mb << 20
         too_much = f"its processes together used more than {self.settings.memory_mb} MB of memory"
         resident = sum(member.resident for member in tree)
         if resident > most and memory_of(tree) > most:
             return too_much
         # Not what it grew by: what others give back meanwhile would hide what the command takes.
-        if _memory_of_files() > most and held_open(tree) > most:
+        if _memory_of_files() > most and unlinked_bytes(tree) > most:
             return too_much
         return ""
 
-    def _disk(self, tree: list[Member]) -> str:
+    def _disk(self, tree: list[TreeProcess]) -> str:
         most = self.settings.disk_mb << 20
         disk = os.statvfs(self.root)
         is_filled = self._free - disk.f_bavail * disk.f_frsize > most
         # Others use the disk too: only what the command itself wrote counts.
-        if is_filled and (_written_since(self.root, self._started, most) or held_open(tree) > most):
+        if is_filled and (_written_since(self.root, self._started, most) or unlinked_bytes(tree) > most):
             return f"it wrote more than {self.settings.disk_mb} MB, which is still there"
         if self._inodes - disk.f_ffree > _MOST_INODES and _count_since(self.root, self._started) > _MOST_INODES // 2:
             return f"it made more than {_MOST_INODES} files, which are still there"

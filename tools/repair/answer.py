@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, field_validator
 
 from core.secret_files import SecretFiles
-from tools.files.untrusted_files import read_plain
+from tools.files.untrusted_files import read_untrusted
 from tools.repair.patches import apply_spans, exact_edit, unified_diff
 from tools.repair.result import (
     Confidence,
@@ -158,7 +158,7 @@ def _patch(root: Path, raw: dict[str, Any], hidden: SecretFiles) -> Patch | None
 
 def _source(root: Path, name: str) -> str | None:
     """The text with its own line ends, decoded as the interpreter does."""
-    data = read_plain(root, name, max_bytes=MAX_SOURCE_BYTES)
+    data = read_untrusted(root, name, max_bytes=MAX_SOURCE_BYTES)
     if data is None:
         return None
     try:

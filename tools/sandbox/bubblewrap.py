@@ -15,12 +15,12 @@ from core.errors import ConfigError
 from core.secret_files import SecretFiles
 from tools.git.location import git_program
 from tools.sandbox.git_view import GitView, git_view
-from tools.sandbox.hidden_files import Hidden, hidden_in
-from tools.sandbox.launch import Launch, counts_tasks_apart, kept_open, limited
+from tools.sandbox.hidden_files import HiddenPaths, find_hidden
+from tools.sandbox.launch import Launch, counts_tasks_apart, open_for_child, with_limits
 from tools.sandbox.mounts import ORDINARY, QUARTER, Mounts
 from tools.sandbox.seccomp import seccomp_filter
-from tools.sandbox.visible_folders import Scene, scene_of, shown_folders, toolchain_names
-from tools.worktree.staging_rules import some
+from tools.sandbox.visible_folders import HostPaths, host_paths, shown_folders, toolchain_names
+from tools.worktree.staging_rules import name_some
 
 _MOST_BLANKS = 500
 """Files that are covered one by one; bubblewrap needs time that grows with the square of their number."""
@@ -31,7 +31,7 @@ T = TypeVar("T", str, Path)
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class BubblewrapFeatures:
     """What this bubblewrap can do."""
 
     program: str
@@ -45,11 +45,11 @@ class Features:
 class Bubblewrap:
     """The worktree and a private /tmp are writable, the system and toolchains readable, the rest is not there."""
 
-    features: Features
+    features: BubblewrapFeatures
     settings: SandboxSettings
-    scene: Scene
+    scene: HostPaths
     git: GitView
-    machine: Hidden
+    machine: HiddenPaths
     """What is covered in the system's own folders."""
     tracked: tuple[str, ...]
     """Of what git knows in the worktree: files that look secret, and toolchain folders that are code."""
@@ -85,7 +85,7 @@ class Bubblewrap:
         mounts.add(*self._isolation())
         program = seccomp_filter()
         if program is not None:
-            mounts.files.append(kept_open(program))
+            mounts.files.append(open_for_child(program))
             mounts.add("--seccomp", str(mounts.files[-1]))
         mounts.system(self.machine)
         self._places(mounts)
@@ -100,8 +100,8 @@ class Bubblewrap:
             os.set_blocking(status, False)
             mounts.files.append(tells)
             mounts.add("--json-status-fd", str(tells))
-        listing = kept_open(b"".join(os.fsencode(step) + b"\0" for step in mounts.steps))
-        inner = limited(argv, self.settings, tasks=counts_tasks_apart())
+        listing = open_for_child(b"".join(os.fsencode(step) + b"\0" for step in mounts.steps))
+        inner = with_limits(argv, self.settings, tasks=counts_tasks_apart())
         command = [self.features.program, "--args", str(listing), "--", *inner]
         return Launch(command, (*mounts.files, listing), status)
 
@@ -109,7 +109,7 @@ class Bubblewrap:
         """The same walls with more folders readable; blocking, looks at the machine again."""
         shown = shown_folders(self.scene, (*self.shown, *readable), self.tracked)
         new = [folder for folder in shown if not any(folder.is_relative_to(old) for old in self.shown)]
-        found = hidden_in(new, SecretFiles(self.settings.show))
+        found = find_hidden(new, SecretFiles(self.settings.show))
         return replace(self, shown=shown, blanked=coverable((*self.blanked, *found.files)))
 
     def _isolation(self) -> Iterator[str]:
@@ -161,7 +161,7 @@ class Bubblewrap:
                 yield place
 
 
-def features_of(program: str) -> Features:
+def features_of(program: str) -> BubblewrapFeatures:
     """Ask a bubblewrap what it can do; blocking.
 
     Raises:
@@ -170,11 +170,11 @@ def features_of(program: str) -> Features:
     """
     told = subprocess.run([program, "--help"], check=False, capture_output=True, timeout=_ASKED_S)
     text = told.stdout + told.stderr
-    return Features(program, sizes=b"--size" in text, locks_namespaces=b"--disable-userns" in text)
+    return BubblewrapFeatures(program, sizes=b"--size" in text, locks_namespaces=b"--disable-userns" in text)
 
 
 def build_walls(
-    features: Features, root: Path, repo: Path, readable: Sequence[Path], settings: SandboxSettings
+    features: BubblewrapFeatures, root: Path, repo: Path, readable: Sequence[Path], settings: SandboxSettings
 ) -> Bubblewrap:
     """Look at the machine and decide what is seen inside; blocking.
 
@@ -186,15 +186,15 @@ def build_walls(
         settings: Network, history, limits, and which secret-looking files are shown.
     """
     secret_files = SecretFiles(settings.show)
-    scene = scene_of(root, repo)
-    machine = hidden_in([Path("/etc")], secret_files, closed=True)
-    more = hidden_in([Path("/opt"), Path("/usr/local")], secret_files, closed=True)
+    scene = host_paths(root, repo)
+    machine = find_hidden([Path("/etc")], secret_files, closed=True)
+    more = find_hidden([Path("/opt"), Path("/usr/local")], secret_files, closed=True)
     daemons = tuple(folder for folder in _DAEMON_FOLDERS if folder.is_dir())
-    covered = Hidden(coverable((*machine.files, *more.files)), (*daemons, *machine.folders, *more.folders))
+    covered = HiddenPaths(coverable((*machine.files, *more.files)), (*daemons, *machine.folders, *more.folders))
     git = git_view(scene.root, scene.repo, settings.git_history, secret_files)
     walls = Bubblewrap(features, settings, scene, git, covered, _tracked(scene, secret_files))
     if scene.root == scene.repo:
-        walls = replace(walls, blanked=coverable(hidden_in([scene.root], secret_files).files))
+        walls = replace(walls, blanked=coverable(find_hidden([scene.root], secret_files).files))
     return walls.showing(readable)
 
 
@@ -207,12 +207,13 @@ def coverable(files: Sequence[T]) -> tuple[T, ...]:
     if len(files) <= _MOST_BLANKS:
         return tuple(files)
     raise ConfigError(
-        f"{len(files)} files look like they hold secrets, and the walls cover {_MOST_BLANKS}: {some(map(str, files))}",
+        f"{len(files)} files look like they hold secrets, and the walls cover {_MOST_BLANKS}: "
+        f"{name_some(map(str, files))}",
         hint="name those that commands may read in `sandbox.show`, such as *.pem, or take them out of the repository",
     )
 
 
-def _tracked(scene: Scene, secret_files: SecretFiles) -> tuple[str, ...]:
+def _tracked(scene: HostPaths, secret_files: SecretFiles) -> tuple[str, ...]:
     program, path = git_program(scene.root)
     argv = [program or "git", "-c", "core.fsmonitor=false", "ls-files", "-z"]
     environment = {**os.environ, "PATH": path}

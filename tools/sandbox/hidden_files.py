@@ -34,14 +34,14 @@ _LOOK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
+class HiddenPaths:
     """Places that are covered by something empty."""
 
     files: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
 
 
-def hidden_in(folders: Iterable[Path], secret_files: SecretFiles, *, closed: bool = False) -> Hidden:
+def find_hidden(folders: Iterable[Path], secret_files: SecretFiles, *, closed: bool = False) -> HiddenPaths:
     """Walk folders, the upper levels first; blocking, for a second and a half at most.
 
     What lies deeper than some levels, or than the walk gets in its time, stays as it is.
@@ -59,7 +59,7 @@ def hidden_in(folders: Iterable[Path], secret_files: SecretFiles, *, closed: boo
         for entry in _walk(top, covered if closed else None, deadline)
         if _is_hidden(entry, entry.path[len(str(top)) :].lstrip("/"), secret_files, closed=closed)
     ]
-    return Hidden(tuple(found), tuple(covered))
+    return HiddenPaths(tuple(found), tuple(covered))
 
 
 def _walk(top: Path, covered: list[Path] | None, deadline: float) -> Iterator["os.DirEntry[str]"]:

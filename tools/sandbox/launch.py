@@ -25,7 +25,7 @@ class Launch:
             os.close(descriptor)
 
 
-def kept_open(content: bytes) -> int:
+def open_for_child(content: bytes) -> int:
     """A descriptor from which a program we start can read something, once."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("rolecall", os.MFD_CLOEXEC)
@@ -37,7 +37,7 @@ def kept_open(content: bytes) -> int:
     return descriptor
 
 
-def limited(argv: list[str], settings: SandboxSettings, *, tasks: bool) -> list[str]:
+def with_limits(argv: list[str], settings: SandboxSettings, *, tasks: bool) -> list[str]:
     """Wrap a command so that each of its processes is limited in memory, file size and core dumps.
 
     Args:

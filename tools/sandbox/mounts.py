@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.config.settings import SandboxSettings
-from tools.sandbox.hidden_files import Hidden
-from tools.sandbox.launch import kept_open
+from tools.sandbox.hidden_files import HiddenPaths
+from tools.sandbox.launch import open_for_child
 from tools.sandbox.visible_folders import SYSTEM
 
 ORDINARY = 1000
@@ -50,7 +50,7 @@ class Mounts:
 
     def write(self, place: Path, content: bytes) -> None:
         """A file that is made for the walls."""
-        self.files.append(kept_open(content))
+        self.files.append(open_for_child(content))
         self.steps += ("--ro-bind-data", str(self.files[-1]), str(place))
 
     def blank(self, place: Path) -> None:
@@ -60,7 +60,7 @@ class Mounts:
         else:
             self.read_only(Path("/dev/null"), place)
 
-    def system(self, covered: Hidden) -> None:
+    def system(self, covered: HiddenPaths) -> None:
         """All that is there for every worktree.
 
         Args:

@@ -6,15 +6,15 @@ import os
 import select
 from dataclasses import dataclass
 
-from tools.processes.child_process import end
+from tools.processes.child_process import end_process
 
 _GONE_S = 5.0
 _READ = 1 << 16
 
 
 @dataclass(slots=True)
-class Running:
-    """A started program; whoever started it calls `end`, also after it ended by itself."""
+class RunningProcess:
+    """A started program; whoever started it calls `end_process`, also after it ended by itself."""
 
     process: asyncio.subprocess.Process
     status: int | None = None
@@ -27,7 +27,7 @@ class Running:
             mark: Without walls, the mark that processes carry which have cut all other ties.
         """
         try:
-            await end(self.process, "" if self.status is not None else mark)
+            await end_process(self.process, "" if self.status is not None else mark)
             if self.status is not None:
                 await asyncio.to_thread(_wait_for_gone, self._told().get("child-pid"))
         finally:

@@ -13,14 +13,14 @@ from typing import Protocol, Self
 
 from core.config.settings import SandboxSettings
 from core.errors import ConfigError
-from tools.files.worktree_lock import Turns
+from tools.files.worktree_lock import WorktreeLock
 from tools.git.location import safe_path
 from tools.processes.child_process import PLACE_MARK, kill_marked
-from tools.processes.environment import listed_variables, proxies, user_environment
+from tools.processes.environment import listed_variables, proxy_variables, user_environment
 from tools.sandbox.bubblewrap import Bubblewrap, build_walls, features_of
-from tools.sandbox.launch import Launch, limited
-from tools.sandbox.running_process import Running
-from tools.sandbox.wall_probe import prove
+from tools.sandbox.launch import Launch, with_limits
+from tools.sandbox.running_process import RunningProcess
+from tools.sandbox.wall_probe import probe_walls
 
 _REAPER = Path(__file__).parents[1] / "processes" / "reaper.py"
 _INSTALLERS = {
@@ -34,7 +34,7 @@ _LINE_LIMIT = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SandboxPaths:
     """The folders a sandbox has to know."""
 
     root: Path
@@ -77,7 +77,7 @@ class HostPolicy:
 
     def launch(self, argv: list[str], cwd: Path, scratch: Path | None = None, *, told: bool = False) -> Launch:
         """The command line under limits, and under a parent that leaves nothing behind."""
-        inner = limited(argv, self.settings, tasks=False)
+        inner = with_limits(argv, self.settings, tasks=False)
         if sys.platform != "linux" or not sys.executable:
             return Launch(inner)
         return Launch([sys.executable, "-I", "-S", str(_REAPER), str(os.getpid()), *inner])
@@ -91,13 +91,17 @@ class Sandbox:
     """Starts programs under one policy."""
 
     def __init__(
-        self, wrapper: Wrapper, places: Places, settings: SandboxSettings, secrets: Mapping[str, str] | None = None
+        self,
+        wrapper: Wrapper,
+        places: SandboxPaths,
+        settings: SandboxSettings,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         self._wrapper = wrapper
         self._places = places
         self._settings = settings
         self._secrets = dict(secrets or {})
-        self.turns = Turns()
+        self.turns = WorktreeLock()
         """Taken around whatever runs code of the repository, and by the file tools."""
         # A folder that is not a worktree of ours may be used by several at once.
         self._cleared = _Cleared(places.root, done=places.root == places.repo)
@@ -164,7 +168,7 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
         *,
         output: int,
-    ) -> Running:
+    ) -> RunningProcess:
         """Like `spawn`, for those who want to know when all of it is gone; reads nothing, writes to a descriptor."""
         return await self._start(argv, cwd, env, (asyncio.subprocess.DEVNULL, output, output), told=True)
 
@@ -176,7 +180,7 @@ class Sandbox:
         streams: tuple[int, int, int],
         *,
         told: bool = False,
-    ) -> Running:
+    ) -> RunningProcess:
         await self._cleared.ensure()
         folder = self._places.root if cwd is None else cwd
         given = self._environment(env) | {PLACE_MARK: str(self._places.root), "PWD": str(folder)}
@@ -195,14 +199,14 @@ class Sandbox:
             raise
         finally:
             launch.close()
-        return Running(process, launch.status)
+        return RunningProcess(process, launch.status)
 
     def _environment(self, env: Mapping[str, str] | None) -> dict[str, str]:
         """What was given or is the user's, with what the settings list, and never a value that is a secret."""
         base = dict(user_environment() if env is None else env)
         base |= listed_variables(self._settings.env)
         if self._settings.network:
-            base |= proxies()
+            base |= proxy_variables()
         withheld = {value for name, value in self._secrets.items()
                     if name not in self._settings.env and len(value) >= _LEAST_SECRET}  # fmt: skip
         return {name: value for name, value in base.items() if not any(secret in value for secret in withheld)}
@@ -224,7 +228,7 @@ class _Cleared:
 
 
 async def open_sandbox(
-    settings: SandboxSettings, places: Places, *, secrets: Mapping[str, str] | None = None
+    settings: SandboxSettings, places: SandboxPaths, *, secrets: Mapping[str, str] | None = None
 ) -> Sandbox:
     """Choose the strongest policy that works here, once: bubblewrap is proved by a run that tries to break out.
 
@@ -253,7 +257,7 @@ async def open_sandbox(
     return Sandbox(HostPolicy(f"{problem}; {hint}", settings), places, settings, secrets)
 
 
-async def _walls(settings: SandboxSettings, places: Places) -> tuple[Bubblewrap | None, str]:
+async def _walls(settings: SandboxSettings, places: SandboxPaths) -> tuple[Bubblewrap | None, str]:
     """Walls that hold, or why there are none."""
     # A program of the repository's own, by a folder of the PATH that lies in it, would wall nothing off.
     path = await asyncio.to_thread(safe_path, places.repo, os.environ.get("PATH", os.defpath))
@@ -265,11 +269,11 @@ async def _walls(settings: SandboxSettings, places: Places) -> tuple[Bubblewrap 
     except (OSError, subprocess.TimeoutExpired) as error:
         return None, f"bubblewrap does not work here: {error}"
     walls = await asyncio.to_thread(build_walls, features, places.root, places.repo, places.readable, settings)
-    problem = await prove(walls)
+    problem = await probe_walls(walls)
     if problem and features.locks_namespaces:
         # Where bubblewrap itself is set-uid it cannot; the filter of system calls forbids them as well.
         walls = replace(walls, features=replace(features, locks_namespaces=False))
-        problem = await prove(walls)
+        problem = await probe_walls(walls)
     return (None, problem) if problem else (walls, "")
 
 

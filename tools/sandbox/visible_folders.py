@@ -30,7 +30,7 @@ _SEARCH = Path(__file__).parents[1] / "repair"
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class HostPaths:
     """The places everything is decided by, all of them real paths but for the home as the user names it."""
 
     root: Path
@@ -69,12 +69,12 @@ class Scene:
         return True
 
 
-def scene_of(root: Path, repo: Path) -> Scene:
+def host_paths(root: Path, repo: Path) -> HostPaths:
     """The scene for a worktree; blocking."""
-    return Scene(root.resolve(), repo.resolve(), Path.home())
+    return HostPaths(root.resolve(), repo.resolve(), Path.home())
 
 
-def shown_folders(scene: Scene, readable: Sequence[Path], tracked: Iterable[str]) -> tuple[Path, ...]:
+def shown_folders(scene: HostPaths, readable: Sequence[Path], tracked: Iterable[str]) -> tuple[Path, ...]:
     """What is seen besides the system, read-only: toolchains and what was asked for; blocking.
 
     Args:
@@ -109,12 +109,12 @@ def toolchain_names() -> tuple[str, ...]:
     return _OF_CHECKOUT
 
 
-def _toolchains(scene: Scene) -> Iterator[Path]:
+def _toolchains(scene: HostPaths) -> Iterator[Path]:
     if scene.has_home:
         yield from (scene.home / name for name in _TOOLCHAINS)
 
 
-def _on_path(scene: Scene) -> Iterator[Path]:
+def _on_path(scene: HostPaths) -> Iterator[Path]:
     for entry in map(Path, os.get_exec_path()):
         if entry.is_relative_to(scene.repo):
             # The worktree has its own copy; a venv there is shown as what it is.

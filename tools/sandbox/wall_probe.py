@@ -5,7 +5,7 @@ import asyncio
 import itertools
 from pathlib import Path
 
-from tools.processes.child_process import end
+from tools.processes.child_process import end_process
 from tools.processes.environment import user_environment
 from tools.sandbox.bubblewrap import Bubblewrap
 from tools.sandbox.seccomp import seccomp_filter
@@ -29,7 +29,7 @@ echo done
 """Plain shell, which is there on every machine: the walls must be tried with what commands are run by."""
 
 
-async def prove(walls: Bubblewrap) -> str:
+async def probe_walls(walls: Bubblewrap) -> str:
     """Try the walls; gives why they do not hold, empty when they do."""
     command = ["/bin/sh", "-c", _ATTEMPTS, "sh", *await asyncio.to_thread(_arguments, walls)]
     launch = await asyncio.to_thread(walls.launch, command, walls.scene.root)
@@ -49,7 +49,7 @@ async def prove(walls: Bubblewrap) -> str:
     except TimeoutError:
         return "bubblewrap does not answer"
     finally:
-        await end(process)
+        await end_process(process)
     told = out.decode("utf-8", "replace").splitlines()
     if process.returncode != 0 or "done" not in told:
         lines = err.decode("utf-8", "replace").strip().splitlines()

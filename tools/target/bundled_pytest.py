@@ -18,7 +18,7 @@ _BEFORE_3_11 = {"exceptiongroup": "exceptiongroup", "tomli": "tomli", "typing_ex
 
 
 @dataclass(frozen=True, slots=True)
-class Loan:
+class PytestBundle:
     """What can be lent to one interpreter."""
 
     folders: tuple[Path, ...]
@@ -32,7 +32,7 @@ def modules_for(version: tuple[int, int]) -> dict[str, str]:
     return _MODULES | (_BEFORE_3_11 if version < (3, 11) else {})
 
 
-def lend(version: tuple[int, int], present: Sequence[str], *, cache: Path | None = None) -> Loan:
+def install_bundle(version: tuple[int, int], present: Sequence[str], *, cache: Path | None = None) -> PytestBundle:
     """Copy what an interpreter lacks of pytest; blocking, a second at most, nothing when it is there already.
 
     Args:
@@ -47,9 +47,9 @@ def lend(version: tuple[int, int], present: Sequence[str], *, cache: Path | None
             continue
         problem = _unfit(distribution, version)
         if problem:
-            return Loan((), own, problem)
+            return PytestBundle((), own, problem)
         folders.append(_copy(distribution, (cache or user_cache_path("rolecall")) / "lent"))
-    return Loan(tuple(folders), own)
+    return PytestBundle(tuple(folders), own)
 
 
 def _unfit(distribution: str, version: tuple[int, int]) -> str:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.files.untrusted_files import read_plain
+from tools.files.untrusted_files import read_untrusted
 
 PYTEST = "python -m pytest -q"
 UNITTEST = "python -m unittest discover"
@@ -103,4 +103,4 @@ def _toml(root: Path, name: str) -> dict[str, object]:
 
 def _read(root: Path, name: str) -> str:
     """A small file of the repository itself; empty for links, pipes and what is large."""
-    return (read_plain(root, name, max_bytes=_MAX_READ) or b"").decode("utf-8", "replace")
+    return (read_untrusted(root, name, max_bytes=_MAX_READ) or b"").decode("utf-8", "replace")

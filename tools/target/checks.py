@@ -8,7 +8,7 @@ from core.artifacts import CheckRun
 from core.config.settings import CheckSettings
 from core.context import Commands
 from core.events import EventSink
-from tools.files.worktree_lock import settled
+from tools.files.worktree_lock import run_in_thread
 from tools.git.command import Git
 from tools.target.check_detection import detect_checks
 from tools.target.target_python import TargetPython
@@ -58,7 +58,7 @@ class RepositoryChecks:
             return self._fixed
         async with self._commands.turns.shared():
             files = await tracked_and_new(Git(self._root))
-            return await settled(detect_checks, self._root, files, has_pytest=self._target.has_pytest)
+            return await run_in_thread(detect_checks, self._root, files, has_pytest=self._target.has_pytest)
 
     async def run(self, *, before: Sequence[str] = ()) -> tuple[CheckRun, ...]:
         """Run them all, one after another, and tell the end of each.

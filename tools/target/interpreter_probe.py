@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.git.command import Git
-from tools.processes.child_process import end
+from tools.processes.child_process import end_process
 from tools.processes.environment import user_environment
 from tools.sandbox.sandbox import Sandbox
 
@@ -18,7 +18,7 @@ _SECRET_FOLDERS = frozenset(
 )
 
 
-class TargetLook:
+class InterpreterProbe:
     """Runs short questions for one repository under its policy."""
 
     def __init__(self, repo: Path, root: Path, sandbox: Sandbox | None = None) -> None:
@@ -44,7 +44,7 @@ class TargetLook:
         except TimeoutError:
             return None
         finally:
-            await end(process)
+            await end_process(process)
         return said if process.returncode == 0 else None
 
     async def _start(self, argv: Sequence[str]) -> asyncio.subprocess.Process:

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tools.files.untrusted_files import read_plain
+from tools.files.untrusted_files import read_untrusted
 from tools.processes.environment import user_environment
-from tools.target.interpreter_probe import TargetLook
+from tools.target.interpreter_probe import InterpreterProbe
 
 _QUESTIONS = (
     ("poetry.lock", ("poetry", "env", "info", "--executable")),
@@ -18,7 +18,7 @@ _QUESTIONS = (
 _TIMEOUT_S = 20
 
 
-async def managed_pythons(repo: Path, look: TargetLook) -> AsyncIterator[str]:
+async def managed_pythons(repo: Path, look: InterpreterProbe) -> AsyncIterator[str]:
     """Interpreters of the managers whose files the repository holds and whose program is installed."""
     if not look.walled and await asyncio.to_thread(_brings_plugins, repo):
         return
@@ -33,5 +33,5 @@ async def managed_pythons(repo: Path, look: TargetLook) -> AsyncIterator[str]:
 
 def _brings_plugins(repo: Path) -> bool:
     """Whether the repository has code that a manager would run to answer."""
-    project = read_plain(repo, "pyproject.toml", max_bytes=1_000_000)
+    project = read_untrusted(repo, "pyproject.toml", max_bytes=1_000_000)
     return (repo / ".pdm-plugins").exists() or b"requires-plugins" in (project or b"")

@@ -11,7 +11,7 @@ from tools.target.check_arguments import pytest_arguments
 from tools.target.target_python import TargetPython
 
 
-class TreeRepair:
+class WorktreeRepair:
     """Implements `core.context.Repair` on a worktree, which it reads and never writes."""
 
     def __init__(

@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field, ValidationError
 from core.errors import ConfigError
 from tools.processes.environment import in_own_venv, user_environment
 from tools.sandbox.sandbox import Sandbox
-from tools.target.bundled_pytest import lend, modules_for
-from tools.target.interpreter_probe import TargetLook
+from tools.target.bundled_pytest import install_bundle, modules_for
+from tools.target.interpreter_probe import InterpreterProbe
 from tools.target.managed_python import managed_pythons
 from tools.target.python_shims import write_launchers
 
@@ -92,7 +92,7 @@ async def find_target_python(
     Raises:
         ConfigError: The configured interpreter does not run.
     """
-    look = TargetLook(repo, root, sandbox)
+    look = InterpreterProbe(repo, root, sandbox)
     if configured:
         python = await asyncio.to_thread(shutil.which, configured) or str(repo / configured)
         probed = await _probe(python, repo, look)
@@ -113,7 +113,7 @@ async def find_target_python(
     return TargetPython("python3", user_environment(), note="no Python interpreter was found for the repository")
 
 
-async def _candidates(repo: Path, look: TargetLook) -> AsyncIterator[str]:
+async def _candidates(repo: Path, look: InterpreterProbe) -> AsyncIterator[str]:
     for name in (".venv", "venv", "env"):
         for python in _in_prefix(repo / name):
             yield python
@@ -143,7 +143,7 @@ def _in_prefix(prefix: Path) -> Iterator[str]:
             return
 
 
-async def _probe(python: str, repo: Path, look: TargetLook) -> _Probed | None:
+async def _probe(python: str, repo: Path, look: InterpreterProbe) -> _Probed | None:
     """What an interpreter is and has; `None` when it does not run.
 
     What it says decides what commands may read, and it may be a program of the repository: folders count only where
@@ -179,7 +179,7 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
     concerned = await asyncio.to_thread(_holds_python, root)
     readable = [prefix for prefix in probed.readable if prefix != Path("/usr")]
     if not has_pytest:
-        loan = await asyncio.to_thread(lend, probed.version, probed.present)
+        loan = await asyncio.to_thread(install_bundle, probed.version, probed.present)
         lent = has_pytest = not loan.problem
         paths += [str(folder) for folder in loan.folders]
         readable += loan.folders

@@ -23,11 +23,11 @@ _UNDER_WAY = {
 _BESIDE_ERROR = re.compile(r"^error: (?!patch failed: )(.+): (?:patch does not apply|[^:]+)$", re.MULTILINE)
 """What `git apply --check` says of one file."""
 
-Way = Literal["merge", "squash", "files"]
+ApplyMode = Literal["merge", "squash", "files"]
 """A merge commit, one commit without the thread's own, or changed files and no commit at all."""
 
 
-class Applied(BaseModel):
+class ApplyResult(BaseModel):
     """What became of the work."""
 
     model_config = ConfigDict(frozen=True)
@@ -62,8 +62,8 @@ async def apply_branch(
     title: str = "",
     running: bool = False,
     rules: StagingRules | None = None,
-    way: Way = "merge",
-) -> Applied:
+    way: ApplyMode = "merge",
+) -> ApplyResult:
     """Merge a thread's branch into the user's current branch, or apply its patch to the files.
 
     A branch that began at a commit of the current branch is merged. Where the user had uncommitted changes when
@@ -99,10 +99,10 @@ async def _span(workspace: GitWorkspace) -> tuple[str, str]:
     return base, tip
 
 
-async def _apply(workspace: GitWorkspace, title: str, way: Way) -> Applied:
+async def _apply(workspace: GitWorkspace, title: str, way: ApplyMode) -> ApplyResult:
     (base, tip), git = await _span(workspace), Git(workspace.repo)
     if nothing := await _nothing(git, base, tip):
-        return Applied(how="nothing", message=f"{workspace.branch} {nothing}")
+        return ApplyResult(how="nothing", message=f"{workspace.branch} {nothing}")
     if way == "files":
         return await _patch(git, workspace.branch, (base, tip), "as you asked")
     if await _is_ancestor(git, base, "HEAD"):
@@ -122,7 +122,7 @@ async def _nothing(git: Git, base: str, tip: str) -> str:
     return "brings nothing that your branch does not hold already" if (tried.code, tried.tree) == (0, tree) else ""
 
 
-async def _merge(git: Git, branch: str, span: tuple[str, str], title: str, *, squash: bool) -> Applied:
+async def _merge(git: Git, branch: str, span: tuple[str, str], title: str, *, squash: bool) -> ApplyResult:
     base, tip = span
     command = f"git merge --squash {branch} && git commit" if squash else f"git merge --no-ff {branch}"
     obstacle, remedy, files = await _obstacle(git, base, tip)
@@ -136,7 +136,7 @@ async def _merge(git: Git, branch: str, span: tuple[str, str], title: str, *, sq
         "-m", f"Merge {branch}: {subject}", tip, env=await git.identity(),
     )  # fmt: skip
     if done.code == 0:
-        return Applied(
+        return ApplyResult(
             how="merged", message=f"{branch} is merged into your branch; undo it with git reset --merge HEAD~1"
         )
     files = tuple(await git.names("diff", "--name-only", "--diff-filter=U", "-z"))
@@ -146,7 +146,7 @@ async def _merge(git: Git, branch: str, span: tuple[str, str], title: str, *, sq
     return _manual(f"git could not merge {branch}: {done.reason}{where}", command, conflicts=files)
 
 
-async def _squash(git: Git, branch: str, span: tuple[str, str], subject: str) -> Applied:
+async def _squash(git: Git, branch: str, span: tuple[str, str], subject: str) -> ApplyResult:
     """One commit with the work, made before the branch is moved to it: nothing can end half done."""
     base, tip = span
     head = await git.run("rev-parse", "HEAD^{commit}")
@@ -156,7 +156,7 @@ async def _squash(git: Git, branch: str, span: tuple[str, str], subject: str) ->
     if done.code != 0:
         command = f"git merge --squash {branch} && git commit"
         return _manual(f"git could not bring {branch} into your files: {done.reason}", command)
-    return Applied(
+    return ApplyResult(
         how="squashed",
         message=f"the work of {branch} is one commit on your branch; undo it with git reset --merge HEAD~1",
     )
@@ -212,7 +212,7 @@ async def _conflict(git: Git, base: str, tip: str) -> tuple[str, tuple[str, ...]
     return "", ()
 
 
-async def _patch(git: Git, branch: str, span: tuple[str, str], why: str) -> Applied:
+async def _patch(git: Git, branch: str, span: tuple[str, str], why: str) -> ApplyResult:
     base, tip = span
     files = await git.isolated()
     names = await _touched(git, base, tip)
@@ -223,7 +223,7 @@ async def _patch(git: Git, branch: str, span: tuple[str, str], why: str) -> Appl
     patch = await files.run("diff", *PLAIN_DIFF, "--binary", "--full-index", "--no-renames", base, tip, "--")
     check = ("apply", "--check", "--whitespace=nowarn")
     if (await files.try_run(*check, "--reverse", stdin=f"{patch}\n")).code == 0:
-        return Applied(how="nothing", message=f"the changes of {branch} are in your files already")
+        return ApplyResult(how="nothing", message=f"the changes of {branch} are in your files already")
     tried = await files.try_run(*check, stdin=f"{patch}\n")
     if tried.code != 0:
         misfits = sorted(names & set(_BESIDE_ERROR.findall(tried.err)))
@@ -232,7 +232,7 @@ async def _patch(git: Git, branch: str, span: tuple[str, str], why: str) -> Appl
             command, conflicts=tuple(misfits),
         )  # fmt: skip
     await files.run("apply", "--whitespace=nowarn", stdin=f"{patch}\n")
-    return Applied(
+    return ApplyResult(
         how="patched",
         message=f"the changes of {branch} are in your files, not committed, {why}: {_some(sorted(names))}",
     )
@@ -278,10 +278,10 @@ async def _is_ancestor(git: Git, one: str, other: str) -> bool:
     return (await git.try_run("merge-base", "--is-ancestor", one, other)).code == 0
 
 
-def _manual(message: str, *commands: str, conflicts: tuple[str, ...] = ()) -> Applied:
+def _manual(message: str, *commands: str, conflicts: tuple[str, ...] = ()) -> ApplyResult:
     lines = "\n".join(f"  {command}" for command in commands)
     text = f"{message}\nto do it yourself:\n{lines}"
-    return Applied(how="manual", message=text, commands=commands, conflicts=conflicts)
+    return ApplyResult(how="manual", message=text, commands=commands, conflicts=conflicts)
 
 
 def _some(names: list[str]) -> str:

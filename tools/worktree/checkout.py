@@ -11,14 +11,14 @@ from pathlib import Path
 from core.secret_files import SecretFiles
 from core.storage.layout import RepoLayout
 from tools.git.command import Git
-from tools.git.location import GitPlace, registered
+from tools.git.location import GitLocation, registered_git_dir
 from tools.worktree.staging import GITLINK, attributes_of
 
 _SPARSE = ("-c", "core.sparseCheckout=true")
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class CheckoutResult:
     """What a tree holds."""
 
     names: tuple[str, ...]
@@ -35,7 +35,7 @@ class Checkout:
     def __init__(self, git: Git) -> None:
         self._git = git
 
-    async def fill(self, tree: str, secret_files: SecretFiles) -> Filled:
+    async def fill(self, tree: str, secret_files: SecretFiles) -> CheckoutResult:
         """Bring index and files of the worktree to a tree; ignored files stay.
 
         Raises:
@@ -48,7 +48,7 @@ class Checkout:
         names = tuple(name for name, mode in modes.items() if mode != GITLINK)
         hidden = tuple(secret_files.hidden_among(names))
         await git.run(*await self._sparse(hidden), "read-tree", "--reset", "-u", tree)
-        return Filled(names, links, hidden)
+        return CheckoutResult(names, links, hidden)
 
     async def hide(self, secret_files: SecretFiles) -> None:
         """Take secret-looking files out of the worktree and put those in that may be seen by now; others stay."""
@@ -90,7 +90,7 @@ class Checkout:
         return await asyncio.to_thread(_read, file)
 
 
-def restore_link(place: GitPlace) -> None:
+def restore_link(place: GitLocation) -> None:
     """Put back the `.git` file of a worktree when it is not the one git made; blocking."""
     link, text = place.work_tree / ".git", f"gitdir: {place.git_dir}\n"
     if link.is_file() and not link.is_symlink() and _read(link) == text:
@@ -110,7 +110,7 @@ def remove_worktree(common_dir: Path, layout: RepoLayout, thread_id: str) -> Non
     except PermissionError:
         _open_folders(folder)
         layout.remove_worktree(thread_id)
-    private = registered(common_dir, folder)
+    private = registered_git_dir(common_dir, folder)
     if private is not None:
         remove_tree(private)
 

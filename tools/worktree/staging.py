@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from tools.git.command import LIMIT_S, Git, GitTimeoutError, IsolatedGit
-from tools.git.location import owner_of
+from tools.git.location import owning_checkout
 from tools.worktree.staging_rules import FILTERED, NESTED, SECRET_NAME, SECRET_TEXT, StagingRules
 
 JUNK = (
@@ -39,7 +39,7 @@ _NOT_THE_FILE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagingResult:
     """What became of a working tree."""
 
     tree: str
@@ -60,7 +60,7 @@ class _Changes:
 
 async def stage(
     git: IsolatedGit, commit: str, rules: StagingRules, *, index: Path, tree: str = "", keep_links: bool = False
-) -> Staged:
+) -> StagingResult:
     """Bring an index to the present content of the working tree.
 
     Args:
@@ -93,8 +93,8 @@ async def stage(
     await _put_back(git, index, changes, left_out, rules, keep_links=keep_links)
     left_out |= dict.fromkeys(changes.nested, NESTED)
     if not (gone or taken or changes.staged):
-        return Staged(tree or await git.run("rev-parse", "--verify", f"{commit}^{{tree}}"), left_out)
-    return Staged(await git.run("write-tree", "--missing-ok", index=index), left_out)
+        return StagingResult(tree or await git.run("rev-parse", "--verify", f"{commit}^{{tree}}"), left_out)
+    return StagingResult(await git.run("write-tree", "--missing-ok", index=index), left_out)
 
 
 async def tracked_and_new(git: Git) -> list[str]:
@@ -133,7 +133,7 @@ async def _changes(git: IsolatedGit, commit: str, index: Path) -> _Changes:
     try:
         return await _looked(git, commit, index, limit_s=_LOOK_S)
     except GitTimeoutError:
-        if owner_of(git.folder) is None:
+        if owning_checkout(git.folder) is None:
             raise
         # A pipe named .gitignore, which a command made, holds git for ever.
         await asyncio.to_thread(_without_pipes, git.folder)

@@ -93,15 +93,17 @@ def oversized(
     return large
 
 
-def told(left_out: Mapping[str, str]) -> tuple[str, ...]:
+def exclusion_reasons(left_out: Mapping[str, str]) -> tuple[str, ...]:
     """One sentence for each reason for which files are left out."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in sorted(left_out.items()):
         by_reason.setdefault(reason, []).append(name)
-    return tuple(f"left out of the commit, since they {reason}: {some(names)}" for reason, names in by_reason.items())
+    return tuple(
+        f"left out of the commit, since they {reason}: {name_some(names)}" for reason, names in by_reason.items()
+    )
 
 
-def some(names: Iterable[str]) -> str:
+def name_some(names: Iterable[str]) -> str:
     """The first names of many, and how many more there are."""
     known = sorted(names)
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tools.git.command import Git
 from tools.worktree.staging import GITLINK, tracked_and_new
-from tools.worktree.staging_rules import StagingRules, some
+from tools.worktree.staging_rules import StagingRules, name_some
 
 
 async def submodule_paths(git: Git) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ async def fill_submodules(repo: Path, root: Path, paths: Iterable[str], rules: S
         secret = await asyncio.to_thread(_copy, repo / path, root / path, names, rules)
         told.append(f"the submodule {path} is there as a copy: rolecall does not change it")
         if secret:
-            told.append(f"files of the submodule {path} that may hold secrets were not copied: {some(secret)}")
+            told.append(f"files of the submodule {path} that may hold secrets were not copied: {name_some(secret)}")
     return tuple(told)
 
 

@@ -10,16 +10,24 @@ from pathlib import Path
 from core.errors import RepositoryError
 from core.storage.layout import RepoLayout
 from core.storage.thread_ids import short_id
-from tools.files.file_tree import fold
+from tools.files.file_tree import format_tree
 from tools.git.command import PLAIN_DIFF, Git, IsolatedGit
-from tools.git.location import GitPlace, place_of
+from tools.git.location import GitLocation, locate
 from tools.git.private_git_dir import sweep_git_dirs
 from tools.git.repository import find_top
-from tools.git.state_folder import made
+from tools.git.state_folder import ensure_layout
 from tools.worktree.build_artifacts import copy_generated
 from tools.worktree.checkout import Checkout, remove_worktree, restore_link
-from tools.worktree.staging import Staged, scratch_index, stage, tracked_and_new
-from tools.worktree.staging_rules import FILTERED, NESTED, SECRET_NAME, SECRET_TEXT, StagingRules, some, told
+from tools.worktree.staging import StagingResult, scratch_index, stage, tracked_and_new
+from tools.worktree.staging_rules import (
+    FILTERED,
+    NESTED,
+    SECRET_NAME,
+    SECRET_TEXT,
+    StagingRules,
+    exclusion_reasons,
+    name_some,
+)
 from tools.worktree.submodules import fill_submodules
 
 _LOCK_LOOKS = 20
@@ -90,7 +98,7 @@ class GitWorkspace:
         Raises:
             RepositoryError: The repository cannot be worked in.
         """
-        await made(self._repo)
+        await ensure_layout(self._repo)
         await asyncio.to_thread(sweep_git_dirs)
         await asyncio.to_thread(self._layout.make_run, self._thread_id)
         refs = await self._refs()
@@ -182,7 +190,7 @@ class GitWorkspace:
     async def listing(self, *, limit: int = 200) -> str:
         """The tracked and new files, one per line, large folders folded."""
         names = await tracked_and_new(self._git)
-        return fold([name for name in names if not self._rules.secret_files.hides(name)], limit)
+        return format_tree([name for name in names if not self._rules.secret_files.hides(name)], limit)
 
     async def restore(self, tree: str) -> None:
         """Bring the files of the worktree to a snapshot; ignored files stay. The branch does not move.
@@ -272,9 +280,9 @@ class GitWorkspace:
             return head
         return await self._user.commit_tree(staged.tree, "Uncommitted changes when rolecall began", head)
 
-    async def _stage(self, head: str, before: str, index: Path) -> Staged:
+    async def _stage(self, head: str, before: str, index: Path) -> StagingResult:
         staged = await stage(await self._content(), head, self._rules, index=index, tree=before)
-        for notice in told(staged.left_out):
+        for notice in exclusion_reasons(staged.left_out):
             self._notices.setdefault(notice, False)
         return staged
 
@@ -299,9 +307,9 @@ class GitWorkspace:
         expected = self._repo.resolve() / self._root.relative_to(self._repo)
         return self._ready_mark.is_file() and self._root.is_dir() and self._root.resolve() == expected
 
-    async def _place(self) -> GitPlace | None:
+    async def _place(self) -> GitLocation | None:
         try:
-            return await asyncio.to_thread(place_of, self._root)
+            return await asyncio.to_thread(locate, self._root)
         except RepositoryError:
             return None
 
@@ -312,14 +320,18 @@ class GitWorkspace:
         checkout = self._checkout()
         filled = await checkout.fill(commit, self._rules.secret_files)
         if filled.hidden:
-            self.warnings += (f"files that {SECRET_NAME} are kept out of the worktree; {_SHOW}: {some(filled.hidden)}",)
+            self.warnings += (
+                f"files that {SECRET_NAME} are kept out of the worktree; {_SHOW}: {name_some(filled.hidden)}",
+            )
         filtered = await checkout.filtered(filled.names)
         if filtered:
-            self.warnings += (f"files that {FILTERED}; the worktree has them as git stores them: {some(filtered)}",)
+            self.warnings += (
+                f"files that {FILTERED}; the worktree has them as git stores them: {name_some(filtered)}",
+            )
         rules = self._rules.for_base()
         _, secret = await copy_generated(self._user, self._root, filled.names, rules)
         if secret:
-            self.warnings += (f"generated files that may hold secrets were not copied; {_SHOW}: {some(secret)}",)
+            self.warnings += (f"generated files that may hold secrets were not copied; {_SHOW}: {name_some(secret)}",)
         self.warnings += await fill_submodules(self._repo, self._root, filled.links, rules)
         await asyncio.to_thread(self._ready_mark.touch)
 
@@ -383,6 +395,6 @@ def base_warnings(left_out: dict[str, str]) -> tuple[str, ...]:
         by_reason.setdefault(reason, []).append(name)
     return tuple(
         f"uncommitted files were not taken into the worktree, since they {reason}"
-        f"{f' ({_SHOW})' if reason in {SECRET_NAME, SECRET_TEXT} else ''}: {some(names)}"
+        f"{f' ({_SHOW})' if reason in {SECRET_NAME, SECRET_TEXT} else ''}: {name_some(names)}"
         for reason, names in by_reason.items() if reason != NESTED
     )  # fmt: skip

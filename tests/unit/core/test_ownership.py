@@ -27,8 +27,8 @@ def layout(tmp_path: Path) -> RepoLayout:
 
 def test_a_new_folder_is_private_and_ours(layout: RepoLayout, state: Path) -> None:
     assert not ownership.require_ours(layout)
-    ownership.make(layout)
-    ownership.make(layout)
+    ownership.make_state_folder(layout)
+    ownership.make_state_folder(layout)
     assert ownership.require_ours(layout)
     assert stat.S_IMODE(layout.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((state / "owner.key").stat().st_mode) == 0o600
@@ -36,7 +36,7 @@ def test_a_new_folder_is_private_and_ours(layout: RepoLayout, state: Path) -> No
 
 
 def test_a_moved_repository_stays_ours(layout: RepoLayout) -> None:
-    ownership.make(layout)
+    ownership.make_state_folder(layout)
     moved = layout.repo.rename(layout.repo.with_name("moved"))
     assert ownership.require_ours(RepoLayout(moved))
 
@@ -45,7 +45,7 @@ def test_what_a_kill_left_of_the_making_stops_nobody(layout: RepoLayout) -> None
     layout.folder.mkdir()
     (layout.folder / "owner.0123").touch()
     assert not ownership.require_ours(layout)
-    ownership.make(layout)
+    ownership.make_state_folder(layout)
     assert ownership.require_ours(layout)
 
 
@@ -55,8 +55,8 @@ def test_a_folder_without_our_mark_is_refused(layout: RepoLayout) -> None:
     with pytest.raises(RepositoryError, match="not made by rolecall for this user"):
         ownership.require_ours(layout)
     with pytest.raises(RepositoryError, match="not made by rolecall for this user"):
-        ownership.make(layout)
-    ownership.adopt(layout)
+        ownership.make_state_folder(layout)
+    ownership.adopt_state_folder(layout)
     assert ownership.require_ours(layout)
 
 
@@ -73,14 +73,14 @@ def test_a_forged_mark_is_none(layout: RepoLayout, mark: str) -> None:
 
 
 def test_another_users_mark_is_none(layout: RepoLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ownership.make(layout)
+    ownership.make_state_folder(layout)
     monkeypatch.setenv("ROLECALL_STATE_DIR", str(tmp_path / "other"))
     with pytest.raises(RepositoryError):
         ownership.require_ours(layout)
 
 
 def test_a_mark_is_no_link_and_no_pipe(layout: RepoLayout, tmp_path: Path) -> None:
-    ownership.make(layout)
+    ownership.make_state_folder(layout)
     mark = layout.folder / "owner"
     (tmp_path / "mark").write_bytes(mark.read_bytes())
     mark.unlink()
@@ -94,7 +94,7 @@ def test_a_mark_is_no_link_and_no_pipe(layout: RepoLayout, tmp_path: Path) -> No
 
 
 def test_a_linked_folder_is_refused_although_it_is_marked(layout: RepoLayout, tmp_path: Path) -> None:
-    ownership.make(layout)
+    ownership.make_state_folder(layout)
     layout.folder.rename(tmp_path / "elsewhere")
     layout.folder.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RepositoryError, match="is a symbolic link"):
@@ -107,7 +107,7 @@ def test_a_linked_folder_is_refused_although_it_is_marked(layout: RepoLayout, tm
 
 @pytest.mark.parametrize("name", ["rolecall.db", "rolecall.db-wal", "rolecall.db-shm", "runs", "worktrees", "studio"])
 def test_links_in_place_of_our_own_are_refused(layout: RepoLayout, tmp_path: Path, name: str) -> None:
-    ownership.make(layout)
+    ownership.make_state_folder(layout)
     (layout.folder / name).symlink_to(tmp_path / "victim")
     with pytest.raises(RepositoryError, match="symbolic link"):
         ownership.require_ours(layout)
@@ -119,7 +119,7 @@ def test_links_in_place_of_our_own_are_refused(layout: RepoLayout, tmp_path: Pat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_another_users_folder_is_refused_in_one_clear_sentence(layout: RepoLayout) -> None:
-    ownership.make(layout)
+    ownership.make_state_folder(layout)
     os.chown(layout.folder, 12345, 12345)
     with pytest.raises(RepositoryError, match=r"belongs to another user \(uid 12345\), and rolecall runs as uid 0"):
         ownership.require_ours(layout)
@@ -160,5 +160,5 @@ def test_a_state_folder_that_cannot_be_used_gives_way_to_one_of_this_user_alone(
 
 
 def test_the_mark_names_no_place(layout: RepoLayout) -> None:
-    ownership.make(layout)
+    ownership.make_state_folder(layout)
     assert set(json.loads((layout.folder / "owner").read_text())) == {"id", "mac"}

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from core import redaction
-from core.redaction import Redactor, pasteable, redact
+from core.redaction import Redactor, redact, redact_for_sharing
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_a_configured_key_is_masked_whatever_it_looks_like() -> None:
     ],
 )
 def test_query_strings_are_not_pasted(text: str, shown: str) -> None:
-    assert pasteable(text) == shown
+    assert redact_for_sharing(text) == shown
 
 
 def test_the_home_folder_becomes_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
-    assert pasteable("/home/ada/models/a.gguf, /home/ada, /home/adam/x") == "~/models/a.gguf, ~, /home/adam/x"
+    assert redact_for_sharing("/home/ada/models/a.gguf, /home/ada, /home/adam/x") == "~/models/a.gguf, ~, /home/adam/x"
 
 
 TOKENS = {

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from core.config.json_schema import schema_text
-from core.config.loader import Loaded, load_settings
+from core.config.loader import LoadedSettings, load_settings
 from core.config.settings import ModelSpec, Settings
 from core.errors import ConfigError
 
@@ -18,7 +18,7 @@ SPEC = {"id": "m", "endpoint": "http://127.0.0.1:1/v1"}
 REMOTE = {"provider": "openrouter", "model": "vendor/m", "api_key": "${NO_SUCH_KEY}"}
 
 
-def loaded(content: Mapping[str, Any] | str, folder: Path) -> Loaded:
+def loaded(content: Mapping[str, Any] | str, folder: Path) -> LoadedSettings:
     text = content if isinstance(content, str) else json.dumps(content)
     path = folder / ("config.yaml" if isinstance(content, str) else "config.json")
     path.write_text(textwrap.dedent(text), encoding="utf-8")

@@ -5,7 +5,7 @@ import pytest
 from core.config.settings import ModelSpec
 from core.errors import UsageError
 from llm_registry.overrides import with_overrides
-from llm_registry.specs.address_keys import filled, shown, without_keys
+from llm_registry.specs.address_keys import fill_references, keys_to_references, redact_spec
 from tests.unit.llm_registry.rig import settings_of
 
 KEY = "open/" + "sesame+7"
@@ -25,23 +25,23 @@ WRITTEN = "open%2Fsesame%2B7"
     ],
 )
 def test_a_reference_is_kept_in_place_of_a_key(wanted: str, kept: str) -> None:
-    models, keys = without_keys({"coder": wanted})
+    models, keys = keys_to_references({"coder": wanted})
     assert models == {"coder": kept}
     assert set(keys.values()) <= {KEY}
-    assert filled("coder", kept, {**keys, "GATE": "x"}) == wanted.replace("${GATE}", "x")
-    assert KEY not in shown(wanted)
-    assert WRITTEN not in shown(wanted)
+    assert fill_references("coder", kept, {**keys, "GATE": "x"}) == wanted.replace("${GATE}", "x")
+    assert KEY not in redact_spec(wanted)
+    assert WRITTEN not in redact_spec(wanted)
 
 
 def test_a_key_of_one_letter_is_replaced_where_it_stands() -> None:
-    models, keys = without_keys({"coder": "ollama:m@http://ma:m@mm/m?token=m"})
+    models, keys = keys_to_references({"coder": "ollama:m@http://ma:m@mm/m?token=m"})
     name = "ROLECALL_KEY_OF_CODER"
     assert models == {"coder": f"ollama:m@http://ma:${{{name}}}@mm/m?token=${{{name}_2}}"}
     assert keys == {name: "m", f"{name}_2": "m"}
 
 
 def test_a_reference_serves_again_where_its_variable_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    models, keys = without_keys({"coder": f"ollama:m@http://ada:{WRITTEN}@nas:1"})
+    models, keys = keys_to_references({"coder": f"ollama:m@http://ada:{WRITTEN}@nas:1"})
     with pytest.raises(UsageError, match="not set") as missing:
         with_overrides(settings_of({}), models)
     assert "give --model coder=… again" in missing.value.hint

@@ -2,7 +2,7 @@ import pytest
 
 from core.artifacts import CheckRun, Guidance, Milestone, Plan, PlanStep, QAReport, QAVerdict, StepResult
 from core.config.settings import BudgetSettings
-from nodes.assess import AssessInput, by_rule, wished
+from nodes.assess import AssessInput, decide_by_rule, requested_replan
 
 LIMITS = BudgetSettings(max_attempts=2, max_replans=1)
 
@@ -55,13 +55,13 @@ def state(qa: QAReport, *, steps: int = 1, before: int = 0, commit: str | None =
     ],
 )  # fmt: skip
 def test_rules(situation: AssessInput, action: str) -> None:
-    decision = by_rule(situation, LIMITS)
+    decision = decide_by_rule(situation, LIMITS)
     assert decision is not None
     assert decision.action == action
 
 
 def test_a_choice_is_left_when_attempts_are_used_up_and_a_replan_is_not() -> None:
-    assert by_rule(state(report(1), attempt=2), LIMITS) is None
+    assert decide_by_rule(state(report(1), attempt=2), LIMITS) is None
 
 
 def test_a_red_check_outweighs_an_accepting_judge() -> None:
@@ -83,8 +83,8 @@ def test_a_red_check_outweighs_an_accepting_judge() -> None:
 )
 def test_a_wish_for_a_new_plan(author: str, situation: AssessInput, granted: bool) -> None:
     wish = Guidance(id=1, kind="replan", author=author, text="smaller steps", node="implement")
-    decision = wished(wish, situation, LIMITS)
+    decision = requested_replan(wish, situation, LIMITS)
     assert (decision is not None) == granted
     if decision is not None:
         assert (decision.action, decision.advice) == ("replan", "smaller steps")
-    assert wished(None, situation, LIMITS) is None
+    assert requested_replan(None, situation, LIMITS) is None

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.artifacts import Guidance, Milestone, Plan, PlanStep, Scope
-from nodes.guidance.plan_changes import apply_guidance, keep_criteria, role_for, steer
+from nodes.guidance.plan_changes import apply_guidance, change_plan, keep_criteria, role_for
 
 
 def plan_of(*idents: str) -> Plan:
@@ -103,16 +103,18 @@ def test_no_order_of_wishes_loses_a_step_or_moves_a_finished_one(done: list[str]
 
 def test_each_wish_is_applied_once_and_in_order() -> None:
     wishes = [wish("prioritize", 5, steps=["c"]), wish("prioritize", 4, steps=["b"]), wish("nudge", 6)]
-    first = steer(plan_of("a", "b", "c"), set(), wishes)
+    first = change_plan(plan_of("a", "b", "c"), set(), wishes)
     assert order(first.plan) == ["c", "b", "a"]
     assert first.upto == 6
-    again = steer(plan_of("a", "b", "c"), set(), wishes, after=first.upto)
+    again = change_plan(plan_of("a", "b", "c"), set(), wishes, after=first.upto)
     assert order(again.plan) == ["a", "b", "c"]
     assert (again.upto, again.replan) == (6, None)
 
 
 def test_of_several_wishes_for_a_new_plan_the_last_counts() -> None:
-    steered = steer(plan_of("a"), set(), [wish("replan", 1, "one"), wish("replan", 2, "two"), wish("guidance", 3)])
+    steered = change_plan(
+        plan_of("a"), set(), [wish("replan", 1, "one"), wish("replan", 2, "two"), wish("guidance", 3)]
+    )
     assert steered.replan is not None
     assert steered.replan.text == "two"
 

@@ -2,13 +2,13 @@
 
 from core.artifacts import ReportNarrative, RoleUsage, SpecUsage
 from core.state import Outcome
-from nodes.text.report_text import Facts, report_markdown
+from nodes.text.report_text import RunFigures, report_markdown
 
 STAT = " slugs/slug.py      | 2 ++\n tests/test_slug.py | 4 ++++\n 2 files changed, 6 insertions(+)\n"
 
 
 def laid_out(usage: dict[str, RoleUsage]) -> str:
-    facts = Facts(
+    facts = RunFigures(
         thread_id="1a2b3c4d-4a08-471e-b920-5cb6eb94149b",
         branch="rolecall/1a2b3c4d",
         stat=STAT,
@@ -38,7 +38,7 @@ def test_the_stat_keeps_the_indent_of_its_first_line() -> None:
 
 def test_what_a_report_advises_is_what_apply_does() -> None:
     def advice(status: Outcome, *, uncommitted: bool = False) -> str:
-        facts = Facts("1a2b3c4d-4a08-471e-b920-5cb6eb94149b", "rolecall/1a2b3c4d", STAT, True, {}, "", uncommitted)
+        facts = RunFigures("1a2b3c4d-4a08-471e-b920-5cb6eb94149b", "rolecall/1a2b3c4d", STAT, True, {}, "", uncommitted)
         text = report_markdown({"task": "Write slugify"}, ReportNarrative(summary="So."), facts, status=status)
         return text.partition("## How to apply")[2]
 

@@ -1,10 +1,10 @@
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from core.artifacts import Milestone, Plan, PlanStep
-from nodes.model_calls.agent_loop import answered
+from nodes.model_calls.agent_loop import answer_open_calls
 from nodes.text.quoting import fence
 from nodes.text.rendering import render
-from nodes.text.shorten import FIELD_LIMIT, clip, normalize
+from nodes.text.shorten import FIELD_LIMIT, clip, shorten_texts
 
 
 def test_fenced_text_cannot_close_its_fence() -> None:
@@ -32,7 +32,7 @@ def test_a_text_within_the_limit_is_left_alone() -> None:
 def test_a_call_without_a_result_gets_one() -> None:
     calls = [{"name": "read_file", "args": {}, "id": "1"}, {"name": "read_file", "args": {}, "id": "2"}]
     history = [HumanMessage("go"), AIMessage("", tool_calls=calls), ToolMessage("text", tool_call_id="2")]
-    mended = answered(history)
+    mended = answer_open_calls(history)
     results = {message.tool_call_id: message.status for message in mended if isinstance(message, ToolMessage)}
     assert results == {"1": "error", "2": "success"}
 
@@ -47,7 +47,7 @@ async def test_texts_within_an_artifact_are_cut_and_the_rest_is_as_it_was() -> N
     step = PlanStep(id="s1", title="Do", details="x" * 10_000)
     plan = Plan(milestones=(Milestone(title="m", steps=(step,)),))
     # No text of the artifact itself is too long, so no model is asked and no collaborator is needed.
-    short = await normalize(plan, context=None, node="plan")  # type: ignore[arg-type]
+    short = await shorten_texts(plan, context=None, node="plan")  # type: ignore[arg-type]
     assert len(short.steps[0].details) <= FIELD_LIMIT
     assert short.steps[0].title == "Do"
     assert short.steps[0].details.startswith("xxx")

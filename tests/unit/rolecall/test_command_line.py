@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rolecall.cli import COMMANDS, Parser
+from rolecall.cli import COMMANDS, ArgumentParser
 from tests.golden.golden import Golden
 from tests.unit.rolecall.command_line import environment, rolecall
 
@@ -19,14 +19,14 @@ def test_help_lists_every_command(tmp_path: Path, golden: Golden) -> None:
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_each_command_explains_itself(command: str, golden: Golden) -> None:
-    golden.check(f"cli/{command}.txt", Parser(COMMANDS[command]).format_help())
+    golden.check(f"cli/{command}.txt", ArgumentParser(COMMANDS[command]).format_help())
 
 
 def test_help_of_a_command_is_asked_for_in_two_ways(tmp_path: Path) -> None:
     done = rolecall("diff", "--help", cwd=tmp_path)
 
     assert (done.code, done.err) == (0, "")
-    assert done.out.strip() == Parser(COMMANDS["diff"]).format_help().strip()
+    assert done.out.strip() == ArgumentParser(COMMANDS["diff"]).format_help().strip()
     assert rolecall("help", "diff", cwd=tmp_path).out.strip() == done.out.strip()
 
 

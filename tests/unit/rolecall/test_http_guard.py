@@ -5,14 +5,14 @@ from typing import Any
 import httpx
 import pytest
 
-from rolecall.web.http_guard import HttpDoor, Receive, Scope, Send, entrance
+from rolecall.web.http_guard import AsgiScope, HttpGuard, Receive, Send, client_url
 
 TOKEN = "t0ken-of-this-server"
 HOME = "http://127.0.0.1:2024"
 ALLOWED = "https://studio.example"
 
 
-async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+async def inside(scope: AsgiScope, receive: Receive, send: Send) -> None:
     """Answers with what reached it."""
     names = {name.decode() for name, _ in scope["headers"]}
     body = f"{scope['method']} {scope['path']} {scope['raw_path'].decode()} {'x-api-key' in names}".encode()
@@ -21,7 +21,7 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def asked(method: str = "GET", path: str = "/threads", **request: Any) -> httpx.Response:
-    door = HttpDoor(inside, token=TOKEN, origins=[ALLOWED])
+    door = HttpGuard(inside, token=TOKEN, origins=[ALLOWED])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url=HOME) as client:
         return await client.request(method, path, **request)
 
@@ -33,7 +33,7 @@ async def test_a_client_with_the_token_comes_in_and_the_token_stays_outside(head
 
 
 async def test_the_address_can_carry_the_token() -> None:
-    answer = await asked(path=entrance("", TOKEN) + "/threads/a%20b")
+    answer = await asked(path=client_url("", TOKEN) + "/threads/a%20b")
     assert answer.text == "GET /threads/a b /threads/a%20b False"
     assert (await asked(path="/t/wrong/threads")).status_code == 401
 

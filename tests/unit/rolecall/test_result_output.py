@@ -6,7 +6,7 @@ from core.artifacts import RoleUsage, SpecUsage
 from core.state import UNCHECKED
 from graph.runner import RunOutcome
 from rolecall.invocation import Invocation
-from rolecall.output.result_output import print_outcome, used
+from rolecall.output.result_output import print_outcome, usage_lines
 
 
 def test_each_model_is_charged_with_what_it_was_asked() -> None:
@@ -29,7 +29,7 @@ def test_each_model_is_charged_with_what_it_was_asked() -> None:
         ),
     }  # fmt: skip
 
-    assert used(usage) == [
+    assert usage_lines(usage) == [
         "router: tiny, 2 calls (1 without a usable answer), 5 tokens in, 2.0 s",
         "router: big, 1 call, 7 tokens in, 2 out, 1.0 s (0.5000 USD)",
         "summarizer: summarizer:tiny, 9 calls without a usable answer, 25.8k tokens in, 69.0k out, 42.0 s",

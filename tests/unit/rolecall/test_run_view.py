@@ -6,14 +6,14 @@ from rich.console import Console
 
 from core.events import Event
 from rolecall.output.display import Display
-from rolecall.output.run_view import View
+from rolecall.output.run_view import RunView
 from tests.unit.rolecall.events import at
 
 BUSY = {"role": "router", "spec": "router:tiny"}
 
 
 def lines(*events: Event) -> list[str]:
-    view = View()
+    view = RunView()
     return [line for event in events if (line := view.apply(event))]
 
 
@@ -48,11 +48,11 @@ def test_a_node_names_who_answered_it_and_says_when_it_failed() -> None:
 
 
 def test_the_header_knows_what_earlier_runs_used_and_that_the_first_call_is_going_on() -> None:
-    view = View()
+    view = RunView()
     assert view.spent == "no model call yet"
     view.apply(at(0, "model_started", node="route", role="router", spec="router:tiny"))
     assert view.spent == "first call"
-    view = View()
+    view = RunView()
     view.apply(at(0, "roles", roles={}, calls=3, input_tokens=1200, output_tokens=None))
     view.apply(at(0, "run_started", task="x", resumed=True))
     assert view.spent == "3 calls, 1.2k tokens in"

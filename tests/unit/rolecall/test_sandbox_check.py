@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core.config.settings import SandboxSettings
-from rolecall.output.event_text import line_of
+from rolecall.output.event_text import event_line
 from rolecall.sandbox_check import sandbox_policy
 from tests.repositories import make_repository
 
@@ -27,6 +27,6 @@ async def test_the_doctor_says_how_to_get_walls(tmp_path: Path, monkeypatch) -> 
 
 
 def test_a_run_tells_it_in_its_second_line() -> None:
-    told = line_of("run_started", {"task": "x", "branch": "b", "sandbox": "commands run on the host"}, steps={})
+    told = event_line("run_started", {"task": "x", "branch": "b", "sandbox": "commands run on the host"}, steps={})
     assert told is not None
     assert told.splitlines()[1].split(maxsplit=1) == ["sandbox", "commands run on the host"]

@@ -10,9 +10,9 @@ from core.events import EventSink
 from core.redaction import Redactor
 from tools.commands.command_runner import SandboxCommands
 from tools.commands.outputs import OutputStore
-from tools.sandbox.sandbox import Places, open_sandbox
+from tools.sandbox.sandbox import SandboxPaths, open_sandbox
 from tools.target.checks import RepositoryChecks
-from tools.target.repair_search import TreeRepair
+from tools.target.repair_search import WorktreeRepair
 from tools.target.target_python import TargetPython, find_target_python
 from tools.worktree.workspace import GitWorkspace
 
@@ -22,7 +22,7 @@ class Toolset:
     workspace: GitWorkspace
     commands: SandboxCommands
     checks: RepositoryChecks
-    repair: TreeRepair
+    repair: WorktreeRepair
     target: TargetPython
 
 
@@ -37,7 +37,7 @@ async def open_toolset(
 ) -> Toolset:
     workspace = await GitWorkspace.open(repo, thread_id)
     await workspace.prepare()
-    bare = await open_sandbox(settings.sandbox, Places(workspace.root, workspace.repo))
+    bare = await open_sandbox(settings.sandbox, SandboxPaths(workspace.root, workspace.repo))
     target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
     sandbox = await asyncio.to_thread(bare.showing, target.readable)
     outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes, redactor=redactor)
@@ -49,6 +49,6 @@ async def open_toolset(
         workspace=workspace,
         commands=commands,
         checks=found,
-        repair=TreeRepair(workspace.root, sandbox, target, events, found),
+        repair=WorktreeRepair(workspace.root, sandbox, target, events, found),
         target=target,
     )

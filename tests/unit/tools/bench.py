@@ -11,7 +11,7 @@ from core.config.settings import ApprovalSettings, SandboxSettings
 from tools.commands.command_runner import SandboxCommands
 from tools.commands.outputs import OutputStore
 from tools.processes.environment import in_own_venv, user_environment
-from tools.sandbox.sandbox import Places, Sandbox, open_sandbox
+from tools.sandbox.sandbox import Sandbox, SandboxPaths, open_sandbox
 
 HAS_WALLS = shutil.which("bwrap") is not None
 IN_VENV = pytest.mark.skipif(not in_own_venv(), reason="these tests run in no venv that could be kept out")
@@ -33,7 +33,7 @@ class Events:
 
 async def sandbox_of(root: Path, mode: str, **more: Any) -> Sandbox:
     settings = SandboxSettings(mode=mode, **more)  # type: ignore[arg-type]
-    return await open_sandbox(settings, Places(root, root.parents[2]))
+    return await open_sandbox(settings, SandboxPaths(root, root.parents[2]))
 
 
 async def commands_of(root: Path, mode: str, run_dir: Path, *, limit: int = 4000, **more: Any) -> SandboxCommands:

@@ -14,14 +14,14 @@ from langchain_core.messages import AIMessage, ToolMessage
 from core.errors import ToolError
 from core.redaction import Redactor
 from tests.unit.tools.bench import Events
-from tools.agent.agent_tool import ToolCall, agent_tool
+from tools.agent.agent_tool import AnyToolRuntime, agent_tool
 
 TOKEN = "ghp_" + "a1B2" * 9
 NAMED = "a-key-of-no-known-form"
 
 
 @agent_tool
-async def echo(runtime: ToolCall, text: str, seconds: float = 1.0) -> str:
+async def echo(runtime: AnyToolRuntime, text: str, seconds: float = 1.0) -> str:
     """Say a text.
 
     Args:

@@ -14,7 +14,7 @@ from tests.repositories import git, make_repository, thread
 from tests.unit.tools.bench import IN_VENV, MODES, commands_of, sandbox_of
 from tools.commands import command_runner as module
 from tools.commands.command_runner import SandboxCommands
-from tools.processes.child_process import end
+from tools.processes.child_process import end_process
 from tools.worktree.workspace import GitWorkspace
 
 
@@ -100,7 +100,7 @@ async def test_what_a_killed_run_left_is_ended_before_the_next_command(workspace
     assert await asyncio.wait_for(left.wait(), 5) != 0
     assert running("sleep 64.25") == []
     assert other.returncode is None
-    await end(other)
+    await end_process(other)
 
 
 async def test_long_output_is_cut_and_kept_whole(workspace, commands) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from tools.processes.environment import ORIGINAL_PYTHONPATH, proxies, user_environment
+from tools.processes.environment import ORIGINAL_PYTHONPATH, proxy_variables, user_environment
 
 
 @pytest.mark.parametrize("name", ["FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "PYTEST_FORCE_COLOR"])
@@ -43,7 +43,7 @@ def test_what_is_listed_is_passed_on_but_no_key_of_a_model() -> None:
 
 def test_proxies_are_passed_on_without_a_password() -> None:
     given = {"https_proxy": "http://proxy:3128", "HTTP_PROXY": "http://ada:" + "pw@proxy:3128", "NO_PROXY": "a"}
-    assert set(proxies(given)) == {"https_proxy", "NO_PROXY"}
+    assert set(proxy_variables(given)) == {"https_proxy", "NO_PROXY"}
 
 
 def test_the_users_own_pythonpath_is_given_back() -> None:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.files.file_tree import fold
+from tools.files.file_tree import format_tree
 from tools.target.python_shims import write_launchers
 
 NAMES = st.lists(st.sampled_from(["a", "b", "src", "x.py"]), min_size=1, max_size=4).map("/".join)
@@ -15,7 +15,7 @@ def files_in(line: str) -> int:
 def test_every_file_is_listed_or_counted_once(paths: set[str], limit: int) -> None:
     # A name cannot be a file and a folder at once.
     files = sorted(path for path in paths if not any(other.startswith(f"{path}/") for other in paths))
-    lines = fold(files, limit).splitlines()
+    lines = format_tree(files, limit).splitlines()
     assert len(lines) <= limit + 1
     if not any(line.startswith("…") for line in lines):
         assert sum(map(files_in, lines)) == len(files)

@@ -18,7 +18,7 @@ from tests.repositories import git, write
 from tests.unit.tools import exchanger
 from tests.unit.tools.calling import call, context_of, error, text
 from tools.agent import search_tool
-from tools.files.path_guard import beneath
+from tools.files.path_guard import open_beneath
 
 OUTSIDE = "what lies outside"
 FILES = {"src/data.txt": "what lies inside\n", "calc.py": "def add(a, b):\n    return a + b\n"}
@@ -73,7 +73,7 @@ class TestExchangedFolders:
         until, seen = time.monotonic() + RACE_S, set()
         while time.monotonic() < until:
             try:
-                with beneath(root, "src/data.txt") as place:
+                with open_beneath(root, "src/data.txt") as place:
                     seen.add(place.read(1000).decode())
             except ToolError as refusal:
                 seen.add(refusal.message)

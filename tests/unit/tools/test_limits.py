@@ -9,7 +9,7 @@ import pytest
 from tests.repositories import make_repository, thread
 from tests.unit.tools.bench import MODES, commands_of
 from tests.unit.tools.test_command_runner import running
-from tools.processes.process_tree import held_open, memory_of, tree_of
+from tools.processes.process_tree import memory_of, tree_of, unlinked_bytes
 from tools.worktree.workspace import GitWorkspace
 
 
@@ -100,4 +100,4 @@ async def test_a_tree_is_seen_with_what_it_uses(workspace) -> None:
     tree = tree_of(os.getpid())
     assert tree[0].pid == os.getpid()
     assert memory_of(tree[:1]) > 1 << 20
-    assert held_open(tree) >= 0
+    assert unlinked_bytes(tree) >= 0

@@ -15,8 +15,8 @@ from tests.repositories import git, make_repository, thread, write
 from tests.unit.tools.bench import IN_VENV, MODES
 from tools.commands.command_runner import SandboxCommands
 from tools.commands.outputs import OutputStore
-from tools.sandbox.sandbox import Places, open_sandbox
-from tools.target.bundled_pytest import lend
+from tools.sandbox.sandbox import SandboxPaths, open_sandbox
+from tools.target.bundled_pytest import install_bundle
 from tools.target.target_python import TargetPython, find_target_python
 from tools.worktree.workspace import GitWorkspace
 
@@ -50,7 +50,7 @@ async def opened(repo: Path) -> GitWorkspace:
 
 async def run(workspace: GitWorkspace, target: TargetPython, command: str, mode: str = "host") -> str:
     settings = SandboxSettings(mode=mode)  # type: ignore[arg-type]
-    sandbox = await open_sandbox(settings, Places(workspace.root, workspace.repo, target.readable))
+    sandbox = await open_sandbox(settings, SandboxPaths(workspace.root, workspace.repo, target.readable))
     outputs = OutputStore(workspace.run_dir, max_bytes=20_000)
     return (await SandboxCommands(sandbox, outputs, target.env, settings, ApprovalSettings()).run(command)).output
 
@@ -163,7 +163,9 @@ async def test_the_pythonpath_of_the_user_points_to_the_worktree(tmp_path, cache
 
 
 async def test_two_runs_may_lend_at_once_and_only_what_is_missing(tmp_path) -> None:
-    loans = await asyncio.gather(*(asyncio.to_thread(lend, (3, 12), ["packaging"], cache=tmp_path) for _ in range(4)))
+    loans = await asyncio.gather(
+        *(asyncio.to_thread(install_bundle, (3, 12), ["packaging"], cache=tmp_path) for _ in range(4))
+    )
     names = sorted(folder.name.rpartition("-")[0] for folder in loans[0].folders)
     assert names == ["iniconfig", "pluggy", "pygments", "pytest"]
     assert all(loan == loans[0] for loan in loans)
@@ -172,7 +174,7 @@ async def test_two_runs_may_lend_at_once_and_only_what_is_missing(tmp_path) -> N
 
 
 def test_a_python_too_old_for_our_pytest_gets_no_loan(tmp_path) -> None:
-    loan = lend((3, 8), [], cache=tmp_path)
+    loan = install_bundle((3, 8), [], cache=tmp_path)
     assert not loan.folders
     assert "needs Python" in loan.problem
 
@@ -200,7 +202,7 @@ class TestAnInterpreterOfTheRepository:
     async def found(self, repo: Path, mode: str) -> TargetPython:
         settings = SandboxSettings(mode=mode)  # type: ignore[arg-type]
         workspace = await opened(repo)
-        sandbox = await open_sandbox(settings, Places(workspace.root, repo))
+        sandbox = await open_sandbox(settings, SandboxPaths(workspace.root, repo))
         return await find_target_python(repo, workspace.root, sandbox=sandbox)
 
     @pytest.mark.parametrize(

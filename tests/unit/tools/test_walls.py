@@ -22,7 +22,7 @@ from tools.commands.outputs import OutputStore
 from tools.processes.environment import user_environment
 from tools.sandbox import wall_probe
 from tools.sandbox.bubblewrap import Bubblewrap
-from tools.sandbox.sandbox import Places, open_sandbox
+from tools.sandbox.sandbox import SandboxPaths, open_sandbox
 from tools.sandbox.seccomp import seccomp_filter
 from tools.worktree.workspace import GitWorkspace
 
@@ -204,7 +204,7 @@ async def test_a_failure_of_the_walls_is_no_reason_to_go_without_them(workspace,
 
 
 async def test_walls_that_are_not_there_are_refused_when_required(workspace, tmp_path, monkeypatch) -> None:
-    places = Places(workspace.root, workspace.repo)
+    places = SandboxPaths(workspace.root, workspace.repo)
     with pytest.raises(ConfigError, match="require"):
         await open_sandbox(SandboxSettings(mode="host", require=True), places)
     (tmp_path / "bin").mkdir()
@@ -221,14 +221,14 @@ async def test_the_probe_finds_a_hole(workspace, monkeypatch, removed: tuple[str
     sandbox = await sandbox_of(workspace.root, "bubblewrap")
     walls = sandbox._wrapper
     assert isinstance(walls, Bubblewrap)
-    assert await wall_probe.prove(walls) == ""
+    assert await wall_probe.probe_walls(walls) == ""
     if removed == ("--seccomp",):
         filters = iter([None])
         monkeypatch.setattr("tools.sandbox.bubblewrap.seccomp_filter", lambda: next(filters, None))
     else:
         isolation = Bubblewrap._isolation
         monkeypatch.setattr(Bubblewrap, "_isolation", lambda self: [it for it in isolation(self) if it not in removed])
-    assert told in await wall_probe.prove(walls)
+    assert told in await wall_probe.probe_walls(walls)
 
 
 async def test_the_probe_sees_a_checkout_that_is_shown(workspace, monkeypatch) -> None:
@@ -241,7 +241,7 @@ async def test_the_probe_sees_a_checkout_that_is_shown(workspace, monkeypatch) -
 
     monkeypatch.setattr(Bubblewrap, "_places", shown)
     # The cover of the checkout is read-only by then, so the file cannot even be put there.
-    assert await wall_probe.prove(sandbox._wrapper) != ""  # type: ignore[arg-type]
+    assert await wall_probe.probe_walls(sandbox._wrapper) != ""  # type: ignore[arg-type]
 
 
 async def test_what_a_command_prints_is_kept_without_secrets(workspace) -> None:
@@ -326,7 +326,7 @@ async def test_limits_are_told_and_concurrent_starts_do_not_mix(workspace) -> No
 async def test_more_secret_files_than_can_be_covered_are_refused_and_not_half_covered(tmp_path) -> None:
     repo = make_repository(tmp_path / "repo", {f"keys/{number}.pem": "k" for number in range(501)})
     with pytest.raises(ConfigError, match="501 files look like they hold secrets") as refused:
-        await open_sandbox(SandboxSettings(mode="bubblewrap"), Places(repo, repo))
+        await open_sandbox(SandboxSettings(mode="bubblewrap"), SandboxPaths(repo, repo))
     assert "sandbox.show" in refused.value.hint
     shown = SandboxSettings(mode="bubblewrap", show=("*.pem",))
-    assert (await open_sandbox(shown, Places(repo, repo))).walled
+    assert (await open_sandbox(shown, SandboxPaths(repo, repo))).walled

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from tools.files.worktree_lock import Turns, settled
+from tools.files.worktree_lock import WorktreeLock, run_in_thread
 
 Take = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -16,7 +16,7 @@ class Bench:
     """Tasks that hold a turn until they are told to end, and the order in which they got it."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.turns = WorktreeLock()
         self.got: list[str] = []
         self.ends: dict[str, asyncio.Event] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
@@ -121,7 +121,7 @@ async def test_a_thread_that_still_works_is_waited_for() -> None:
         go.wait(5)
         ended.set()
 
-    task = asyncio.create_task(settled(work))
+    task = asyncio.create_task(run_in_thread(work))
     await asyncio.to_thread(begun.wait, 5)
     task.cancel()
     await asyncio.sleep(0.01)
