@@ -1,21 +1,22 @@
 """The corpus: which bugs there are and where their text lives.
 
-Owns the manifest's shape and the reading of `mutated.json` and `handmade/*/bugs.json`. Fetching
-packages and building repositories is the business of `prepare`.
+Owns the manifest's shape and the reading of `mutated.json`, `handmade/*/bugs.json` and
+`hard/*/bugs.json`. Fetching packages and building repositories is the business of `prepare`.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 HERE = Path(__file__).parent
 MANIFEST = HERE / "mutated.json"
 HANDMADE = HERE / "handmade"
+HARD = HERE / "hard"
 
-Kind = Literal["mutated", "handmade"]
+Kind = Literal["mutated", "handmade", "hard"]
 
 
 class _Frozen(BaseModel):
@@ -33,21 +34,16 @@ class Package(_Frozen):
     pythonpath: str = ""
 
 
-class Bug(_Frozen):
-    """One replacement of text in one file that turns a green program red."""
+class Change(_Frozen):
+    """One replacement of text in one file."""
 
-    id: str
-    kind: Kind
-    program: str
     path: str
     line: int
-    operator: str
     old: str
     new: str
-    failing: tuple[str, ...] = ()
 
     def inject(self, source: str) -> str:
-        """Return `source` with the bug in it.
+        """Return `source` with the change in it.
 
         Raises:
             ValueError: `old` is not at `line` of the source, so the corpus does not fit the file.
@@ -55,8 +51,47 @@ class Bug(_Frozen):
         return _replace_at(source, self.line, self.old, self.new)
 
     def mend(self, source: str) -> str:
-        """Return the original of a source that carries the bug."""
+        """Return the original of a source that carries the change."""
         return _replace_at(source, self.line, self.new, self.old)
+
+
+class Bug(Change):
+    """A replacement of text that turns a green program red, and in a few bugs a second one."""
+
+    id: str
+    kind: Kind
+    program: str
+    operator: str
+    failing: tuple[str, ...] = ()
+    also: tuple[Change, ...] = ()
+    """Further faults in the same program, independent of the first."""
+    mendable: bool = True
+    """Whether putting one place of the program right is enough: not so where the tests are at fault."""
+
+    def changes(self) -> dict[str, list[Change]]:
+        """Return the changes of each file in the order of its lines."""
+        files: dict[str, list[Change]] = {}
+        for change in sorted((self, *self.also), key=lambda c: c.line):
+            files.setdefault(change.path, []).append(change)
+        return files
+
+    def write(self, root: Path) -> None:
+        """Put the bug into the program at `root`; the last line first, as that moves no other."""
+        for path, changes in self.changes().items():
+            source = (root / path).read_bytes().decode("utf-8")
+            for change in reversed(changes):
+                source = change.inject(source)
+            (root / path).write_bytes(source.encode("utf-8"))
+
+    def originals(self, root: Path) -> dict[str, str]:
+        """Return the text each faulty file at `root` had before."""
+        texts = {}
+        for path, changes in self.changes().items():
+            source = (root / path).read_bytes().decode("utf-8")
+            for change in changes:
+                source = change.mend(source)
+            texts[path] = source
+        return texts
 
 
 class Manifest(_Frozen):
@@ -73,32 +108,47 @@ def load_manifest(path: Path = MANIFEST) -> Manifest:
     return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def load_handmade(folder: Path = HANDMADE) -> tuple[Bug, ...]:
-    """Read every `bugs.json` of the hand-made programs; the line number is found, not stored."""
+def load_handmade(folder: Path = HANDMADE, kind: Kind = "handmade") -> tuple[Bug, ...]:
+    """Read every `bugs.json` of the programs in `folder`; the line numbers are found, not stored."""
     bugs: list[Bug] = []
     for listing in sorted(folder.glob("*/bugs.json")):
-        program = listing.parent.name
-        bugs.extend(
-            _handmade_bug(listing.parent, program, entry) for entry in json.loads(listing.read_text(encoding="utf-8"))
-        )
+        entries = json.loads(listing.read_text(encoding="utf-8"))
+        bugs.extend(_handmade_bug(listing.parent, kind, entry) for entry in entries)
     return tuple(bugs)
 
 
-def _handmade_bug(root: Path, program: str, entry: Mapping[str, str]) -> Bug:
-    source = (root / entry["path"]).read_text(encoding="utf-8")
-    if source.count(entry["old"]) != 1:
-        msg = f"{program}/{entry['name']}: {entry['old']!r} is not exactly once in {entry['path']}"
-        raise ValueError(msg)
+def load_hard(folder: Path = HARD) -> tuple[Bug, ...]:
+    """Read the bugs that hang, kill the interpreter or recurse without end."""
+    return load_handmade(folder, "hard")
+
+
+def home(bug: Bug, corpus: Path = HERE) -> Path:
+    """Return the folder in which one of our own programs stands."""
+    return corpus / bug.kind / bug.program
+
+
+def _handmade_bug(root: Path, kind: Kind, entry: Mapping[str, Any]) -> Bug:
+    name = f"{root.name}:{entry['name']}"
+    first, *others = (_located(root, name, part) for part in (entry, *entry.get("also", ())))
     return Bug(
-        id=f"{program}:{entry['name']}",
-        kind="handmade",
-        program=program,
-        path=entry["path"],
-        line=source[: source.index(entry["old"])].count("\n") + 1,
+        id=name,
+        kind=kind,
+        program=root.name,
         operator=entry["category"],
-        old=entry["old"],
-        new=entry["new"],
+        failing=tuple(entry.get("failing", ())),
+        also=tuple(others),
+        mendable=entry.get("mendable", True),
+        **first.model_dump(),
     )
+
+
+def _located(root: Path, name: str, part: Mapping[str, str]) -> Change:
+    path, old = part["path"], part["old"]
+    source = (root / path).read_text(encoding="utf-8")
+    if source.count(old) != 1:
+        msg = f"{name}: {old!r} is not exactly once in {path}"
+        raise ValueError(msg)
+    return Change(path=path, line=source[: source.index(old)].count("\n") + 1, old=old, new=part["new"])
 
 
 def _replace_at(source: str, line: int, old: str, new: str) -> str:

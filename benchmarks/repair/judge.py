@@ -84,14 +84,17 @@ def restored(bug: Bug, red: Path, patched: Path) -> bool:
         capture_output=True,
         check=True,
     ).stdout.splitlines()
-    if [line[3:] for line in changed] != [bug.path]:
+    originals = bug.originals(red)
+    if sorted(line[3:] for line in changed) != sorted(originals):
         return False
-    original = bug.mend((red / bug.path).read_bytes().decode("utf-8"))
+    return all(_same_program(text, (patched / path).read_bytes()) for path, text in originals.items())
+
+
+def _same_program(text: str, patched: bytes) -> bool:
     try:
-        after = ast.parse((patched / bug.path).read_bytes())
+        return ast.dump(ast.parse(text)) == ast.dump(ast.parse(patched))
     except SyntaxError:
         return False
-    return ast.dump(ast.parse(original)) == ast.dump(after)
 
 
 def passes(bench: Bench) -> bool:

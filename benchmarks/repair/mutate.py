@@ -137,19 +137,23 @@ def main() -> None:
     """Choose the bugs of the packages named in a manifest and write them into it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--cache", type=Path, default=prepare.CACHE)
+    parser.add_argument("--corpus", type=Path, default=corpus.HERE, help="folder with mutated.json")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--per-package", type=int, default=PER_PACKAGE)
     options = parser.parse_args()
-    manifest = corpus.load_manifest()
+    target = options.corpus / "mutated.json"
+    manifest = corpus.load_manifest(target)
     bugs: list[Bug] = []
     for package in manifest.packages:
-        rng = random.Random(f"{SEED}:{package.name}")
+        rng = random.Random(f"{options.seed}:{package.name}")
         for bug in choose(package, options.cache, rng):
             bugs.append(bug)
             print(f"{bug.id}\n  - {bug.old}\n  + {bug.new}\n  {len(bug.failing)}", flush=True)
-            if len([b for b in bugs if b.program == package.name]) == PER_PACKAGE:
+            if len([b for b in bugs if b.program == package.name]) == options.per_package:
                 break
     tool = f"cosmic-ray {importlib.metadata.version('cosmic-ray')}"
-    chosen = Manifest(tool=tool, seed=SEED, packages=manifest.packages, bugs=tuple(bugs))
-    corpus.MANIFEST.write_text(chosen.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    chosen = Manifest(tool=tool, seed=options.seed, packages=manifest.packages, bugs=tuple(bugs))
+    target.write_text(chosen.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -85,25 +85,27 @@ def environment(python: Path, pythonpath: str = "") -> dict[str, str]:
     return env
 
 
-def materialise(bug: Bug, manifest: Manifest, cache: Path, dest: Path) -> tuple[Path, Package]:
+def materialise(
+    bug: Bug, manifest: Manifest, cache: Path, dest: Path, folder: Path = corpus.HERE
+) -> tuple[Path, Package]:
     """Write the program with the bug as a committed git repository at `dest`.
+
+    `folder` holds the corpus the bug is from.
 
     Returns:
         The interpreter that runs its tests, and the package (a made-up one for our own programs).
     """
     package = package_of(bug, manifest)
-    tree = corpus.HANDMADE / bug.program if bug.kind == "handmade" else fetch(package, cache)
+    tree = fetch(package, cache) if bug.kind == "mutated" else corpus.home(bug, folder)
     shutil.copytree(tree, dest, ignore=_SKIP)
-    target = dest / bug.path
-    source = target.read_bytes().decode("utf-8")
-    target.write_bytes(bug.inject(source).encode("utf-8"))
+    bug.write(dest)
     commit_all(dest)
     return interpreter(package.requires, cache), package
 
 
 def package_of(bug: Bug, manifest: Manifest) -> Package:
     """Return the package a bug lives in."""
-    if bug.kind == "handmade":
+    if bug.kind != "mutated":
         return Package(name=bug.program, version="0", sha256="", sources=(".",))
     return next(p for p in manifest.packages if p.name == bug.program)
 
@@ -121,19 +123,24 @@ def main() -> None:
     """Fill the cache, or write one red repository to look at."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder for downloads and venvs")
+    parser.add_argument("--corpus", type=Path, default=corpus.HERE, help="folder with mutated.json and handmade/")
     parser.add_argument("--bug", help="id of a bug to write as a repository")
     parser.add_argument("--dest", type=Path, help="where that repository goes; must not exist")
     options = parser.parse_args()
-    manifest = corpus.load_manifest()
+    manifest = corpus.load_manifest(options.corpus / "mutated.json")
     if not options.bug:
         for package in manifest.packages:
             print(fetch(package, options.cache), interpreter(package.requires, options.cache))
         return
-    bugs = (*manifest.bugs, *corpus.load_handmade())
+    bugs = (
+        *manifest.bugs,
+        *corpus.load_handmade(options.corpus / "handmade"),
+        *corpus.load_hard(options.corpus / "hard"),
+    )
     bug = next((b for b in bugs if b.id == options.bug), None)
     if bug is None or options.dest is None:
         parser.error("--bug needs a known id and --dest")
-    python, _ = materialise(bug, manifest, options.cache, options.dest)
+    python, _ = materialise(bug, manifest, options.cache, options.dest, options.corpus)
     print(options.dest, python)
 
 

@@ -29,7 +29,7 @@ def measure(bug: Bug, manifest: Manifest, verdicts: Book, options: argparse.Name
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         root, temporary, mark = Path(scratch) / bug.program, Path(scratch) / "tmp", uuid.uuid4().hex
         temporary.mkdir()
-        python, package = prepare.materialise(bug, manifest, options.cache, root)
+        python, package = prepare.materialise(bug, manifest, options.cache, root, options.corpus)
         env = prepare.environment(python, package.pythonpath)
         before = leftovers.photograph(root)
         marked = {**env, "TMPDIR": str(temporary), leftovers.MARK: mark}
@@ -65,14 +65,14 @@ def assess(bug: Bug, answer: Answer, bench: Bench, verdicts: Book, found: Sequen
     )
 
 
-def again(bug: Bug, old: Row, manifest: Manifest, verdicts: Book, cache: Path) -> Row:
+def again(bug: Bug, old: Row, manifest: Manifest, verdicts: Book, options: argparse.Namespace) -> Row:
     """Judge a recorded answer anew, without asking the engine."""
     diffs = [old.diff, *old.others] if old.diff else []
     if old.judgement not in {"unread", "wrong", "correct"} and not old.others:
         return old
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         root = Path(scratch) / bug.program
-        python, package = prepare.materialise(bug, manifest, cache, root)
+        python, package = prepare.materialise(bug, manifest, options.cache, root, options.corpus)
         bench = Bench(root, python, prepare.environment(python, package.pythonpath))
         judged = [judge(bug, diff, bench, verdicts) for diff in diffs]
     rank = next((at for at, said in enumerate(judged, 1) if said in GOOD), 0)
@@ -83,20 +83,24 @@ def selected(manifest: Manifest, options: argparse.Namespace) -> list[Bug]:
     """Return the bugs the options ask for, mutated ones first."""
     if options.ten:
         return ten(manifest)
-    bugs = [*manifest.bugs, *corpus.load_handmade()]
-    bugs = [b for b in bugs if options.only in {None, b.kind}]
+    if options.only == "hard":
+        bugs = [*corpus.load_hard(options.corpus / "hard")]
+    else:
+        bugs = [*manifest.bugs, *corpus.load_handmade(options.corpus / "handmade")]
+        bugs = [b for b in bugs if options.only in {None, b.kind}]
     return [b for b in bugs if options.filter in b.id]
 
 
 def measure_all(bugs: Sequence[Bug], options: argparse.Namespace) -> Iterator[Row]:
     """Yield a row per bug in order, as they come."""
-    manifest, verdicts = corpus.load_manifest(), load_verdicts()
+    manifest = corpus.load_manifest(options.corpus / "mutated.json")
+    verdicts = load_verdicts(options.corpus / "verdicts.json")
     recorded = {row.bug: row for row in load_rows(options.out)}
 
     def one(bug: Bug) -> Row:
         old = recorded.get(bug.id)
         if options.rejudge and old:
-            return again(bug, old, manifest, verdicts, options.cache)
+            return again(bug, old, manifest, verdicts, options)
         if options.missing and old:
             return old
         return measure(bug, manifest, verdicts, options)
@@ -119,12 +123,13 @@ def save_row(path: Path, row: Row) -> None:
 
 def about(options: argparse.Namespace) -> list[str]:
     """Return the page's head: what was measured and how."""
-    manifest = corpus.load_manifest()
+    manifest = corpus.load_manifest(options.corpus / "mutated.json")
+    handmade = corpus.load_handmade(options.corpus / "handmade")
     return [
         (
             f"{len(manifest.bugs)} one-line bugs made by {manifest.tool} (seed {manifest.seed}) in "
             f"{len(manifest.packages)} PyPI packages with their own tests, and "
-            f"{len(corpus.load_handmade())} hand-made ones in small programs, each given "
+            f"{len(handmade)} hand-made ones in small programs, each given "
             f"{options.budget:g} s of wall time on {os.cpu_count()} cores with Python {platform.python_version()}. "
             "`make bench-repair` prints the table anew; `python -m benchmarks.repair.run --missing --write-docs` "
             "writes this page from what is recorded."
@@ -154,7 +159,8 @@ def about(options: argparse.Namespace) -> list[str]:
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Measure the repair search on the corpus.")
-    parser.add_argument("--only", choices=["mutated", "handmade"])
+    parser.add_argument("--only", choices=["mutated", "handmade", "hard"])
+    parser.add_argument("--corpus", type=Path, default=corpus.HERE, help="folder with mutated.json and handmade/")
     parser.add_argument("--ten", action="store_true", help="the ten bugs for the whole product")
     parser.add_argument("--filter", default="", help="part of a bug's id")
     parser.add_argument("--engine", choices=sorted(ENGINES), default="module")
@@ -175,7 +181,7 @@ def main() -> None:
     options = parse()
     rows = []
     print(HEAD)
-    for row in measure_all(selected(corpus.load_manifest(), options), options):
+    for row in measure_all(selected(corpus.load_manifest(options.corpus / "mutated.json"), options), options):
         rows.append(row)
         save_row(options.out, row)
         print(line(row), flush=True)

@@ -9,6 +9,8 @@ HOUSE = Path(__file__).parents[2]
 ROOMS = ("rolecall", "graph", "nodes", "tools", "memory", "llm_registry", "core")
 WORKER = "tools/repair/worker/"
 """Runs inside the interpreter under repair and is never imported by the house."""
+DATA = ("examples/", "benchmarks/repair/handmade/", "benchmarks/repair/hard/")
+"""Programs to be worked on, written like other people's."""
 
 
 def tracked(*patterns: str) -> list[str]:
@@ -20,8 +22,8 @@ def tracked(*patterns: str) -> list[str]:
 
 
 def python_files(*, product_only: bool = False) -> list[str]:
-    """Python files somebody here wrote: the programs to be repaired are data."""
-    kept = [path for path in tracked("*.py") if not path.startswith(("examples/", "benchmarks/repair/handmade/"))]
+    """Python files somebody here wrote."""
+    kept = [path for path in tracked("*.py") if not path.startswith(DATA)]
     return [path for path in kept if path.split("/")[0] in ROOMS] if product_only else kept
 
 

@@ -10,6 +10,7 @@ from benchmarks.repair.ten import ten
 
 MANIFEST = corpus.load_manifest()
 HANDMADE = corpus.load_handmade()
+HARD = corpus.load_hard()
 
 
 def a_bug(**changes: object) -> Bug:
@@ -21,11 +22,12 @@ def test_the_corpus_is_large_and_spread_enough() -> None:
     per_package = Counter(bug.program for bug in MANIFEST.bugs)
     assert len(MANIFEST.bugs) >= 44
     assert len(per_package) >= 10
-    assert len(HANDMADE) >= 24
+    assert len(HANDMADE) >= 160
+    assert sum(bool(bug.also) for bug in HANDMADE) >= 4
 
 
 def test_ids_name_one_bug_each() -> None:
-    ids = Counter(bug.id for bug in (*MANIFEST.bugs, *HANDMADE))
+    ids = Counter(bug.id for bug in (*MANIFEST.bugs, *HANDMADE, *HARD))
     assert [name for name, count in ids.items() if count > 1] == []
 
 
@@ -38,13 +40,27 @@ def test_every_package_is_pinned_by_hash() -> None:
     assert {bug.program for bug in MANIFEST.bugs} == {package.name for package in MANIFEST.packages}
 
 
-@pytest.mark.parametrize("bug", HANDMADE, ids=lambda bug: bug.id)
-def test_a_handmade_bug_goes_in_and_out_again(bug: Bug) -> None:
-    source = (corpus.HANDMADE / bug.program / bug.path).read_text("utf-8")
-    broken = bug.inject(source)
-    assert ast.dump(ast.parse(broken)) != ast.dump(ast.parse(source))
-    if bug.new:
-        assert bug.mend(broken) == source
+@pytest.mark.parametrize("bug", [*HANDMADE, *HARD], ids=lambda bug: bug.id)
+def test_a_handmade_bug_goes_in_and_out_again(bug: Bug, tmp_path: Path) -> None:
+    sources = {path: (corpus.home(bug) / path).read_text("utf-8") for path in bug.changes()}
+    for path, source in sources.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(source, "utf-8")
+    bug.write(tmp_path)
+    for path, source in sources.items():
+        assert ast.dump(ast.parse((tmp_path / path).read_text("utf-8"))) != ast.dump(ast.parse(source))
+    assert bug.originals(tmp_path) == sources
+
+
+def test_two_faults_of_one_file_do_not_move_each_other(tmp_path: Path) -> None:
+    bug = a_bug(path="a.py", line=3, old="c = 3", new="c = 0", also=[
+        {"path": "a.py", "line": 1, "old": "a = 1\n", "new": ""}, {"path": "b.py", "line": 1, "old": "x", "new": "y"},
+    ])  # fmt: skip
+    (tmp_path / "a.py").write_text("a = 1\nb = 2\nc = 3\n", "utf-8")
+    (tmp_path / "b.py").write_text("x\n", "utf-8")
+    bug.write(tmp_path)
+    assert (tmp_path / "a.py").read_text("utf-8") == "b = 2\nc = 0\n"
+    assert bug.originals(tmp_path) == {"a.py": "a = 1\nb = 2\nc = 3\n", "b.py": "x\n"}
 
 
 def test_a_bug_is_put_on_its_own_line() -> None:

@@ -1,0 +1,1 @@
+"""Maps of square cells: reading, regions, paths, sight and growth."""

@@ -1,0 +1,1 @@
+"""Invoices: lines, discounts, taxes, and a plain-text rendering."""

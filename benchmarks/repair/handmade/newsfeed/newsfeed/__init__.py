@@ -1,0 +1,1 @@
+"""Collects entries from several sources at the same time."""

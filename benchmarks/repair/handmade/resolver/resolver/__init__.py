@@ -1,0 +1,1 @@
+"""Picks versions of packages that fit together."""
