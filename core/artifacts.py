@@ -12,18 +12,18 @@ class Artifact(BaseModel):
 
 
 class RoutingDecision(Artifact):
-    """Who should deal with the task."""
+    """Who should handle the task."""
 
     routing_decision: Literal["HANDLE", "DELEGATE"]
-    """HANDLE: answer at once; DELEGATE: hand on to the target model."""
+    """HANDLE: answer directly; DELEGATE: pass on to the target model."""
     target_model: Literal["REASONING", "CODING"]
-    """REASONING for a question that changes no file, CODING for a change."""
+    """REASONING for a question that needs no file changes, CODING for a change."""
     confidence: float = Field(ge=0, le=1)
     reason: str = ""
 
 
 class Scope(Artifact):
-    """What is asked, and how one will know that it is done."""
+    """What the task requires, and how to tell that it is done."""
 
     goal: str
     acceptance_criteria: tuple[str, ...] = Field(min_length=1)
@@ -45,7 +45,7 @@ class PlanStep(Artifact):
     """Lower runs first; equal priorities run in the order of the plan."""
     expected_files: tuple[str, ...] = ()
     check: str = ""
-    """How to see that the step is done."""
+    """How to verify that the step is done."""
 
 
 class Milestone(Artifact):
@@ -73,7 +73,7 @@ class StepResult(Artifact):
     step_id: str
     attempt: int
     text: str
-    """The last words of the coder."""
+    """The coder's final message."""
     files: tuple[str, ...] = ()
     """Changed by this visit, as its commit holds them."""
     commit: str | None = None
@@ -82,12 +82,12 @@ class StepResult(Artifact):
 
 
 class StepSummary(Artifact):
-    """A step in the summarizer's words."""
+    """A short summary of a step."""
 
     status_line: str
     """At most 100 characters."""
     dashboard: str = ""
-    """Two or three sentences for a person who looks in."""
+    """Two or three sentences for a person checking progress."""
 
 
 class CheckRun(Artifact):
@@ -100,7 +100,7 @@ class CheckRun(Artifact):
     output: str
     """Head and tail of the output."""
     output_path: str = ""
-    """Where the whole output lies, relative to the run folder."""
+    """Path of the full output, relative to the run directory."""
     timed_out: bool = False
 
     @property
@@ -110,7 +110,7 @@ class CheckRun(Artifact):
 
 
 class CriterionVerdict(Artifact):
-    """Whether one acceptance criterion is met, and how one sees it."""
+    """Whether one acceptance criterion is met, and the evidence."""
 
     criterion: str
     met: bool
@@ -153,7 +153,7 @@ class AssessDecision(Artifact):
 
 
 class ReportNarrative(Artifact):
-    """The words of the report; its figures come from the record, not from a model."""
+    """The text of the report; its numbers come from the record, not from a model."""
 
     summary: str
     left_to_do: tuple[str, ...] = ()
@@ -187,7 +187,7 @@ class RoleUsage(Artifact):
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     estimated_tokens: int = 0
-    """Our estimate of what the servers did not report; in none of the figures above."""
+    """Our estimate of what the servers did not report; not included above."""
     seconds: float = 0.0
     cost_usd: float | None = None
     """The known part; `None` when no call had a price."""

@@ -144,7 +144,7 @@ class CommandResult:
     command: str
     exit_code: int
     output: str
-    """Head and tail of stdout and stderr, mixed as they came."""
+    """Head and tail of stdout and stderr, interleaved as they came."""
     output_path: str
     duration_s: float
     timed_out: bool = False
@@ -254,4 +254,4 @@ class Context:
     events: EventSink
     options: RunOptions = field(default_factory=RunOptions)
     redactor: Redactor = field(default_factory=Redactor)
-    """Cleans content of secrets before it is stored or sent."""
+    """Removes secrets from content before it is stored or sent."""

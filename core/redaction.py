@@ -219,7 +219,7 @@ class Redactor:
 
 
 PLACEHOLDER = re.compile(r"\[secret:[\w.\-]+(?::[0-9a-f]{8})?\]")
-"""What stands where a secret was."""
+"""The placeholder that replaces a secret."""
 
 
 def placeholder(kind: str, secret: str) -> str:

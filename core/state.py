@@ -19,7 +19,7 @@ from core.artifacts import (
 
 T = TypeVar("T")
 Outcome = Literal["done", "answered", "not_done", "stuck", "needs_model", "budget"]
-UNCHECKED = "accepted by review, there was no check to run"
+UNCHECKED = "accepted by review; there was no check to run"
 """What is said of a thread that is done in a repository without checks, since nothing is green there."""
 
 

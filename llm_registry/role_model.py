@@ -51,7 +51,7 @@ class RoleChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        raise NotImplementedError("a role answers asynchronously only: use `ainvoke`")
+        raise NotImplementedError("roles are async only: use `ainvoke`")
 
     async def _agenerate(
         self,

@@ -47,7 +47,9 @@ def build_answer(*, max_calls: int) -> AnswerNode:
             try:
                 return await _at_once(state, context)
             except ModelError as error:
-                context.events.emit("warning", message=f"the question is handed on, no router answers: {error.message}")
+                context.events.emit(
+                    "warning", message=f"the router did not answer, so the question is delegated: {error.message}"
+                )
         return await _with_tools(loop, state, context)
 
     return answer
@@ -89,7 +91,7 @@ async def _synthesized(final: Mapping[str, Any], task: str, context: Context) ->
     try:
         reply = await context.models.chat("primary", [prompt], site=site)
     except ModelError as error:
-        context.events.emit("warning", message=f"the answer is as it was found, nobody worded it: {error.message}")
+        context.events.emit("warning", message=f"the answer is shown as found; no model rephrased it: {error.message}")
         return notes
     return reply.text.strip() or notes
 

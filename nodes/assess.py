@@ -61,7 +61,7 @@ def _not_followed(wish: Guidance | None, late: Sequence[Guidance], decision: Ass
         yield Refusal(id=wish.id, reason=f"no new plan was made: {decision.reason}")
     if decision.action in ("done", "stuck"):
         for item in late:
-            yield Refusal(id=item.id, reason="it came when the last attempt was over, and no more was made")
+            yield Refusal(id=item.id, reason="it arrived after the last attempt; no further attempt was made")
 
 
 def reopen(late: Sequence[Guidance], decision: AssessDecision | None, state: AssessInput) -> AssessDecision | None:
@@ -74,8 +74,8 @@ def reopen(late: Sequence[Guidance], decision: AssessDecision | None, state: Ass
         return decision
     who = ", ".join(dict.fromkeys(item.author for item in late))
     words = "\n".join(f"- {item.text}" for item in late)
-    advice = f"Said after your last attempt; follow it now and leave everything else as it is:\n{words}"
-    return AssessDecision(action="fix", reason=f"{who} said something after the last attempt", advice=advice)
+    advice = f"Sent after your last attempt. Follow it now and change nothing else:\n{words}"
+    return AssessDecision(action="fix", reason=f"{who} sent a message after the last attempt", advice=advice)
 
 
 def _unacted(guidance: Sequence[Guidance], *, after: int) -> list[Guidance]:
@@ -111,9 +111,9 @@ def decide_by_rule(state: AssessInput, limits: BudgetSettings) -> AssessDecision
         action = "next_step" if left else "done"
         return AssessDecision(action="next_step" if left else "done", reason=f"the step is accepted: {action}")
     if left and _no_worse_than_before(state):
-        return AssessDecision(action="next_step", reason="the checks were red before; later steps are to turn them")
+        return AssessDecision(action="next_step", reason="the checks were already red; later steps are to fix them")
     if state.get("attempt", 1) < limits.max_attempts and _moved(state):
-        return AssessDecision(action="fix", reason="not accepted, attempts are left", advice="")
+        return AssessDecision(action="fix", reason="not accepted; attempts remain", advice="")
     if state.get("replans", 0) < limits.max_replans:
         return None
     return AssessDecision(action="stuck", reason="attempts and replans are used up")
@@ -143,7 +143,7 @@ def _only_open(decision: AssessDecision) -> AssessDecision:
     """A model may only choose among what the rules left open."""
     if decision.action in ("replan", "stuck"):
         return decision
-    reason = f"{decision.action!r} is not open any more: {decision.reason}"
+    reason = f"{decision.action!r} is no longer available: {decision.reason}"
     return decision.model_copy(update={"action": "stuck", "reason": reason})
 
 

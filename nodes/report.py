@@ -72,7 +72,7 @@ async def _narrative(state: ReportInput, runtime: Runtime[Context]) -> tuple[Rep
         # Nothing can follow what is said by now: it stays in the inbox and is told as undelivered.
         answered = await ask_role(question, ReportNarrative, runtime, drained=DeliveredGuidance((), {}))
     except (ModelError, BudgetError) as error:
-        context.events.emit("warning", message=f"the report has no words of a model: {error.message}")
+        context.events.emit("warning", message=f"the report was written without a model: {error.message}")
         return plain_narrative(state), {}
     return answered.value, answered.update
 

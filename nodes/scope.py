@@ -17,7 +17,7 @@ class ScopeInput(TypedDict):
 
     task: str
     scope: NotRequired[Scope]
-    """There when the node is run again, in Studio or after a step back."""
+    """Set when the node is run again, in Studio or after a rewind."""
     guidance_cursor: NotRequired[int]
 
 

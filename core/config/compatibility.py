@@ -37,7 +37,7 @@ def in_own_spelling(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _llm(llm: Mapping[str, Any]) -> dict[str, Any]:
     if {"coding", ModelRole.CODER.value} <= llm.keys():
-        raise ConfigError("llm.coding: the same role as llm.coder, which is given, too", hint="leave one of them out")
+        raise ConfigError("llm.coding: the same role as llm.coder, which is also set", hint="leave one of them out")
     new = {name if name == "models" else role_name(name): _entry(entry) for name, entry in llm.items()}
     if isinstance(named := llm.get("models"), Mapping):
         new["models"] = {name: _entry(entry) for name, entry in named.items()}

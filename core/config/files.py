@@ -81,9 +81,9 @@ def trust_warnings(path: Path) -> tuple[str, ...]:
         return ()
     said: list[str] = []
     if found.st_uid not in {os.geteuid(), 0}:
-        said.append(f"{path} belongs to another user (uid {found.st_uid}), who decides where your keys are sent")
+        said.append(f"{path} belongs to another user (uid {found.st_uid}), who can change where your keys are sent")
     if found.st_mode & stat.S_IWOTH:
-        said.append(f"{path} can be changed by every user of this machine: chmod o-w {path}")
+        said.append(f"{path} is writable by every user of this machine: chmod o-w {path}")
     return tuple(said)
 
 
@@ -103,7 +103,7 @@ def read_config(path: Path, *, follow: bool = True) -> dict[str, Any]:
         yamled = path.suffix in {".yaml", ".yml"}
         value = yaml.load(text, Loader=_loader()) if yamled else _json(text)  # noqa: S506
         if yamled and _unfolded(value, {}) > _MOST_VALUES:
-            raise ConfigError(f"{path}: its aliases unfold to more than {_MOST_VALUES:,} values")
+            raise ConfigError(f"{path}: its aliases expand to more than {_MOST_VALUES:,} values")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except json.JSONDecodeError as error:
@@ -111,13 +111,13 @@ def read_config(path: Path, *, follow: bool = True) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{path}, {_mark(error)}: {error.problem or 'not valid YAML'}") from error
     except RecursionError as error:
-        raise ConfigError(f"{path} is nested too deep") from error
+        raise ConfigError(f"{path} is nested too deeply") from error
     except ValueError as error:
         raise ConfigError(f"{path}{error}" if isinstance(error, _TwiceError) else f"{path}: {error}") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigError(f"{path} holds a {type(value).__name__} where an object of sections is wanted")
+        raise ConfigError(f"{path} must contain an object of sections, got {type(value).__name__}")
     return value
 
 
@@ -154,7 +154,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not a number that can be used")
+    raise ValueError(f"{name} is not a usable number")
 
 
 def _second(text: str) -> tuple[int, int]:
@@ -218,7 +218,7 @@ def _mark(error: yaml.MarkedYAMLError) -> str:
 def _existing(path: Path, source: str) -> Path:
     absolute = path.expanduser().absolute()
     if not absolute.is_file():
-        raise ConfigError(f"{source} names {str(path)!r}, and there is no such file")
+        raise ConfigError(f"{source} names {str(path)!r}, which does not exist")
     return absolute
 
 

@@ -14,8 +14,8 @@ def config_schema() -> dict[str, Any]:
     schema["title"] = "rolecall configuration"
     definitions = schema["$defs"]
     properties = definitions["ModelSpec"]["properties"]
-    properties["id"] = {**properties["model"], "description": "Another name of `model`."}
-    properties["endpoint"] = {**properties["base_url"], "description": "Another name of `base_url`."}
+    properties["id"] = {**properties["model"], "description": "Alias for `model`."}
+    properties["endpoint"] = {**properties["base_url"], "description": "Alias for `base_url`."}
     role = {
         "anyOf": [
             {"$ref": "#/$defs/ModelSpec"},
@@ -27,9 +27,9 @@ def config_schema() -> dict[str, Any]:
     llm["additionalProperties"] = role
     tool = {"anyOf": [{"$ref": "#/$defs/ToolRole"}, {"type": "string", "description": "A role or a named model."}]}
     schema["properties"]["tools"]["additionalProperties"] = tool
-    by_role = {"description": "Another form of `llm`: specs by name, each with the `role` it serves.", "type": "object"}
+    by_role = {"description": "Alternative to `llm`: specs by name, each with the `role` it serves.", "type": "object"}
     schema["properties"]["models"] = by_role
-    definitions["ToolRole"]["properties"]["model"] = {"type": "string", "description": "Another name of `role`."}
+    definitions["ToolRole"]["properties"]["model"] = {"type": "string", "description": "Alias for `role`."}
     del definitions["ToolRole"]["required"]
     return schema
 

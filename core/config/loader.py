@@ -41,9 +41,9 @@ class LoadedSettings:
     path: Path | None
     """The user's configuration file, `None` when there is none."""
     sources: Mapping[str, str]
-    """Dotted key to source, for every value that is no default. Holds no values."""
+    """Dotted key to source, for every value that is not a default. Contains no values."""
     warnings: tuple[str, ...] = ()
-    """What a person should know about where they come from, a sentence each."""
+    """Notes for the user about where they come from, one sentence each."""
 
 
 def load_settings(
@@ -117,7 +117,7 @@ def _from_environment() -> dict[str, Any]:
         given = _Source(_sections())()
     except ValueError as error:
         why = f": {error.__cause__}" if error.__cause__ else ""
-        raise ConfigError(f"environment: {error}{why}", hint="objects and lists are given as JSON") from error
+        raise ConfigError(f"environment: {error}{why}", hint="give objects and lists as JSON") from error
     return _with_parts({key: _parsed(value) for key, value in given.items()})
 
 

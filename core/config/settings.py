@@ -36,9 +36,9 @@ ROLES = tuple(role.value for role in ModelRole)
 USUAL_FALLBACK: dict[str, tuple[str, ...]] = dict.fromkeys(
     (ModelRole.ROUTER.value, ModelRole.SUMMARIZER.value, ModelRole.SUPERVISOR.value), (ModelRole.PRIMARY.value,)
 )
-"""What follows a role whose spec has no `fallback`."""
+"""The default fallback of a role whose spec has no `fallback`."""
 EMBEDDED = "embedded"
-"""The name of the engine that is always there: no weights, no network."""
+"""The name of the engine that is always available: no LLM, no network."""
 
 _CALL_PATHS = re.compile(r"/(chat/completions|responses)/?$")
 
@@ -79,11 +79,11 @@ class Timeouts(Section):
 
     connect: PositiveFloat = 3.0
     first_token: PositiveFloat = 300.0
-    """A CPU model may read a long prompt for minutes before it says a word."""
+    """A CPU model may process a long prompt for minutes before its first token."""
     idle: PositiveFloat = 120.0
-    """Longest silence between two pieces of an answer."""
+    """Longest silence between two chunks of an answer."""
     total: PositiveFloat = 1800.0
-    """A whole answer: a model that repeats itself for ever is never silent."""
+    """A whole answer: a model that repeats itself forever is never silent."""
 
 
 class Cost(Section):
@@ -105,7 +105,7 @@ class ModelSpec(Section):
     context_length: PositiveInt | Literal["auto"] = "auto"
     """Tokens; "auto" asks the server what it loaded."""
     quantization: str = ""
-    """Informative: `models` and `doctor` show it."""
+    """Informational: `models` and `doctor` show it."""
     max_concurrency: PositiveInt | None = None
     """Calls in flight on this endpoint, over all roles and processes."""
     timeouts: Timeouts = Timeouts()
@@ -117,9 +117,9 @@ class ModelSpec(Section):
     enabled: bool = True
     fallback: tuple[str, ...] | None = None
     """Names of roles, of named models, or "embedded", tried in this order. Absent: `primary` for router, summarizer and
-    supervisor, nothing for the others; `[]` is nothing."""
+    supervisor, none for the others; `[]` means none."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """The provider's own: `num_ctx`, `threads`, `path`, headers. What is not known here is sent to the server."""
+    """Provider-specific: `num_ctx`, `threads`, `path`, headers. Unknown options are passed to the server."""
 
     @field_validator("base_url")
     @classmethod
@@ -127,7 +127,7 @@ class ModelSpec(Section):
         if url.strip() and not url.lower().startswith(("http://", "https://")):
             # Not quoted: an address may hold a password.
             raise PydanticCustomError(
-                "scheme", "an address begins with http:// or https://, as in http://localhost:5000/v1"
+                "scheme", "an address must start with http:// or https://, as in http://localhost:5000/v1"
             )
         return base_url_of(url)
 
@@ -147,7 +147,7 @@ class ModelSpec(Section):
 
 
 CONSULTING_TOOLS = ("ask", "explain_code", "deep_research")
-"""Tools with which a model asks another one; whoever is named in `tools` is offered to the models that work."""
+"""Tools that let a model ask another one; those named in `tools` are offered to the working models."""
 
 
 class ToolRole(Section):
@@ -170,7 +170,7 @@ class CheckSettings(Section):
     """How a repository is checked."""
 
     commands: tuple[str, ...] = ()
-    """Empty: detected from what the repository holds."""
+    """Empty: detected from the repository's files."""
     timeout_s: PositiveFloat = 900.0
     python: str = ""
     """The interpreter of the repository; empty: its own venv, else the first on the PATH."""
@@ -195,45 +195,45 @@ class SandboxSettings(Section):
 
     mode: Literal["auto", "bubblewrap", "host"] = "auto"
     require: bool = False
-    """Refuse to run anything where bubblewrap does not hold, instead of using the host."""
+    """Refuse to run anything where bubblewrap does not work, instead of using the host."""
     network: bool = False
     show: tuple[str, ...] = ()
-    """Patterns of secret-looking files (`.env`, keys, …) that tools and commands may see all the same."""
+    """Patterns of secret-looking files (`.env`, keys, …) that tools and commands may see anyway."""
     env: tuple[str, ...] = ()
-    """Names of more environment variables that commands get; most are withheld."""
+    """Names of additional environment variables that commands get; most are withheld."""
     git_history: Literal["auto", "show", "hide"] = "auto"
-    """Whether commands see the repository's history; "auto" hides it where it holds secret-looking files."""
+    """Whether commands see the repository's history; "auto" hides it where it contains secret-looking files."""
     command_timeout_s: PositiveFloat = 300.0
     max_output_bytes: PositiveInt = 12_000
-    """What the model sees of an output; the whole of it is kept in the run folder."""
+    """Bytes of an output that the model sees; the full output is saved in the run directory."""
     memory_mb: PositiveInt = 8192
-    """Of all processes of a command together."""
+    """Total for all processes of a command."""
     max_processes: PositiveInt = 512
-    """Of one command, threads not counted."""
+    """Per command, not counting threads."""
     disk_mb: PositiveInt = 8192
-    """What one command may add to the worktree and to its private folders."""
+    """How much one command may add to the worktree and its private directories."""
 
 
 class ApprovalSettings(Section):
     """Which commands run without asking."""
 
     mode: Literal["ask", "walls", "anywhere"] = "walls"
-    """Where programs that run the repository's code (interpreters, build tools) go unasked: nowhere, inside the walls
-    of bubblewrap, or on the host too. Programs that only read are not concerned."""
+    """Where programs that run the repository's code (interpreters, build tools) run without asking: nowhere, inside
+    bubblewrap, or on the host too. Read-only programs are not affected."""
     allow: tuple[str, ...] = (
         "python", "python3", "pytest", "tox", "nox", "ruff", "mypy", "npm test", "npm run", "node", "cargo", "go",
         "make", "git diff", "git status", "git log", "git show", "git blame", "git ls-files", "git rev-parse", "ls",
         "cat", "head", "tail", "wc", "nl", "sort", "uniq", "cut", "tr", "grep", "rg", "find", "sed -n", "diff", "echo",
         "printf", "pwd", "true", "false", "test", "basename", "dirname", "stat", "which",
     )  # fmt: skip
-    """Beginnings of commands, compared word by word. What else a command says must be known to do no harm."""
+    """Command prefixes, compared word by word. The rest of a command must be known to be harmless."""
 
 
 class RoutingSettings(Section):
     """How the router's answer is read."""
 
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.6
-    """A HANDLE below this is delegated all the same."""
+    """A HANDLE below this confidence is delegated anyway."""
 
 
 class RuleThresholds(Section):
@@ -244,7 +244,7 @@ class RuleThresholds(Section):
     repeated_errors: PositiveInt = 3
     """The same tool with the same error, whatever the arguments."""
     alternations: PositiveInt = 3
-    """Rounds of the same two calls taking turns."""
+    """Rounds of the same two calls alternating."""
     calls_without_change: PositiveInt = 15
     """Calls since a file last changed."""
     unchanged_outcomes: PositiveInt = 3
@@ -256,7 +256,7 @@ class RuleThresholds(Section):
     budget_ahead: Annotated[float, Field(gt=0, le=1)] = 0.35
     """How far the share of the budget used may run ahead of the share of the steps done."""
     usual_calls: PositiveInt = 15
-    """Length of a step while none is finished; afterwards the median of the finished ones counts."""
+    """Usual length of a step until one is finished; then the median of the finished ones."""
     times_usual: PositiveFloat = 3.0
     """How many times its usual length a step may take."""
 
@@ -266,10 +266,10 @@ class SupervisorSettings(Section):
 
     enabled: bool = True
     policy: Literal["observe", "nudge", "replan", "full"] = "replan"
-    """What it may do by itself; what goes beyond is recorded as a suggestion."""
+    """What it may do by itself; anything beyond that is recorded as a suggestion."""
     poll_s: PositiveFloat = 2.0
     max_load: Annotated[float, Field(gt=0, le=1)] = 0.005
-    """Share of the time spent reading; after an expensive look the next one waits longer."""
+    """Share of the time spent reading; after an expensive poll the next one waits longer."""
     status_every_s: PositiveFloat = 30.0
     cool_down_calls: PositiveInt = 3
     """Tool calls that must follow an intervention before the next."""
@@ -284,13 +284,13 @@ class CheckpointSettings(Section):
     """Where checkpoints go."""
 
     url: str = ""
-    """Empty, which is the only value so far: `.rolecall/rolecall.db` in the repository."""
+    """Must be empty for now: `.rolecall/rolecall.db` in the repository."""
 
     @field_validator("url")
     @classmethod
     def _refuse(cls, url: str) -> str:
         if url:
-            said = "no other place is supported yet: leave it out, checkpoints go to .rolecall/rolecall.db"
+            said = "other locations are not supported yet: leave it out; checkpoints go to .rolecall/rolecall.db"
             raise PydanticCustomError("unsupported", said)
         return url
 
@@ -314,7 +314,7 @@ class TelemetrySettings(Section):
     record_prompts: bool = False
     """Keep the prompts of calls in the repository's database, so that `models bench` can replay them."""
     prompts_mb: PositiveFloat = 20.0
-    """How much of them; the oldest go first."""
+    """Maximum size in MB; the oldest are removed first."""
 
 
 class Settings(Section):
@@ -355,13 +355,13 @@ def _wrong_option(name: str, value: Any) -> str | None:
     """What an option that we read ourselves should be; `None` when it is that, or the provider's own."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if name in _COUNTS and not (isinstance(value, int) and number and value > 0):
-        return "a whole number above 0"
+        return "a positive integer"
     if name in _SECONDS and not (number and 0 < value < float("inf")):
-        return "a number of seconds above 0"
+        return "a positive number of seconds"
     if name in {"headers", "extra_body"} and not isinstance(value, dict):
         return "an object"
     if name == "path" and not (isinstance(value, str) and value):
-        return "the path of a file"
+        return "a file path"
     return None
 
 

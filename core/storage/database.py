@@ -19,7 +19,7 @@ from core.errors import RepositoryError
 
 BUSY_TIMEOUT_S = 30
 VERSION = 1
-"""Of the tables' layout; it rises when an older rolecall could no longer read or write them rightly."""
+"""Of the tables' layout; increased when an older rolecall could no longer read or write them correctly."""
 _RETRY_S = 0.01
 _BY_PIECES = 2
 """SQLite's number for a file that is shrunk when it is asked to."""
@@ -118,7 +118,7 @@ def _require_plain(path: Path) -> None:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(path.with_name(name).lstat().st_mode):
                 raise RepositoryError(
-                    f"{path.with_name(name)} is a link or no file, so the database is not opened",
+                    f"{path.with_name(name)} is a link or not a file, so the database is not opened",
                     hint="if you did not put it there, delete it",
                 )
 
@@ -148,7 +148,7 @@ async def _require_tables_only(connection: aiosqlite.Connection, path: Path) -> 
         found = await rows.fetchone()
     if found is not None:
         raise RepositoryError(
-            f"{path} holds the {found[0]} {str(found[1])[:80]!r}, which rolecall did not make, so it is not used",
+            f"{path} contains the {found[0]} {str(found[1])[:80]!r}, which rolecall did not create, so it is not used",
             hint="if it is your own, `rolecall threads adopt` drops what is not rolecall's; else delete it",
         )
 

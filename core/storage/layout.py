@@ -22,7 +22,7 @@ WORKTREES = "worktrees"
 RUNS = "runs"
 STUDIO = "studio"
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""Flags that open a folder itself, never what a link in its place leads to."""
+"""Flags that open a directory itself, never the target of a link in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +165,6 @@ class RepoLayout:
             raise
         except OSError as error:
             raise RepositoryError(
-                f"{name} in {self.folder} is not a folder of ours, so it is left alone",
-                hint=f"look at {self.folder} and take away what is not yours",
+                f"{name} in {self.folder} was not created by rolecall, so it is left alone",
+                hint=f"check {self.folder} and remove what is not yours",
             ) from error

@@ -78,7 +78,7 @@ def make_state_folder(layout: RepoLayout) -> None:
             os.close(top)
     with _opened(layout) as folder:
         if folder is None:
-            raise RepositoryError(f"{layout.folder} was taken away while it was made")
+            raise RepositoryError(f"{layout.folder} was removed while it was being created")
         _require_plain(layout, folder)
         if not _is_marked(folder):
             if not _is_empty(folder):
@@ -105,9 +105,9 @@ def adopt_state_folder(layout: RepoLayout) -> None:
 def not_ours_error(layout: RepoLayout) -> RepositoryError:
     """The refusal of a folder without our mark."""
     return RepositoryError(
-        f"{layout.folder} was not made by rolecall for this user, so nothing in it is read",
+        f"{layout.folder} was not created by rolecall for this user, so nothing in it is read",
         hint="if it came with the repository, delete it; if it is your own, from another machine, user or version, "
-        "take it over with `rolecall threads adopt`",
+        "adopt it with `rolecall threads adopt`",
     )
 
 
@@ -131,12 +131,12 @@ def _unusable(folder: Path, error: OSError) -> RepositoryError:
     if folder.is_symlink():
         what = "is a symbolic link"
     elif error.errno in {errno.ENOTDIR, errno.ELOOP}:
-        what = "is not a folder"
+        what = "is not a directory"
     else:
         return RepositoryError(f"{folder} cannot be opened: {error.strerror}")
     return RepositoryError(
-        f"{folder} {what}, and rolecall keeps its own things only in a folder it made there",
-        hint=f"take it away: rm {folder}",
+        f"{folder} {what}, and rolecall only uses a directory that it created there",
+        hint=f"remove it: rm {folder}",
     )
 
 
@@ -147,7 +147,7 @@ def _require_plain(layout: RepoLayout, folder: int) -> None:
     if owner != me:
         raise RepositoryError(
             f"{layout.folder} belongs to another user (uid {owner}), and rolecall runs as uid {me}",
-            hint="run rolecall as that user, or work in a clone of your own",
+            hint="run rolecall as that user, or work in your own clone",
         )
     for name, kind in _KINDS.items():
         try:
@@ -155,7 +155,7 @@ def _require_plain(layout: RepoLayout, folder: int) -> None:
         except FileNotFoundError:
             continue
         if stat.S_IFMT(found.st_mode) != kind or found.st_uid != me:
-            what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "not what rolecall makes there"
+            what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "not what rolecall creates there"
             raise RepositoryError(
                 f"{layout.folder / name} is {what}, so nothing in {FOLDER} is used",
                 hint=f"if you did not put it there, delete {layout.folder}",
@@ -210,5 +210,5 @@ def _writing(layout: RepoLayout) -> Iterator[None]:
         yield
     except OSError as error:
         raise RepositoryError(
-            f"{layout.folder} cannot be written: {error.strerror}", hint="see who may write there, and the free space"
+            f"{layout.folder} is not writable: {error.strerror}", hint="check its permissions and the free space"
         ) from error

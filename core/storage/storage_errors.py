@@ -16,9 +16,9 @@ _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH})
 _REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
 _DATABASE = "the database of this repository (.rolecall/rolecall.db)"
-_KEPT = "every checkpoint that was written is kept"
+_KEPT = "all checkpoints written so far are safe"
 _MAKE_ROOM = f"free some space, then run the command again; {_KEPT}"
-_ALLOW = "see who may read and write there, then run the command again"
+_ALLOW = "check its permissions, then run the command again"
 
 
 def storage_error(error: BaseException) -> RolecallError | None:
@@ -35,7 +35,7 @@ def storage_error(error: BaseException) -> RolecallError | None:
 
 
 def _of_system(error: OSError) -> RolecallError | None:
-    where = str(error.filename) if error.filename else "a file of rolecall"
+    where = str(error.filename) if error.filename else "one of rolecall's files"
     if error.errno in _FULL:
         return DiskFullError(f"the disk is full: {where} could not be written", hint=_MAKE_ROOM)
     if error.errno in _TOO_MANY:
@@ -43,9 +43,9 @@ def _of_system(error: OSError) -> RolecallError | None:
     if error.errno == errno.EROFS:
         return StorageError(f"{where} is on a read-only file system", hint="make it writable, or work in a clone")
     if error.errno in _FORBIDDEN:
-        return StorageError(f"{where} may not be read or written: {error.strerror}", hint=_ALLOW)
+        return StorageError(f"{where} cannot be read or written: {error.strerror}", hint=_ALLOW)
     if error.errno == errno.EIO:
-        return StorageError(f"the disk does not work: {where}: {error.strerror}", hint="see the log of the system")
+        return StorageError(f"disk error: {where}: {error.strerror}", hint="check the system log")
     return None
 
 
@@ -54,14 +54,14 @@ def _of_sqlite(error: sqlite3.Error) -> RolecallError | None:
     where = getattr(error, "filename", _DATABASE)
     primary = None if code is None else code & 0xFF
     if primary in _BUSY:
-        hint = f"run the command again once it is done; {_KEPT}"
+        hint = f"run the command again when that process is done; {_KEPT}"
         return BusyError(f"{where} is locked by another process", hint=hint)
     if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _has_no_room(where)):
         return DiskFullError(f"the disk is full: {where} could not be written", hint=_MAKE_ROOM)
     if primary in _REFUSED:
-        return StorageError(f"{where} may not be read or written: {error}", hint=_ALLOW)
+        return StorageError(f"{where} cannot be read or written: {error}", hint=_ALLOW)
     if primary == sqlite3.SQLITE_IOERR:
-        return StorageError(f"the disk does not work under {where}: {error}", hint=_MAKE_ROOM)
+        return StorageError(f"disk error at {where}: {error}", hint=_MAKE_ROOM)
     if primary in _DAMAGED or (primary is None and isinstance(error, sqlite3.OperationalError)):
         return damaged(where, str(error))
     return None
@@ -77,5 +77,5 @@ def damaged(what: str, reason: str) -> DamagedError:
     """The error for something that was stored and cannot be read."""
     return DamagedError(
         f"{what} is damaged: {reason}",
-        hint="put back a copy of it if you have one; committed work stays on the branches rolecall/…",
+        hint="restore a backup of it if you have one; committed work is still on the branches rolecall/…",
     )

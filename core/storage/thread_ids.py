@@ -27,7 +27,7 @@ def require_thread_id(text: str) -> str:
         ThreadError: It is no UUID.
     """
     if not is_thread_id(text):
-        raise ThreadError(f"{text[:80]!r} is not the id of a thread", hint="`rolecall threads list` shows them")
+        raise ThreadError(f"{text[:80]!r} is not a thread id", hint="`rolecall threads list` shows them")
     return text
 
 

@@ -55,8 +55,8 @@ def user_secret() -> bytes:
         return _read(place / _SECRET)
     except OSError as error:
         raise ConfigError(
-            f"the key of this user cannot be kept in {place}: {error.strerror}",
-            hint=f"name a folder of yours in {STATE_DIR_VARIABLE}",
+            f"this user's key cannot be stored in {place}: {error.strerror}",
+            hint=f"set {STATE_DIR_VARIABLE} to a directory you own",
         ) from error
 
 
@@ -76,14 +76,14 @@ def _temporary() -> Path:
         place.mkdir(mode=0o700, exist_ok=True)
         found = place.lstat()
     except OSError as error:
-        raise ConfigError(_nowhere(place), hint=f"name a folder of yours in {STATE_DIR_VARIABLE}") from error
+        raise ConfigError(_nowhere(place), hint=f"set {STATE_DIR_VARIABLE} to a directory you own") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
-        raise ConfigError(_nowhere(place), hint=f"name a folder of yours in {STATE_DIR_VARIABLE}")
+        raise ConfigError(_nowhere(place), hint=f"set {STATE_DIR_VARIABLE} to a directory you own")
     return place
 
 
 def _nowhere(place: Path) -> str:
-    return f"{_wanted()} cannot be written, and {place} is not a folder of this user alone"
+    return f"{_wanted()} is not writable, and {place} is not a directory private to this user"
 
 
 def _read(path: Path) -> bytes:
@@ -110,8 +110,8 @@ def _read(path: Path) -> bytes:
 def _not_alone(path: Path) -> ConfigError:
     return ConfigError(
         f"{path} is not a key that only this user can read",
-        hint="delete it, then take your repositories' threads over again with `rolecall threads adopt`; or name "
-        f"another folder in {STATE_DIR_VARIABLE}",
+        hint="delete it, then adopt your repositories' threads again with `rolecall threads adopt`; or set "
+        "{STATE_DIR_VARIABLE} to another directory",
     )
 
 

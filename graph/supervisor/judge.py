@@ -94,13 +94,13 @@ def suggest_by_rule(finding: Finding, level: Action) -> Suggestion:
     match level:
         case "replan":
             text = (
-                f"{finding.reason.capitalize()}. Stop here: say in two sentences what blocks this step and end your "
-                "turn; the plan will be made anew."
+                f"{finding.reason.capitalize()}. Stop here: state in two sentences what blocks this step, then end "
+                "your turn; a new plan will be made."
             )
         case "switch_model":
             text = f"{finding.reason.capitalize()}. Another model takes over this step from here."
         case "pause":
-            text = f"{finding.reason}; nothing that was tried has helped"
+            text = f"{finding.reason}; nothing tried so far has helped"
         case _:
             text = finding.advice
     return Suggestion(action=level, text=text, reason=finding.reason)

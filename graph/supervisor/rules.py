@@ -15,9 +15,9 @@ class Finding:
 
     rule: str
     reason: str
-    """What was seen, with its figures."""
+    """What was observed, with numbers."""
     advice: str
-    """What to tell the model that works."""
+    """What to tell the working model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def repeated_error(view: RuleInput) -> Finding | None:
     return Finding(
         "repeated_error",
         f"{last[0].tool} gave the same error {_run(acts, lambda a, b: (a.tool, a.result) == (b.tool, b.result))} times",
-        f"{last[0].tool} has failed the same way {need} times. Do not call it like that again: read the error, look at "
-        "what is really there, and take another way.",
+        f"{last[0].tool} has failed the same way {need} times. Do not repeat that call: read the error, check the "
+        "actual state, and try another approach.",
     )
 
 
@@ -63,8 +63,8 @@ def repeated_call(view: RuleInput) -> Finding | None:
     return Finding(
         "repeated_call",
         f"{last[0].tool} was called {_run(acts, _equal)} times with the same arguments and the same result",
-        f"You called {last[0].tool} {need} times with the same arguments; the answer will not change. Use what you "
-        "have learned and make the next move towards the step.",
+        f"You called {last[0].tool} {need} times with the same arguments; the result will not change. Use what you "
+        "have learned and take the next action for this step.",
     )
 
 
@@ -80,8 +80,8 @@ def alternating_pair(view: RuleInput) -> Finding | None:
         return None
     return Finding(
         "alternating_pair",
-        f"{first.tool} and {second.tool} took turns {rounds} times with the same results",
-        f"You go back and forth between {first.tool} and {second.tool}. Stop, say in one sentence what you are "
+        f"{first.tool} and {second.tool} alternated {rounds} times with the same results",
+        f"You are going back and forth between {first.tool} and {second.tool}. Stop, say in one sentence what you are "
         "missing, and get exactly that.",
     )
 
@@ -96,7 +96,7 @@ def unchanged_outcome(view: RuleInput) -> Finding | None:
         "unchanged_outcome",
         f"the checks failed the same way {need} times although files changed in between",
         f"After {need} changes the checks fail exactly as before: the cause is elsewhere. Undo what did not help, read "
-        "the first failing test and the code it reaches, and form another hypothesis.",
+        "the first failing test and the code it reaches, and form a new hypothesis.",
     )
 
 
@@ -109,8 +109,8 @@ def no_change(view: RuleInput) -> Finding | None:
     return Finding(
         "no_change",
         f"no file has changed in {counted(since, 'tool call')}",
-        f"You have looked around for {counted(since, 'call')} without changing a file. Decide on the smallest change "
-        "that brings the step forward and make it now; if nothing needs to change, say so and stop.",
+        f"You have made {counted(since, 'call')} without changing a file. Choose the smallest change that advances "
+        "this step and make it now; if nothing needs to change, say so and stop.",
     )
 
 
@@ -121,7 +121,7 @@ def monologue(view: RuleInput) -> Finding | None:
     return Finding(
         "monologue",
         f"{view.snapshot.silent} answers in a row called no tool",
-        "You are talking without acting. Call a tool that brings the step forward, or say that the step is done.",
+        "You are talking without acting. Call a tool that advances this step, or say that the step is done.",
     )
 
 
@@ -132,8 +132,8 @@ def near_window(view: RuleInput) -> Finding | None:
         return None
     return Finding(
         "near_window",
-        f"the transcript takes {used} of {window} tokens",
-        "Your context is nearly full. Do not read whole files any more; finish the change you are at, and stop.",
+        f"the transcript uses {used} of {window} tokens",
+        "Your context is nearly full. Do not read any more whole files; finish the current change, then stop.",
     )
 
 
@@ -145,8 +145,8 @@ def budget_ahead(view: RuleInput) -> Finding | None:
     return Finding(
         "budget_ahead",
         f"{used:.0%} of the budget is used and {done:.0%} of the steps are done",
-        f"{used:.0%} of the budget is gone with {done:.0%} of the work done. Leave out everything the acceptance "
-        "criteria do not ask for and finish this step with the fewest calls you can.",
+        f"{used:.0%} of the budget is gone with {done:.0%} of the work done. Skip everything the acceptance "
+        "criteria do not require and finish this step in as few calls as possible.",
     )
 
 
@@ -161,7 +161,8 @@ def long_step(view: RuleInput) -> Finding | None:
     return Finding(
         "long_step",
         f"the step has taken {counted(len(snapshot.acts), 'tool call')}; steps here take {usual:g}",
-        "This step takes far longer than the others. If it is larger than planned, do the part that can be finished "
+        "This step is taking far longer than the others. If it is larger than planned, do the part that can "
+        "be finished "
         "now and say what is left.",
     )
 

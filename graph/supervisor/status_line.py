@@ -22,18 +22,18 @@ from nodes.text.rendering import render
 
 LINE = 100
 DOING = {
-    "route": "deciding which way the task goes",
+    "route": "routing the task",
     "answer": "looking for the answer",
-    "scope": "running the checks as they are and setting what counts as done",
-    "clarify": "asking what is unclear",
+    "scope": "running the initial checks and defining the acceptance criteria",
+    "clarify": "asking clarifying questions",
     "plan": "planning the steps",
     "implement": "working on the step",
-    "summarize": "summing up what the step did",
+    "summarize": "summarizing the step",
     "qa": "running the checks and judging the change",
     "assess": "deciding what comes next",
     "report": "writing the report",
 }
-"""What a node does, for a line that knows no more than its name."""
+"""What a node does, for a line that knows only its name."""
 ANSWER_S = 10.0
 """What a model gets to word a line."""
 

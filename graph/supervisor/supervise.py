@@ -19,7 +19,7 @@ from graph.supervisor.status_line import StatusContext, keep_answering, keep_sta
 from graph.supervisor.thread_reader import CheckHistory, ThreadReader, open_thread_reader
 
 LONGEST_REST = 15
-"""Times `poll_s` that an expensive look may delay the next one."""
+"""Multiples of `poll_s` by which an expensive poll may delay the next one."""
 
 
 async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its own

@@ -59,7 +59,7 @@ def json_mistake_in(text: str) -> str:
     except ValueError as error:
         return f"the JSON object is not valid: {error}"
     except RecursionError:
-        return "the JSON object is nested too deep"
+        return "the JSON object is nested too deeply"
     return ""
 
 

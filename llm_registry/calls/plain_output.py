@@ -14,7 +14,7 @@ from llm_registry.specs.role_chains import ChainLink
 
 _SHOWN = 1500
 CORRECTIONS = 2
-"""How often a model may mend its tool calls."""
+"""How often a model may correct its tool calls."""
 
 
 class PlainClient:
@@ -47,13 +47,13 @@ class PlainClient:
 def _correction(done: CallResult) -> list[BaseMessage]:
     if not done.answer.broken:
         called = ", ".join(f"{call.name}({call.args})" for call in done.answer.calls)
-        return [AIMessage(called[:_SHOWN]), HumanMessage(f"That was not run: {done.problem}.")]
+        return [AIMessage(called[:_SHOWN]), HumanMessage(f"This call was not run: {done.problem}.")]
     problems = "\n".join(f"- {broken.error}" for broken in done.answer.broken)
     said = [done.answer.text, *(f"{broken.name}({broken.arguments})" for broken in done.answer.broken)]
     return [
         AIMessage("\n".join(part for part in said if part)[:_SHOWN]),
         HumanMessage(
-            f"None of these tool calls was run:\n{problems}\n"
-            "Make the calls again through the tool interface, with arguments that are one valid JSON object each."
+            f"None of these tool calls were run:\n{problems}\n"
+            "Make the calls again through the tool interface, each with one valid JSON object as arguments."
         ),
     ]

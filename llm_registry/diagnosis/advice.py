@@ -33,7 +33,7 @@ class Advice:
 
     problem: str
     place: str
-    """File and line, or the dotted key when there is no file; empty when no line is to be changed."""
+    """File and line, or the dotted key when there is no file; empty when no line needs changing."""
     line: str
     """What to write there, as it stands in a JSON file."""
     otherwise: str = ""
@@ -51,7 +51,7 @@ class CapableModels:
     writers: Sequence[str]
     """Gave the JSON object."""
     behind: Collection[str]
-    """Stand in a chain with the spec that is advised on."""
+    """In a chain with the spec that the advice is about."""
 
 
 class Adviser:
@@ -85,12 +85,12 @@ class Adviser:
             near = near_matches(link.spec.provider, provider_names()) or ("openai_compatible",)
             return (self._advise(link, f"{link.name}: {facts.error}", ("provider",), near[0]),)
         if link.spec.provider == "openrouter" and not link.spec.api_key:
-            return (self._refused(link, replace(facts, error="the key was refused: there is none")),)
+            return (self._refused(link, replace(facts, error="the key was refused: none is set")),)
         if link.spec.provider == "gguf" and facts.error:
             return (self._no_file(link, facts),)
         if facts.connected and not facts.reachable:
             return (Advice(f"{link.name}: {facts.error}; it is busy, or it hangs", "", "",
-                           "look again when it is idle, or restart the server; --live waits longer",
+                           "try again when it is idle, or restart the server; --live waits longer",
                            urgent=False),)  # fmt: skip
         if facts.misplaced or not facts.reachable:
             return tuple(self._absent(link, facts))
@@ -115,28 +115,28 @@ class Adviser:
         """
         if trips.error:
             place, line = ("", "") if link.spec.fallback else self._fallback(link)
-            yield Advice(f"{link.name}: {trips.error}", place, line, "look at the log of its server, or restart it")
+            yield Advice(f"{link.name}: {trips.error}", place, line, "check the server's log, or restart it")
             return
         if not trips.tool_call.ok and "coder" in roles:
             hint = "for llama.cpp start the server with --jinja; for vLLM with --enable-auto-tool-choice"
             problem = f"{link.name} cannot call tools, which `coder` needs: {trips.tool_call.detail}"
             other = next((name for name in able.callers if name not in {link.origin, "coder"}), None)
             place, line = self._file.edit(("llm", "coder"), other) if other else ("", "")
-            yield Advice(problem, place, line, hint if other else f"take a model that does; {hint}")
+            yield Advice(problem, place, line, hint if other else f"use a model that can; {hint}")
         if not trips.json.ok and link.spec.api == "responses":
             yield self._advise(
-                link, f"{link.name} ignores the format asked for in /v1/responses: {trips.json.detail}",
-                ("api",), "auto", "then objects are asked for in chat completions",
+                link, f"{link.name} ignores the requested format in /v1/responses: {trips.json.detail}",
+                ("api",), "auto", "JSON objects are then requested through chat completions",
             )  # fmt: skip
         elif not trips.json.ok:
             yield self._no_objects(link, trips, able)
 
     def _no_objects(self, link: ChainLink, trips: LiveChecks, able: CapableModels) -> Advice:
         """The engine without weights is no help here: it fills in objects of a repair, and of nothing else."""
-        problem = f"{link.name} gives no valid JSON object: {trips.json.detail}"
+        problem = f"{link.name} does not return a valid JSON object: {trips.json.detail}"
         standing = [name for name in able.writers if name in able.behind]
         if standing:
-            said = f"{standing[0]}, which gives one, is asked in its place; a larger model would save the time"
+            said = f"{standing[0]}, which does, is used instead; a larger model would save time"
             return Advice(problem, "", "", said, urgent=False)
         what = "a larger model, or a server with json_schema"
         if not able.writers:
@@ -153,10 +153,10 @@ class Adviser:
             other, most = widest.setdefault((link.endpoint, link.spec.model), (link.name, tokens or 0))
             if tokens is not None and tokens != most:
                 problem = (
-                    f"{link.name} asks for {tokens} tokens and {other} for {most} of one model, which is loaded anew"
+                    f"{link.name} asks for {tokens} tokens and {other} for {most} of the same model, which is reloaded"
                 )
                 key = ("options", "num_ctx") if link.spec.options.get("num_ctx") else ("context_length",)
-                yield self._advise(link, f"{problem} at each change", key, most, urgent=False)
+                yield self._advise(link, f"{problem} on each switch", key, most, urgent=False)
 
     def for_role(self, chain: Chain) -> tuple[Advice, ...]:
         """What to change about a role that nothing but the engine without weights serves."""
@@ -174,7 +174,7 @@ class Adviser:
         seen = "a server that answers here" if spec else "no model server was found on this machine; start one"
         return (
             Advice(
-                f"no model is configured for {chain.role!r}; only the engine without weights serves it",
+                f"no model is configured for {chain.role!r}; only the embedded engine (no LLM) serves it",
                 *self._file.edit(("llm", chain.role), example), seen,
             ),
         )  # fmt: skip
@@ -185,9 +185,7 @@ class Adviser:
         problem = f"{link.name}: {facts.error}{'' if facts.misplaced or not url else f' at {url}'}"
         near, stay = self._nearby.get(link.name), _stay(url, facts)
         if near is None and url and not is_local(url):
-            yield Advice(
-                problem, "", "", "check the address and the network; HTTPS_PROXY names a proxy, if you need one"
-            )
+            yield Advice(problem, "", "", "check the address and the network; set HTTPS_PROXY if you need a proxy")
             return
         other = near or self._elsewhere(spec)
         if other is None:
@@ -205,7 +203,7 @@ class Adviser:
         what = f"{server} answers there{'' if near or not url else f'; or {stay}'}"
         for key in [key for key, value in wanted.items() if value != now[key]]:
             yield self._advise(link, problem, (key,), wanted[key], what)
-            problem = f"{link.name}: and with it"
+            problem = f"{link.name}: and also"
 
     def _no_file(self, link: ChainLink, facts: EndpointFacts) -> Advice:
         problem = f"{link.name}: {facts.error}"
@@ -229,13 +227,13 @@ class Adviser:
                                 f"export {variable}=… with a valid key")  # fmt: skip
         if "credit" in facts.error:
             return self._advise(link, f"{link.name}: {facts.error}", ("enabled",), value=False,
-                                otherwise="raise the limit of the key")  # fmt: skip
+                                otherwise="raise the key's limit")  # fmt: skip
         if facts.uncertain and not link.spec.api_key and link.spec.provider != "ollama":
             return self._advise(link, f"{link.name}: {facts.error}", ("api_key",), "${MY_API_KEY}",
-                                "export MY_API_KEY=…; --live tells whether it serves all the same",
+                                "export MY_API_KEY=…; --live shows whether it works anyway",
                                 urgent=False)  # fmt: skip
-        tell = "; --live tells whether it serves all the same" if facts.uncertain else ", and ask again"
-        return Advice(f"{link.name}: {facts.error}", "", "", f"look at the log of the server{tell}",
+        tell = "; --live shows whether it works anyway" if facts.uncertain else ", and try again"
+        return Advice(f"{link.name}: {facts.error}", "", "", f"check the server's log{tell}",
                       urgent=not facts.uncertain)  # fmt: skip
 
     def _no_model(self, link: ChainLink, facts: EndpointFacts) -> Advice:
@@ -244,7 +242,7 @@ class Adviser:
         otherwise = f"it offers {', '.join(facts.models[:8])}"
         if facts.server == "ollama" and wanted:
             otherwise = f"`ollama pull {wanted}`, or one it has: {', '.join(facts.models[:8])}"
-        problem = f"{link.name}: the server has no model {wanted!r}" if wanted else f"{link.name}: no model is named"
+        problem = f"{link.name}: the server has no model {wanted!r}" if wanted else f"{link.name}: no model is set"
         return self._advise(link, problem, ("model",), near[0], otherwise)
 
     def _narrow(self, link: ChainLink, facts: EndpointFacts, roles: frozenset[str]) -> Iterable[Advice]:
@@ -255,9 +253,9 @@ class Adviser:
             able = next((name for name, can in facts.tools.items() if can), "")
             problem = f"{link.name}: the model cannot call tools, which `coder` needs"
             if able:
-                yield self._advise(link, problem, ("model",), able, "or another one that does")
+                yield self._advise(link, problem, ("model",), able, "or another one that can")
             else:
-                yield Advice(problem, "", "", "take a model that does; start llama.cpp's server with --jinja")
+                yield Advice(problem, "", "", "use a model that can; start llama.cpp's server with --jinja")
         large = sorted(roles & _LARGE_ROLES)
         narrow = window.tokens is None or (window.tokens < SMALL_WINDOW and bool(large))
         if narrow and facts.server == "ollama" and not sets_window(link.spec):
@@ -265,35 +263,39 @@ class Adviser:
             return
         if window.tokens is None:
             yield self._advise(
-                link, f"{link.name}: the server does not say how many tokens it loaded", ("context_length",),
-                SMALL_WINDOW, "write what you gave the server when it loaded the model", urgent=False,
+                link, f"{link.name}: the server does not report its context size", ("context_length",),
+                SMALL_WINDOW, "enter the context size the server was started with", urgent=False,
             )  # fmt: skip
         elif narrow:
-            yield self._small(link, facts, f"a window of {window.tokens} tokens is small for {', '.join(large)}")
+            yield self._small(
+                link, facts, f"a context window of {window.tokens} tokens is small for {', '.join(large)}"
+            )
 
     def _leave_v1(self, link: ChainLink, tokens: int | None) -> Iterable[Advice]:
         """Ollama sets the window of a call in its own protocol only."""
         known = f"{tokens} tokens" if tokens else "its default, which may be 4096 tokens,"
-        problem = f"{link.name}: Ollama has {known} for this model, and behind /v1 no more can be asked for"
+        problem = f"{link.name}: Ollama uses {known} for this model, and its /v1 cannot request more"
         root = endpoint_url(link.spec).removesuffix("/v1")
         for key, value, now in (("base_url", root, link.spec.base_url), ("provider", "ollama", link.spec.provider)):
             if value != now:
                 yield self._advise(link, problem, (key,), value, urgent=False)
-                problem = f"{link.name}: and with it"
+                problem = f"{link.name}: and also"
 
     def _small(self, link: ChainLink, facts: EndpointFacts, problem: str) -> Advice:
         """What widens a window: the line that narrows it, or else the server."""
         window, said = context_window(link.spec, facts), f"{link.name}: {problem}"
         wanted = min(2 * SMALL_WINDOW, window.limit or 2 * SMALL_WINDOW)
         if window.tokens is not None and wanted <= window.tokens:
-            return Advice(said, "", "", "the model was made for no more; take one with a larger window", urgent=False)
+            return Advice(
+                said, "", "", "the model supports no more; use one with a larger context window", urgent=False
+            )
         if sets_window(link.spec) or link.spec.provider == "gguf":
             key = ("options", "num_ctx") if link.spec.options.get("num_ctx") else ("context_length",)
             return self._advise(link, said, key, wanted, urgent=False)
         loaded = facts.window(link.spec.model)
         if window.source == "configured" and loaded is not None:
             return self._advise(link, said, ("context_length",), "auto", f"the server loaded {loaded}", urgent=False)
-        return Advice(said, "", "", f"load the model with {wanted} tokens in the server", urgent=False)
+        return Advice(said, "", "", f"load the model with {wanted} tokens of context in the server", urgent=False)
 
     def _elsewhere(self, spec: ModelSpec) -> FoundServer | None:
         """A server that answers: one that has the model, or else speaks the same protocol, or else any."""
@@ -332,4 +334,4 @@ def _stay(url: str, facts: EndpointFacts) -> str:
     """What helps when the address is the right one."""
     if "certificate" in facts.error:
         return f"give the server at {url} a certificate that this machine trusts"
-    return f"start the server at {url}" if url else "name where your server runs"
+    return f"start the server at {url}" if url else "set it to your server's address"

@@ -20,7 +20,7 @@ class ConfigEdit(NamedTuple):
     place: str
     """File and line, or the dotted key when there is no file."""
     line: str
-    """As it stands in a JSON file, its comma included where the line it replaces has one."""
+    """As it appears in a JSON file, its comma included where the line it replaces has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ConfigOrigin:
     new: Path | None = None
     """Where a file would be made by a user who has none."""
     sample: bool = False
-    """The file is the one that comes with the program, and not the user's."""
+    """The file ships with the program and is not the user's."""
 
 
 NOWHERE = ConfigOrigin()

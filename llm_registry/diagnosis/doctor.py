@@ -36,9 +36,9 @@ USUAL_PLACES = (
     ("openai_compatible", "http://127.0.0.1:5000/v1"),
     ("openai_compatible", "http://127.0.0.1:8000/v1"),
 )
-"""Where Ollama, llama.cpp, LM Studio, text-generation-webui and vLLM listen when nobody says otherwise."""
+"""Where Ollama, llama.cpp, LM Studio, text-generation-webui and vLLM listen by default."""
 PATIENCE_S = 2.5
-"""Of a look at a configured endpoint: who asks for a diagnosis can wait longer than a run that starts."""
+"""For probing a configured endpoint: a diagnosis may take longer than starting a run."""
 
 
 class _Finding(BaseModel):
@@ -95,7 +95,7 @@ class RoleHealth(_Finding):
     chain: tuple[str, ...]
     notes: tuple[str, ...]
     needed: bool
-    """Runs ask it. Else it would serve nothing but a tool, which is not offered."""
+    """Runs use it. Otherwise it would only serve a tool, which is not offered."""
 
 
 class Remedy(_Finding):
@@ -114,7 +114,7 @@ class Diagnosis(_Finding):
 
     config: str
     own_config: str
-    """Where the user would make a file, while the one that comes with the program is read."""
+    """Where the user would create a file, while the one shipped with the program is read."""
     roles: tuple[RoleHealth, ...]
     specs: tuple[SpecHealth, ...]
     remedies: tuple[Remedy, ...]

@@ -14,7 +14,7 @@ from llm_registry.failures.redirects import same_origin
 from llm_registry.specs.addresses import DEFAULT_URLS, endpoint_url
 
 _TAILS = ("/v1", "", "/api/v1", "/openai/v1")
-"""Where servers keep their OpenAI protocol, below whatever stands before it."""
+"""Path suffixes under which servers offer the OpenAI protocol."""
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _MOST = 24
 

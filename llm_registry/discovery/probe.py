@@ -21,7 +21,7 @@ from llm_registry.specs.addresses import endpoint_url
 from llm_registry.specs.optional_deps import install_command
 
 DEADLINE_S = 0.9
-"""Of a whole look, so that a start with nothing but dead endpoints stays under a second."""
+"""Of a whole probe, so that a start with only dead endpoints stays under a second."""
 
 
 async def probe_endpoint(spec: ModelSpec, *, deadline_s: float = DEADLINE_S) -> EndpointFacts:
@@ -76,7 +76,7 @@ def _gguf_facts(spec: ModelSpec) -> EndpointFacts:
     elif not path.is_file() or not os.access(path, os.R_OK):
         error = f"no readable file at {path}"
     elif not is_gguf(path):
-        error = f"{path} is no GGUF file"
+        error = f"{path} is not a GGUF file"
     asked, trained = options_of(spec).ctx, None if error else trained_context(path)
     return EndpointFacts(
         reachable=not error,

@@ -37,13 +37,13 @@ class EndpointFacts:
     reachable: bool
     """It answered with HTTP, whatever the status."""
     error: str = ""
-    """Why it can't be used as configured, in words for a person; empty when all is well."""
+    """Why it can't be used as configured, worded for the user; empty when all is well."""
     server: ServerKind = ""
     models: tuple[str, ...] = ()
     windows: Mapping[str, int] = field(default_factory=dict)
     """Tokens a request may hold now, by model; only where the server says so."""
     limits: Mapping[str, int] = field(default_factory=dict)
-    """Tokens the model was made for, by model; loading it with more breaks it."""
+    """Tokens the model supports, by model; loading it with more breaks it."""
     tools: Mapping[str, bool] = field(default_factory=dict)
     """Whether a model can call tools, by model; only where the server says so."""
     responses_api: bool | None = None

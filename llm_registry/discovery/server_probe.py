@@ -25,7 +25,8 @@ from llm_registry.specs.network import is_local, trusted_certificates
 
 _NO_SUCH_PATH = "unexpected endpoint"
 _GRACE_S = 0.1
-"""After the deadlines of its phases, until a question is cut off from outside: only drips last so long."""
+"""Grace after the deadlines of its phases before a request is cancelled from outside: only a trickling answer takes
+that long."""
 _CONNECTED = "send_request_headers.started"
 """What the client reports when connection and handshake are done."""
 
@@ -55,7 +56,7 @@ class ServerProbe:
         try:
             client = self._client(base)
         except (httpx.InvalidURL, ValueError) as error:
-            return EndpointFacts(reachable=False, error=f"{base!r} is no usable URL: {error}")
+            return EndpointFacts(reachable=False, error=f"{base!r} is not a usable URL: {error}")
         async with client:
             absent = await self._first(client, base)
             if absent is not None:
@@ -255,14 +256,14 @@ class ServerProbe:
             return self._emptiness()
         if self.status is not None and self.status >= 500:
             # LiteLLM without a database answers so to whoever sends no key.
-            advice = "" if self.spec.api_key else "; or it wants an api_key"
-            return f"the server is in trouble (HTTP {self.status}{self.said}){advice}"
+            advice = "" if self.spec.api_key else "; or it needs an api_key"
+            return f"the server reports an error (HTTP {self.status}{self.said}){advice}"
         return self._misplaced()
 
     def _misplaced(self) -> str:
         if self.elsewhere:
-            said = f"the address sends its callers on (HTTP {self.status}), which is never followed"
-            return f"{said}; did you mean {self.elsewhere}? A key goes only where `base_url` says"
+            said = f"the address redirects (HTTP {self.status}); redirects are never followed"
+            return f"{said}; did you mean {self.elsewhere}? Keys are sent only to `base_url`"
         base = endpoint_url(self.spec)
         advice = "is the path right?" if urlsplit(base).path else f"did you mean {base}/v1?"
         return f"no list of models at this address (HTTP {self.status}{self.said}); {advice}"
@@ -271,7 +272,7 @@ class ServerProbe:
         if server_info.model_names(self.bodies):
             return ""
         if "tags" in self.bodies:
-            return "this Ollama has no model yet: `ollama pull` one"
+            return "this Ollama has no models yet: run `ollama pull`"
         return "the answer lists no model; is this a model server?"
 
     def _left(self) -> float:
@@ -309,9 +310,9 @@ def _words(error: Exception) -> str:
         if "certificate_verify_failed" in text:
             return f"its certificate is not trusted: {text.partition('verify failed: ')[2].partition(' (_ssl')[0]}"
         if "[ssl" in text:
-            return "the port answers, but not in TLS; is it http:// and not https://?"
+            return "the port answers, but not with TLS; should it be http:// instead of https://?"
         names = ("name or service", "nodename", "name resolution", "getaddrinfo", "no address")
-        return "the host name is unknown" if any(part in text for part in names) else "nothing listens there"
+        return "the host name is unknown" if any(part in text for part in names) else "nothing is listening there"
     if isinstance(error, httpx.RemoteProtocolError):
-        return "the port answers, but not in HTTP"
+        return "the port answers, but not with HTTP"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -54,7 +54,7 @@ def _reply(messages: list[BaseMessage], kwargs: dict[str, Any]) -> AIMessage:
         return next_turn(messages, [tool["function"]["name"] for tool in kwargs["tools"]])
     text = sections(messages).get("text")
     if text is None:
-        raise NeedsModelError(f"{SCOPE_OF_ENGINE}; it cannot answer in words.", hint=ADVICE)
+        raise NeedsModelError(f"{SCOPE_OF_ENGINE}; it cannot answer in text.", hint=ADVICE)
     return AIMessage(text[:EXTRACT_CHARS])
 
 
@@ -62,5 +62,5 @@ def _extracted(messages: list[BaseMessage], response_format: dict[str, Any]) -> 
     title = str(response_format.get("json_schema", {}).get("name", ""))
     extractor = EXTRACTORS.get(title)
     if extractor is None:
-        raise NeedsModelError(f"{SCOPE_OF_ENGINE}; it cannot make a {title or 'structured answer'}.", hint=ADVICE)
+        raise NeedsModelError(f"{SCOPE_OF_ENGINE}; it cannot produce a {title or 'structured answer'}.", hint=ADVICE)
     return extractor(sections(messages))

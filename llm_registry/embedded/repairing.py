@@ -22,7 +22,7 @@ def next_turn(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessag
         NeedsModelError: The loop has not the tools for a repair, or the brief shows no red check.
     """
     if not {SEARCH, EDIT, CHECK} <= set(tools):
-        raise NeedsModelError("Reading and explaining code takes a model.", hint=ADVICE)
+        raise NeedsModelError("Reading and explaining code needs a model.", hint=ADVICE)
     results = _results(messages)
     if SEARCH not in results:
         data = sections(messages)
@@ -103,5 +103,5 @@ def _patch_words(found: dict[str, Any], tried: str) -> str:
         parts += [f"```diff\n{other['diff'].strip()}\n```" for other in others[:SHOWN_PATCHES]]
     if found.get("disagreement"):
         parts.append(f"They differ here: {json.dumps(found['disagreement'])}")
-    parts.append("It passes the tests; whether it is what was meant is for a person to say.")
+    parts.append("It passes the tests; a person must decide whether it is what was intended.")
     return "\n\n".join(parts)

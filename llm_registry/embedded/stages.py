@@ -6,10 +6,8 @@ from typing import Any
 from core.errors import NeedsModelError
 from llm_registry.embedded.reading import is_question, read_checks, sentences, wants_repair
 
-ADVICE = "name a model server in your config (`rolecall config path`), and see `rolecall doctor`"
-SCOPE_OF_ENGINE = (
-    "The embedded engine has no weights: it only turns red Python tests green by searching for a small patch"
-)
+ADVICE = "configure a model server (`rolecall config path`) and run `rolecall doctor`"
+SCOPE_OF_ENGINE = "The embedded engine has no LLM: it only repairs failing Python tests by searching for a small patch"
 
 Sections = Mapping[str, str]
 Extractor = Callable[[Sections], dict[str, Any]]
@@ -93,7 +91,9 @@ def extract_verdict(data: Sections) -> dict[str, Any]:
     green = bool(checks.commands) and not checks.red
     criteria = [line.removeprefix("- ") for line in data.get("criteria", "").splitlines() if line.strip()]
     if not all(is_check(item) for item in criteria):
-        raise NeedsModelError("Judging these acceptance criteria takes a model; the checks alone cannot.", hint=ADVICE)
+        raise NeedsModelError(
+            "Judging these acceptance criteria needs a model; the checks alone are not enough.", hint=ADVICE
+        )
     evidence = f"{', '.join(checks.commands)}: {'all green' if green else 'red'}"
     return {
         "criteria": [{"criterion": item, "met": green, "evidence": evidence} for item in criteria],
@@ -119,7 +119,7 @@ def extract_narrative(data: Sections) -> dict[str, Any]:
     done = outcome.startswith("done")
     return {
         "summary": data.get("steps", "").strip() or outcome,
-        "left_to_do": [] if done else [f"{outcome}. A model may do it: {ADVICE}."],
+        "left_to_do": [] if done else [f"{outcome}. A model may be able to: {ADVICE}."],
     }
 
 

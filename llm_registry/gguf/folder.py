@@ -45,7 +45,7 @@ def runtime_dir() -> Path:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if home.stat().st_uid != os.getuid():
         raise ModelError(
-            f"the folder {home} belongs to another user", hint=f"set {STATE_DIR_VARIABLE} to a folder of yours"
+            f"the directory {home} belongs to another user", hint=f"set {STATE_DIR_VARIABLE} to a directory you own"
         )
     return home
 
@@ -62,7 +62,7 @@ async def server_lock(path: Path) -> AsyncIterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise ModelError(f"another process holds {path} for over {_LOCK_S:g} s") from None
+                    raise ModelError(f"another process has held {path} for over {_LOCK_S:g} s") from None
                 await asyncio.sleep(_POLL_S)
         yield
     finally:

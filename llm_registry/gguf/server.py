@@ -38,7 +38,7 @@ DEFAULT_IDLE_S = 600.0
 DEFAULT_START_S = 120.0
 _POLL_S = 0.05
 _CLOCK = re.compile(r"^[\d.]+ [A-Z] (?:\S+ +\w+: )?")
-"""How the engine begins a line of its log: time, level, who says it."""
+"""The prefix of the engine's log lines: time, level, source."""
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -53,7 +53,7 @@ class ServerOptions:
     slots: int
     """Requests served at the same time; each has its own window."""
     idle_s: float = DEFAULT_IDLE_S
-    """Seconds without a request after which the process ends; the first starter's wish counts."""
+    """Seconds without a request after which the process ends; the value of the first process to start it counts."""
     start_s: float = DEFAULT_START_S
     """How long loading may take."""
 
@@ -151,10 +151,10 @@ def _require_file(path: Path) -> None:
     except OSError as error:
         raise ModelError(
             f"cannot read the GGUF file {path}: {error.strerror}",
-            hint="put the path of a file you have into `options.path`; nothing is downloaded",
+            hint="set `options.path` to an existing file; nothing is downloaded",
         ) from error
     if not known:
-        raise ModelError(f"{path} is no GGUF file", hint="point `options.path` at a .gguf file")
+        raise ModelError(f"{path} is not a GGUF file", hint="point `options.path` at a .gguf file")
 
 
 async def _start(options: ServerOptions, home: Path, key: str) -> RunningServer:
@@ -201,7 +201,7 @@ async def _healthy(server: RunningServer, options: ServerOptions, home: Path, ke
     await asyncio.to_thread(kill_server, server)
     raise ModelError(
         f"{options.path.name} was not loaded after {options.start_s:g} s",
-        hint="raise `options.start_s` for a large file, or take a smaller one",
+        hint="raise `options.start_s` for a large file, or use a smaller one",
     )
 
 
@@ -221,5 +221,5 @@ def _failure(options: ServerOptions, home: Path, key: str) -> ModelError:
     told = [_CLOCK.sub("", line) for line in told]
     return ModelError(
         f"the server of {options.path.name} ended while loading: {'; '.join(told) or 'it said nothing'}",
-        hint=f"the whole log is {home / f'{key}.log'}",
+        hint=f"the full log is {home / f'{key}.log'}",
     )

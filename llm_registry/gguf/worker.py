@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 _ORPHAN_S = 10.0
-"""How old a server is before it looks whether its address still stands in the folder."""
+"""How old a server is before it checks whether the directory still contains its address."""
 _CLAIM_S = 5.0
-"""A server that no state file names this long after loading was started by someone who died at once."""
+"""A server that no state file names this long after loading was started by a process that died right away."""
 
 
 def main(arguments: Sequence[str]) -> None:

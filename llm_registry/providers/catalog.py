@@ -35,7 +35,7 @@ _NEEDS: dict[str, dict[str, str]] = {
 
 GGUF_OPTIONS = ("path", "num_ctx", "threads", "slots", "idle_s", "start_s")
 _NATIVE = ("num_ctx", "num_gpu", "threads", "keep_alive", "slots", "idle_s", "start_s", "path", "script")
-"""Options that no OpenAI-style server takes with a request: it would drop them without a word."""
+"""Options that no OpenAI-style server takes with a request: it would silently drop them."""
 _OPENAI_OPTIONS = ("headers", "extra_body")
 _CLOSED: dict[str, tuple[str, ...]] = {"embedded": (), "scripted": ("script",)}
 """Providers that send nothing: their options, all of them."""
@@ -55,7 +55,7 @@ class BuiltModel:
     options: dict[str, Any] = field(default_factory=dict)
     """Arguments for every call."""
     current: Callable[[], Awaitable[bool]] | None = None
-    """Asked before each use whether the model still speaks to the right address; `None` means always."""
+    """Asked before each use whether the model still uses the right address; `None` means always."""
     close: Callable[[], Awaitable[None]] | None = None
     """Gives connections back."""
 

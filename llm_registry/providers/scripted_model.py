@@ -47,7 +47,7 @@ class ScriptedChatModel(BaseChatModel):
             return cls(answers=tuple(_read(entry, number) for number, entry in enumerate(raw)))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigError(
-                f"script {path!r} cannot be used: {error}", hint="it is a JSON list of answers"
+                f"script {path!r} cannot be used: {error}", hint="it must be a JSON list of answers"
             ) from error
 
     @property

@@ -12,7 +12,7 @@ from llm_registry.records.call_log import CallLog, ThreadTotals
 from llm_registry.records.wall_clock import WallClock
 
 USUAL_ANSWER = 256
-"""Tokens an answer is reckoned with before the thread has had any."""
+"""Tokens assumed for an answer before the thread has had any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Budget:
         if self._limits.max_tokens is not None and spent.estimated_tokens:
             self._once(
                 f"the tokens of {spent.unmetered_calls} model calls were not reported by their servers and count "
-                f"towards the token limit as we estimate them: {spent.estimated_tokens}"
+                f"towards the token limit as estimated: {spent.estimated_tokens}"
             )
 
     def _once(self, message: str) -> None:

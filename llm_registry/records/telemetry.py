@@ -185,7 +185,7 @@ def _exporter(settings: TelemetrySettings) -> "SpanExporter":
             if is_redirect(reply.status_code):
                 failure = redirect_failure(reply.status_code, base, reply.headers.get("location", ""))
                 raise requests.exceptions.InvalidURL(
-                    f"{failure.message}; set telemetry.otlp_endpoint to it, if it may have the spans"
+                    f"{failure.message}; set telemetry.otlp_endpoint to it, if spans may be sent there"
                 )
             return reply
 

@@ -51,7 +51,7 @@ def fill_references(role: str, address: str, environment: Mapping[str, str] | No
         if not variables.get(found.group(1)):
             raise UsageError(
                 f"--model {role}: its address needs {found.group()}, which is not set",
-                hint=f"keys given with --model are not kept with a thread: set {found.group(1)}, "
+                hint=f"keys given with --model are not stored with a thread: set {found.group(1)}, "
                 f"or give --model {role}=… again",
             )
         return quote(variables[found.group(1)], safe="")

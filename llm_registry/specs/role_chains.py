@@ -58,7 +58,7 @@ class ChainLink:
         """What a person should know before it is asked; empty where a call costs nothing and stays here."""
         host = urlsplit(endpoint_url(self.spec)).hostname
         said = ["calls cost money"] if self.paid else []
-        return ", ".join([*said, *([f"what it is asked goes to {host} on the internet"] if self.remote else [])])
+        return ", ".join([*said, *([f"prompts are sent to {host} on the internet"] if self.remote else [])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def resolve_chain(llm: LLMSettings, role: str) -> Chain:
     entries, role = llm.__pydantic_extra__ or {}, role_name(role)
     if role not in entries and role not in ROLES and role not in llm.models and role != EMBEDDED:
         raise ConfigError(
-            f"unknown role {role!r}{did_you_mean(role, {*ROLES, *entries})}", hint="name one that `llm` configures"
+            f"unknown role {role!r}{did_you_mean(role, {*ROLES, *entries})}", hint="use one that `llm` configures"
         )
     off: dict[str, bool] = {}
     links: dict[str, ChainLink] = {}
@@ -149,7 +149,7 @@ def _entry(llm: LLMSettings, name: str) -> ModelSpec | str:
     if name in ROLES:
         return "primary" if "primary" in entries and name != "primary" else EMBEDDED
     known = {*ROLES, *entries, *llm.models, EMBEDDED}
-    raise ConfigError(f"llm: {name!r} is no role and no named model{did_you_mean(name, known)}")
+    raise ConfigError(f"llm: {name!r} is neither a role nor a named model{did_you_mean(name, known)}")
 
 
 def _link_name(llm: LLMSettings, name: str, spec: ModelSpec) -> str:

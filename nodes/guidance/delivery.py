@@ -25,17 +25,17 @@ from nodes.text.quoting import quote
 GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume", "ask"]
 SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})
 """Kinds a model is shown. The others are for the runner and for the choice of models."""
-STOPPED_FOR_REPLAN = "Stopped here because a new plan was asked for."
-"""The last word of a loop that a wish for a new plan ended."""
+STOPPED_FOR_REPLAN = "Stopped because a new plan was requested."
+"""The final message of a loop ended by a request for a new plan."""
 STANDING_CHARS = 4000
 """How much of earlier guidance a prompt repeats."""
 
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _LEADS = {
-    "supervisor": "The supervisor watches this run from outside and has a remark. Weigh it before the next step.",
-    "user": "The person this work is for says while it runs. Follow it from here on.",
+    "supervisor": "Note from the supervisor monitoring this run. Consider it before the next step.",
+    "user": "New instruction from the user. Follow it from now on.",
 }
-_OTHER_LEAD = "A program the user trusts to steer this run says. Follow it where it does not contradict the task."
+_OTHER_LEAD = "New instruction from a program the user trusts. Follow it unless it contradicts the task."
 
 
 class GuidedState(AgentState[Any]):

@@ -15,9 +15,9 @@ class PlanChanges:
     plan: Plan
     refused: tuple[Refusal, ...] = ()
     replan: Guidance | None = None
-    """The last wish for a new plan; a node that decides what comes next follows it."""
+    """The latest request for a new plan; the node that decides what comes next follows it."""
     upto: int = 0
-    """Id of the last guidance looked at; goes into `steered` of the state."""
+    """Id of the last guidance processed; stored in the state as `steered`."""
 
 
 def change_plan(plan: Plan, done: Collection[str], guidance: Sequence[Guidance], *, after: int = 0) -> PlanChanges:
@@ -90,7 +90,7 @@ def _prioritized(plan: Plan, done: Collection[str], item: Guidance) -> Plan:
     if unknown := [step for step in order if step not in known]:
         raise _NotAllowedError(f"the plan has no step {', '.join(unknown)}")
     if finished := [step for step in order if step in done]:
-        raise _NotAllowedError(f"step {', '.join(finished)} is done")
+        raise _NotAllowedError(f"step {', '.join(finished)} is already done")
     rest = [step.id for step in plan.steps if step.id not in order and step.id not in done]
     rank = {step: place for place, step in enumerate((*order, *rest), start=1)}
     # Finished steps keep a place before all others, so that the order of what was done stays readable.
@@ -102,7 +102,7 @@ def _with_milestone(plan: Plan, done: Collection[str], item: Guidance) -> Plan:
         wanted = Milestone.model_validate(item.payload.get("milestone"))
     except ValidationError as error:
         detail = error.errors()[0]
-        raise _NotAllowedError(f"it is no milestone: {detail['loc'] or 'payload'}: {detail['msg']}") from error
+        raise _NotAllowedError(f"invalid milestone: {detail['loc'] or 'payload'}: {detail['msg']}") from error
     before = next((entry for entry in plan.milestones if entry.title == wanted.title), None)
     others = {step.id for entry in plan.milestones if entry is not before for step in entry.steps}
     ids = [step.id for step in wanted.steps]
@@ -120,7 +120,7 @@ def _guard(before: Milestone, after: Milestone, done: Collection[str]) -> None:
     for step in before.steps:
         kept = new.get(step.id)
         if step.id in done and kept != step:
-            raise _NotAllowedError(f"step {step.id} is done")
+            raise _NotAllowedError(f"step {step.id} is already done")
         if kept is None:
             raise _NotAllowedError(f"it would drop step {step.id}")
         if step.check and not kept.check:

@@ -47,11 +47,11 @@ from nodes.text.shorten import clip
 SNAPSHOT_EVERY = 200
 """Updates between two full copies of the transcript; keeps the file linear in the number of steps."""
 UNKNOWN_WINDOW = 16_384
-"""Tokens assumed where a server does not tell what it loaded."""
+"""Tokens assumed when a server does not report its context size."""
 COMPACT_AT, KEEP = 0.6, 0.3
-"""Shares of the room for messages: where older ones are summarized, and how much of the newest stays as it is."""
+"""Shares of the message budget: when older ones are summarized, and how much of the newest stays unchanged."""
 FRAME_TOKENS = 1500
-"""What tool descriptions and the static prompt take of the window."""
+"""How much of the window tool descriptions and the static prompt take."""
 CHARS_PER_TOKEN = 3
 
 
@@ -123,7 +123,7 @@ def answer_open_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
         mended.append(message)
         for call in message.tool_calls if isinstance(message, AIMessage) else ():
             if call["id"] not in results:
-                note = "The run was interrupted before this call had a result. Look before you repeat it."
+                note = "Interrupted before this call returned. Check the current state before retrying."
                 mended.append(ToolMessage(note, tool_call_id=call["id"] or "", name=call["name"], status="error"))
     return mended
 
@@ -186,7 +186,7 @@ async def _compact(messages: Sequence[BaseMessage], context: Context, node: str)
     try:
         reply = await context.models.chat("summarizer", prompt, site=site)
     except ModelError as error:
-        context.events.emit("warning", message=f"older messages were cut, not summarized: {error.message}")
+        context.events.emit("warning", message=f"older messages were truncated instead of summarized: {error.message}")
         return clip(log, 4000)
     return reply.text or clip(log, 4000)
 

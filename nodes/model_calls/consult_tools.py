@@ -34,9 +34,9 @@ from tools.agent.toolbox import reading_tools
 RESEARCH_CALLS = 20
 """Model calls in one research; then it says what it has found so far."""
 CLEAR_AT = 0.5
-"""Share of the window at which a research forgets what its older calls brought."""
+"""Share of the window at which a research drops the results of its older calls."""
 ANSWER_CHARS = 6000
-"""Of another model's words, those that go into the transcript of the one that asked."""
+"""How much of another model's answer goes into the asking model's transcript."""
 
 
 @agent_tool
@@ -147,4 +147,4 @@ async def _answer(context: Context, tool: str, **values: Any) -> str:
 
 
 def _fit(text: str) -> str:
-    return clip(text.strip(), ANSWER_CHARS) or "(the other model said nothing)"
+    return clip(text.strip(), ANSWER_CHARS) or "(the other model returned no text)"

@@ -12,7 +12,7 @@ from llm_registry.embedded.reading import is_question, wants_repair
 from nodes.text.quoting import fence
 
 DOERS = ("router", "primary", "coder", "reasoning")
-"""Roles of which one with a model may be enough for a task to come to something."""
+"""Roles of which one served by a model may be enough to do a task."""
 
 
 async def require_model(task: str, models: Models, thread: str, roles: Iterable[str] = DOERS) -> None:

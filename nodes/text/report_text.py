@@ -31,7 +31,7 @@ class RunFigures:
     usage: Mapping[str, RoleUsage]
     sandbox: str
     uncommitted: bool = False
-    """Some of the changes are in no commit of the branch."""
+    """Some changes are not committed to the branch."""
 
 
 def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts: RunFigures, *, status: Outcome) -> str:
@@ -123,7 +123,7 @@ def _served(state: Mapping[str, Any]) -> str:
         return ""
     table = "\n".join(["| node | role | model | why |", "|---|---|---|---|", *rows])
     embedded = sorted({who.role for who in state["served"].values() if who.spec == EMBEDDED})
-    note = f"\n\nThe embedded engine (no weights) served: {', '.join(embedded)}." if embedded else ""
+    note = f"\n\nThe embedded engine (no LLM) served: {', '.join(embedded)}." if embedded else ""
     return _part("Which model did what", table + note)
 
 
@@ -137,7 +137,7 @@ def _usage(usage: Mapping[str, RoleUsage]) -> str:
         for spec, row in whole.by_spec.items()
     ]
     head = ["| role | model | calls | failed | tokens in | tokens out | seconds | cost |", f"|{'---|' * 8}"]
-    return _part("Use per role", "\n".join([*head, *rows]))
+    return _part("Usage per role", "\n".join([*head, *rows]))
 
 
 def _count(value: int | None) -> str:
@@ -154,8 +154,8 @@ def _how_to_apply(facts: RunFigures, status: Outcome) -> str:
     short = short_id(facts.thread_id)
     where = f"The work is on branch `{facts.branch}`; your checkout was not touched."
     if facts.uncommitted:
-        where += f" Some of it is in no commit yet and is left behind: `rolecall resume {short}` goes on with it."
+        where += f" Some of it is not committed yet and will not be applied; run `rolecall resume {short}` to continue."
     if status in ("done", "answered"):
         return _part("How to apply", f"{where}\n\n```\nrolecall diff {short}\nrolecall apply {short}\n```")
-    where += " It is not known to be right; taking it over all the same needs `--force`."
+    where += " It is not known to be correct; applying it anyway needs `--force`."
     return _part("How to apply", f"{where}\n\n```\nrolecall diff {short}\nrolecall apply {short} --force\n```")

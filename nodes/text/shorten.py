@@ -53,7 +53,7 @@ async def _shorten(text: str, context: Context, node: str) -> str:
     try:
         reply = await context.models.chat("summarizer", [HumanMessage(prompt)], site=site)
     except ModelError as error:
-        context.events.emit("warning", message=f"a long field was cut, not summarized: {error.message}")
+        context.events.emit("warning", message=f"a long field was truncated instead of summarized: {error.message}")
         return clip(text, FIELD_LIMIT)
     return clip(reply.text.strip() or text, FIELD_LIMIT)
 

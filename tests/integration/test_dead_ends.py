@@ -101,7 +101,7 @@ def test_an_address_without_a_scheme_is_refused_before_a_run(tmp_path: Path) -> 
     for words in (("config", "validate"), ("run", FEATURE)):
         said = rolecall(*words, f"--config={config}", cwd=repo, env=OFF)
         assert said.code == 3, said.err
-        assert "llm.primary.base_url: an address begins with http:// or https://" in said.err
+        assert "llm.primary.base_url: an address must start with http:// or https://" in said.err
     given = rolecall("run", FEATURE, "--model=primary=openai_compatible:m@localhost:5000/v1", cwd=repo, env=OFF)
     assert (given.code, "its address has no scheme" in given.err) == (2, True), given.err
 

@@ -88,7 +88,7 @@ async def test_an_unpacked_folder_without_our_mark_is_refused_by_every_command(t
     repo = make_repository(tmp_path / "repo", SLUGS)
     folder = await planted(repo / ".rolecall")
     before = contents(folder)
-    refused(repo, "was not made by rolecall for this user")
+    refused(repo, "was not created by rolecall for this user")
     assert contents(folder) == before
     assert git(repo, "branch", "--list", "rolecall/*") == ""
 

@@ -63,7 +63,7 @@ def test_the_doctor_exits_4_when_nobody_can_serve(place: Path) -> None:
         config = configure(place, server)
     done = rolecall("doctor", "--config", config, cwd=place)
     assert done.code == 4
-    assert "nothing listens there" in done.out
+    assert "nothing is listening there" in done.out
     assert "llm.primary.base_url" in done.out
 
 

@@ -15,7 +15,7 @@ from tests.repositories import fingerprint
 
 
 def seen(text: str = "@CANARY@") -> Proof:
-    """A word that stands only in private files came back to the attacker, or lies in the worktree."""
+    """A word that stands only in private files came back to the attacker, or is in the worktree."""
 
     def look(attack: Attack) -> str:
         if told := heard(text)(attack):
@@ -23,7 +23,7 @@ def seen(text: str = "@CANARY@") -> Proof:
         word = attack.world.fill(text)
         worktrees = attack.world.repo / ".rolecall" / "worktrees"
         found = next((path for path in worktrees.rglob("*") if _holds(path, word.encode())), None)
-        return f"it lies in the worktree: {found}" if found else ""
+        return f"it is in the worktree: {found}" if found else ""
 
     return look
 

@@ -141,7 +141,7 @@ async def test_a_broken_file_says_so(tmp_path: Path) -> None:
 async def test_what_is_no_gguf_file_is_not_started(tmp_path: Path) -> None:
     prose = tmp_path / "notes.gguf"
     prose.write_text("these are my notes", encoding="utf-8")
-    with pytest.raises(ModelError, match="is no GGUF file"):
+    with pytest.raises(ModelError, match="is not a GGUF file"):
         await ensure_server(ModelSpec(provider="gguf", model=str(prose)))
     with pytest.raises(ModelError, match="cannot read"):
         await ensure_server(ModelSpec(provider="gguf", model=str(tmp_path / "absent.gguf")))

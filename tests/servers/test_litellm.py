@@ -46,7 +46,7 @@ async def test_what_it_cannot_serve_goes_to_the_next_spec(
 
 
 async def test_an_object_comes_where_the_proxy_hands_responses_on_untouched(opened: Open, proxy: RealServer) -> None:
-    # The server behind it ignores the format asked for in `/v1/responses`.
+    # The server behind it ignores the requested format in `/v1/responses`.
     async with opened(primary=proxy.spec("auto", model="passed-through")) as registry:
         await registry.assign()
         person, _ = await registry.ask("primary", [HumanMessage("Who?")], Person, site=SITE)

@@ -30,7 +30,7 @@ async def test_words_usage_and_times_come_back(opened: Open, spec: MakeSpec) -> 
 
 
 async def test_an_object_is_forced_into_its_schema(opened: Open, address: str) -> None:
-    # This server ignores the format asked for in `/v1/responses`, so "auto" must find its way around it.
+    # This server ignores the requested format in `/v1/responses`, so "auto" must find its way around it.
     there = ModelSpec(provider="openai_compatible", model="tiny", base_url=address, temperature=0)
     async with opened(primary=there) as registry:
         await registry.assign()

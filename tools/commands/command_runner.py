@@ -130,8 +130,8 @@ class SandboxCommands:
             stopped = await self._watch(running.process, descriptor, limit, watchdog)
             if not stopped and running.walls_failed():
                 raise SandboxError(
-                    f"the walls around a command could not be built: {await asyncio.to_thread(_last_line, descriptor)}",
-                    hint="`rolecall doctor` says what holds here",
+                    f"the sandbox for a command could not be set up: {await asyncio.to_thread(_last_line, descriptor)}",
+                    hint="`rolecall doctor` shows what works here",
                 )
         finally:
             await asyncio.shield(running.end(mark))
@@ -150,7 +150,7 @@ class SandboxCommands:
                 if done:
                     return ""
                 if left <= 0:
-                    return f"killed after {limit:g} s: the command did not end"
+                    return f"killed after {limit:g} s: the command did not finish"
                 if os.fstat(descriptor).st_size > MAX_STORED_BYTES:
                     return f"killed: it wrote more than {MAX_STORED_BYTES // 2**20} MB"
                 if reason := await asyncio.to_thread(watchdog.look, process.pid):
@@ -162,4 +162,4 @@ class SandboxCommands:
 def _last_line(descriptor: int) -> str:
     """The last words on a descriptor, which are those of bubblewrap."""
     lines = os.pread(descriptor, 4096, max(0, os.fstat(descriptor).st_size - 4096)).split(b"\n")
-    return next((line.decode("utf-8", "replace") for line in reversed(lines) if line.strip()), "it says nothing")
+    return next((line.decode("utf-8", "replace") for line in reversed(lines) if line.strip()), "no error message")

@@ -79,7 +79,7 @@ class OutputStore:
 def _joined(head: bytes, tail: bytes, size: int, name: str) -> str:
     first, last = head[: head.rfind(b"\n") + 1] or head, tail[tail.find(b"\n") + 1 :] or tail
     missing = size - len(first) - len(last)
-    note = f"… {missing} bytes left out; whole text in {name} (read_file can page it) …"
+    note = f"… {missing} bytes left out; full text in {name} (read_file can page through it) …"
     return f"{_text(first)}\n{note}\n{_text(last)}"
 
 

@@ -19,13 +19,13 @@ from core.storage.storage_errors import storage_error
 _PRIVATE = frozenset({".git", ".rolecall", ".hg", ".svn"})
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WALKED = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)
-"""Folders on the way need not be readable; macOS has no such descriptors."""
+"""Directories along the path need not be readable; macOS has no such descriptors."""
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _MAX_PATH = 4096
 _MAX_DEPTH = 200
 _MAX_LINKS = 40
 _ODD = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"),
-        (stat.S_ISBLK, "a device"), (stat.S_ISLNK, "a symlink that has just been put there"))  # fmt: skip
+        (stat.S_ISBLK, "a device"), (stat.S_ISLNK, "a symlink that was just created"))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class GuardedPath:
     """The path as it was given, for messages."""
     folder: int
     rest: tuple[str, ...]
-    """What follows below the folder: nothing for a folder that is there, one part for a file."""
+    """What follows below the directory: nothing for an existing directory, one part for a file."""
 
     @property
     def is_folder(self) -> bool:
@@ -65,7 +65,7 @@ class GuardedPath:
             ToolError: It is missing, a folder, no regular file, unreadable, or longer.
         """
         if self.is_folder:
-            raise ToolError(f"{self.shown} is a folder", hint="use list_files to see what is in it")
+            raise ToolError(f"{self.shown} is a directory", hint="use list_files to see what is in it")
         status = self._status()
         if status is None:
             raise ToolError(f"there is no file {self.shown}", hint="use list_files or search_text to find its name")
@@ -73,7 +73,7 @@ class GuardedPath:
         try:
             descriptor = os.open(self.rest[0], _FILE, dir_fd=self.folder)
         except OSError as error:
-            raise ToolError(f"{self.shown} cannot be read: {error.strerror}", hint="go on without it") from error
+            raise ToolError(f"{self.shown} cannot be read: {error.strerror}", hint="continue without it") from error
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             self._refuse_odd(status)
@@ -93,7 +93,7 @@ class GuardedPath:
             DiskFullError: There is no room for it, here or elsewhere.
         """
         if self.is_folder:
-            raise ToolError(f"{self.shown} is a folder", hint="give the name of a file")
+            raise ToolError(f"{self.shown} is a directory", hint="give the name of a file")
         status = self._status()
         if status is not None:
             self._refuse_odd(status)
@@ -154,11 +154,11 @@ def open_beneath(root: Path, path: str) -> Iterator[GuardedPath]:
         ToolError: It lies outside, in a folder that tools never touch, or cannot be followed.
     """
     if "\0" in path:
-        raise ToolError("a path holds a zero byte", hint="give the path as plain text")
+        raise ToolError("the path contains a null byte", hint="give the path as plain text")
     if len(path) > _MAX_PATH:
-        raise ToolError(f"the path has {len(path)} characters, which is no path", hint="give a shorter one")
+        raise ToolError(f"the path has {len(path)} characters, which is too long", hint="give a shorter one")
     if not _is_encodable(path):
-        raise ToolError("the path holds characters that no file name can have", hint="give the path as plain text")
+        raise ToolError("the path contains characters not allowed in file names", hint="give the path as plain text")
     walk = _Walk(root, path)
     try:
         yield walk.go()
@@ -253,11 +253,11 @@ class _Walk:
     def _refuse(self, part: str) -> None:
         if is_private(part):
             raise ToolError(
-                f"{self._path} belongs to git or rolecall and is out of reach of tools",
+                f"{self._path} belongs to git or rolecall and is not accessible to tools",
                 hint="use git_diff to see changes",
             )
         if len(self._names) + len(self._rest) > _MAX_DEPTH:
-            raise ToolError(f"{self._path} is nested too deeply", hint=f"at most {_MAX_DEPTH} folders are followed")
+            raise ToolError(f"{self._path} is nested too deeply", hint=f"at most {_MAX_DEPTH} directories are followed")
 
     def _enter(self, part: str) -> str | None:
         """Go down into a folder, or note what is no folder; gives the target of a symlink instead."""
@@ -278,7 +278,9 @@ class _Walk:
                 return None
         self._links += 1
         if self._links > _MAX_LINKS:
-            raise ToolError(f"{self._path} cannot be followed: too many symlinks", hint="list the folder to see them")
+            raise ToolError(
+                f"{self._path} cannot be resolved: too many symlinks", hint="list the directory to see them"
+            )
         return os.readlink(part, dir_fd=top)
 
 
@@ -297,12 +299,12 @@ def is_private(part: str) -> bool:
 
 def _outside(path: str) -> ToolError:
     return ToolError(
-        f"{path} lies outside the worktree", hint="give a path relative to the repository, as list_files shows it"
+        f"{path} is outside the worktree", hint="give a path relative to the repository, as list_files shows it"
     )
 
 
 def _unwalkable(path: str, error: OSError) -> ToolError:
-    return ToolError(f"{path} cannot be followed: {error.strerror}", hint="list the folder to see what is there")
+    return ToolError(f"{path} cannot be resolved: {error.strerror}", hint="list the directory to see what is there")
 
 
 def _replace(folder: int, name: str, data: bytes, mode: int) -> None:

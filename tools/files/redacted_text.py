@@ -53,7 +53,7 @@ def text_page(text: str, redactor: Redactor, start: int, end: int | None, max_by
             break
         taken.append(f"{number:6}\t{shortened}")
         following = last + 1
-    more = f"\n… lines {first}-{following - 1} of {total}; go on with start={following}" if following <= last else ""
+    more = f"\n… lines {first}-{following - 1} of {total}; continue with start={following}" if following <= last else ""
     return "\n".join(taken) + more or "(these lines are inside a secret)"
 
 

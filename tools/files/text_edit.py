@@ -15,7 +15,7 @@ _MAX_SHOWN = 60
 _MAX_COLUMNS = 400
 _MAX_PLACES = 1000
 _TELLING = 8
-"""Characters from which on a line says where in a text one is."""
+"""Minimum characters for a line to identify a place in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def replace_once(text: str, old: str, new: str) -> EditResult:
     if not old:
         raise ToolError("old is empty", hint="use write_file for a new file, or give the lines to replace")
     if old == new:
-        raise ToolError("old and new are the same", hint="give in new what the text shall become")
+        raise ToolError("old and new are the same", hint="put the changed text in new")
     for before, after in ((old, new), (_crlf(old), _crlf(new))):
         count = text.count(before)
         found = _places(text, before)
@@ -59,31 +59,33 @@ def replace_once(text: str, old: str, new: str) -> EditResult:
 def _several(text: str, count: int, found: list[int]) -> ToolError:
     lines = ", ".join(str(_line_of(text, place)) for place in found[:10])
     return ToolError(
-        f"old is there {count} times, at lines {lines}",
-        hint="include more of the lines around the one you mean, so that it is unique",
+        f"old occurs {count} times, at lines {lines}",
+        hint="include more surrounding lines so that it is unique",
     )
 
 
 def _missing(text: str, old: str) -> ToolError:
     bare = _NUMBERED.sub("", old)
     if bare != old and bare in text:
-        return ToolError("old holds line numbers", hint="leave out the number and tab that read_file puts before lines")
+        return ToolError(
+            "old contains line numbers", hint="leave out the number and tab that read_file puts before lines"
+        )
     lines, wanted = text.split("\n"), old.strip("\n").split("\n")
     same = _same_but_spaces(lines, wanted)
     if same is not None:
         return ToolError(
-            f"old is there but for white space, at line {same + 1}; the file has exactly:\n"
+            f"old matches except for whitespace, at line {same + 1}; the file has exactly:\n"
             + "\n".join(_short(lines[same : same + len(wanted)])),
-            hint="copy these lines as they are, with their indentation",
+            hint="copy these lines exactly, including indentation",
         )
     place, ratio = _nearest(lines, wanted)
     if ratio < 0.5:
-        return ToolError("old is not in the file, nor anything like it", hint="read the file again before editing")
+        return ToolError("neither old nor anything similar is in the file", hint="read the file again before editing")
     near = "\n".join(
         _short([f"{place + n + 1:6}\t{line}" for n, line in enumerate(lines[place : place + len(wanted)])])
     )
     return ToolError(
-        f"old is not in the file; nearest are these lines ({ratio:.0%} alike):\n{near}",
+        f"old is not in the file; the closest lines are ({ratio:.0%} similar):\n{near}",
         hint="copy the text from the file exactly, without the line numbers",
     )
 

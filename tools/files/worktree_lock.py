@@ -43,7 +43,7 @@ class WorktreeLock:
         task = asyncio.current_task()
         assert task is not None
         if task in self._holders:
-            raise RuntimeError("a turn at the worktree was asked for inside another")
+            raise RuntimeError("the worktree lock was requested while already held")
         if self._waiting or not self._is_free(alone=alone):
             await self._wait(task, alone=alone)
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.redaction import Redactor
 
 ORIGINAL_PYTHONPATH = "ROLECALL_ORIGINAL_PYTHONPATH"
-"""Where the command line keeps the user's PYTHONPATH while it cleans its own."""
+"""Where the command line stores the user's PYTHONPATH while it clears its own."""
 
 _LEAST_SECRET = 6
 _NAMES = """

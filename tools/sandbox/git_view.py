@@ -33,7 +33,7 @@ class GitView:
     shown: tuple[Path, ...] = ()
     """Files and folders of it that are mounted read-only."""
     written: tuple[tuple[Path, bytes], ...] = ()
-    """Files that are not the repository's own but made for the walls."""
+    """Files that are not the repository's own but made for the sandbox."""
     hidden: str = ""
     """Why the history is not seen; empty when it is."""
 
@@ -140,8 +140,8 @@ def _reason_to_hide(repo: Path, secret_files: SecretFiles) -> str:
         found = _first_hidden(process, secret_files)
         process.kill()
     if found is None:
-        return f"it could not be looked through in {_LOOK_S:g} s"
-    return f"it holds {found}" if found else ""
+        return f"it could not be scanned in {_LOOK_S:g} s"
+    return f"it contains {found}" if found else ""
 
 
 def _first_hidden(process: "subprocess.Popen[bytes]", secret_files: SecretFiles) -> str | None:

@@ -14,7 +14,7 @@ from core.secret_files import SecretFiles
 
 _MOST_ENTRIES = 60_000
 _MOST_LEVELS = 4
-"""Credentials lie near the top of a toolchain; below are the thousands of files of packages."""
+"""Credentials are near the top of a toolchain; below are the thousands of files of packages."""
 _MOST_SECONDS = 1.5
 _ALWAYS = frozenset({"settings-security.xml", "gradle.properties", "credentials"})
 _PLAIN = (".py", ".pyc", ".pyi", ".so", ".js", ".ts", ".map", ".h", ".hpp", ".c", ".rs", ".go", ".md", ".txt", ".html",

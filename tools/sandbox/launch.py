@@ -17,7 +17,7 @@ class Launch:
     argv: list[str]
     inherited: tuple[int, ...] = ()
     status: int | None = None
-    """The end of a pipe on which the walls tell what became of them."""
+    """The end of a pipe on which bubblewrap reports its status."""
 
     def close(self) -> None:
         """Close what only the started program needs."""

@@ -18,7 +18,7 @@ class RunningProcess:
 
     process: asyncio.subprocess.Process
     status: int | None = None
-    """Where the walls tell what became of them; `None` without walls."""
+    """Where bubblewrap reports its status; `None` without it."""
 
     async def end(self, mark: str = "") -> None:
         """Kill all that is left, and wait until it is gone.

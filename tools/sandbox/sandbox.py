@@ -42,7 +42,7 @@ class SandboxPaths:
     repo: Path
     """The user's checkout: read only."""
     readable: tuple[Path, ...] = ()
-    """More folders that must stay readable: the repository's interpreter, lent packages."""
+    """Additional directories that must stay readable: the repository's interpreter, lent packages."""
 
 
 class Wrapper(Protocol):
@@ -251,7 +251,7 @@ async def open_sandbox(
             return Sandbox(walls, places, settings, secrets)
         hint = await asyncio.to_thread(_hint, problem)
     if settings.require:
-        raise ConfigError(f"sandbox.require asks for bubblewrap, but {problem}", hint=hint)
+        raise ConfigError(f"sandbox.require requires bubblewrap, but {problem}", hint=hint)
     if settings.mode == "bubblewrap":
         raise ConfigError(f'sandbox.mode is "bubblewrap", but {problem}', hint=hint)
     return Sandbox(HostPolicy(f"{problem}; {hint}", settings), places, settings, secrets)

@@ -23,7 +23,7 @@ _OPEN_DOTS = frozenset({Path(name).parts[0] for name in _TOOLCHAINS} | {".cache"
 _PREFIX_PARTS = ("bin", "sbin", "lib", "lib64", "libexec", "include", "share", "Cellar")
 _OF_CHECKOUT = (".venv", "venv", "env", "node_modules", ".tox", ".nox", "vendor", ".pixi", ".bundle",
                 "bower_components")  # fmt: skip
-"""Folders at the top of a checkout that hold what was installed for it."""
+"""Top-level directories of a checkout that contain what was installed for it."""
 _VENVS = frozenset({".venv", "venv", "env"})
 _SEARCH = Path(__file__).parents[1] / "repair"
 """Our own program that runs inside, wherever rolecall is installed."""

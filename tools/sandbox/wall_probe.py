@@ -26,7 +26,7 @@ shift 2
 for place; do if [ -e "$place" ] || [ -L "$place" ]; then echo "visible $place"; fi; done
 echo done
 """
-"""Plain shell, which is there on every machine: the walls must be tried with what commands are run by."""
+"""Plain shell, which exists on every machine: the sandbox must be tested with what runs the commands."""
 
 
 async def probe_walls(walls: Bubblewrap) -> str:
@@ -47,7 +47,7 @@ async def probe_walls(walls: Bubblewrap) -> str:
         async with asyncio.timeout(_TIMEOUT_S):
             out, err = await process.communicate()
     except TimeoutError:
-        return "bubblewrap does not answer"
+        return "bubblewrap does not respond"
     finally:
         await end_process(process)
     told = out.decode("utf-8", "replace").splitlines()
@@ -87,18 +87,18 @@ def _hole(told: list[str], *, network: bool) -> str:
     status = dict(_pair(line.removeprefix("status ")) for line in told if line.startswith("status "))
     for name in ("CapEff:", "CapPrm:", "CapBnd:", "CapInh:", "CapAmb:"):
         if status.get(name, _NO_CAPABILITY) != _NO_CAPABILITY:
-            return f"inside the walls of bubblewrap there are capabilities left ({name} {status[name]})"
+            return f"inside bubblewrap there are still capabilities ({name} {status[name]})"
     if status.get("NoNewPrivs:") != "1":
-        return "inside the walls of bubblewrap programs can get new privileges"
+        return "inside bubblewrap programs can gain new privileges"
     if seccomp_filter() is not None and (status.get("Seccomp:") != "2" or "set-uid" in told):
-        return "inside the walls of bubblewrap system calls are not filtered"
+        return "inside bubblewrap system calls are not filtered"
     for name in _NAMESPACES:
         if f"namespace {name} {_own(name)}" in told and not (name == "net" and network):
-            return f"bubblewrap shares the {name} namespace of the machine"
+            return f"bubblewrap shares the {name} namespace with the host"
     for line in told:
         if line.startswith(("writable ", "wrote ", "visible ", "mounted ")):
-            return f"the walls of bubblewrap have a hole: {line}"
-    return "" if "worktree" in told else "inside the walls of bubblewrap the worktree cannot be written"
+            return f"bubblewrap does not isolate completely: {line}"
+    return "" if "worktree" in told else "inside bubblewrap the worktree is not writable"
 
 
 def _pair(line: str) -> tuple[str, str]:

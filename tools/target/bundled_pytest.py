@@ -56,10 +56,10 @@ def _unfit(distribution: str, version: tuple[int, int]) -> str:
     try:
         needs = metadata.metadata(distribution)["Requires-Python"] or ""
     except metadata.PackageNotFoundError:
-        return f"rolecall has no {distribution} to lend to Python {version[0]}.{version[1]}"
+        return f"rolecall bundles no {distribution} for Python {version[0]}.{version[1]}"
     if SpecifierSet(needs).contains(f"{version[0]}.{version[1]}.99"):
         return ""
-    return f"{distribution} as rolecall has it needs Python {needs}"
+    return f"{distribution} as installed with rolecall needs Python {needs}"
 
 
 def _copy(distribution: str, cache: Path) -> Path:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 _ASSIGNMENT = re.compile(r"^\w+=")
 _REPORTING = re.compile(r"^(-q+|-v+|-x|-s|-r\w+|--exitfirst|--quiet|--verbose|--tb=\S+|--maxfail=\d+|--durations=\d+)$")
-"""How to report and when to stop is the search's own affair."""
+"""The search itself decides how to report and when to stop."""
 
 
 def pytest_arguments(commands: Sequence[str]) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class InterpreterProbe:
             return ""
         hops = await asyncio.to_thread(_hops, self._repo / python)
         if self._root != self._repo and any(hop.is_relative_to(self._root) for hop in hops):
-            return "lies in the worktree"
+            return "is in the worktree"
         places = {hop for hop in hops if hop.is_relative_to(self._repo)}
         places |= {hop.parent.parent for hop in places if hop.parent.parent.is_relative_to(self._repo)}
         places.discard(self._repo)
@@ -76,7 +76,7 @@ class InterpreterProbe:
             return ""
         names = sorted(str(place.relative_to(self._repo)) for place in places)
         tracked = await Git(self._repo).try_run("ls-files", "--", *names, env={"GIT_LITERAL_PATHSPECS": "1"})
-        return "came with the repository and no walls hold" if tracked.code == 0 and tracked.out.strip() else ""
+        return "came with the repository and there is no sandbox" if tracked.code == 0 and tracked.out.strip() else ""
 
     def prefixes_of(self, python: str) -> list[Path]:
         """Folders an interpreter lives in, which must be readable for it to run; blocking."""

@@ -51,7 +51,7 @@ class TargetPython:
     has_pytest: bool = False
     """With or without a loan."""
     note: str = ""
-    """What a person should know about the choice; empty when there is nothing to say."""
+    """A note for the user about the choice; empty when there is nothing to say."""
     readable: tuple[Path, ...] = ()
     """Folders a sandbox must leave readable for it."""
 
@@ -107,7 +107,7 @@ async def find_target_python(
         refusal = await look.refusal(python)
         probed = None if refusal else await _probe(python, repo, look)
         if probed is not None:
-            note = f"{passed[0]}; rolecall took {python}" if passed else ""
+            note = f"{passed[0]}; using {python}" if passed else ""
             return await _settle(probed, repo, root, note)
         passed.append(f"{python} {refusal or 'does not run'}")
     return TargetPython("python3", user_environment(), note="no Python interpreter was found for the repository")
@@ -183,7 +183,7 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
         lent = has_pytest = not loan.problem
         paths += [str(folder) for folder in loan.folders]
         readable += loan.folders
-        told = f"so rolecall lent its own copy {loan.version}" if lent else f"and {loan.problem}"
+        told = f"so rolecall uses its own copy {loan.version}" if lent else f"and {loan.problem}"
         notes += [f"the repository's python ({probed.python}) has no pytest, {told}"] if concerned else []
     launchers = await asyncio.to_thread(write_launchers, probed.python, pytest=has_pytest)
     readable.append(launchers)

@@ -30,11 +30,11 @@ async def crafted(path: Path, statement: str) -> Path:
 @pytest.mark.parametrize("statement", [FORGED, VIEW])
 async def test_a_database_with_programs_is_refused_everywhere(tmp_path: Path, statement: str) -> None:
     path = await crafted(tmp_path / "rolecall.db", statement)
-    with pytest.raises(RepositoryError, match="which rolecall did not make"):
+    with pytest.raises(RepositoryError, match="which rolecall did not create"):
         await SqliteInbox(path, "t").put("t", kind="guidance", author="user", text="mine")
-    with pytest.raises(RepositoryError, match="which rolecall did not make"):
+    with pytest.raises(RepositoryError, match="which rolecall did not create"):
         await ThreadStore(path).list()
-    with pytest.raises(RepositoryError, match="which rolecall did not make"):
+    with pytest.raises(RepositoryError, match="which rolecall did not create"):
         async with open_checkpoints(path):
             pass
 
@@ -52,7 +52,7 @@ async def test_programs_can_be_dropped_and_rows_stay(tmp_path: Path) -> None:
 async def test_no_link_is_followed_to_a_database(tmp_path: Path, suffix: str) -> None:
     victim = tmp_path / "victim"
     (tmp_path / f"rolecall.db{suffix}").symlink_to(victim)
-    with pytest.raises(RepositoryError, match="a link or no file"):
+    with pytest.raises(RepositoryError, match="a link or not a file"):
         async with connect(tmp_path / "rolecall.db"):
             pass
     assert not victim.exists()

@@ -44,7 +44,7 @@ def test_a_linked_folder_is_not_emptied(tmp_path: Path, kind: str) -> None:
     layout = RepoLayout(tmp_path / "repo")
     layout.folder.mkdir(parents=True)
     (layout.folder / kind).symlink_to(victim)
-    with pytest.raises(RepositoryError, match="not a folder of ours"):
+    with pytest.raises(RepositoryError, match="was not created by rolecall"):
         (layout.remove_run if kind == "runs" else layout.remove_worktree)(THREAD)
     assert sorted(path.name for path in victim.iterdir()) == sorted([THREAD, short_id(THREAD)])
 

@@ -124,5 +124,5 @@ def test_a_supervisor_that_is_off_needs_no_key(tmp_path: Path) -> None:
 
 
 def test_a_place_for_checkpoints_that_is_not_supported_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"checkpoint\.url: no other place is supported yet"):
+    with pytest.raises(ConfigError, match=r"checkpoint\.url: other locations are not supported yet"):
         loaded({"checkpoint": {"url": "postgresql://h/db"}}, tmp_path)

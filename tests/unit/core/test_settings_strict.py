@@ -160,12 +160,12 @@ LAUGHS = "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new 
 
 @pytest.mark.parametrize("text", [f"a: &a [x, x]\n{LAUGHS}sandbox: *i\n", "sandbox: &a [*a]\n"])
 def test_aliases_that_unfold_without_bounds_are_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError, match="its aliases unfold to more than 100,000 values"):
+    with pytest.raises(ConfigError, match="its aliases expand to more than 100,000 values"):
         load_settings(config(tmp_path, text, "c.yaml"))
 
 
 @pytest.mark.parametrize("url", ["foo", "ftp://x/v1", "localhost:11434/v1"])
 def test_an_address_without_a_scheme_is_refused(tmp_path: Path, url: str) -> None:
     spec = {"provider": "openai_compatible", "model": "m", "base_url": url}
-    with pytest.raises(ConfigError, match="an address begins with http://"):
+    with pytest.raises(ConfigError, match="an address must start with http://"):
         load_settings(config(tmp_path, json.dumps({"llm": {"primary": spec}})))

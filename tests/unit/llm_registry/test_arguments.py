@@ -68,7 +68,7 @@ async def test_a_list_written_as_a_text_is_read_where_the_schema_wants_a_list(pr
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
-        ('{"path": "a", "con', "no valid JSON"),
+        ('{"path": "a", "con', "not valid JSON"),
         ("[1]", "must be a JSON object, not list"),
         ([1], "must be a JSON object, not list"),
         (42, "must be a JSON object, not int"),
@@ -142,8 +142,8 @@ async def test_calls_that_a_server_names_alike_are_told_apart(protocol: str, tmp
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
-        ('{"path": "a", "content": [1, ' + "9" * 19 + "]}", "a whole number of more than 63 bits"),
-        ('{"path": "a", "content": ' + "[" * 5000 + "]" * 5000 + "}", "nested too deep"),
+        ('{"path": "a", "content": [1, ' + "9" * 19 + "]}", "an integer of more than 63 bits"),
+        ('{"path": "a", "content": ' + "[" * 5000 + "]" * 5000 + "}", "nested too deeply"),
         ('{"path": "a", "content": ' + "[" * 300 + "]" * 300 + "}", "nested deeper than 100 levels"),
         ('<tool_call>{"name": "write_file", "arguments": ' + '{"a": ' * 5000 + "1" + "}" * 5001 + "</tool_call>", ""),
     ],
@@ -159,7 +159,7 @@ async def test_arguments_nobody_can_keep_are_explained_to_the_model(
         async with registry({"primary": {**spec(protocol, server), **patient}}, tmp_path) as models:
             reply = await models.chat("primary", HELLO, site=SITE, tools=[write_file])
         assert reply.tool_calls[0].args == {"path": "a", "content": "b"}
-        assert (told or "the tool call is nested too deep") in server.requests[1].last.text
+        assert (told or "the tool call is nested too deeply") in server.requests[1].last.text
 
 
 async def test_arguments_longer_than_any_window_are_explained_to_the_model(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ async def test_an_object_nested_too_deep_is_explained_to_the_model(tmp_path: Pat
         async with registry({"primary": spec("ollama", server)}, tmp_path) as models:
             found, _ = await models.ask("primary", HELLO, Named, site=SITE)
         assert found.path == "a"
-        assert "nested too deep" in server.requests[1].last.text
+        assert "nested too deeply" in server.requests[1].last.text
 
 
 @pytest.mark.parametrize("status", [200, 400])

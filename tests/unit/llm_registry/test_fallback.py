@@ -49,9 +49,9 @@ async def test_the_first_that_can_serves_and_the_reply_says_why(good: ModelServe
         first = await models.chat("primary", HELLO, site=SITE)
         second = await models.chat("coder", HELLO, site=SITE)
     assert (first.text, first.spec) == ("hello yourself", "spare")
-    assert "nothing listens" in first.reason
+    assert "nothing is listening" in first.reason
     assert dead in first.reason
-    assert "not asked again for" in second.reason
+    assert "next retry in" in second.reason
     assert [(told["from"], told["to"], told["paid"]) for told in ear.of("model_fallback")] == [
         ("primary:scripted", "spare", False), ("primary:scripted", "spare", False),
     ]  # fmt: skip
@@ -70,7 +70,7 @@ async def test_three_roles_pay_the_connect_timeout_of_one_dead_endpoint_once(
         )
         seconds = time.monotonic() - began
     assert {reply.spec for reply in replies} == {"spare"}
-    assert sum("took no connection" in reply.reason and "not asked again" not in reply.reason for reply in replies) == 1
+    assert sum("accepted no connection" in reply.reason and "next retry" not in reply.reason for reply in replies) == 1
     assert 1.0 <= seconds < 2.9
 
 
@@ -83,7 +83,7 @@ async def test_nothing_that_listens_is_found_out_in_less_than_a_second(tmp_path:
         seconds = time.monotonic() - began
     assert seconds < 1.0
     assert {served[role].spec for role in roles} == {"embedded"}
-    assert "nothing listens there" in served["primary"].reason
+    assert "nothing is listening there" in served["primary"].reason
 
 
 async def test_a_host_that_is_switched_off_holds_up_the_start_for_one_connect_timeout(
@@ -274,7 +274,7 @@ async def test_a_server_that_asks_for_a_long_rest_gets_it(good: ModelServer, tmp
         async with registry(llm, tmp_path) as models:
             replies = [await models.chat("primary", HELLO, site=SITE) for _ in range(2)]
         assert [reply.spec for reply in replies] == ["spare", "spare"]
-        assert "asked not to be called for another" in replies[1].reason
+        assert "its server asked us to wait; next retry in" in replies[1].reason
         assert len(busy.requests) == 1
 
 
@@ -299,7 +299,7 @@ async def test_a_prompt_that_a_server_refuses_as_too_long_is_cut_where_the_role_
         assert server.requests[1].prompt.startswith("first")
         assert server.requests[1].prompt.endswith("last")
     (warning,) = ear.of("model_warning")
-    assert "the prompt was cut" in warning["message"]
+    assert "the prompt was shortened" in warning["message"]
 
 
 async def test_a_busy_server_after_which_no_other_follows_is_waited_for_by_all_runs(
@@ -319,7 +319,7 @@ async def test_a_busy_server_after_which_no_other_follows_is_waited_for_by_all_r
             assert ((await first).text, second.text) == ("loaded", "loaded")
     for ear in ears:
         (told,) = ear.of("model_warning")
-        assert "busy and no other model follows" in told["message"]
+        assert "busy and there is no fallback" in told["message"]
 
 
 async def test_what_a_run_can_do_without_is_not_waited_for_long(
@@ -328,7 +328,7 @@ async def test_what_a_run_can_do_without_is_not_waited_for_long(
     monkeypatch.setattr("llm_registry.fallback.fallback._LONGEST_PAUSE_S", 0.05)
     with ModelServer(lambda _: fail(Fault.OVERLOADED)) as server:
         async with registry({"summarizer": chat_spec(server)}, tmp_path) as models:
-            for words in ("overloaded", "not asked again for"):
+            for words in ("overloaded", "next retry in"):
                 with pytest.raises(ModelError, match=words):
                     await models.chat("summarizer", HELLO, site=SITE)
         assert len(server.requests) == 6
@@ -351,9 +351,9 @@ async def test_a_call_of_a_tool_that_was_never_offered_is_no_answer(mends: objec
         async with registry({"primary": chat_spec(server)}, tmp_path) as models:
             if mends:
                 assert (await models.chat("primary", HELLO, site=SITE)).text == "in words"
-                assert "there is no tool to call" in server.requests[1].last.text
+                assert "no tools are available" in server.requests[1].last.text
             else:
-                with pytest.raises(ModelError, match="there is no tool to call"):
+                with pytest.raises(ModelError, match="no tools are available"):
                     await models.chat("primary", HELLO, site=SITE)
 
 

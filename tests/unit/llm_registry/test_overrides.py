@@ -41,7 +41,7 @@ async def test_without_any_server_an_unknown_model_is_told_as_before() -> None:
 )
 def test_roles_that_would_only_name_one_another_are_refused(llm: dict[str, str], given: dict[str, str]) -> None:
     settings = settings_of({"primary": chat_spec("http://127.0.0.1:1/v1"), **llm})
-    with pytest.raises(UsageError, match="only name one another"):
+    with pytest.raises(UsageError, match="only refer to each other"):
         with_overrides(settings, given)
 
 

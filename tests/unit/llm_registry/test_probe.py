@@ -104,7 +104,7 @@ async def test_nothing_listening_costs_no_time() -> None:
     facts = await probe_endpoint(spec(f"http://127.0.0.1:{closed_port()}/v1"))
     assert not facts.reachable
     assert not facts.connected
-    assert facts.error == "nothing listens there"
+    assert facts.error == "nothing is listening there"
     assert facts.seconds < 0.5
 
 
@@ -188,7 +188,7 @@ async def test_a_proxy_of_the_environment_is_used_for_the_internet_only(monkeypa
         near = await probe_endpoint(spec(f"http://127.0.0.1:{closed_port()}/v1"))
     assert far.models == ("scripted",)
     assert asked[0] == b"http://models.example.com/v1/models"
-    assert near.error == "nothing listens there"
+    assert near.error == "nothing is listening there"
 
 
 async def test_an_address_that_sends_its_callers_on_names_where_to() -> None:

@@ -32,7 +32,7 @@ async def test_a_model_that_gives_no_object_does_not_cost_the_server_its_protoco
     with ModelServer(lambda _: say("words")) as server:
         async with registry({"primary": chat_spec(server, api="auto")}, tmp_path) as models:
             await models.assign()
-            with pytest.raises(ModelError, match="holds no JSON object"):
+            with pytest.raises(ModelError, match="contains no JSON object"):
                 await models.ask("primary", HELLO, Fruit, site=SITE)
             await models.chat("primary", HELLO, site=SITE)
         assert [request.path for request in server.requests] == [*[CHAT] * 9, RESPONSES]

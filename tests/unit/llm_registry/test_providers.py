@@ -124,7 +124,7 @@ async def test_a_window_that_cannot_be_set_is_told(provider: str, tmp_path: Path
         async with registry({"primary": spec}, tmp_path, ear=ear) as models:
             await models.assign()
     (told,) = ear.of("model_warning")
-    assert told["message"].startswith("Ollama's /v1 cannot set the window; of a prompt longer than the 4096 tokens")
+    assert told["message"].startswith("Ollama's /v1 cannot set the window; a prompt longer than the 4096 tokens")
 
 
 async def test_openrouter(tmp_path: Path) -> None:

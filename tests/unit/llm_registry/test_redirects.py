@@ -214,7 +214,7 @@ def test_one_server_is_scheme_host_and_port() -> None:
 async def test_a_guess_at_another_address_carries_no_key_of_the_first(other: Other) -> None:
     # As if nothing listened there: the other names of this machine are tried.
     given = ModelSpec.model_validate(spec("openai_compatible", f"{other.url.replace('127.0.0.1', 'localhost')}/api/x"))
-    facts = (await probe_endpoint(given)).__class__(reachable=False, error="nothing listens there")
+    facts = (await probe_endpoint(given)).__class__(reachable=False, error="nothing is listening there")
     await find_nearby(given, facts, deadline_s=1.0)
     elsewhere = [one for one in other.requests if b"127.0.0.1" in one.split(b"\r\n\r\n")[0]]
     assert elsewhere

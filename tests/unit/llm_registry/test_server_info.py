@@ -96,7 +96,7 @@ async def test_a_server_in_trouble_may_want_the_key_it_was_not_given(key: str) -
     async with paths({"/v1/models": "Internal Server Error"}, {"/v1/models": 500}) as url:
         spec = ModelSpec(provider="openai_compatible", model="a", base_url=f"{url}/v1", api_key=key)
         found = await probe_endpoint(spec)
-    assert "in trouble (HTTP 500: Internal Server Error)" in found.error
+    assert "reports an error (HTTP 500: Internal Server Error)" in found.error
     assert ("wants an api_key" in found.error) is (key == "")
 
 

@@ -79,7 +79,7 @@ async def test_json_mode_shows_the_schema_in_the_prompt(tmp_path: Path) -> None:
 async def test_a_model_that_never_gives_an_object_is_a_typed_error(tmp_path: Path) -> None:
     with ModelServer(lambda _: fail(Fault.PROSE)) as server:
         async with registry({"primary": chat_spec(server)}, tmp_path) as models:
-            with pytest.raises(ModelError, match="the answer holds no JSON object"):
+            with pytest.raises(ModelError, match="the answer contains no JSON object"):
                 await models.ask("primary", HELLO, Fruit, site=SITE)
         assert len(server.requests) == 9
 

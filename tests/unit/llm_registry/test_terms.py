@@ -30,7 +30,7 @@ def test_a_server_on_the_internet_is_named_in_the_terms() -> None:
     def terms(**spec: Any) -> str:
         return ChainLink("x", "x", ModelSpec(model="m", **spec)).terms
 
-    away = "what it is asked goes to openrouter.ai on the internet"
+    away = "prompts are sent to openrouter.ai on the internet"
     assert terms(provider="openrouter") == f"calls cost money, {away}"
     assert terms(provider="openai_compatible", base_url="https://openrouter.ai/api/v1") == away
     assert terms(provider="ollama") == ""

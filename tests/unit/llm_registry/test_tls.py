@@ -103,7 +103,7 @@ def test_a_handshake_that_nobody_answers_leaves_no_connection_open() -> None:
 async def test_tls_spoken_to_a_server_without_it_is_named() -> None:
     with ModelServer(say("hi")) as server:
         facts = await look(server.v1.replace("http:", "https:"))
-    assert "not in TLS" in facts.error
+    assert "not with TLS" in facts.error
 
 
 @pytest.mark.parametrize(

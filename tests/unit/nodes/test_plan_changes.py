@@ -32,7 +32,7 @@ def test_a_step_that_is_done_keeps_its_place() -> None:
     before = plan_of("a", "b", "c")
     plan, [refusal] = apply_guidance(before, {"a"}, [wish("prioritize", steps=["c", "a"])])
     assert plan == before
-    assert refusal.reason == "step a is done"
+    assert refusal.reason == "step a is already done"
 
 
 def test_unknown_steps_and_empty_wishes_are_refused() -> None:
@@ -72,8 +72,8 @@ def test_a_milestone_may_not_drop_change_what_is_done_or_weaken() -> None:
     before = plan_of("a", "b")
     cases = (
         (steps(("a", "a", "check a")), "drop step b"),
-        (steps(("a", "other", "check a"), ("b", "b", "check b")), "a is done"),
-        (steps(("b", "b", "check b")), "a is done"),
+        (steps(("a", "other", "check a"), ("b", "b", "check b")), "a is already done"),
+        (steps(("b", "b", "check b")), "a is already done"),
         (steps(("a", "a", "check a"), ("b", "b", "")), "drop the check of step b"),
         (steps(("a", "a", "check a"), ("b", "b", "check b"), ("b", "b", "check b")), "not unique"),
         ({"title": "n", "steps": [{"id": "b", "title": "b"}]}, "not unique"),

@@ -1,4 +1,4 @@
-"""What lies outside the worktree stays untouched by the file tools, whatever is done to the paths meanwhile."""
+"""What is outside the worktree stays untouched by the file tools, whatever is done to the paths meanwhile."""
 
 import asyncio
 import os

@@ -63,7 +63,7 @@ async def test_a_server_that_is_found_is_proposed(
     (remedy,) = found.remedies
     assert remedy.line == f'"base_url": "{server.v1}"'
     assert remedy.urgent
-    assert "nothing listens there" in remedy.problem
+    assert "nothing is listening there" in remedy.problem
     config = (tmp_path / "config.json").read_text(encoding="utf-8").splitlines()
     line = int(remedy.place.split(":")[1].split()[0])
     assert '"base_url"' in config[line - 1]
@@ -171,7 +171,7 @@ async def test_live_tasks_show_what_a_model_can_not_do(tmp_path: Path) -> None:
     # No other model is known to call tools, so there is no name to write.
     assert ("cannot call tools" in tools.problem, tools.line, tools.urgent) == (True, "", True)
     # The engine without weights writes no objects for it either.
-    assert ("gives no valid JSON" in objects.problem, objects.line, objects.urgent) == (True, "", False)
+    assert ("does not return a valid JSON" in objects.problem, objects.line, objects.urgent) == (True, "", False)
 
 
 async def test_another_role_whose_model_calls_tools_is_proposed(tmp_path: Path, server: ModelServer) -> None:
@@ -195,7 +195,7 @@ async def test_another_model_that_gives_objects_is_proposed_once(tmp_path: Path,
             await diagnose_roles(load_settings(config).settings, origin=ConfigOrigin(config), live=True)
         ).remedies
     assert remedy.line == ""
-    assert "primary, which gives one, is asked in its place" in remedy.otherwise
+    assert "primary, which does, is used instead" in remedy.otherwise
 
 
 async def test_a_server_that_may_want_a_key_is_given_one(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ async def test_a_server_that_may_want_a_key_is_given_one(tmp_path: Path) -> None
         keyed = await diagnose(tmp_path, {"primary": spec(f"{url}/v1", api_key="some-key-1")})
     (remedy,) = bare.remedies
     assert (remedy.line, remedy.urgent) == ('"api_key": "${MY_API_KEY}",', False)
-    assert "or it wants an api_key" in remedy.problem
+    assert "or it needs an api_key" in remedy.problem
     assert [one.line for one in keyed.remedies] == [""]
     assert bare.roles[0].serves == "primary:scripted"
 
@@ -267,7 +267,7 @@ async def test_a_file_that_is_no_model_names_the_ones_beside_it(tmp_path: Path) 
         (folder / name).write_bytes(content)
     llm = {"primary": {"provider": "gguf", "options": {"path": str(folder / "notes.gguf"), "threads": 2}}}
     ill = await diagnose(tmp_path, llm)
-    assert "is no GGUF file" in ill.remedies[0].problem
+    assert "is not a GGUF file" in ill.remedies[0].problem
     assert (ill.specs[0].window, ill.specs[0].window_source) == (None, "unknown")
     applied(tmp_path / "config.json", ill)
     config = tmp_path / "config.json"

@@ -72,7 +72,7 @@ def test_the_scope_of_a_red_check_is_that_check() -> None:
 def test_what_search_cannot_do_is_refused_with_advice(task: str, checks: str) -> None:
     with pytest.raises(NeedsModelError) as refusal:
         asked("Scope", scope_prompt(task, checks))
-    assert "no weights" in refusal.value.message
+    assert "no LLM" in refusal.value.message
     assert "rolecall doctor" in refusal.value.hint
 
 
