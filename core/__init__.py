@@ -1,1 +1,1 @@
-"""The vocabulary of the house: state, artifacts, settings, errors, events, context. Imports nothing of ours."""
+"""The shared vocabulary: state, artifacts, settings, errors, events, context. Imports nothing of ours."""

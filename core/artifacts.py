@@ -1,4 +1,4 @@
-"""What the nodes hand to one another: frozen artifacts that go into checkpoints and into the report."""
+"""What the nodes pass to one another: frozen artifacts that go into checkpoints and into the report."""
 
 from typing import Any, Literal
 
@@ -105,7 +105,7 @@ class CheckRun(Artifact):
 
     @property
     def passed(self) -> bool:
-        """Whether the command ended with 0 in time."""
+        """Whether the command exited with 0 in time."""
         return self.exit_code == 0 and not self.timed_out
 
 
@@ -198,7 +198,7 @@ class RoleUsage(Artifact):
     specs: tuple[str, ...] = ()
     """Those that gave a usable answer."""
     by_spec: dict[str, SpecUsage] = Field(default_factory=dict)
-    """The figures above, each with the spec that was called."""
+    """The numbers above, each with the spec that was called."""
 
 
 class BudgetLeft(Artifact):
@@ -211,7 +211,7 @@ class BudgetLeft(Artifact):
 
 
 class Guidance(Artifact):
-    """A message out of the inbox as it was delivered."""
+    """A message from the inbox as it was delivered."""
 
     id: int
     kind: str

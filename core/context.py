@@ -1,4 +1,4 @@
-"""The collaborators a node is given through `Runtime[Context]`: protocols only, so that any room can be exchanged."""
+"""The collaborators a node is given through `Runtime[Context]`: protocols only, so that any package can be replaced."""
 
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class Models(Protocol):
     """The registry as the nodes see it: roles, never model names."""
 
     async def assign(self) -> Mapping[str, Served]:
-        """Look at all endpoints at once and say who serves each role."""
+        """Probe all endpoints in parallel and say what serves each role."""
 
     async def chat(
         self,
@@ -71,7 +71,7 @@ class Models(Protocol):
         """Trace a node: calls made inside belong to it."""
 
     async def note(self, decision: str, attributes: Mapping[str, Any]) -> None:
-        """Keep in the trace what was decided, in the node of this moment."""
+        """Record a decision in the trace, at the current node."""
 
     def served(self, role: str) -> Served:
         """Who serves the role at present, and why."""

@@ -22,7 +22,7 @@ class Exit(IntEnum):
 
 
 class RolecallError(Exception):
-    """Base of all errors that are shown to a person.
+    """Base of all errors that are shown to the user.
 
     Args:
         message: What happened, in one sentence.
@@ -46,19 +46,19 @@ class UsageError(RolecallError):
 
 
 class RepositoryError(UsageError):
-    """The target is no git repository rolecall can work in."""
+    """The target is not a git repository rolecall can work in."""
 
     code = "repository"
 
 
 class ThreadError(UsageError):
-    """A thread is unknown, ambiguous or in no state for what was asked."""
+    """A thread is unknown, ambiguous or not in a state that allows the request."""
 
     code = "thread"
 
 
 class StorageError(UsageError):
-    """A file or folder rolecall needs may not be read or written."""
+    """A file or directory rolecall needs cannot be read or written."""
 
     code = "storage"
 
@@ -77,7 +77,7 @@ class ConfigError(RolecallError):
 
 
 class SandboxError(RolecallError):
-    """The walls commands run in did not hold; nothing runs without them instead."""
+    """The sandbox for commands failed; nothing runs without it instead."""
 
     code = "sandbox"
     exit_code = Exit.CONFIG
@@ -91,7 +91,7 @@ class ModelError(RolecallError):
 
 
 class NeedsModelError(ModelError):
-    """The embedded engine was asked for something that takes a real model."""
+    """The embedded engine was asked for something that needs a real model."""
 
     code = "needs_model"
 
@@ -104,28 +104,28 @@ class BudgetError(RolecallError):
 
 
 class LockedError(RolecallError):
-    """Another live process drives the thread."""
+    """Another live process is running the thread."""
 
     code = "locked"
     exit_code = Exit.LOCKED
 
 
 class BusyError(RolecallError):
-    """Something of the machine is taken by others at present; the same command works once it is free."""
+    """A machine resource is in use; the same command works once it is free."""
 
     code = "busy"
     exit_code = Exit.LOCKED
 
 
 class DiskFullError(RolecallError):
-    """There is no room to write; the same command goes on once there is."""
+    """There is no room to write; the same command continues once there is."""
 
     code = "disk_full"
     exit_code = Exit.LOCKED
 
 
 class ToolError(RolecallError):
-    """A tool call failed in a way the calling model can understand and mend."""
+    """A tool call failed in a way the calling model can understand and correct."""
 
     code = "tool"
 

@@ -1,4 +1,4 @@
-"""What a run tells the outside while it works: one flat record per event, the same in file, stdout and screen."""
+"""What a run reports while it works: one flat record per event, the same in file, stdout and screen."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol

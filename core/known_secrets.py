@@ -17,7 +17,7 @@ _SECRET_NAME = re.compile(
 _PLAIN_HEADERS = frozenset(
     {"user-agent", "accept", "accept-language", "content-type", "http-referer", "referer", "x-title"}
 )
-"""Headers that say who calls or what is wanted; hiding their words would eat ordinary ones."""
+"""Headers that say who calls or what is wanted; hiding their values would mask ordinary words."""
 _NOT_SECRET_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "KEYMAP", "XKEYSYMDB"})
 
 
@@ -41,7 +41,7 @@ def known_secrets(settings: Settings, environment: Mapping[str, str] | None = No
 
 
 def redactor_of(settings: Settings) -> Redactor:
-    """What hides everything this process knows to be secret."""
+    """A redactor for everything this process knows to be secret."""
     return Redactor(known_secrets(settings))
 
 

@@ -1,4 +1,4 @@
-"""Keeps keys and private places out of what is stored, sent, exported or pasted. Owns patterns, not policy.
+"""Keeps keys and private paths out of what is stored, sent, exported or pasted. Owns patterns, not policy.
 
 `Redactor` cleans content (files, outputs, prompts): known secrets in every usual encoding, and tokens whose form gives
 them away. `redact` cleans messages about calls, where `token = …` is a leak and not a line of source.
@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 MIN_SECRET = 6
-"""A shorter configured key ("none", "x") is no secret, and masking it would eat ordinary words."""
+"""A shorter configured key ("none", "x") is not a secret, and masking it would hide ordinary words."""
 
 _PATTERNS = (
     (re.compile(r"(?i)\b(authorization[\"']?\s*[=:]\s*[\"']?(?:\w+\s+)?)[^\s\"',;}]{4,}"), rf"\1{MASK}"),
@@ -43,7 +43,7 @@ NOT_SECRET = frozenset(
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask the given secrets, in every usual encoding, and whatever looks like one: keys, tokens, passwords in URLs.
 
-    A short secret is masked where it stands as a word of its own: for messages of whoever was given it, that is enough.
+    A short secret is masked only as a separate word: in messages from whoever received it, that is enough.
     """
     for secret in secrets:
         if secret in NOT_SECRET:
@@ -74,7 +74,7 @@ def without_query(text: str) -> str:
 
 
 def redact_for_sharing(text: str, secrets: Iterable[str] = ()) -> str:
-    """Like `redact`, without query strings, and the home folder becomes `~`: safe to put into a public report."""
+    """Like `redact`, without query strings, and the home directory becomes `~`: safe to put into a public report."""
     home = str(Path.home())
     masked = without_query(redact(text, secrets))
     return re.sub(rf"{re.escape(home)}(?=/|$|[\s'\":,)])", "~", masked) if len(home) > 1 else masked
@@ -170,7 +170,7 @@ class Redactor:
     def withhold(self, value: Any) -> Any:
         """A JSON tree with what merely has the form of a token hidden, and kept in memory for `give_back`.
 
-        For what a model wrote itself: it may be meant for a file or a command, but belongs into no record.
+        For what a model wrote itself: it may be meant for a file or a command, but does not belong in any record.
         """
         if isinstance(value, str):
             hidden, held = _without_tokens(value)

@@ -58,7 +58,7 @@ class ModelReply(BaseModel):
     items: tuple[OutputItem, ...]
     usage: Usage = Usage()
     response_id: str = ""
-    """The server's id of the response, given back to continue its state; empty where it keeps none."""
+    """The server's id of the response, sent back to continue its state; empty if it has none."""
     finish_reason: str = ""
     parsed: Any = None
     """The validated artifact when one was asked for."""
@@ -74,7 +74,7 @@ class ModelReply(BaseModel):
 
     @property
     def text(self) -> str:
-        """The visible words, without reasoning."""
+        """The visible text, without reasoning."""
         return "".join(item.text for item in self.items if item.type == "message")
 
     @property

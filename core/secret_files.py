@@ -32,7 +32,7 @@ _PLACES = (
 _PUBLIC = ("*.example", "*.sample", "*.template", "*.dist", "*.pub", ".env.example.*", "*.example.env", "*.sample.env")
 """Patterns of files meant to be read, whatever else they match."""
 _FIXTURES = frozenset({"test", "tests", "testdata", "testing", "fixtures", "examples"})
-"""Folders whose keys and certificates are made for tests: without them the checks would fail for no reason."""
+"""Directories whose keys and certificates are made for tests: without them the checks would fail for no reason."""
 _SOURCES = frozenset({".py", ".pyi", ".js", ".ts", ".go", ".rs", ".java", ".c", ".h", ".rb", ".md", ".rst"})
 
 

@@ -1,4 +1,4 @@
-"""Finds what a person meant: near matches of a name, as a piece of an error message."""
+"""Finds what a person meant: near matches of a name, as part of an error message."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Text for people, made of what nobody promised to be UTF-8 or harmless (names of files, diffs, words of models).
+"""Text for people, made from untrusted input that may not be UTF-8 (file names, diffs, model output).
 
 `visible` is the one function through which foreign text goes to a terminal. It owns characters, no layout.
 """
@@ -22,7 +22,7 @@ def readable(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Show what would drive a terminal or deceive its reader as escapes; line feeds and tabs stay.
+    r"""Show what would control a terminal or deceive its reader as escapes; line feeds and tabs stay.
 
     Covers control characters of both sets (so no escape sequence, cursor movement, overwriting by carriage return or
     backspace survives), bidirectional overrides, zero-width and other format characters, line separators, surrogates.

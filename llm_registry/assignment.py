@@ -1,6 +1,6 @@
-"""The look before a run: which endpoints answer, and who therefore serves each role.
+"""The probe before a run: which endpoints answer, and therefore what serves each role.
 
-Owns that decision, for display only: calls decide anew each time.
+Owns that decision, for display only: each call decides again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ class RoleAssignments:
 
 
 async def assign_roles(chains: Mapping[str, Chain], breakers: Breakers) -> RoleAssignments:
-    """Ask every endpoint once, all at the same time, and assign the roles.
+    """Probe every endpoint once, in parallel, and assign the roles.
 
     Args:
         chains: Role to chain.
@@ -39,7 +39,7 @@ async def assign_roles(chains: Mapping[str, Chain], breakers: Breakers) -> RoleA
 
 
 async def _close_breakers(links: Iterable[ChainLink], facts: Mapping[str, EndpointFacts], breakers: Breakers) -> None:
-    """Close those of endpoints that answer. Silence opens none: a look is shorter than the calls of other runs."""
+    """Close those of endpoints that answer. Silence opens none: a probe waits less long than other runs' calls."""
     answering = dict.fromkeys(link.endpoint for link in links if not link.embedded and facts[link.name].reachable)
     for endpoint in answering:
         await breakers.succeeded(endpoint)

@@ -22,7 +22,7 @@ _OF_THE_SERVER = frozenset({"headers", "keep_alive", "threads", "slots", "idle_s
 
 
 class UnknownModelError(UsageError):
-    """A name that is no role, no named model and no `provider:model`.
+    """A name that is not a role, a named model or `provider:model`.
 
     Args:
         role: For whom it was given.
@@ -95,7 +95,7 @@ def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
     if circle := alias_cycle(llm):
         given = " ".join(f"--model {role}={redact_spec(wanted)}" for role, wanted in models.items())
         raise UsageError(
-            f"{given}: the roles only name one another: {' -> '.join(circle)}", hint="give one of them a model"
+            f"{given}: the roles only refer to each other: {' -> '.join(circle)}", hint="give one of them a model"
         )
     return settings.model_copy(update={"llm": llm})
 
@@ -138,7 +138,7 @@ def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:
     model, _, url = (rest, "", "") if provider == "gguf" else rest.partition("@")
     if url and "://" not in fill_references(role, url):
         raise UsageError(
-            f"--model {role}={redact_spec(wanted)}: its address has no scheme", hint="begin it with http:// or https://"
+            f"--model {role}={redact_spec(wanted)}: its address has no scheme", hint="start it with http:// or https://"
         )
     given = ModelSpec(
         provider=provider, model=model, base_url=fill_references(role, url), fallback=_fallback(llm, role)
@@ -157,7 +157,7 @@ def _configured(llm: LLMSettings, given: ModelSpec, own: ModelSpec | str | None)
 
 
 def _beside(like: ModelSpec, given: ModelSpec) -> ModelSpec:
-    """Another model on a configured server: what belongs to the server is kept, what was said of the old model not."""
+    """Another model on a configured server: the server's settings are kept, the old model's are not."""
     if like.model == given.model and given.provider != "gguf":
         return like.model_copy(update={"fallback": given.fallback, "enabled": True})
     kept = ("base_url", "api_key", "timeouts", "max_concurrency", "api")

@@ -47,7 +47,7 @@ class Registry:
         self._usage: dict[str, RoleUsage] = {}
 
     async def assign(self) -> Mapping[str, Served]:
-        """Look at all endpoints at once and say who serves each role; under a second when nothing listens.
+        """Probe all endpoints in parallel and say what serves each role; under a second when nothing is listening.
 
         Raises:
             UsageError: A model asked for with `--model` is not offered by its server; the text lists what is.
@@ -146,7 +146,7 @@ class Registry:
         return self._parts.trace.node(node)
 
     async def note(self, decision: str, attributes: Mapping[str, Any]) -> None:
-        """Keep in the trace what was decided, in the node of this moment."""
+        """Record a decision in the trace, at the current node."""
         await self._parts.trace.note(decision, attributes)
 
     def served(self, role: str) -> Served:
@@ -212,7 +212,7 @@ class Registry:
 
 
 def _so_far(usage: Mapping[str, RoleUsage]) -> dict[str, int | None]:
-    """What earlier runs of the thread used, for whoever hears of it only now; empty when there were none."""
+    """What earlier runs of the thread used, for reporting it only now; empty when there were none."""
     if not usage:
         return {}
     counts = {"input_tokens": [one.input_tokens for one in usage.values()],

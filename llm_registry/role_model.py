@@ -41,7 +41,7 @@ class RoleChatModel(BaseChatModel):
         return self.bind(tools=list(tools), **choice, **kwargs)
 
     def get_num_tokens(self, text: str) -> int:
-        """Guess from the characters: no tokenizer is at hand, and none is fetched from the network."""
+        """Guess from the characters: no tokenizer is available, and none is downloaded."""
         return estimate_tokens(len(text)).tokens
 
     def _generate(

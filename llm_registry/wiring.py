@@ -30,8 +30,8 @@ class Parts:
     Args:
         settings: With the overrides of the run in them.
         thread: Whose calls these are.
-        store: The book of calls.
-        prompts: Keeps questions where that is wanted.
+        store: The call log.
+        prompts: Stores prompts if configured.
         traits: What was learnt about specs.
         breakers: Shared with all other runs.
         slots: Shared with all other runs.

@@ -1,4 +1,4 @@
-"""Answers a question without changing a file: at once by the router, or by the thinking model with tools to read."""
+"""Answers a question without changing a file: directly by the router, or by the reasoning model with reading tools."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NotRequired, TypedDict
@@ -82,7 +82,7 @@ async def _with_tools(
 
 
 async def _synthesized(final: Mapping[str, Any], task: str, context: Context) -> str:
-    """The answer out of what the loop read; its last words are the answer where it read nothing, or nobody words it."""
+    """The answer from what the loop read; its last message is the answer if it read nothing, or no model words it."""
     notes = final_text(final)
     if not any(isinstance(message, ToolMessage) for message in final["messages"]):
         return notes

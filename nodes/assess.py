@@ -56,18 +56,18 @@ async def assess(state: AssessInput, runtime: Runtime[Context]) -> dict[str, Any
 
 
 def _not_followed(wish: Guidance | None, late: Sequence[Guidance], decision: AssessDecision) -> Iterator[Refusal]:
-    """What was heard and changes nothing, as things stand."""
+    """Messages that were received but currently change nothing."""
     if wish is not None and decision.action != "replan":
-        yield Refusal(id=wish.id, reason=f"no new plan was made: {decision.reason}")
+        yield Refusal(id=wish.id, reason=f"not replanned: {decision.reason}")
     if decision.action in ("done", "stuck"):
         for item in late:
             yield Refusal(id=item.id, reason="it arrived after the last attempt; no further attempt was made")
 
 
 def reopen(late: Sequence[Guidance], decision: AssessDecision | None, state: AssessInput) -> AssessDecision | None:
-    """One more visit of the coder, where the work would end before it could follow what somebody said meanwhile.
+    """One more visit of the coder, if the work would end before it could follow a message that has arrived.
 
-    Each word opens it once. The embedded engine follows no words.
+    Each message reopens it once. The embedded engine follows no messages.
     """
     ends = decision is not None and decision.action in ("done", "stuck")
     if not late or not ends or state["step_results"][-1].served_by == EMBEDDED:
@@ -79,7 +79,7 @@ def reopen(late: Sequence[Guidance], decision: AssessDecision | None, state: Ass
 
 
 def _unacted(guidance: Sequence[Guidance], *, after: int) -> list[Guidance]:
-    """What people and programs said while the work was being summed up or judged: the model that works never saw it."""
+    """Messages sent while the work was being summarized or judged: the working model never saw them."""
     seen = {item.id: item for item in guidance if item.id > after}
     return [item for item in seen.values()
             if item.kind == "guidance" and item.author != "supervisor" and item.node in _AFTER_THE_WORK]  # fmt: skip
@@ -91,7 +91,7 @@ def _steered(state: AssessInput, fresh: tuple[Guidance, ...]) -> PlanChanges:
 
 
 def requested_replan(wish: Guidance | None, state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
-    """A new plan, if somebody asked for one and there is something left to plan.
+    """A new plan, if one was requested and there is something left to plan.
 
     A person may ask as often as they like. The supervisor asks because of trouble: that is over when the step is
     accepted, and it has no more new plans than the rules have.

@@ -46,7 +46,7 @@ def build_implement(*, max_calls: int) -> ImplementNode:
     """Make the node around its loop.
 
     The loop hangs on the node's closure, where LangGraph finds it for `get_state(subgraphs=True)` and for resuming:
-    after a crash the node starts anew and the loop goes on in its middle, whatever input it is given.
+    after a crash the node restarts and the loop continues in the middle, whatever input it is given.
     """
     loop = build_loop(
         name="implement",
@@ -81,7 +81,7 @@ async def _work(
     result = StepResult(
         step_id=step.id,
         attempt=state.get("attempt", 1),
-        text="\n".join((final_text(final) or "The coder ended without a word.", *map(readable, notices))),
+        text="\n".join((final_text(final) or "The coder ended without a final message.", *map(readable, notices))),
         files=files,
         commit=commit,
         tool_calls=sum(isinstance(message, ToolMessage) for message in final["messages"]),

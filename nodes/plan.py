@@ -12,7 +12,7 @@ from nodes.text.prompt_text import checks_text, plan_text, scope_text
 
 
 class PlanInput(TypedDict):
-    """What planning needs; the later keys only when a plan is made anew."""
+    """What planning needs; the later keys only when replanning."""
 
     task: str
     scope: Scope
@@ -56,7 +56,7 @@ def finished_steps(plan: Plan | None, done: tuple[str, ...]) -> tuple[PlanStep, 
 
 
 def number_steps(plan: Plan, *, keep: tuple[PlanStep, ...] = ()) -> Plan:
-    """Give every step an id of its own, after those of the steps to keep, which come first.
+    """Give every step its own id, after those of the steps to keep, which come first.
 
     Models repeat ids or leave them empty; a step is found by its id, so they are made unique here.
     """

@@ -1,4 +1,4 @@
-"""Closes the thread: the words by the primary, the figures from the record, both into `report.md` and `diff.patch`."""
+"""Closes the thread: the text by the primary, the numbers from the record, both into `report.md` and `diff.patch`."""
 
 import asyncio
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class ReportInput(TypedDict):
 
 
 async def report(state: ReportInput, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Write the report; a thread does not end because nobody could word it."""
+    """Write the report; a thread does not end because no model could write it."""
     context = runtime.context
     if "answer" in state:
         narrative, update = ReportNarrative(summary=state["answer"]), {"outcome": "answered"}
@@ -78,7 +78,7 @@ async def _narrative(state: ReportInput, runtime: Runtime[Context]) -> tuple[Rep
 
 
 def plain_narrative(state: ReportInput) -> ReportNarrative:
-    """The words of a report that no model wrote."""
+    """The text of a report that no model wrote."""
     texts = [item.text for item in state.get("step_results", ())]
     qa = state.get("qa")
     left = () if state.get("outcome") == "done" or qa is None else (review_text(qa),)

@@ -1,4 +1,4 @@
-"""Decides who deals with the task: an answer at once, a thinking model, or the coding pipeline."""
+"""Decides who handles the task: a direct answer, the reasoning model, or the coding pipeline."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -19,9 +19,9 @@ class RouteInput(TypedDict):
 
 
 async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Ask the router; a HANDLE below the confidence threshold is delegated all the same.
+    """Ask the router; a HANDLE below the confidence threshold is delegated anyway.
 
-    A run does not end because nobody could route it: what no router decides is delegated by its wording.
+    A run does not end because no model could route it: it is then delegated by its wording.
     """
     context = runtime.context
     values = {"task": state["task"], "listing": await context.workspace.listing(limit=60)}
@@ -38,7 +38,7 @@ async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
 
 
 def route_by_wording(task: str) -> RoutingDecision:
-    """As the engine without weights decides: a question goes to the thinking model, everything else to the coder."""
+    """As the embedded engine decides: a question goes to the reasoning model, everything else to the coder."""
     return RoutingDecision.model_validate(extract_routing({"task": task}))
 
 

@@ -25,7 +25,7 @@ class SummarizeInput(TypedDict):
 
 
 async def summarize(state: SummarizeInput, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Ask the summarizer; a run does not end because nobody could summarize it."""
+    """Ask the summarizer; a run does not end because no model could summarize it."""
     context = runtime.context
     step = next(item for item in state["plan"].steps if item.id == state["current_step"])
     result = state["step_results"][-1]
@@ -47,7 +47,7 @@ async def summarize(state: SummarizeInput, runtime: Runtime[Context]) -> dict[st
 
 
 def extract_summary(title: str, result: StepResult) -> StepSummary:
-    """A summary out of the words that are there already."""
+    """A summary from the text that already exists."""
     files = ", ".join(result.files) or "no file"
     return StepSummary(status_line=one_line(f"{title}: {files}"), dashboard=clip(result.text, 400))
 

@@ -16,7 +16,7 @@ _KEYS = {"id": "model", "endpoint": "base_url"}
 def in_own_spelling(tree: Mapping[str, Any]) -> dict[str, Any]:
     """One source of settings in our own spelling.
 
-    A top-level `models` is a map of specs, each with the `role` it serves; several of one role stand in for one
+    A top-level `models` is a map of specs, each with the `role` it serves; several of one role are fallbacks for one
     another in their order, and where none is `primary`, the reasoning model is, else the coder, else the first one.
 
     Raises:

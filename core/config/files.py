@@ -51,7 +51,7 @@ def user_config() -> Path:
 
 
 def is_sample(path: Path | None) -> bool:
-    """Whether a file is the one of this checkout, which belongs to whoever develops rolecall and not to its user."""
+    """Whether a file is the one of this checkout, which belongs to rolecall's developers, not to its user."""
     return path is not None and path == _checkout_config()
 
 
@@ -59,7 +59,7 @@ def find_project_config(repo: Path) -> Path | None:
     """The configuration a repository carries, `None` when it carries none.
 
     Raises:
-        ConfigError: It is a link or no file: a repository is trusted with its own content only.
+        ConfigError: It is a link or not a file: a repository is trusted with its own content only.
     """
     for name in PROJECT_NAMES:
         try:
@@ -132,11 +132,11 @@ def _json(text: str) -> Any:
 
 
 class _TwiceError(ValueError):
-    """One of two values would be lost without a word."""
+    """One of two values would be silently lost."""
 
 
 def parse_strict_json(text: str) -> Any:
-    """Read JSON in which no key is given twice in one object and every number is one.
+    """Read JSON without duplicate keys in an object and with only finite numbers.
 
     Raises:
         ValueError: It is not; the text of the error quotes no value.
@@ -192,7 +192,7 @@ def _loader() -> type[yaml.SafeLoader]:
 
 
 def _unfolded(value: Any, known: dict[int, float]) -> float:
-    """How many values a document has when each alias is written out; one that holds itself has no end."""
+    """How many values a document has when each alias is expanded; a self-referencing one has infinitely many."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:
@@ -233,7 +233,7 @@ def _checkout_config() -> Path | None:
 
 
 def merge_settings(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one tree of settings over another; lists and plain values replace, objects are merged."""
+    """Merge one tree of settings over another; lists and plain values replace, objects are merged."""
     merged = dict(lower)
     for key, value in upper.items():
         below = merged.get(key)

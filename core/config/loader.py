@@ -122,7 +122,7 @@ def _from_environment() -> dict[str, Any]:
 
 
 def _with_parts(given: dict[str, Any]) -> dict[str, Any]:
-    """Lay variables for a part of a role over the one that gives the whole role, which else would hide them."""
+    """Merge variables for part of a role over the one for the whole role, which would otherwise hide them."""
     beginning = f"{ENV_PREFIX}LLM{_SEPARATOR}"
     named = [name for name in os.environ if name.startswith(beginning)]
     for variable in sorted(named, key=lambda name: name.count(_SEPARATOR)):

@@ -49,7 +49,7 @@ def role_name(name: str) -> str:
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, unknown keys and endless numbers refused."""
+    """Base of all sections: immutable, unknown keys and non-finite numbers refused."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -75,7 +75,7 @@ def _presentable(value: Any) -> Any:
 
 
 class Timeouts(Section):
-    """Deadlines of one model call, in seconds. A hang is no error, so each phase has its own."""
+    """Deadlines of one model call, in seconds. A hang raises no error, so each phase has its own."""
 
     connect: PositiveFloat = 3.0
     first_token: PositiveFloat = 300.0
@@ -262,7 +262,7 @@ class RuleThresholds(Section):
 
 
 class SupervisorSettings(Section):
-    """The watcher beside the run."""
+    """The supervisor of a run."""
 
     enabled: bool = True
     policy: Literal["observe", "nudge", "replan", "full"] = "replan"
@@ -296,14 +296,14 @@ class CheckpointSettings(Section):
 
 
 class EmbeddedSettings(Section):
-    """The engine without weights."""
+    """The embedded engine (no LLM)."""
 
     repair_budget_s: PositiveFloat = 120.0
     """How long one search for a patch may take."""
 
 
 class TelemetrySettings(Section):
-    """What is kept and sent about model calls. Counts and times are always kept, here, in the repository's database."""
+    """What is stored and sent about model calls. Counts and times are always stored, in the repository's database."""
 
     otel: bool = False
     """Send a span per model call to an OpenTelemetry collector; needs the extra `otel`. Never prompts or answers."""
@@ -312,13 +312,13 @@ class TelemetrySettings(Section):
     otlp_headers: dict[str, str] = Field(default_factory=dict, repr=False)
     """Sent to the collector: keys of hosted ones, as `${NAME}`."""
     record_prompts: bool = False
-    """Keep the prompts of calls in the repository's database, so that `models bench` can replay them."""
+    """Store the prompts of calls in the repository's database, so that `models bench` can replay them."""
     prompts_mb: PositiveFloat = 20.0
     """Maximum size in MB; the oldest are removed first."""
 
 
 class Settings(Section):
-    """All of it."""
+    """All settings."""
 
     schema_: str = Field(default="", alias="$schema")
     llm: LLMSettings = LLMSettings()

@@ -23,7 +23,7 @@ Sources = Mapping[str, str]
 
 
 def validate_settings(tree: Mapping[str, Any], sources: Sources) -> tuple[Settings, tuple[str, ...]]:
-    """Make settings of a tree, and say what of it is left out, a sentence each.
+    """Build settings from a tree, and say what was left out, one sentence each.
 
     Args:
         tree: Merged from all sources.
@@ -37,7 +37,7 @@ def validate_settings(tree: Mapping[str, Any], sources: Sources) -> tuple[Settin
     _require_finite(resolved, "", sources)
     llm = resolved.get("llm", {})
     if not isinstance(llm, Mapping):
-        raise ConfigError(f"llm: an object of roles is wanted, not {type(llm).__name__}{_from('llm', sources)}")
+        raise ConfigError(f"llm: expected an object of roles, got {type(llm).__name__}{_from('llm', sources)}")
     specs = _check_specs(llm, sources)
     if isinstance(tools := resolved.get("tools"), Mapping):
         resolved = {**resolved, "tools": {name: _by_model(entry, specs) for name, entry in tools.items()}}
@@ -50,7 +50,7 @@ def validate_settings(tree: Mapping[str, Any], sources: Sources) -> tuple[Settin
 
 
 def _without_unused(tree: Mapping[str, Any], sources: Sources) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """Disable the specs that nothing uses and whose `${VARIABLES}` are not set: they need stop no run."""
+    """Disable the specs that nothing uses and whose `${VARIABLES}` are not set: they need not stop a run."""
     llm = tree.get("llm")
     if not isinstance(llm, Mapping):
         return tree, ()
@@ -121,12 +121,12 @@ def _by_model(entry: Any, specs: Mapping[str, Any]) -> Any:
 def _check_specs(llm: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
     named = llm.get("models", {})
     if not isinstance(named, Mapping):
-        raise ConfigError(f"llm.models: an object of named specs is wanted{_from('llm.models', sources)}")
+        raise ConfigError(f"llm.models: expected an object of named specs{_from('llm.models', sources)}")
     roles = {name: _spec(entry, ("llm", name), sources) for name, entry in llm.items() if name != "models"}
     models = {name: _spec(entry, ("llm", "models", name), sources) for name, entry in named.items()}
     for name, entry in models.items():
         if isinstance(entry, str):
-            raise ConfigError(f"llm.models.{name}: a spec is wanted here, not a name")
+            raise ConfigError(f"llm.models.{name}: expected a spec, got a name")
     return {**roles, "models": models}
 
 
@@ -136,7 +136,7 @@ def _spec(entry: Any, where: tuple[str, ...], sources: Sources) -> ModelSpec | s
         return entry
     if not isinstance(entry, Mapping):
         raise ConfigError(
-            f"{'.'.join(where)}: a spec or the name of a role is wanted, not {type(entry).__name__}"
+            f"{'.'.join(where)}: expected a spec or a role name, got {type(entry).__name__}"
             f"{_from('.'.join(where), sources)}"
         )
     try:
@@ -151,7 +151,7 @@ def _require_name(entry: str, key: str, sources: Sources) -> None:
         return
     try:
         json.loads(entry)
-        why = "a spec is wanted, not a text"
+        why = "expected a spec, got a string"
     except json.JSONDecodeError as error:
         why = f"not valid JSON at character {error.pos + 1}: {error.msg}"
     raise ConfigError(f"{key}: {why}{_from(key, sources)}")
@@ -177,7 +177,7 @@ def _check_names(settings: Settings, sources: Sources) -> None:
         if name not in ROLES and name not in used:
             raise ConfigError(
                 f"llm.{name}: unknown role{did_you_mean(name, ROLES)}{_from(f'llm.{name}', sources)}",
-                hint="a role of your own is named by a tool in `tools`; a named model stands in `llm.models`",
+                hint="a custom role must be named by a tool in `tools`; named models belong in `llm.models`",
             )
     _check_tools(settings, known, sources)
     for name, entry in {**entries, **llm.models}.items():
@@ -186,10 +186,11 @@ def _check_names(settings: Settings, sources: Sources) -> None:
             if target not in known:
                 key = f"llm.{name}" + ("" if isinstance(entry, str) else ".fallback")
                 raise ConfigError(
-                    f"{key}: {target!r} is no role and no named model{did_you_mean(target, known)}{_from(key, sources)}"
+                    f"{key}: {target!r} is neither a role nor a named "
+                    f"model{did_you_mean(target, known)}{_from(key, sources)}"
                 )
     if circle := alias_cycle(llm):
-        raise ConfigError(f"llm.{circle[0]}: the aliases go in a circle: {' -> '.join(circle)}")
+        raise ConfigError(f"llm.{circle[0]}: circular aliases: {' -> '.join(circle)}")
 
 
 def _check_tools(settings: Settings, known: set[str], sources: Sources) -> None:
@@ -197,7 +198,7 @@ def _check_tools(settings: Settings, known: set[str], sources: Sources) -> None:
         if tool not in CONSULTING_TOOLS:
             raise ConfigError(
                 f"tools.{tool}: no such tool{did_you_mean(tool, CONSULTING_TOOLS)}{_from(f'tools.{tool}', sources)}",
-                hint=f"there are {', '.join(CONSULTING_TOOLS)}",
+                hint=f"known tools: {', '.join(CONSULTING_TOOLS)}",
             )
         if entry.role not in known:
             said = f"unknown role {entry.role!r}{did_you_mean(entry.role, known)}"
@@ -210,7 +211,7 @@ def _references(llm: LLMSettings) -> Iterator[str]:
 
 
 def alias_cycle(llm: LLMSettings) -> tuple[str, ...]:
-    """Roles that are only names of one another, in order; nothing when each comes to an end."""
+    """Roles that are only aliases of one another, in order; empty when there is no cycle."""
     entries = llm.__pydantic_extra__ or {}
     # A role without an entry of its own follows `primary`.
     follows = {role: "primary" for role in ROLES if "primary" in entries and role not in {*entries, *llm.models}}
@@ -257,7 +258,7 @@ def _explain(error: ValidationError, where: tuple[str, ...], sources: Sources, m
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, path[:-1])
         return ConfigError(f"{key}: unknown key{did_you_mean(path[-1], known)}{_from(key, sources)}",
-                           hint=f"known here: {', '.join(sorted(known))}" if known else "")  # fmt: skip
+                           hint=f"known keys: {', '.join(sorted(known))}" if known else "")  # fmt: skip
     return ConfigError(f"{key}: {problem['msg']}{_from(key, sources)}")
 
 

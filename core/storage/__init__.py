@@ -1,1 +1,1 @@
-"""Where rolecall keeps things: the database, the names below `.rolecall/`, and whose they are."""
+"""Where rolecall stores things: the database, the names below `.rolecall/`, and who owns them."""

@@ -1,4 +1,4 @@
-"""How every table of rolecall is reached: one SQLite file, write-ahead log, patient with other writers.
+"""How every table of rolecall is reached: one SQLite file, write-ahead log, waiting for other writers.
 
 What a database file brings along besides rows is never run: it is refused with triggers or views, functions named in
 its schema are not trusted, and no link is followed to it.
@@ -34,7 +34,7 @@ async def connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
     Raises:
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
-        RepositoryError: It is no plain file, holds triggers or views, or was written by a newer rolecall.
+        RepositoryError: It is not a plain file, holds triggers or views, or was written by a newer rolecall.
     """
     async with opened(path) as connection:
         connection.row_factory = aiosqlite.Row
@@ -64,7 +64,7 @@ async def opened(path: Path, *, checked: bool = True) -> AsyncIterator[aiosqlite
 
 
 def about(error: sqlite3.Error, path: Path) -> sqlite3.Error:
-    """The error of SQLite with the file it is about, which it does not name itself."""
+    """SQLite's error with the name of the file, which SQLite itself leaves out."""
     vars(error).setdefault("filename", str(path))
     return error
 
@@ -72,8 +72,8 @@ def about(error: sqlite3.Error, path: Path) -> sqlite3.Error:
 async def give_back(connection: aiosqlite.Connection) -> None:
     """Shrink the file by what was deleted from it.
 
-    A file of an older rolecall cannot shrink piece by piece, so it is written anew, once; that waits for the next
-    time when somebody else reads it at present.
+    A file of an older rolecall cannot shrink piece by piece, so it is rewritten once; that waits for the next
+    time if another process is reading it.
     """
     if await _number(connection, "auto_vacuum") == _BY_PIECES:
         await connection.executescript("PRAGMA incremental_vacuum")  # executed, it would free one page and stop
@@ -98,7 +98,7 @@ async def drop_programs(connection: aiosqlite.Connection) -> tuple[str, ...]:
 
 
 class _Guarded(sqlite3.Connection):
-    """A connection that does what we say and not what its schema says."""
+    """A connection that runs our statements and nothing its schema defines."""
 
     def __init__(self, database: str, *args: Any, **named: Any) -> None:
         super().__init__(database, *args, **named)

@@ -1,6 +1,6 @@
-"""Where rolecall keeps what belongs to a repository: the names below `.rolecall/`, and removing what lies there.
+"""Where rolecall stores what belongs to a repository: the names below `.rolecall/`, and removing what is there.
 
-Owns names and removal. Whether the folder is ours at all is proved in `ownership`.
+Owns names and removal. Whether the directory is ours at all is verified in `ownership`.
 """
 
 import os
@@ -53,13 +53,13 @@ class RunFiles:
 
     @property
     def worktree_ready(self) -> Path:
-        """There once the worktree is whole."""
+        """Exists once the worktree is complete."""
         return self.folder / "worktree-ready"
 
 
 @dataclass(frozen=True, slots=True)
 class RepoLayout:
-    """The places of rolecall in one repository. Makes none of them."""
+    """rolecall's paths in one repository. Creates none of them."""
 
     repo: Path
     """Top level of the user's checkout."""
@@ -76,7 +76,7 @@ class RepoLayout:
 
     @property
     def studio(self) -> Path:
-        """Where the development server stands."""
+        """The development server's directory."""
         return self.folder / STUDIO
 
     def run(self, thread_id: str) -> RunFiles:

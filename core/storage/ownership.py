@@ -1,6 +1,6 @@
 """Whether `.rolecall/` is ours: made by rolecall for this user, and by nobody who only sent the repository.
 
-A cloned or unpacked repository can carry a folder of that name, and what lies in it drives runs. So the folder holds a
+A cloned or unpacked repository can carry a folder of that name, and its contents control runs. So the directory holds a
 mark that only this user's key can make; it names no path, so a repository may be moved. Owns the mark and the checks
 of the folder itself; whether git tracks it is asked in `tools.git.state_folder`.
 """
@@ -30,12 +30,12 @@ FolderOwnership = Literal["absent", "ours", "unmarked"]
 
 
 def folder_ownership(layout: RepoLayout) -> FolderOwnership:
-    """How the folder stands, without reading anything in it but its mark.
+    """The state of the directory, without reading anything in it but its mark.
 
     An empty folder counts as absent: there is nothing in it that could do harm.
 
     Raises:
-        RepositoryError: It is a link or no folder, belongs to another user, or holds a link in place of our own.
+        RepositoryError: It is a link or not a directory, belongs to another user, or holds a link in place of our own.
     """
     with _opened(layout) as folder:
         if folder is None:
@@ -47,7 +47,7 @@ def folder_ownership(layout: RepoLayout) -> FolderOwnership:
 
 
 def require_ours(layout: RepoLayout) -> bool:
-    """See that the folder is ours.
+    """Check that the directory is ours.
 
     Returns:
         Whether it is there; without it there is nothing to read.
@@ -91,7 +91,7 @@ def adopt_state_folder(layout: RepoLayout) -> None:
     """Put our mark into a folder that has none, and close it to other users. What it holds was looked at before.
 
     Raises:
-        RepositoryError: It is no plain folder of this user.
+        RepositoryError: It is not a plain directory of this user.
     """
     with _opened(layout) as folder:
         if folder is None:

@@ -22,7 +22,7 @@ _ALLOW = "check its permissions, then run the command again"
 
 
 def storage_error(error: BaseException) -> RolecallError | None:
-    """The error a person is shown for one of the machine's, or `None` where it is none of those.
+    """The user-facing error for a system error, or `None` if it is not one.
 
     Args:
         error: An `OSError`, an error of SQLite, or a group of errors that holds one.
@@ -68,7 +68,7 @@ def _of_sqlite(error: sqlite3.Error) -> RolecallError | None:
 
 
 def _has_no_room(where: str) -> bool:
-    """Whether the disk of a file is full: SQLite calls that a failure too where it maps a file into memory."""
+    """Whether the disk that a file is on is full: SQLite calls that a failure too where it maps a file into memory."""
     folder = Path(where).parent
     return folder.is_dir() and shutil.disk_usage(folder).free == 0
 

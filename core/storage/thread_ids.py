@@ -1,6 +1,6 @@
-"""The ids of threads: what is one, and the short name made of it for its branch and for people. Makes no ids.
+"""The ids of threads: what is a valid id, and the short name made from it for its branch and for people. Makes no ids.
 
-An id becomes part of paths, branches and refs, so nothing is taken for one that is no UUID.
+An id becomes part of paths, branches and refs, so nothing but a UUID is accepted.
 """
 
 import re
@@ -9,9 +9,9 @@ from core.errors import ThreadError
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BY_TIME = "7"
-"""The version digit of ids that begin with the time, as LangGraph's server makes them."""
+"""The version digit of ids that start with the time, as LangGraph's server makes them."""
 _AT = 12
-"""Where the digit stands."""
+"""The position of that digit."""
 _DIGITS = 8
 
 

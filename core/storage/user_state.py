@@ -1,4 +1,4 @@
-"""The folder of what rolecall keeps for one user over all repositories, and the secret with which it marks its own.
+"""The directory for what rolecall stores per user across all repositories, and the secret with which it marks its own.
 
 Owns the place and the secret; what else lies in the folder belongs to whoever puts it there.
 """

@@ -1,4 +1,4 @@
-"""The supervisor as a companion of a run in the same process: begins and ends with it, and never takes it down."""
+"""The supervisor as a companion of a run in the same process: begins and ends with it, and never makes it fail."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def supervise_alongside(graph: Graph, database: Path, context: Context) ->
 
     def tell(task: asyncio.Task[bool]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            said = f"the run goes on without its supervisor: {error}"
+            said = f"the run continues without its supervisor: {error}"
             context.events.emit("warning", message=said, traceback=traceback_text(error))
 
     watching.add_done_callback(tell)

@@ -46,7 +46,7 @@ def next_action(past: Sequence[PastIntervention], place: ThreadPosition, setting
     """How far to go this time; `None` while the last intervention still has time to work.
 
     Each intervention in a step leads one level higher, suggestions included: what the policy forbids is suggested once
-    and not over and over. Another step begins at the bottom.
+    and not over and over. A new step starts at the bottom.
     """
     if past and not _cooled(past[-1], place, settings):
         return None

@@ -127,10 +127,10 @@ class Supervisor:
         try:
             opinion = await ask_judge(case.finding, case.snapshot, self._models, thread=self._thread_id)
         except BudgetError as error:
-            self._events.emit("warning", message=f"the supervisor has no budget for an opinion: {error.message}")
+            self._events.emit("warning", message=f"no budget left to ask the supervisor model: {error.message}")
             opinion = None
         if opinion is None:
-            self._events.emit("warning", message="no model of the supervisor gave an opinion; the rules stand alone")
+            self._events.emit("warning", message="the supervisor model did not answer; using the rules alone")
         if opinion is None and case.level == "nothing":
             return
         await self._act(case, opinion or Judgement(suggest_by_rule(case.finding, case.level)))
@@ -139,7 +139,7 @@ class Supervisor:
         wanted = self._completed(self._raised(opinion.suggestion, case))
         if wanted.action != "nothing" and self._was_said(wanted, case):
             # The same words again would tell the model nothing; counted as made, so that the escalation goes on.
-            said = wanted.model_copy(update={"text": "", "reason": "the same was said before in this step"})
+            said = wanted.model_copy(update={"text": "", "reason": "the same message was already sent in this step"})
             await self._record(case, said, opinion, None)
             return
         applied = wanted.action != "nothing" and is_permitted(wanted.action, self._settings.policy)
@@ -156,7 +156,7 @@ class Supervisor:
     def _raised(self, suggestion: Suggestion, case: InterventionCase) -> Suggestion:
         """What the judge wants, or the level of the escalation where that is higher, with the judge's words added.
 
-        That nothing is wrong is believed once in a step.
+        A judgement that nothing is wrong is accepted once per step.
         """
         doubted = suggestion.action == "nothing" and case.level != "nothing" and self._was_let_pass(case)
         action = case.level if doubted else stronger_of(suggestion.action, case.level)
@@ -173,7 +173,7 @@ class Supervisor:
         return any(item.applied and item.text == text and item.step == _step(case.snapshot) for item in self._past)
 
     def _completed(self, suggestion: Suggestion) -> Suggestion:
-        """A switch needs somebody to switch to, an order needs steps: what cannot be done becomes a nudge."""
+        """A switch needs another model, a reorder needs steps: what cannot be done becomes a nudge."""
         empty = (
             (suggestion.action == "switch_model" and self._stronger() is None)
             or (suggestion.action == "reprioritize" and not suggestion.steps)
@@ -260,7 +260,7 @@ class Supervisor:
         return self._settings.judge and can_judge(self._models)
 
     def _stronger(self) -> str | None:
-        """A role served by another model than the one that works; never one the user has to pay for unasked."""
+        """A role served by a different model than the working one; never a paid one without the user's consent."""
         if self._models is None:
             return None
         working = self._models.served(WORKER).spec

@@ -1,4 +1,4 @@
-"""The second opinion: the supervisor role looks at a compact snapshot and suggests one thing. It applies nothing."""
+"""The second opinion: the supervisor role reviews a compact snapshot and suggests one action. It applies nothing."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -115,7 +115,7 @@ def no_change(view: RuleInput) -> Finding | None:
 
 
 def monologue(view: RuleInput) -> Finding | None:
-    """Words, and no tool."""
+    """Text without tool calls."""
     if view.snapshot.silent < view.limits.monologue:
         return None
     return Finding(
@@ -138,7 +138,7 @@ def near_window(view: RuleInput) -> Finding | None:
 
 
 def budget_ahead(view: RuleInput) -> Finding | None:
-    """The budget burns faster than the steps get done."""
+    """The budget is spent faster than steps are done."""
     used, done = view.snapshot.used, share_done(view.snapshot)
     if not view.snapshot.steps or used - done < view.limits.budget_ahead:
         return None

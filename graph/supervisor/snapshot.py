@@ -20,7 +20,7 @@ _WRITES = re.compile(
     r">|\b(tee|mv|cp|rm|touch|mkdir|patch|black|isort)\b|sed\s+-i|--fix\b|\b(ruff|cargo|go)\s+(format|fmt)\b"
     r"|\bgit\s+(apply|checkout|restore|mv|rm|reset|revert|stash)\b"
 )
-"""Commands that probably change files. One too many costs a late nudge, one too few an idle one."""
+"""Commands that probably change files. One too many delays a nudge, one too few causes a needless one."""
 _UNCHANGED = "already"
 _NOISE = re.compile(r"0x[0-9a-f]+|\b\d+(\.\d+)?\s*(s|ms|seconds?)\b|outputs/\d+\.txt|\d+", re.IGNORECASE)
 _FAILED = re.compile(r"^(?:FAILED|ERROR)\s+(\S+)|^(?:FAIL|ERROR): (\S+)|^test (\S+) \.\.\. FAILED", re.MULTILINE)
@@ -49,7 +49,7 @@ class FinishedToolCall:
     """Mark of the result without numbers, so that two runs of the same compare equal."""
     error: bool = False
     changed: bool = False
-    """Whether it changed files, as far as its name and its words tell."""
+    """Whether it changed files, as far as its name and text show."""
     outcome: CheckOutcome | None = None
     """Of a run of the checks."""
 

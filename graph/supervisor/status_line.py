@@ -1,4 +1,4 @@
-"""Says at least every so often what a long run is doing: in the summarizer's words, failing that in plain figures."""
+"""Reports periodically what a long run is doing: worded by the summarizer, or else in plain numbers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -53,14 +53,14 @@ class StatusContext:
 
 
 TakeSnapshot = Callable[[], Awaitable[Snapshot | None]]
-"""Gives the thread as it is at that moment; `None` before it has begun."""
+"""Returns the thread's current state; `None` before it has started."""
 
 
 async def keep_status(speaker: StatusContext, look: TakeSnapshot, *, every_s: float) -> None:
     """Emit a `status` event at least every `every_s` seconds until cancelled.
 
     A model is asked only when something happened since the last line, and what it says must come in time; otherwise
-    the figures speak.
+    plain numbers are shown.
     """
     told: Snapshot | None = None
     within_s = min(ANSWER_S, every_s / 2)
@@ -89,7 +89,7 @@ async def keep_answering(
 
 
 async def answer_status(speaker: StatusContext, look: TakeSnapshot, *, within_s: float = ANSWER_S) -> str:
-    """A line on what the run is doing, in plain figures when no model words it in time or its words are overtaken."""
+    """A line on what the run is doing, in plain numbers when no model words it in time or its text is outdated."""
     seen = await look()
     line = ""
     if seen is not None and not speaker.check:
@@ -113,7 +113,7 @@ def _place(snapshot: Snapshot | None) -> tuple[object, ...]:
 
 
 async def status_line(speaker: StatusContext, snapshot: Snapshot) -> str:
-    """What the run is doing, in the summarizer's words; plain figures when no model may or can say it."""
+    """What the run is doing, worded by the summarizer; plain numbers when no model may or can do it."""
     if speaker.models is None or not may_ask(speaker.models):
         return plain_status(snapshot)
     prompt = render(

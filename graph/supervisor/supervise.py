@@ -1,4 +1,4 @@
-"""The supervisor's round: look, consider, rest. The same code beside a run and in a process of its own."""
+"""The supervisor's loop: poll, consider, rest. The same code alongside a run and in a separate process."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
 ) -> bool:
     """Watch a thread until `stop` is set or the thread is finished.
 
-    One supervisor watches a thread: where another is at it already, this one says so and returns `False`.
+    One supervisor watches a thread: where another already watches it, this one says so and returns `False`.
 
     Args:
         thread_id: The thread; it need not have begun yet.

@@ -1,4 +1,4 @@
-"""One call to one spec: a free place, deadlines, the server's protocol, a normalised answer, a row in the book.
+"""One call to one spec: a free slot, deadlines, the server's protocol, a normalised answer, a row in the call log.
 
 Owns nothing about which spec is called nor what happens after a failure; that is `fallback`'s.
 """
@@ -52,11 +52,11 @@ class SpecClient:
 
     Args:
         shelf: The chat models.
-        store: The book of calls.
-        slots: Places on endpoints.
+        store: The call log.
+        slots: Slots of endpoints.
         budget: Asked before each call.
         events: Told about each call.
-        cleaner: Every word to a server passes it, and every word of one.
+        cleaner: Cleans all text to and from servers.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class SpecClient:
             shorter = self._shortened(link, ask) if failure.kind is ErrorKind.CONTEXT else ask
             if shorter is ask:
                 raise
-        self._warn(link, ask, "the prompt was cut: the server said that it does not fit")
+        self._warn(link, ask, "the prompt was shortened: the server said that it does not fit")
         return await self._placed(link, shorter, attempt)
 
     async def _placed(self, link: ChainLink, ask: RoleRequest, attempt: Attempt) -> CallResult:
@@ -142,7 +142,7 @@ class SpecClient:
         window = self._shelf.window(link)
         if link.embedded or window.tokens is None or prompt_fit(ask.role, ask.size, window) != "shorten":
             return ask
-        self._warn(link, ask, f"the prompt was cut to fit the window of {window.tokens} tokens")
+        self._warn(link, ask, f"the prompt was shortened to fit the context window of {window.tokens} tokens")
         return replace(ask, messages=tuple(shorten_messages(ask.messages, window.tokens)))
 
     def _shortened(self, link: ChainLink, ask: RoleRequest) -> RoleRequest:
@@ -154,7 +154,7 @@ class SpecClient:
         return replace(ask, messages=messages) if count_characters(messages) < count_characters(ask.messages) else ask
 
     def _demand_read(self, link: ChainLink, ask: RoleRequest, answer: ParsedAnswer) -> None:
-        """Catch a server that dropped part of the prompt without a word."""
+        """Catch a server that silently dropped part of the prompt."""
         window, read = self._shelf.window(link).tokens, answer.usage.input_tokens
         if link.embedded or not was_truncated(ask.characters, read, window):
             return

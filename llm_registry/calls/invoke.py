@@ -15,7 +15,7 @@ from llm_registry.specs.role_chains import ChainLink
 
 
 async def invoke_spec(shelf: ModelCache, link: ChainLink, ask: RoleRequest) -> RawAnswer:
-    """Ask and listen to the end.
+    """Send the request and read the whole answer.
 
     Raises:
         CallFailure: The server gave no answer, or none that can be read.
@@ -44,7 +44,7 @@ async def invoke_spec(shelf: ModelCache, link: ChainLink, ask: RoleRequest) -> R
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Drop what the frames of an exception hold: half-read streams of the library, which else close long afterwards."""
+    """Drop what the frames of an exception hold: half-read streams of the library, which otherwise close much later."""
     while error is not None:
         clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

@@ -1,7 +1,7 @@
-"""Finds JSON objects in what models say: bare, fenced, between words, and with the slips that weak models make.
+"""Finds JSON objects in what models say: bare, fenced, within text, and with the mistakes weak models make.
 
 Owns the reading; whether an object is the wanted one is decided by whoever asked. An object that was cut off is not
-completed: half an answer must not pass for a whole one.
+completed: half an answer must not pass for a complete one.
 """
 
 import ast
@@ -18,7 +18,7 @@ _MOST_LITERAL = 20_000
 
 
 def json_objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """JSON objects in a text, the outermost ones, in order: bare, fenced or between words."""
+    """JSON objects in a text, the outermost ones, in order: bare, fenced or within text."""
     decoder, start = json.JSONDecoder(strict=False), text.find("{")
     while start >= 0:
         try:
@@ -34,7 +34,7 @@ def json_objects_in(text: str) -> Iterator[dict[str, Any]]:
 
 
 def repaired_objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """Objects that are none for a small slip: a comma too many, Python's quotes, an object written as a string."""
+    """Objects that are invalid by a small mistake: an extra comma, Python's quotes, an object written as a string."""
     inner = _unquoted(text.strip())
     if inner is not None:
         yield from json_objects_in(inner)
@@ -50,7 +50,7 @@ def repaired_objects_in(text: str) -> Iterator[dict[str, Any]]:
 
 
 def json_mistake_in(text: str) -> str:
-    """Why the first object of a text cannot be read, in words for the model; "" when there is none or it can."""
+    """Why the first object of a text cannot be read, worded for the model; "" when there is none or it can."""
     start = text.find("{")
     if start < 0:
         return ""

@@ -17,7 +17,7 @@ _STREAM = "stream"
 _CHAT = "chat"
 _CHAT_ONLY = frozenset({"ollama", "gguf", "embedded", "scripted"})
 _NOT_RESPONSES = frozenset({ErrorKind.NO_ENDPOINT, ErrorKind.UNSUPPORTED, ErrorKind.BAD_REQUEST})
-"""Refusals that speak against the protocol; an answer that cannot be used does so only when it is the second."""
+"""Refusals that count against the protocol; an unusable answer counts only the second time."""
 
 
 class ModelCache:
@@ -70,7 +70,7 @@ class ModelCache:
         return "responses" if known == "responses" else "chat"
 
     async def change_protocol(self, link: ChainLink, failure: CallFailure, *, structured: bool) -> bool:
-        """Give up a protocol for good that turned out to be unusable with this server.
+        """Permanently give up a protocol that proved unusable with this server.
 
         Args:
             link: The spec.
@@ -98,7 +98,7 @@ class ModelCache:
         return True
 
     def understood(self, link: ChainLink) -> None:
-        """An answer could be used."""
+        """Record that an answer was usable."""
         self._doubted.discard(link.name)
 
     def _speaks_against_responses(self, link: ChainLink, failure: CallFailure) -> bool:
@@ -113,11 +113,11 @@ class ModelCache:
         return await self._traits.get(link.spec, _STREAM) != "no"
 
     def streamed(self, link: ChainLink) -> None:
-        """A stream came."""
+        """Record that a stream arrived."""
         self._silent.discard(link.name)
 
     def silent_again(self, link: ChainLink) -> bool:
-        """A stream was empty; says whether the one before it was, too. A single one may be an accident."""
+        """A stream was empty; returns whether the previous one was too. A single one may be an accident."""
         again = link.name in self._silent
         self._silent.add(link.name)
         return again
@@ -139,7 +139,7 @@ class ModelCache:
         return built
 
     async def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         for built in self._built.values():
             if built.close is not None:
                 await built.close()

@@ -1,4 +1,4 @@
-"""Makes one kind of answer out of what chat completions, responses and Ollama send.
+"""Converts into one form what chat completions, responses and Ollama send.
 
 Owns reasoning traces, tool calls and end reasons; judges no content beyond "this call is no JSON". What to do about a
 bad answer is the caller's business.
@@ -19,11 +19,11 @@ from core.text import readable
 _TEXT_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 _THINK = re.compile(r"^\s*<think(?:ing)?>(.*?)(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _MOST_CHARACTERS = 1_000_000
-"""Of the arguments of one call; no window holds more."""
+"""Of the arguments of one call; no window is larger."""
 _DEEPEST = 100
-"""Levels of lists and objects in them: what is nested deeper breaks whoever reads it, step by step."""
+"""Levels of lists and objects in them: deeper nesting breaks recursive readers."""
 _WIDEST = 63
-"""Bits of a whole number in them: no checkpoint takes a wider one."""
+"""Bits of an integer in them: checkpoints cannot store wider ones."""
 _THINK_END = re.compile(r"</think(?:ing)?>")
 
 
@@ -34,7 +34,7 @@ class InvalidToolCall:
     name: str
     arguments: str
     error: str
-    """What is wrong with it, in words for the model."""
+    """What is wrong with it, worded for the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ParsedAnswer:
     broken: tuple[InvalidToolCall, ...]
     usage: Usage
     finish_reason: str
-    """Empty when the stream ended without one: then the answer is not whole."""
+    """Empty when the stream ended without one: then the answer is incomplete."""
     response_id: str
 
     @property
@@ -158,10 +158,10 @@ def parse_tool_call(
     try:
         shown = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
     except RecursionError:
-        return InvalidToolCall(name, "", f"the arguments of {name} are nested too deep")
+        return InvalidToolCall(name, "", f"the arguments of {name} are nested too deeply")
     if tools and name not in tools:
         return InvalidToolCall(
-            name, shown, f"there is no tool named {name!r}; the tools are {', '.join(sorted(tools))}"
+            name, shown, f"there is no tool named {name!r}; available tools: {', '.join(sorted(tools))}"
         )
     schema = tools.get(name, {})
     try:
@@ -180,7 +180,7 @@ def _read_arguments(arguments: Any, length: int) -> dict[str, Any]:
     """Parse arguments.
 
     Raises:
-        ValueError: They are no object, or none that can be worked with; the text says what they are or do.
+        ValueError: They are not a usable object; the text says what they are or do.
     """
     if length > _MOST_CHARACTERS:
         raise ValueError(f"have {length} characters, more than {_MOST_CHARACTERS}: make several smaller calls")
@@ -191,15 +191,15 @@ def _read_arguments(arguments: Any, length: int) -> dict[str, Any]:
             try:
                 args = json.loads(args) if args.strip() else {}
             except ValueError as error:
-                raise ValueError(f"are no valid JSON: {error}") from error
+                raise ValueError(f"are not valid JSON: {error}") from error
             except RecursionError as error:
-                raise ValueError("are nested too deep") from error
+                raise ValueError("are nested too deeply") from error
     if not isinstance(args, dict):
         raise ValueError(f"must be a JSON object, not {type(args).__name__}")  # noqa: TRY004 - of the model, not ours
     found: list[Any] = [args]
     for _ in range(_DEEPEST + 1):
         if any(isinstance(each, int) and each.bit_length() > _WIDEST for each in found):
-            raise ValueError(f"hold a whole number of more than {_WIDEST} bits")
+            raise ValueError(f"contain an integer of more than {_WIDEST} bits")
         holders = [each.values() if isinstance(each, dict) else each for each in found if isinstance(each, dict | list)]
         found = [inner for holder in holders for inner in holder]
     if found:
@@ -229,10 +229,10 @@ def _calls_in_text(
         try:
             body = json.loads(found.group(1))
         except ValueError as error:
-            broken.append(InvalidToolCall("", found.group(1), f"the tool call is no valid JSON: {error}"))
+            broken.append(InvalidToolCall("", found.group(1), f"the tool call is not valid JSON: {error}"))
             continue
         except RecursionError:
-            broken.append(InvalidToolCall("", found.group(1), "the tool call is nested too deep"))
+            broken.append(InvalidToolCall("", found.group(1), "the tool call is nested too deeply"))
             continue
         read = parse_tool_call(str(body.get("name", "")), body.get("arguments", body.get("parameters", {})), "", tools)
         if isinstance(read, ToolCall):

@@ -1,6 +1,6 @@
-"""How long an answer may become where the configuration does not say: a bound for those that are short by nature.
+"""The maximum answer length where the configuration does not set one: a bound for those that are short by nature.
 
-Owns the numbers. A model that babbles would else write until its window is full, before the next way of asking or the
+Owns the numbers. A rambling model would otherwise write until its window is full, before the next request method or the
 next spec has its turn.
 """
 
@@ -11,7 +11,7 @@ from llm_registry.specs.role_chains import ChainLink
 SHORT = 4096
 """Tokens for roles that answer in a few words; a small model that thinks aloud needs up to 3000 before these."""
 OBJECT = 8192
-"""Tokens for an object: a large plan takes 2000, and what a model thinks before it the rest."""
+"""Tokens for an object: a large plan takes 2000, and the rest is for thinking before it."""
 _SHORT_ROLES = frozenset({"router", "summarizer", "supervisor"})
 _UNBOUNDED = frozenset({"openrouter", "scripted"})
 """OpenRouter leaves out providers that allow less than is asked for."""

@@ -18,7 +18,7 @@ CORRECTIONS = 2
 
 
 class PlainClient:
-    """Asks one spec for words or tool calls.
+    """Asks one spec for text or tool calls.
 
     Args:
         client: Makes the calls.
@@ -31,7 +31,7 @@ class PlainClient:
         """Ask until every tool call of the answer can be made.
 
         Raises:
-            CallFailure: `BAD_OUTPUT` when the model cannot mend its calls; anything else as it came.
+            CallFailure: `BAD_OUTPUT` when the model cannot correct its calls; anything else as it came.
         """
         done = await self._client.call(link, ask, attempt)
         for _ in range(CORRECTIONS):

@@ -1,6 +1,6 @@
-"""The last gate before a server and the first behind it: secrets leave no prompt and enter no record.
+"""The filter in front of every server: no secret leaves in a prompt or enters a record.
 
-Owns nothing of what a secret is; that is the redactor's. The same words become the same ones each time, so that a
+What counts as a secret is decided by the redactor. The same text is always cleaned the same way, so that a
 server finds the beginning of a prompt in its cache.
 """
 

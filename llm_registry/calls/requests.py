@@ -21,9 +21,9 @@ def tool_call_problem(answer: ParsedAnswer) -> str:
 
 
 def text_answer_problem(answer: ParsedAnswer) -> str:
-    """What is wrong with an answer where no tool was offered, "" when nothing is."""
+    """What is wrong with an answer when no tool was offered, "" when nothing is."""
     if answer.calls and not answer.text.strip():
-        return f"there is no tool to call, {answer.calls[0].name} neither: the answer is wanted in words"
+        return f"no tools are available, not even {answer.calls[0].name}; answer in plain text"
     return tool_call_problem(answer)
 
 
@@ -54,7 +54,7 @@ class RoleRequest:
     structured: bool = False
     """The answer must be an object, so the way to ask for it matters more than the protocol."""
     judge: Callable[[ParsedAnswer], str] = tool_call_problem
-    """Says what is wrong with an answer, "" when nothing is; so the book tells good answers from bad ones."""
+    """Says what is wrong with an answer, "" when nothing is; so that the records tell good answers from bad ones."""
     trace: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Of the run."""
     parent: str = ""
@@ -95,4 +95,4 @@ class CallResult:
     answer: ParsedAnswer
     reply: ModelReply
     problem: str = ""
-    """What the judge of the question found wrong."""
+    """What the validator of the answer found wrong."""

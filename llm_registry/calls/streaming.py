@@ -1,6 +1,6 @@
-"""Drives one chat model for one answer, under deadlines. Owns the timers; the words are read in `normalize`.
+"""Runs one chat model for one answer, under deadlines. Owns the timers; the text is read in `normalize`.
 
-Every answer is streamed, even where nobody watches: only so can a model that reads a long prompt be told from one
+Every answer is streamed, even if not displayed: only so can a model that reads a long prompt be told from one
 that hangs.
 """
 

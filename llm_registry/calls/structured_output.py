@@ -1,6 +1,6 @@
-"""Structured answers that weak models survive: ways to ask, one after another, each with the errors fed back.
+"""Structured answers that work with weak models: request methods, one after another, each with errors fed back.
 
-Owns the ladder json_schema, json_mode, function_calling and the choice among the objects found. Which way worked is
+Owns the order json_schema, json_mode, function_calling and the choice among the objects found. Which way worked is
 remembered per spec.
 """
 
@@ -47,7 +47,7 @@ class StructuredClient:
         Raises:
             CallFailure: `BAD_OUTPUT` when no way gave a valid object; anything else as it came.
         """
-        problem = CallFailure(ErrorKind.BAD_OUTPUT, "no way of asking was left")
+        problem = CallFailure(ErrorKind.BAD_OUTPUT, "no request method is left to try")
         for method in await self._methods(link):
             try:
                 done = await self._by(method, link, ask, artifact, attempt)
@@ -101,13 +101,13 @@ def _prepare(method: StructuredMethod, ask: RoleRequest, schema: dict[str, Any])
         return replace(ask, structured=True, options={**ask.options, "response_format": form})
     if method == "json_mode":
         shown = HumanMessage(
-            f"Answer with one JSON object called {title} and nothing else: no words around it, no code fence. "
+            f"Answer with one JSON object called {title} and nothing else: no other text, no code fence. "
             f"It must match this JSON schema:\n{json.dumps(schema)}"
         )
         options = {**ask.options, "response_format": {"type": "json_object"}}
         return replace(ask, structured=True, messages=(*ask.messages, shown), options=options)
     tool = {"type": "function", "function": {
-        "name": title, "description": str(schema.get("description", f"Give the {title}.")), "parameters": schema,
+        "name": title, "description": str(schema.get("description", f"Return the {title}.")), "parameters": schema,
     }}  # fmt: skip
     # "required" and not the tool's name: several servers take a named choice for "auto".
     return replace(ask, structured=True, tools=(tool,), options={**ask.options, "tool_choice": "required"})
@@ -119,7 +119,7 @@ def parse_object(answer: ParsedAnswer, artifact: type[BaseModel]) -> BaseModel:
     Raises:
         ValueError: There is none; the text says what is wrong, in words for the model.
     """
-    problem = json_mistake_in(answer.text) or "the answer holds no JSON object"
+    problem = json_mistake_in(answer.text) or "the answer contains no JSON object"
     for candidate in _candidates(answer):
         try:
             return artifact.model_validate(candidate)
@@ -144,7 +144,7 @@ def _candidates(answer: ParsedAnswer) -> Iterator[dict[str, Any]]:
 
 
 def _wrapped(candidate: dict[str, Any]) -> Any:
-    """What is in an object that holds nothing but another one: models like to put a name around what they give."""
+    """The content of an object that only wraps another one: models like to wrap their answer in a name."""
     values = list(candidate.values())
     return values[0] if len(values) == 1 and isinstance(values[0], dict) else None
 
@@ -162,7 +162,7 @@ def _feedback(done: CallResult) -> list[BaseMessage]:
     said = said or json.dumps([call.args for call in done.answer.calls], default=str)
     return [
         AIMessage(said[:_SHOWN]),
-        HumanMessage(f"That is not valid: {done.problem}\nAnswer again with the corrected JSON object only."),
+        HumanMessage(f"Your answer is not valid: {done.problem}\nAnswer again with the corrected JSON object only."),
     ]
 
 

@@ -16,7 +16,7 @@ from llm_registry.records.call_log import cost_of
 from llm_registry.specs.role_chains import ChainLink
 
 _READ = frozenset({ErrorKind.CUT, ErrorKind.IDLE_TIMEOUT, ErrorKind.TOTAL_TIMEOUT})
-"""The server had begun to answer, so it had read the prompt; nobody reports that."""
+"""The server had started to answer, so it had read the prompt; no server reports that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def usage_of_answer(link: ChainLink, ask: RoleRequest, answer: ParsedAnswer) -> 
 
 
 def usage_of_failure(link: ChainLink, ask: RoleRequest, kind: str) -> CallUsage:
-    """What a call cost that came to no answer."""
+    """What a call without an answer cost."""
     if link.embedded or kind not in _READ:
         return CallUsage()
     read = ask.size.tokens

@@ -1,4 +1,4 @@
-"""Turns what is wrong with a spec into the line of the configuration that mends it.
+"""Turns what is wrong with a spec into the configuration line that fixes it.
 
 Owns the wording; nothing is changed and no server is asked here.
 """
@@ -35,7 +35,7 @@ class Advice:
     place: str
     """File and line, or the dotted key when there is no file; empty when no line needs changing."""
     line: str
-    """What to write there, as it stands in a JSON file."""
+    """What to write there, as it appears in a JSON file."""
     otherwise: str = ""
     """What else would help, or what alone does when there is no line."""
     urgent: bool = True
@@ -97,7 +97,7 @@ class Adviser:
         return self._unwilling(link, facts)
 
     def _unwilling(self, link: ChainLink, facts: EndpointFacts) -> tuple[Advice, ...]:
-        """What keeps a server that is there from serving."""
+        """What keeps a reachable server from serving."""
         if facts.error:
             return (self._refused(link, facts),)
         return (self._no_model(link, facts),) if facts.offers(link.spec.model) is False else ()
@@ -110,8 +110,8 @@ class Adviser:
         Args:
             link: The spec.
             trips: How it did.
-            roles: Whom it serves.
-            able: Who did better.
+            roles: Which roles it serves.
+            able: Which specs did better.
         """
         if trips.error:
             place, line = ("", "") if link.spec.fallback else self._fallback(link)
@@ -132,7 +132,7 @@ class Adviser:
             yield self._no_objects(link, trips, able)
 
     def _no_objects(self, link: ChainLink, trips: LiveChecks, able: CapableModels) -> Advice:
-        """The engine without weights is no help here: it fills in objects of a repair, and of nothing else."""
+        """The embedded engine cannot help here: it only fills in objects for a repair."""
         problem = f"{link.name} does not return a valid JSON object: {trips.json.detail}"
         standing = [name for name in able.writers if name in able.behind]
         if standing:
@@ -159,7 +159,7 @@ class Adviser:
                 yield self._advise(link, f"{problem} on each switch", key, most, urgent=False)
 
     def for_role(self, chain: Chain) -> tuple[Advice, ...]:
-        """What to change about a role that nothing but the engine without weights serves."""
+        """What to change about a role that only the embedded engine serves."""
         if any(not link.embedded for link in chain.links):
             return ()
         entry = (self._llm.__pydantic_extra__ or {}).get(chain.role)
@@ -180,7 +180,7 @@ class Adviser:
         )  # fmt: skip
 
     def _absent(self, link: ChainLink, facts: EndpointFacts) -> Iterable[Advice]:
-        """The address is wrong, or nobody is there."""
+        """The address is wrong, or no server is running."""
         spec, url = link.spec, endpoint_url(link.spec)
         problem = f"{link.name}: {facts.error}{'' if facts.misplaced or not url else f' at {url}'}"
         near, stay = self._nearby.get(link.name), _stay(url, facts)
@@ -305,7 +305,7 @@ class Adviser:
         return next(iter([*having, *alike, *able]), None)
 
     def _fallback(self, link: ChainLink) -> tuple[str, str]:
-        """The line that lets the engine without weights stand in; nothing when it does so already."""
+        """The line that adds the embedded engine as a fallback; nothing if it already is one."""
         given = link.spec.fallback or USUAL_FALLBACK.get(link.origin, ())
         if EMBEDDED in given:
             return "", ""

@@ -95,7 +95,7 @@ async def _recorded(settings: Settings, role: str, database: Path | None, limit:
 
 
 def _alone(settings: Settings, role: str, model: str) -> Settings:
-    """Settings in which one model serves the role, and nothing stands behind it."""
+    """Settings in which one model serves the role, without a fallback."""
     effective = settings if model == role else with_overrides(settings, {role: model})
     links = resolve_chain(effective.llm, role).links
     if not links:

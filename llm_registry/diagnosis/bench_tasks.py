@@ -37,7 +37,7 @@ class BenchTask:
     prompt: LoggedPrompt
     check: AnswerCheck
     title: str = ""
-    """What is asked, where the words of the question do not show it."""
+    """What is asked, if the question's text does not show it."""
 
 
 def tasks_for(role: str) -> Sequence[BenchTask]:
@@ -74,7 +74,7 @@ def _ask(role: str, text: str, *, system: str = "", artifact: str = "", tools: b
 
 
 _BRIEF = "Summarize what happened in at most two sentences. Name the failing test. Add nothing."
-_ROUTER = "Decide whether a question can be answered at once (HANDLE) or needs work on the repository (DELEGATE)."
+_ROUTER = "Decide whether a question can be answered directly (HANDLE) or needs work on the repository (DELEGATE)."
 _TASKS: dict[str, tuple[BenchTask, ...]] = {
     "summarizer": (
         BenchTask(_ask("summarizer", _LOG, system=_BRIEF), _says("discount", at_most=400),
@@ -95,7 +95,8 @@ _TASKS: dict[str, tuple[BenchTask, ...]] = {
     "coder": (
         BenchTask(_ask("coder", "The total of a cart in src/cart.py is wrong. Begin by reading that file.", tools=True,
                   system="You change a repository through tools. Call one tool at a time."), _reads("src/cart.py")),
-        BenchTask(_ask("coder", "Write a Python function `slug(text)` that lowers a text and puts `-` for blanks."),
+        BenchTask(_ask("coder", "Write a Python function `slug(text)` that lowercases a text and replaces "
+                                "spaces with `-`."),
              _says("def slug", "return")),
     ),
     "primary": (

@@ -1,4 +1,4 @@
-"""Finds where a value stands in a configuration file, and words the line that would take its place.
+"""Finds where a value is in a configuration file, and writes the line that would replace it.
 
 Owns places and lines; nothing is changed here.
 """
@@ -32,7 +32,7 @@ class ConfigOrigin:
     sources: Mapping[str, str] = field(default_factory=dict)
     """Dotted key to the file, `environment` or `command line`."""
     new: Path | None = None
-    """Where a file would be made by a user who has none."""
+    """Where a user without a file would create one."""
     sample: bool = False
     """The file ships with the program and is not the user's."""
 

@@ -1,6 +1,6 @@
 """Examines every role: what serves it, what does not and why, and which line to change. Data only; shows nothing.
 
-Every text is safe to paste into a public report: no key, no home folder, no password of an address.
+Every text is safe to paste into a public report: no key, no home directory, no password in an address.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class SpecHealth(_Finding):
     calls_tools: bool | None
     """What the server says of the model; `None` when it says nothing."""
     window: int | None
-    """Tokens one request may hold; `None` when nobody says."""
+    """Tokens one request may hold; `None` when unknown."""
     window_source: str
     window_warning: str
     responses_api: bool | None
@@ -91,7 +91,7 @@ class RoleHealth(_Finding):
     """Name of the spec that would serve it now; empty when none can."""
     reason: str
     falls_to: tuple[str, ...]
-    """What would serve in its place, in order."""
+    """Its fallbacks, in order."""
     chain: tuple[str, ...]
     notes: tuple[str, ...]
     needed: bool
@@ -119,14 +119,14 @@ class Diagnosis(_Finding):
     specs: tuple[SpecHealth, ...]
     remedies: tuple[Remedy, ...]
     invalid: tuple[str, ...]
-    """What makes every run refuse the configuration, whoever could serve."""
+    """What makes every run refuse the configuration, regardless of servers."""
     servers_found: tuple[str, ...]
-    """Model servers that answer at the usual places of this machine."""
+    """Model servers that answer on the usual local ports."""
     live: bool
 
     @property
     def unserved(self) -> tuple[str, ...]:
-        """Roles that runs need and nobody can serve."""
+        """Roles that runs need and nothing can serve."""
         return tuple(role.role for role in self.roles if role.needed and not role.serves)
 
     @property
@@ -220,7 +220,7 @@ def _obstacle(link: ChainLink, facts: Mapping[str, EndpointFacts], trips: Mappin
 
 
 def _is_needed(chain: Chain, settings: Settings) -> bool:
-    """Whether a run misses a role that nobody serves."""
+    """Whether runs need a role that nothing serves."""
     if chain.role in ROLES and chain.role != ModelRole.RESEARCH:
         return True
     return bool(chain.links) and chain.role in {tool.role for tool in settings.tools.values()}

@@ -1,4 +1,4 @@
-"""Addresses a person may have meant: another scheme, path or protocol on the same host. Looks whether they answer.
+"""Addresses a person may have meant: another scheme, path or protocol on the same host. Checks whether they answer.
 
 Owns the guesses and nothing else; what is proposed to the user is decided in `advice`.
 """
@@ -52,7 +52,7 @@ async def find_nearby(spec: ModelSpec, facts: EndpointFacts, *, deadline_s: floa
 
     Args:
         spec: What is configured.
-        facts: What the look at it found.
+        facts: What probing it found.
         deadline_s: Seconds for all guesses together, which are asked at the same time.
 
     Returns:

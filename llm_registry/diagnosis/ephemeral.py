@@ -1,5 +1,5 @@
-"""A registry for trying a spec out: its calls and breakers land in a folder that is gone afterwards, and no event is
-shown. Places on endpoints are shared: a trial queues behind the calls of running runs.
+"""A registry for trying a spec out: its calls and breakers go to a temporary directory, and no event is
+shown. Slots of endpoints are shared: a trial queues behind the calls of running runs.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from llm_registry.registry import Registry, open_registry
 
 @asynccontextmanager
 async def ephemeral_registry(settings: Settings, name: str) -> AsyncIterator[Registry]:
-    """Open a registry for trials and look at its endpoints.
+    """Open a registry for trials and probe its endpoints.
 
     Args:
         settings: Whose roles are tried.
@@ -35,7 +35,7 @@ async def ephemeral_registry(settings: Settings, name: str) -> AsyncIterator[Reg
 
 
 class _Nobody:
-    """Events of trials interest nobody."""
+    """Drops the events of trials."""
 
     def emit(self, event: EventName, /, **data: Any) -> None:
-        """Let it go."""
+        """Drop the event."""

@@ -59,7 +59,7 @@ class Capital(BaseModel):
 
 @tool
 def get_weather(city: str) -> str:
-    """Tell the weather of a city now."""
+    """Get the current weather in a city."""
     return f"18 degrees and rain in {city}"
 
 
@@ -101,12 +101,12 @@ def _reason(error: ModelError) -> str:
 
 async def _call_tool(registry: Registry) -> LiveCheck:
     question = [
-        SystemMessage("Use the tool to find out what you are asked; never guess the weather."),
+        SystemMessage("Use the tool to answer the question; never guess the weather."),
         HumanMessage("What is the weather in Oslo?"),
     ]
     asked = await registry.chat(_ROLE, question, tools=[get_weather], site=_SITE)
     if not asked.tool_calls:
-        return LiveCheck(ok=False, detail=f"no tool call came, but {asked.text[:80]!r}", seconds=asked.seconds)
+        return LiveCheck(ok=False, detail=f"expected a tool call, got {asked.text[:80]!r}", seconds=asked.seconds)
     called = asked.tool_calls[0]
     city = called.args.get("city")
     if not isinstance(city, str) or not city:

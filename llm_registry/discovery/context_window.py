@@ -22,7 +22,7 @@ MOST_CHARS = 8.0
 ANSWER_ROOM = 256
 """Tokens of a window that must be left for the answer."""
 OLLAMA_DEFAULT = 4096
-"""What Ollama loads when nobody says otherwise and the graphics memory is small."""
+"""What Ollama loads by default when GPU memory is small."""
 OLLAMA_WISH = 16384
 """Asked of Ollama where it has less: its default silently drops most of an agent's prompt."""
 _OLLAMA_ENOUGH = 8192
@@ -40,9 +40,9 @@ class ContextWindow:
     tokens: int | None
     source: WindowSource
     limit: int | None = None
-    """What the model was made for."""
+    """What the model supports."""
     warning: str = ""
-    """What is odd about it, in words for a person."""
+    """What is unusual about it, worded for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class TokenEstimate:
 
 
 def cannot_set_window(spec: ModelSpec, facts: EndpointFacts | None) -> bool:
-    """Whether Ollama is spoken to by its `/v1`, over which the window cannot be set."""
+    """Whether Ollama is used through its `/v1`, which cannot set the window."""
     return not sets_window(spec) and (spec.provider == "ollama" or (facts is not None and facts.server == "ollama"))
 
 
@@ -71,8 +71,8 @@ def context_window(spec: ModelSpec, facts: EndpointFacts | None) -> ContextWindo
     if sets_window(spec):
         return _ollama_window(spec, loaded, limit)
     if cannot_set_window(spec, facts):
-        known = f"the {loaded} tokens it loaded" if loaded else "what it loads (4096 tokens on small cards)"
-        text = f"Ollama's /v1 cannot set the window; of a prompt longer than {known} the rest is dropped without a word"
+        known = f"the {loaded} tokens it loaded" if loaded else "its loaded window (4096 tokens on small GPUs)"
+        text = f"Ollama's /v1 cannot set the window; a prompt longer than {known} is silently truncated"
         if loaded or spec.context_length == "auto":
             return ContextWindow(loaded, "loaded" if loaded else "unknown", limit, text)
         return ContextWindow(spec.context_length, "configured", limit, text)
@@ -126,7 +126,7 @@ def prompt_fit(role: str, prompt: TokenEstimate, window: ContextWindow) -> Promp
 
 
 def may_shorten(role: str) -> bool:
-    """Whether the work of a role survives a prompt with its middle missing."""
+    """Whether a role can work with a prompt whose middle is missing."""
     return role in _SHORTENING_ROLES
 
 
@@ -189,5 +189,5 @@ def _ollama_window(spec: ModelSpec, loaded: int | None, limit: int | None) -> Co
 
 def _beyond(wanted: int, limit: int | None) -> str:
     if limit is not None and wanted > limit:
-        return f"context_length says {wanted} tokens, but the model was made for {limit}"
+        return f"context_length says {wanted} tokens, but the model supports {limit}"
     return ""

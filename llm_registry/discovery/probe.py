@@ -1,4 +1,4 @@
-"""One quick look at an endpoint: does it answer, what is it, what has it loaded. Owns no cache and no decision.
+"""One quick probe of an endpoint: does it answer, what is it, what has it loaded. Owns no cache and no decision.
 
 Nothing here raises for what a server does: a refused connection, a hang or an odd body becomes facts with an `error`.
 """
@@ -25,7 +25,7 @@ DEADLINE_S = 0.9
 
 
 async def probe_endpoint(spec: ModelSpec, *, deadline_s: float = DEADLINE_S) -> EndpointFacts:
-    """Look at the endpoint of one spec.
+    """Probe the endpoint of one spec.
 
     Args:
         spec: Only provider, address, key, model and `api` are used.
@@ -35,7 +35,7 @@ async def probe_endpoint(spec: ModelSpec, *, deadline_s: float = DEADLINE_S) -> 
 
 
 async def probe_endpoints(specs: Sequence[ModelSpec], *, deadline_s: float = DEADLINE_S) -> list[EndpointFacts]:
-    """Look at the endpoints of several specs at once, at each endpoint only once. Same order as given."""
+    """Probe the endpoints of several specs in parallel, each endpoint only once. Same order as given."""
     groups: dict[tuple[str, ...], list[ModelSpec]] = {}
     for spec in specs:
         groups.setdefault(_endpoint_key(spec), []).append(spec)

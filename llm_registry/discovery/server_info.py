@@ -32,7 +32,7 @@ Bodies = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class EndpointFacts:
-    """What one quick look at an endpoint found."""
+    """What one quick probe of an endpoint found."""
 
     reachable: bool
     """It answered with HTTP, whatever the status."""

@@ -1,6 +1,6 @@
-"""The questions put to one endpoint within a deadline, and the bodies that came back in time.
+"""The requests sent to one endpoint within a deadline, and the bodies that came back in time.
 
-Owns the talking; what the bodies mean is read in `server_info`. Nothing here raises for what a server does.
+Owns the requests; what the bodies mean is read in `server_info`. Nothing here raises for what a server does.
 """
 
 import asyncio
@@ -33,18 +33,18 @@ _CONNECTED = "send_request_headers.started"
 
 @dataclass(slots=True)
 class ServerProbe:
-    """The questions put to one endpoint, and the bodies that came back in time."""
+    """The requests sent to one endpoint, and the bodies that came back in time."""
 
     spec: ModelSpec
     models: tuple[str, ...]
     deadline_s: float
-    """For the answers. Connecting has the spec's own timeout: a slow handshake is no sign of absence."""
+    """For the answers. Connecting has the spec's own timeout: a slow handshake does not mean absence."""
     bodies: dict[str, Any] = field(default_factory=dict)
     status: int | None = None
     said: str = ""
-    """The server's own words, when the deciding question was refused."""
+    """The server's own message, when the deciding request was refused."""
     elsewhere: str = ""
-    """Where the deciding question was sent on to."""
+    """Where the deciding request was redirected to."""
     responses_api: bool | None = None
     _began: float = field(default_factory=time.monotonic)
     _connecting_s: float = 0.0
@@ -99,7 +99,7 @@ class ServerProbe:
         return urlsplit(endpoint_url(self.spec)).scheme == "https"
 
     async def _first(self, client: httpx.AsyncClient, base: str) -> EndpointFacts | None:
-        """Ask the question that decides whether anyone is there; facts only when no further one makes sense."""
+        """Send the request that decides whether a server is there; facts only when no further one makes sense."""
         name, path = self._first_question(base)
         connect_s = self.spec.timeouts.connect
         try:

@@ -1,1 +1,1 @@
-"""The engine without weights: it extracts from what it is shown and repairs by search. Needs no network."""
+"""The embedded engine (no LLM): it extracts from its input and repairs by search. Needs no network."""

@@ -1,4 +1,4 @@
-"""The embedded engine's answers to structured questions: one extractor per artifact, none of which invents a word."""
+"""The embedded engine's answers to structured questions: one extractor per artifact, none of which invents text."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -108,7 +108,7 @@ def is_check(criterion: str) -> bool:
 
 
 def extract_assessment(data: Sections) -> dict[str, Any]:
-    """The search has no second idea."""
+    """The search has no alternative to try."""
     del data
     return {"action": "stuck", "reason": "the search found no patch that passes the checks; a model may find one"}
 

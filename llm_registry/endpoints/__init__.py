@@ -1,1 +1,1 @@
-"""What all runs of this user share about a server: breakers and places."""
+"""What all runs of this user share about a server: breakers and slots."""

@@ -1,7 +1,7 @@
 """Circuit breakers, one per endpoint, shared by all roles and all runs of this user.
 
 Owns when an endpoint may be asked. A closed breaker lets calls through; an open one names the reason and the time
-left; after a jittered cool-down one caller may try (half open), and its luck decides for all.
+left; after a jittered cool-down one caller may try (half open), and its result decides for all.
 """
 
 import random
@@ -57,7 +57,7 @@ class Breakers:
             if (left := _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1])) > 0:
                 return BreakerState("open", row["reason"], left)
             if _left(row["trial_until"], now, TRIAL_S) > 0:
-                return BreakerState("open", f"{row['reason']}; another call tries it", 1.0)
+                return BreakerState("open", f"{row['reason']}; another call is trying it", 1.0)
             await db.execute("UPDATE breakers SET trial_until = ? WHERE endpoint = ?", (now + TRIAL_S, endpoint))
             return BreakerState("half_open", row["reason"])
 
@@ -77,7 +77,8 @@ class Breakers:
             await db.execute("DELETE FROM breakers WHERE endpoint = ?", (endpoint,))
 
     async def failed(self, endpoint: str, failure: CallFailure) -> None:
-        """Count a failure; opens at once when the server is away, after some in a row when it is only sick."""
+        """Count a failure; opens immediately when the server is unreachable, after several in a row when it only
+        fails."""
         if failure.kind not in ENDPOINT_DOWN | ENDPOINT_SICK:
             await self._answered(endpoint)
             return
@@ -99,7 +100,7 @@ class Breakers:
             )
 
     async def end_trial(self, endpoint: str) -> None:
-        """Let another caller try: the one who tried came to no end."""
+        """Let another caller try: the one who tried never finished."""
         async with self._state.transaction() as db:
             await db.execute("UPDATE breakers SET trial_until = 0 WHERE endpoint = ?", (endpoint,))
 

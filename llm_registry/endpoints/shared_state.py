@@ -1,4 +1,4 @@
-"""The small database that all runs of this user share: breakers of endpoints and places on them.
+"""The small database that all runs of this user share: breakers and slots of endpoints.
 
 Owns the file, one connection, and short write transactions. What the tables mean is in `breaker` and `slots`.
 """

@@ -1,6 +1,6 @@
-"""Places on an endpoint: no more calls in flight than `max_concurrency`, over all roles and processes of this user.
+"""Slots of an endpoint: no more calls in flight than `max_concurrency`, over all roles and processes of this user.
 
-Owns the queue. First come, first served; the places of a process that died are given away.
+Owns the queue. First come, first served; the slots of a process that died are freed.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ _POLL_S = (0.02, 0.25)
 _ANNOUNCE_EVERY_S = 5.0
 
 OnWaiting = Callable[[float | None], None]
-"""Told the seconds waited so far; `None` when the wait begins."""
+"""Called with the seconds waited so far; `None` when the wait begins."""
 
 
 class Slots:
-    """Gives out places."""
+    """Hands out slots."""
 
     def __init__(self, state: SharedState) -> None:
         self._state = state
@@ -32,12 +32,12 @@ class Slots:
 
     @asynccontextmanager
     async def place(self, endpoint: str, limit: int | None, *, waiting: OnWaiting) -> AsyncIterator[None]:
-        """Hold a place on the endpoint for the time of a call.
+        """Hold a slot of the endpoint during a call.
 
         Args:
             endpoint: What is shared.
             limit: Calls allowed at one time; `None` means any number.
-            waiting: Called when the place is not free at once, then every few seconds.
+            waiting: Called when no slot is free immediately, then every few seconds.
         """
         if limit is None:
             yield

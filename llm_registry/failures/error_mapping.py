@@ -47,7 +47,7 @@ def classify_error(error: BaseException) -> CallFailure:
     if (ours := next((each for each in chain if isinstance(each, CallFailure)), None)) is not None:
         return ours
     if any(isinstance(each, RecursionError) for each in chain):
-        return CallFailure(ErrorKind.BAD_OUTPUT, "the server's answer is nested too deep to be read")
+        return CallFailure(ErrorKind.BAD_OUTPUT, "the server's answer is too deeply nested to read")
     status = _status(chain)
     text = " | ".join(dict.fromkeys(words for each in chain if (words := _words(each))))
     kind = _by_status(status, text) if status else _by_type(chain, text)

@@ -35,7 +35,7 @@ RETRIES: dict[ErrorKind, int] = {
     ErrorKind.RATE_LIMITED: 2, ErrorKind.OVERLOADED: 2, ErrorKind.RESET: 1, ErrorKind.CUT: 1,
     ErrorKind.SERVER_ERROR: 1, ErrorKind.BAD_OUTPUT: 1,
 }  # fmt: skip
-"""How often the same spec is asked again; a kind that is not here goes to the next spec at once."""
+"""How often the same spec is asked again; a kind that is not here goes to the next spec immediately."""
 
 ENDPOINT_DOWN = frozenset({ErrorKind.REFUSED, ErrorKind.DNS, ErrorKind.CONNECT_TIMEOUT})
 """Nothing was sent: the whole server is away, one such failure opens its breaker."""

@@ -1,4 +1,4 @@
-"""Redirects are told and never followed: where keys and prompts go is said by the spec, and by no server's `Location`.
+"""Redirects are reported and never followed: the spec decides where keys and prompts go, not a server's `Location`.
 
 Owns the words of such a refusal and the hooks that HTTP clients call for each response.
 """
@@ -51,10 +51,10 @@ def target_of(asked: str, location: str) -> str:
 
 
 def redirect_failure(status: int, asked: str, location: str) -> CallFailure:
-    """The failure that a redirect is."""
+    """The failure for a redirect."""
     target = target_of(asked, location)
-    place = "another path of itself" if target == origin_of(asked) else target
-    said = f"HTTP {status} sends its callers on to {place}, which is never followed"
+    place = "another path on the same server" if target == origin_of(asked) else target
+    said = f"HTTP {status} redirects to {place}; redirects are never followed"
     return CallFailure(ErrorKind.REDIRECTED, said, final=True)
 
 

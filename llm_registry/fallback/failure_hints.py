@@ -11,7 +11,7 @@ from llm_registry.specs.addresses import model_name
 from llm_registry.specs.role_chains import ChainLink
 
 _MOST = 2
-"""Things to do that one hint names; who mends them is told the next ones."""
+"""How many things to do one hint names; the next ones follow once these are fixed."""
 _DOCTOR = "`rolecall doctor` names the line to change"
 _SPARE = "or add a spec or `embedded` to the role's `fallback`"
 
@@ -35,7 +35,7 @@ def spec_failure(link: ChainLink, failure: CallFailure) -> SpecFailure:
 def failure_hint(
     troubles: Iterable[SpecFailure], disabled: Iterable[str], facts: Mapping[str, EndpointFacts], *, spare: bool
 ) -> str:
-    """What to do; empty when nothing went wrong before the engine without weights was asked.
+    """What to do; empty when nothing went wrong before the embedded engine was asked.
 
     Args:
         troubles: In the order of the chain.
@@ -51,19 +51,19 @@ def failure_hint(
     return f"{', '.join(named)}; {_DOCTOR}" if named else ""
 
 
-_AWAY = "start the server at {address}, if that `base_url` of `{origin}` is right"
-_BUSY = "wait until the server at {address} has time"
+_AWAY = "start the server at {address}, if the `base_url` of `{origin}` is correct"
+_BUSY = "wait until the server at {address} is less busy"
 _WEAK = "give `{origin}` a model that writes tool calls and JSON more reliably than {model}"
-_LOG = "look at the log of the server at {address}"
+_LOG = "check the log of the server at {address}"
 _REMEDIES = {
     ErrorKind.REFUSED: "start the server at {address}",
     ErrorKind.DNS: _AWAY,
     ErrorKind.CONNECT_TIMEOUT: _AWAY,
     ErrorKind.AUTH: "the server at {address} refused the key: give {key} as `api_key` of `{origin}`",
     ErrorKind.QUOTA: "give the key of `{origin}` more credit",
-    ErrorKind.UNKNOWN_MODEL: "name another `model` for `{origin}` than {model!r}, which {address} lacks{has}",
-    ErrorKind.NO_ENDPOINT: "correct the `base_url` of `{origin}`: {address} is no address of a model server",
-    ErrorKind.REDIRECTED: "set `base_url` of `{origin}` to where {address} sends callers, if the key may go there",
+    ErrorKind.UNKNOWN_MODEL: "set another `model` for `{origin}` than {model!r}, which {address} lacks{has}",
+    ErrorKind.NO_ENDPOINT: "correct the `base_url` of `{origin}`: {address} is not the address of a model server",
+    ErrorKind.REDIRECTED: "set `base_url` of `{origin}` to where {address} redirects, if the key may be sent there",
     ErrorKind.CONTEXT: "load {model} with a larger window",
     ErrorKind.BAD_OUTPUT: _WEAK,
     ErrorKind.UNSUPPORTED: _WEAK,

@@ -26,7 +26,7 @@ T = TypeVar("T")
 AskSpec = Callable[[ChainLink, Attempt], Awaitable[T]]
 
 LONGEST_WAIT_S = 20.0
-"""A server that asks for more patience than this is left for the next spec."""
+"""A server that asks for a longer wait than this is skipped for the next spec."""
 LAST_WAIT_S = 60.0
 """The same where no other model follows."""
 _BUSY = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.OVERLOADED})
@@ -34,10 +34,10 @@ _BUSY_RETRIES = 5
 """The least for a busy server after which no other model follows: it may be loading a model, and the alternative is to
 stop. It is asked again as long as its first token may take."""
 _DISPENSABLE = frozenset({"summarizer", "supervisor"})
-"""Without these a run goes on, so it does not wait long for them."""
+"""A run continues without these, so it does not wait long for them."""
 _GATE_POLL_S = 1.0
 _TELL_AT = 2
-"""Refusals in a row after which the wait is told."""
+"""Refusals in a row after which the wait is reported."""
 _FIRST_PAUSE_S = 1.0
 """Before a busy server is asked again; each further pause is twice as long."""
 _LONGEST_PAUSE_S = 8.0
@@ -92,7 +92,7 @@ class FallbackRunner:
         self._resting: dict[str, float] = {}
         self._told: dict[str, tuple[str, str]] = {}
         self._agreed: set[tuple[str, str]] = set()
-        """Role and spec of first choices whose terms were told."""
+        """Role and spec of first choices whose terms were announced."""
         self._contacts = Preflight(breakers)
 
     async def walk(self, chain: Chain, ask: RoleRequest, asking: AskSpec[T]) -> T:
@@ -116,7 +116,7 @@ class FallbackRunner:
         raise ModelError(f"no model can serve the role {chain.role!r}: {listed}", hint=self._hint(state, spare=True))
 
     def revive(self) -> None:
-        """Forget which specs refused for good: a new look found their servers."""
+        """Forget which specs refused permanently: a new probe found their servers."""
         self._dead.clear()
         self._toolless.clear()
 
@@ -125,7 +125,7 @@ class FallbackRunner:
             return self._dead[link.name]
         rest = self._resting.get(link.name, 0.0) - time.monotonic()
         if rest > 0 and not last:
-            said = f"its server asked not to be called for another {rest:.0f} s"
+            said = f"its server asked us to wait; next retry in {rest:.0f} s"
             return CallFailure(ErrorKind.RATE_LIMITED, said, blocked=True)
         if state.ask.tools and link.name in self._toolless:
             return self._toolless[link.name]
@@ -155,7 +155,7 @@ class FallbackRunner:
                     raise
                 # What the user must mend is what came before the engine of last resort.
                 hint = self._hint(state, spare=False) or error.hint
-                raise NeedsModelError(f"{error.message} Before it: {state.reason}", hint=hint) from error
+                raise NeedsModelError(f"{error.message} Before that: {state.reason}", hint=hint) from error
         gate = await self._gate(link, state, last=last)
         self._announce(link, state)
         try:
@@ -167,7 +167,7 @@ class FallbackRunner:
             raise
 
     async def _gate(self, link: ChainLink, state: ChainProgress, *, last: bool) -> BreakerState:
-        """Leave to call; a busy server after which no other model follows is waited for."""
+        """Permission to call; waits for a busy server that has no fallback."""
         deadline, told = time.monotonic() + _patience(link, state), False
         while True:
             try:
@@ -184,7 +184,7 @@ class FallbackRunner:
         limit = _patience(link, state)
         self._events.emit(
             "model_warning", role=state.ask.role, spec=link.name,
-            message=f"its server is busy and no other model follows; asked again for up to {limit:g} s: {failure}",
+            message=f"its server is busy and there is no fallback; retrying for up to {limit:g} s: {failure}",
         )  # fmt: skip
 
     async def _persist(
@@ -229,7 +229,7 @@ class FallbackRunner:
             )  # fmt: skip
 
     def _tell_terms(self, link: ChainLink, role: str) -> None:
-        """Say of a first choice, once in a run and before it is asked, that it costs money or is on the internet."""
+        """Announce a first choice that costs money or is on the internet, once per run, before it is asked."""
         if link.terms and (role, link.name) not in self._agreed:
             self._agreed.add((role, link.name))
             self._events.emit("model_warning", role=role, spec=link.name, message=f"serves {role}: {link.terms}")

@@ -1,7 +1,7 @@
-"""The first contact with an endpoint: a bare connection before anything is sent, once for all who want it.
+"""The first contact with an endpoint: a bare connection before anything is sent, shared by all callers.
 
-Owns the knocking. Three roles on one dead server thus pay its connect timeout once and not three times, and a server
-that may be back is knocked at before a prompt of minutes is sent to it.
+Owns that test. Three roles on one dead server thus pay its connect timeout once, not three times, and a server
+that may be back is tested before a long prompt is sent to it.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ class BreakerOpen(CallFailure):
     """
 
     def __init__(self, gate: BreakerState) -> None:
-        said = f"{gate.reason} (not asked again for {max(gate.wait_s, 1):.0f} s)"
+        said = f"{gate.reason} (next retry in {max(gate.wait_s, 1):.0f} s)"
         super().__init__(ErrorKind.OVERLOADED, said, blocked=True)
         self.busy = gate.reason.startswith(ErrorKind.OVERLOADED.value)
-        """Its server answers, but has no time: waiting helps."""
+        """Its server answers but is busy: waiting helps."""
 
 
 class Preflight:
-    """Knocks at endpoints.
+    """Tests connections to endpoints.
 
     Args:
-        breakers: Asked first, and told when nobody is there.
+        breakers: Asked first, and told when no server is there.
     """
 
     def __init__(self, breakers: Breakers) -> None:
@@ -43,10 +43,10 @@ class Preflight:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def enter(self, link: ChainLink) -> BreakerState:
-        """Get leave to call an endpoint.
+        """Get permission to call an endpoint.
 
         Raises:
-            CallFailure: Its breaker is open, or nobody is there.
+            CallFailure: Its breaker is open, or no server is there.
         """
         async with self._locks.setdefault(link.endpoint, asyncio.Lock()):
             gate = await self._breakers.enter(link.endpoint)
@@ -57,7 +57,7 @@ class Preflight:
             return gate
 
     def forget(self, endpoint: str) -> None:
-        """Knock again before the next call."""
+        """Test the connection again before the next call."""
         self._met.discard(endpoint)
 
     async def _knock(self, link: ChainLink, gate: BreakerState) -> None:
@@ -83,11 +83,13 @@ async def _connect(host: str, port: int, link: ChainLink) -> None:
         async with asyncio.timeout(limit):
             _, writer = await asyncio.open_connection(host, port)
     except TimeoutError as error:
-        raise CallFailure(ErrorKind.CONNECT_TIMEOUT, f"{host}:{port} took no connection within {limit:g} s") from error
+        raise CallFailure(
+            ErrorKind.CONNECT_TIMEOUT, f"{host}:{port} accepted no connection within {limit:g} s"
+        ) from error
     except socket.gaierror as error:
         raise CallFailure(ErrorKind.DNS, f"the name {host!r} is not known") from error
     except OSError as error:
-        raise CallFailure(ErrorKind.REFUSED, f"nothing listens on {host}:{port}") from error
+        raise CallFailure(ErrorKind.REFUSED, f"nothing is listening on {host}:{port}") from error
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""Reads from the head of a GGUF file how many tokens its model was made for. Loads nothing and checks nothing else."""
+"""Reads from the head of a GGUF file how many tokens its model supports. Loads nothing and checks nothing else."""
 
 import struct
 from pathlib import Path
@@ -21,7 +21,7 @@ def trained_context(path: Path) -> int | None:
 
 
 class _DamagedError(Exception):
-    """The bytes make no sense."""
+    """The bytes are invalid."""
 
 
 def _search(file: BinaryIO) -> int | None:

@@ -44,12 +44,12 @@ _WORKER = Path(__file__).with_name("worker.py")
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What makes two requests for a file the same server. Read from the spec's `options`."""
+    """The options that decide whether two requests share a server. Read from the spec's `options`."""
 
     path: Path
     threads: int
     ctx: int
-    """Tokens one request may hold."""
+    """Tokens one request may contain."""
     slots: int
     """Requests served at the same time; each has its own window."""
     idle_s: float = DEFAULT_IDLE_S

@@ -1,4 +1,4 @@
-"""The process that serves one GGUF file with llama.cpp's own server and ends itself when nobody uses it.
+"""The process that serves one GGUF file with llama.cpp's own server and exits when idle.
 
 Runs as a script of its own (`python -P worker.py …`), away from the process that asked for it: it imports nothing of
 ours. Whoever finds it reads `<key>.json` (pid and options, by the starter) and `<key>.url` (by this process).
@@ -174,7 +174,7 @@ class _Watch:
             return 0
 
     def _retire(self) -> bool:
-        """Take the starters' lock, look once more, and disappear from the folder."""
+        """Take the starters' lock, check once more, and remove its files."""
         with self._lock.open("a", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

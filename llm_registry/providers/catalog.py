@@ -57,7 +57,7 @@ class BuiltModel:
     current: Callable[[], Awaitable[bool]] | None = None
     """Asked before each use whether the model still uses the right address; `None` means always."""
     close: Callable[[], Awaitable[None]] | None = None
-    """Gives connections back."""
+    """Closes connections."""
 
 
 def provider_names() -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def _why_refused(provider: str, spec: ModelSpec, option: str) -> tuple[str, str]
     if provider == "ollama":
         if sets_window(spec):
             refused = option == "extra_body"
-            return ("only an address that ends in /v1 takes it", "name the option itself") if refused else None
+            return ("only an address that ends in /v1 accepts it", "name the option itself") if refused else None
         hint = "drop /v1 from base_url, or put it into options.extra_body if Ollama's /v1 knows it"
         return None if option in _OPENAI_OPTIONS else ("Ollama's /v1 takes no options", hint)
     if option in _NATIVE and not (provider == "gguf" and option in GGUF_OPTIONS):

@@ -1,4 +1,4 @@
-"""Hands chat completion chunks to LangChain as plain objects, mended where servers send arguments of the wrong kind.
+"""Hands chat completion chunks to LangChain as plain objects, corrected where servers send arguments of the wrong type.
 
 Owns nothing but that: some servers send a tool's arguments as an object where the protocol has a string.
 """
@@ -23,7 +23,7 @@ class TolerantCompletions:
         return getattr(self._completions, name)
 
     async def create(self, **payload: Any) -> Any:
-        """Ask; a stream comes back mended."""
+        """Ask; a returned stream is corrected."""
         created = await self._completions.create(**payload)
         return _Stream(created) if payload.get("stream") else created
 
@@ -52,5 +52,5 @@ async def _plain(chunks: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
 
 
 def arguments_text(arguments: Any) -> str:
-    """Arguments of a tool call as the text that the protocols have in their place; none of them are no text."""
+    """Arguments of a tool call as the text that the protocols have in their place; empty text when there are none."""
     return "" if arguments is None else json.dumps(arguments)

@@ -1,4 +1,4 @@
-"""The engine without weights, behind the same door as every model."""
+"""The embedded engine, behind the same interface as every model."""
 
 from core.config.settings import ModelSpec
 from llm_registry.embedded.model import EmbeddedChatModel
@@ -6,5 +6,5 @@ from llm_registry.providers.catalog import Api, BuiltModel
 
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
-    """Build the engine; its mistakes are ours, so nothing it raises is taken for a server's failure."""
+    """Build the engine; its errors are our bugs, so nothing it raises is treated as a server failure."""
     return BuiltModel(model=EmbeddedChatModel(**spec.options), errors=(), streams=False)

@@ -14,7 +14,7 @@ from llm_registry.providers.openai_compatible import make_client, with_errors_an
 from llm_registry.specs.network import is_local, trusted_certificates
 
 _READ = frozenset({"headers", "num_ctx", "threads", "keep_alive"})
-"""Options with a place of their own; all others go to the server as they are."""
+"""Options with their own field; all others go to the server unchanged."""
 BASE_URL = "http://127.0.0.1:11434"
 ERRORS: tuple[type[Exception], ...] = (
     ollama.ResponseError, ollama.RequestError, httpx.HTTPError, httpx.StreamError,

@@ -26,7 +26,7 @@ class TolerantChatOllama(ChatOllama):
     """
 
     more_options: dict[str, Any] = Field(default_factory=dict)
-    """Sent along with those that the library knows: it would drop them without a word."""
+    """Sent along with those that the library knows, which would silently drop them."""
 
     def _chat_params(self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         at_most = kwargs.pop("at_most", None)
@@ -57,7 +57,7 @@ class TolerantChatOllama(ChatOllama):
 
 
 def use_plain_objects(model: ChatOllama) -> None:
-    """Let the client of a model give plain objects: its own types refuse a whole answer for one odd argument."""
+    """Let the client of a model give plain objects: its own types reject a whole answer for one odd argument."""
     client: Any = model._async_client  # noqa: SLF001 - it has no other door
     ask = client._request  # noqa: SLF001
 
@@ -91,7 +91,7 @@ def _usage(part: Mapping[str, Any]) -> UsageMetadata | None:
 
 
 async def raise_refusal(response: httpx.Response) -> None:
-    """Raise what the library would raise for a refusal, with the headers: they say when to come back.
+    """Raise what the library would raise for a refusal, with the headers: they say when to retry.
 
     Raises:
         ollama.ResponseError: The status is 400 or more.

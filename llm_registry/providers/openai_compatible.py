@@ -106,7 +106,7 @@ def make_client(
 
 
 def _wire(spec: ModelSpec, timeout: openai.Timeout, hook: Any) -> dict[str, Any]:
-    """How a client reaches the server: past proxies when it is the user's own, and never on to another one."""
+    """How a client reaches the server: past proxies when it is the user's own, and never redirected to another one."""
     outside = not is_local(spec.base_url)
     return {
         "timeout": timeout,

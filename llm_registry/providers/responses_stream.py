@@ -1,4 +1,4 @@
-"""Mends the event streams of `/v1/responses` servers that leave things out, before LangChain reads them.
+"""Fixes the event streams of `/v1/responses` servers that leave things out, before LangChain reads them.
 
 llama.cpp numbers neither items nor their parts, so that words would be glued onto the reasoning before them; and the
 reasoning of open models comes in events that LangChain drops. Owns nothing but that.
@@ -78,7 +78,7 @@ async def repair_events(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
 
 
 def _word_arguments(event: Any, item: Any) -> None:
-    """Make text of arguments that are none, and keep the last event from being read as a second answer.
+    """Convert non-text arguments to text, and keep the last event from being read as a second answer.
 
     That one repeats the output, and LangChain rejects all of it for one call whose arguments are no object.
     """

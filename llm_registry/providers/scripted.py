@@ -1,4 +1,4 @@
-"""Answers from a file, for tests and for showing failures: no server, no network."""
+"""Answers from a file, for tests and for demonstrating failures: no server, no network."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A chat model that answers from a script: messages or exceptions in order, loud when the script is used up.
+"""A chat model that answers from a script: messages or exceptions in order, raising when the script is used up.
 
 Owns the script and the record of what was asked. For tests and demonstrations; it imitates no server.
 """
@@ -40,7 +40,7 @@ class ScriptedChatModel(BaseChatModel):
         Each is a string, `{"text", "tool_calls": [{"name", "args"}]}`, `{"json": …}` or `{"error", "message"}`.
 
         Raises:
-            ConfigError: The file is missing or no such list.
+            ConfigError: The file is missing or not such a list.
         """
         try:
             raw = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
@@ -67,7 +67,7 @@ class ScriptedChatModel(BaseChatModel):
     ) -> ChatResult:
         self.calls.append(list(messages))
         if self._next >= len(self.answers):
-            raise ScriptExhausted(f"the script holds {len(self.answers)} answers and was asked for one more")
+            raise ScriptExhausted(f"the script contains {len(self.answers)} answers and was asked for one more")
         answer = self.answers[self._next]
         self._next += 1
         if isinstance(answer, Exception):

@@ -1,1 +1,1 @@
-"""What is remembered of calls: rows, sums and limits, spans, prompts, capabilities of servers."""
+"""What is recorded about calls: rows, sums and limits, spans, prompts, capabilities of servers."""

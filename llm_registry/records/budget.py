@@ -1,4 +1,4 @@
-"""Holds a thread to its limits: asked before every model call. Owns the comparison; the sums are the call book's."""
+"""Enforces a thread's limits: checked before every model call. Owns the comparison; the sums are the call log's."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ class Budget:
 
     Args:
         limits: As configured.
-        store: The book of calls.
+        store: The call log.
         thread: Whose calls count.
         clock: Tells how long the thread was worked on.
         events: Told what is counted by an estimate, or not at all.
@@ -67,13 +67,13 @@ class Budget:
 
     @asynccontextmanager
     async def admit(self, share: Reservation) -> AsyncIterator[None]:
-        """Hold a share of what is left for the time of a call; waits while calls in flight may use the rest up.
+        """Reserve a share of what is left during a call; waits while calls in flight may use up the rest.
 
         So calls made at the same time do not each find the same rest and overshoot the limit together. A call that
         still runs when the time is over is ended.
 
         Args:
-            share: What the prompt takes; the answer is reckoned as long as those before it.
+            share: What the prompt takes; the answer is assumed to be as long as previous ones.
 
         Raises:
             BudgetError: A limit is used up.
@@ -110,7 +110,7 @@ class Budget:
             raise _used_up(f"{seconds / 60:.1f} of {limit:g} minutes", "--max-minutes", "max_minutes")
 
     def _fits(self, spent: ThreadTotals) -> bool:
-        """Whether something would be left if the calls in flight ended as reckoned."""
+        """Whether something would be left if the calls in flight ended as estimated."""
         limits = self._limits
         ahead = (
             (limits.max_tokens, spent.tokens + sum(share.tokens for share in self._flying)),

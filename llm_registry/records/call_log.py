@@ -1,4 +1,4 @@
-"""The book of model calls: one row per call in the table `calls`, and what can be read back from it.
+"""The log of model calls: one row per call in the table `calls`, and what can be read back from it.
 
 Owns the table and its sums. Decides nothing about budgets, and holds no prompt, no answer and no secret: an unknown
 number is NULL, never 0.
@@ -61,7 +61,7 @@ class CallRow:
     """Of the run."""
     span_id: str = field(default_factory=new_span_id)
     parent_id: str = ""
-    """The span of the node that made the call, else that of the run."""
+    """The span of the node that made the call, otherwise that of the run."""
     started: float | None = None
     """Seconds since the epoch; when it is left out, the call is taken to have ended just now."""
     input_tokens: int | None = None
@@ -73,7 +73,7 @@ class CallRow:
     retries: int = 0
     breaker: str = "closed"
     detail: str = ""
-    """The error in words, redacted and shortened when stored."""
+    """The error message, redacted and shortened when stored."""
     cost_usd: float | None = None
     estimated_tokens: int | None = None
     """Our estimate of the tokens that the server did not report; `None` when it reported all."""

@@ -16,7 +16,7 @@ from core.redaction import Redactor
 from core.storage.database import connect, create_tables
 
 START = ""
-"""The id before the first response: begins a kept conversation."""
+"""The id before the first response: starts a stored conversation."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses(
     id TEXT PRIMARY KEY, previous TEXT NOT NULL, thread TEXT NOT NULL, messages TEXT NOT NULL);

@@ -31,7 +31,7 @@ class LoggedPrompt:
     role: str
     messages: tuple[BaseMessage, ...]
     artifact: str = ""
-    """Name of the object that was wanted; empty for words and tool calls."""
+    """Name of the requested object; empty for text and tool calls."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """In the OpenAI form."""
 

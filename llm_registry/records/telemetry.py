@@ -1,8 +1,8 @@
 """Sends an OpenTelemetry span per run, node and model call, named after the GenAI semantic conventions. Needs the extra
 `otel`.
 
-Owns the exporter's life. A span carries what the book of calls holds: names, counts, times; no prompt, no answer, no
-key. A collector that is away costs the run nothing but a warning at its end.
+Owns the exporter's life. A span carries what the call log contains: names, counts, times; no prompt, no answer, no
+key. An unreachable collector costs the run only a warning at its end.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _ids: contextvars.ContextVar[tuple[int, int]] = contextvars.ContextVar("rolecall
 
 @asynccontextmanager
 async def span_export(settings: TelemetrySettings, *, warn: Callable[[str], None]) -> AsyncIterator[RowListener | None]:
-    """Yield what turns a row of the book into a span, or `None` when nothing is to be sent.
+    """Yield what turns a row of the call log into a span, or `None` when nothing is to be sent.
 
     Args:
         settings: Whether, and where to.
@@ -60,7 +60,7 @@ async def span_export(settings: TelemetrySettings, *, warn: Callable[[str], None
 
 @contextmanager
 def _warning_once(warn: Callable[[str], None]) -> Iterator[None]:
-    """Turn the exporter's complaints, which would land in the middle of a display, into one warning."""
+    """Turn the exporter's messages, which would disrupt the display, into one warning."""
     logger, told = logging.getLogger("opentelemetry"), _FirstMessage()
     before, logger.propagate = logger.propagate, False
     logger.addHandler(told)
@@ -217,7 +217,7 @@ def _provider(exporter: "SpanExporter") -> "TracerProvider":
 
 
 def trace_ids() -> Any:
-    """An id generator that takes the ids of the row, so that a span is found by what the book says."""
+    """An id generator that takes the ids of the row, so that a span is found by its row."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator  # noqa: PLC0415 - only with the extra
 
     class RowIds(RandomIdGenerator):
@@ -231,5 +231,5 @@ def trace_ids() -> Any:
 
 
 def _number(text: str, digits: int) -> int:
-    """An id as a number; 0, which no id is, for what is none."""
+    """An id as a number; 0, which is never an id, if invalid."""
     return int(text, 16) if len(text) == digits and all(letter in "0123456789abcdef" for letter in text) else 0

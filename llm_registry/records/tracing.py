@@ -96,7 +96,7 @@ class Trace:
             _current.reset(mark)
 
     async def note(self, name: str, attributes: Mapping[str, Any]) -> None:
-        """Keep what was decided in the span of this moment."""
+        """Record a decision in the current span."""
         now = time.time()
         clean = self._redactor.clean_tree(dict(attributes))
         row = replace(self._row("decision", name), began=now, ended=now, outcome=OK, attributes=clean)

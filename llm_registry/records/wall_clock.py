@@ -1,4 +1,4 @@
-"""How long a thread has been worked on, over all its runs: wall time, with checks and tools in it, pauses not.
+"""How long a thread has been worked on, over all its runs: wall time, including checks and tools, excluding pauses.
 
 Owns the table `run_spans`: one row per run, stretched while it lives, so that a killed run loses only what came after
 its last model call.

@@ -1,1 +1,1 @@
-"""What the settings say about models: chains of roles, addresses, keys, proxies. No server is asked."""
+"""What the settings say about models: chains of roles, addresses, keys, proxies. Contacts no server."""

@@ -1,6 +1,6 @@
-"""Keys in the address of `--model ROLE=PROVIDER:MODEL@URL`: they serve their run and are kept nowhere.
+"""Keys in the address of `--model ROLE=PROVIDER:MODEL@URL`: they are used for their run and stored nowhere.
 
-Owns the references `${NAME}` that stand in their place, in a thread's row and on the command line of a detached run.
+Owns the references `${NAME}` that replace them, in a thread's row and on the command line of a detached run.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Tells the user's own network from the internet. Proxies of the environment are for the latter only.
 
-Certificate authorities of the environment are for both: a server at home may have a certificate of its owner's making.
+Certificate authorities of the environment are for both: a home server may have a self-made certificate.
 """
 
 import os

@@ -35,12 +35,13 @@ class ChainLink:
 
     @property
     def embedded(self) -> bool:
-        """Whether it is the engine without weights."""
+        """Whether it is the embedded engine."""
         return self.spec.provider == EMBEDDED
 
     @property
     def paid(self) -> bool:
-        """Whether a call costs money as far as the settings tell: a key for a server on the internet is a bill."""
+        """Whether a call costs money as far as the settings tell: a key for a server on the internet means it is
+        paid."""
         cost = self.spec.cost
         if cost is not None:
             return cost.input > 0 or cost.output > 0
@@ -69,16 +70,16 @@ class Chain:
     links: tuple[ChainLink, ...]
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    """Names of the disabled specs that stand before the first of `links`: why that one is asked first."""
+    """Names of the disabled specs that come before the first of `links`: why that one is used first."""
 
     @property
     def opening(self) -> tuple[str, ...]:
-        """What is to be said of the choice before anybody was asked."""
+        """What to announce about the choice before any spec is asked."""
         return tuple(f"{name} is disabled" for name in self.skipped)
 
 
 def endpoint_of(spec: ModelSpec) -> str:
-    """Name the server a spec talks to, so that roles on one server share its breaker and its places."""
+    """Name the server a spec talks to, so that roles on one server share its breaker and its slots."""
     if not (url := endpoint_url(spec)):
         path = str(spec.options.get("path", "")) if spec.provider == "gguf" else ""
         return f"{spec.provider}:{path or spec.model}"
@@ -97,8 +98,8 @@ def role_names(settings: Settings) -> tuple[str, ...]:
 def resolve_chain(llm: LLMSettings, role: str) -> Chain:
     """Follow aliases and fallbacks of a role; cycles are cut, `embedded` comes last.
 
-    A role without configuration follows `primary`; without a `primary` it is served by `embedded`. Behind a spec
-    without `fallback` stands what `USUAL_FALLBACK` says of the role.
+    A role without configuration follows `primary`; without a `primary` it is served by `embedded`. After a spec
+    without `fallback` comes what `USUAL_FALLBACK` sets for the role.
 
     Raises:
         ConfigError: The role, or a name it refers to, is unknown.

@@ -88,9 +88,9 @@ def as_messages(items: Sequence[Guidance]) -> tuple[HumanMessage, ...]:
 
 
 def standing_guidance(guidance: Iterable[Guidance], messages: Sequence[AnyMessage]) -> str:
-    """What people said that the transcript does not hold: said at another node, or summarized away since.
+    """User messages that are not in the transcript: sent at another node, or since summarized away.
 
-    Remarks of the supervisor are about a moment and are not repeated. The newest `STANDING_CHARS` are kept.
+    Supervisor notes are about one moment and are not repeated. The newest `STANDING_CHARS` are kept.
     """
     shown = {message.id for message in messages}
     parts: list[str] = []
@@ -107,7 +107,7 @@ def standing_guidance(guidance: Iterable[Guidance], messages: Sequence[AnyMessag
 
 
 def fence_guidance(item: Guidance) -> str:
-    """Put the text between marks it cannot forge, with a word on who speaks."""
+    """Put the text between marks it cannot forge, with a line on who sent it."""
     lead = _LEADS.get(item.author, _OTHER_LEAD)
     kind = _NAME.sub("-", item.kind)
     return f'{lead}\n<guidance id="{item.id}" kind="{kind}">\n{quote(item.text)}\n</guidance>'
@@ -155,7 +155,7 @@ class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):
 
     @hook_config(can_jump_to=["model"])
     async def aafter_model(self, state: GuidedState, runtime: Runtime[Context]) -> dict[str, Any] | None:
-        """Ask the model once more when guidance came in while it spoke its last word."""
+        """Ask the model once more when guidance came in during its final answer."""
         last = state["messages"][-1]
         if not isinstance(last, AIMessage) or last.tool_calls:
             return None

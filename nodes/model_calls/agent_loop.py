@@ -1,4 +1,4 @@
-"""The agent loop over workspace tools: which middleware it wears and what its state carries. Decides no outcome."""
+"""The agent loop over workspace tools: which middleware it uses and what its state carries. Decides no outcome."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -68,7 +68,7 @@ class LoopState(GuidedState):
 
 
 class PlaceholderModel(BaseChatModel):
-    """Stands where `create_agent` wants a model; the one that speaks is chosen on each call."""
+    """Placeholder for the model `create_agent` requires; the actual one is chosen on each call."""
 
     @property
     def _llm_type(self) -> str:
@@ -160,9 +160,9 @@ class CompactionMiddleware(AgentMiddleware[LoopState, Context, Any]):
 
 
 def as_message_changes(before: Sequence[AnyMessage], after: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Word a compacted history as changes by id, which is all that the reducer of a `DeltaChannel` understands.
+    """Express a compacted history as changes by id, which is all that the reducer of a `DeltaChannel` understands.
 
-    The opening message stays, since it says what the step is; the summary takes the place of the one behind it.
+    The opening message stays, since it says what the step is; the summary replaces the one after it.
 
     Args:
         before: The history; all messages have ids.
@@ -192,7 +192,7 @@ async def _compact(messages: Sequence[BaseMessage], context: Context, node: str)
 
 
 def _to_model(error: Exception, request: ToolCallRequest) -> str | None:
-    """What the model is told of a failed tool; an error that is none of the tool's ends the run."""
+    """What the model is told of a failed tool; an error that is not the tool's ends the run."""
     if isinstance(error, ToolError):
         return f"{error.message} {error.hint}".strip()
     if isinstance(error, OSError) and not isinstance(storage_error(error), DiskFullError):
@@ -239,13 +239,13 @@ def build_loop(
 
 
 def final_text(state: Mapping[str, Any]) -> str:
-    """The text of the last message of the model; empty when it never spoke."""
+    """The text of the last message of the model; empty when it sent none."""
     spoken = (message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
     return str(next((message.text for message in spoken if message.text), ""))
 
 
 def served_by(state: Mapping[str, Any]) -> Served | None:
-    """Who gave the last answer of a loop; `None` when nobody did."""
+    """Which model gave the last answer of a loop; `None` when none did."""
     for message in reversed(state["messages"]):
         mark = message.response_metadata.get("rolecall") if isinstance(message, AIMessage) else None
         if mark:

@@ -1,7 +1,7 @@
 """Tools with which a loop asks other models: a question, an explanation of code, research in the repository.
 
 Each is served by the role that `tools` of the configuration gives it, and offered only there and while a model serves
-that role: a tool that nobody asked for takes room in small windows. What the other model says is data to the one that
+that role: an unused tool takes up space in small windows. What the other model says is data to the one that
 asked. Owns no file and changes none.
 """
 
@@ -41,11 +41,11 @@ ANSWER_CHARS = 6000
 
 @agent_tool
 async def ask(runtime: AnyToolRuntime, question: str, files: list[str] | None = None) -> str:
-    """Ask another model a question. It sees nothing but what you write here and the files you name.
+    """Ask another model a question. It sees only what you write here and the files you list.
 
     Args:
-        question: All it needs to know, in whole sentences.
-        files: Paths of files to show it, relative to the repository.
+        question: Everything it needs to know, in full sentences.
+        files: Paths of files to show to it, relative to the repository.
     """
     context: Context = runtime.context
     shown = [(path, await page_of(context, path)) for path in files or ()]
@@ -61,9 +61,9 @@ async def explain_code(
 
     Args:
         path: The file, relative to the repository.
-        question: What you want to know of it; left out, what it does.
+        question: What you want to know about it; default: what it does.
         start: First line, counted from 1.
-        end: Last line; as far as fits when left out.
+        end: Last line; default: as many lines as fit.
     """
     context: Context = runtime.context
     code = clip(await page_of(context, path, start, end), _room(context, "explain_code"))
@@ -72,10 +72,10 @@ async def explain_code(
 
 @agent_tool
 async def deep_research(runtime: AnyToolRuntime, question: str) -> str:
-    """Have another model search the repository for an answer, over as many files as it takes. For a few reads, read.
+    """Have another model search the repository for an answer, across many files. For a few files, read them yourself.
 
     Args:
-        question: What you want to know, and what you know already.
+        question: What you want to know, and what you already know.
     """
     context: Context = runtime.context
     role, site = _role_and_site(context, "deep_research")
@@ -136,7 +136,7 @@ def _role_and_site(context: Context, tool: str) -> tuple[str, CallSite]:
 
 
 def _room(context: Context, tool: str) -> int:
-    """Characters of foreign text that surely fit the window of a tool's role, beside question and answer."""
+    """Characters of foreign text that certainly fit the window of a tool's role, beside question and answer."""
     return (context.models.window(context.settings.role_of(tool)) or UNKNOWN_WINDOW) * CHARS_PER_TOKEN // 2
 
 

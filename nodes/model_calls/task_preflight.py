@@ -1,4 +1,4 @@
-"""Finds out that nobody can do a task before anything is made or run for it. Chooses no model."""
+"""Detects that no model can do a task before anything is created or run for it. Chooses no model."""
 
 from collections.abc import Iterable
 
@@ -16,9 +16,9 @@ DOERS = ("router", "primary", "coder", "reasoning")
 
 
 async def require_model(task: str, models: Models, thread: str, roles: Iterable[str] = DOERS) -> None:
-    """Let a task pass that a model, or the engine without weights, may do.
+    """Let a task pass that a model, or the embedded engine, may do.
 
-    For one that nobody can do, the call that would fail is made now; no server gets it, since none serves.
+    For a task that no model can do, the failing call is made now; no server receives it, since none serves.
 
     Args:
         task: What is asked for.
@@ -27,7 +27,7 @@ async def require_model(task: str, models: Models, thread: str, roles: Iterable[
         roles: Those that would have to do it.
 
     Raises:
-        ModelError: Nobody can do it.
+        ModelError: No model can do it.
     """
     serving = {role: models.served(role).spec for role in roles}
     if any(spec not in ("", EMBEDDED) for spec in serving.values()):

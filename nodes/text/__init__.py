@@ -1,1 +1,1 @@
-"""How things read: templates rendered, foreign text quoted, artifacts and the report in words."""
+"""Text output: rendering templates, quoting foreign text, wording artifacts and the report."""

@@ -22,7 +22,7 @@ TITLES: Mapping[Outcome, str] = {
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:
-    """Figures of the run that are no part of the graph's state."""
+    """Numbers of the run that are not part of the graph's state."""
 
     thread_id: str
     branch: str
@@ -39,8 +39,8 @@ def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts:
 
     Args:
         state: The graph's state; missing keys leave their section out.
-        narrative: The words.
-        facts: The figures.
+        narrative: The text.
+        facts: The numbers.
         status: How the thread ended.
     """
     sections = [

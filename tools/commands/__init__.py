@@ -1,1 +1,1 @@
-"""Commands of a model or a check: which may run unasked, how they run, what is kept of their output."""
+"""Commands of a model or a check: which may run without asking, how they run, what is stored of their output."""

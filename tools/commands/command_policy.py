@@ -1,7 +1,7 @@
 """Which commands run without asking. Owns the judgement; the line is read by `shell_grammar`, and what is known of
-programs stands in `shell_rules`. What is not surely harmless is asked for.
+programs stands in `shell_rules`. Whatever is not known to be harmless needs approval.
 
-This is a question of manners, not the wall: the sandbox is the wall.
+This is a convenience, not the barrier: the sandbox is the barrier.
 """
 
 import glob
@@ -37,7 +37,7 @@ from tools.commands.shell_rules import (
 )
 
 _MOST_FILES = 2000
-"""Files a pattern may stand for, and files below a folder that are looked at."""
+"""Most files a pattern may match, and most files checked below a directory."""
 _SETTING = re.compile(r"([A-Za-z_][\w.-]*)=([\w.,:+@ -]*)")
 
 
@@ -52,7 +52,7 @@ class CommandPolicy:
         Args:
             approvals: What the user allows.
             root: The worktree, in which commands begin.
-            walls: Whether walls hold around the commands.
+            walls: Whether commands run in bubblewrap.
             hidden: Which files are not shown.
             path: Where programs are looked for.
         """
@@ -173,7 +173,7 @@ class CommandPolicy:
         return self._hidden.hides(PurePosixPath(path).as_posix()) or self._hidden.hides(inside.as_posix())
 
     def _check_below(self, places: list[Path]) -> None:
-        """Without walls nothing hides secret-looking files from a program that goes through folders."""
+        """Without bubblewrap nothing hides secret-looking files from a program that walks directories."""
         for place in islice(_files_below(places), _MOST_FILES * 10):
             if self._hidden.hides(os.path.relpath(place, self._root)):
                 raise UnknownArgumentError(place)

@@ -69,7 +69,7 @@ class SandboxCommands:
         return self._sandbox.turns
 
     async def spawn(self, argv: Sequence[str]) -> asyncio.subprocess.Process:
-        """Start a program of ours in the worktree, inside the same walls; whoever starts it has a turn and ends it.
+        """Start a program of ours in the worktree, in the same sandbox; the caller holds the worktree lock and ends it.
 
         Raises:
             OSError: The program cannot be started.

@@ -1,4 +1,4 @@
-"""Copies what a command wrote, without the secrets in it, piece by piece. Owns where a long text may be cut so that
+"""Copies what a command wrote, without the secrets in it, piece by piece. Decides where a long text may be cut so that
 no secret lies across the cut."""
 
 from typing import IO

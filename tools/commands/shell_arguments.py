@@ -26,13 +26,13 @@ class ArgRule:
 
     flags: str = ""
     operands: Operands = "paths"
-    """"pattern" and "script": the first one is no path, unless a flag of `instead` is given."""
+    """"pattern" and "script": the first one is not a path, unless a flag of `instead` is given."""
     instead: str = ""
-    """Flags that give what else is the first operand."""
+    """Flags that replace the first operand."""
     walled: str = ""
-    """Flags that are harmless only where walls hold: they follow links, or look at hidden files."""
+    """Flags that are harmless only in bubblewrap: they follow links, or look at hidden files."""
     ends: str = ""
-    """A flag behind whose value everything belongs to another program."""
+    """A flag after whose value everything belongs to another program."""
     digits: bool = False
     """Whether `-5` is a flag."""
     script: str = ""
@@ -55,7 +55,7 @@ def sort_arguments(words: Sequence[str], rule: ArgRule, *, walls: bool) -> Sorte
     Args:
         words: What follows the name of the program.
         rule: What is known of it.
-        walls: Whether walls hold.
+        walls: Whether commands run in bubblewrap.
 
     Raises:
         UnknownArgumentError: One of them is not known to be harmless.

@@ -19,13 +19,13 @@ _BETWEEN = {
 """The nodes that hold commands, with the operators understood in them."""
 _TO_NOWHERE = re.compile(r"([12]?>{1,2}|&>{1,2})[ \t]*/dev/null|[12]?>&[12]|0?<[ \t]*/dev/null")
 _PLAIN = re.compile(r"[^\s\\'\"`$(){}<>|&;#!*?\[\]]|(?<=[^\s;|&])[#!](?!\()")
-"""A letter of a word that the shell takes as it is; `#` and `!` only inside of a word."""
+"""A letter of a word that the shell takes literally; `#` and `!` only inside of a word."""
 _GLOB = re.compile(r"[*?]|\[[\w.,-]+\]")
 _HOME = re.compile(r"(?<![\w^~@])~")
 """Unless it counts the parents of a commit."""
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([\w.,:+@%-]*)")
 _IN_QUOTES = re.compile(r'\\[\\"$`]|[^\\"$`]|\\(?=[^\\"$`\n])|\$(?=["|)])')
-"""A piece of a double-quoted string that holds nothing to expand."""
+"""A piece of a double-quoted string with nothing to expand."""
 
 
 class UnsupportedShellError(ValueError):
@@ -71,7 +71,7 @@ class ShellReader:
             raise UnsupportedShellError("control characters")
         tree = self._parser.parse(source)
         if tree.root_node.has_error:
-            raise UnsupportedShellError("a line that is no shell command")
+            raise UnsupportedShellError("a line that is not a shell command")
         _Gaps(source).check(tree.root_node)
         commands = tuple(_commands(tree.root_node))
         if not commands:
@@ -94,7 +94,7 @@ class _Gaps:
 
     def _blank(self, start: int, end: int) -> None:
         if self._source[start:end].strip(b" \t\n"):
-            raise UnsupportedShellError("something between the words")
+            raise UnsupportedShellError("something between the arguments")
 
 
 def _leaves(node: Node) -> Iterator[tuple[int, int]]:
@@ -134,7 +134,7 @@ def _command(node: Node) -> SimpleCommand:
         else:
             words.append(_word(child))
     if not words or words[0].pattern:
-        raise UnsupportedShellError("a command without a name of its own")
+        raise UnsupportedShellError("a command without a name")
     return SimpleCommand(tuple(words), tuple(assignments))
 
 
@@ -185,7 +185,7 @@ def _piece(source: str, at: int) -> tuple[int, str, str]:
     if glob:
         return glob.end(), glob.group(), glob.group()
     if not _PLAIN.match(source, at) or _HOME.match(source, at):
-        raise UnsupportedShellError(f"the sign {letter}")
+        raise UnsupportedShellError(f"the character {letter}")
     return at + 1, letter, letter
 
 

@@ -108,12 +108,12 @@ _FIND = (
     "-perm: -user: -group: -links: -newer@ -anewer@ -cnewer@ -newermt: -samefile@ -printf: -lname: -ilname:"
 )
 FIND: dict[str, str] = {word.rstrip(":@"): word[len(word.rstrip(":@")) :] for word in _FIND.split()}
-"""What may stand in an expression of find, with the kind of its argument."""
+"""What an expression of find may contain, with the kind of its argument."""
 FIND_SIGNS = frozenset({"(", ")", "!", ","})
 
 _TEST_OPERATORS = "-e -f -d -s -r -w -x -h -L -n -z -a -o -eq -ne -lt -le -gt -ge -nt -ot -ef"
 TEST_OPERATORS = frozenset(_TEST_OPERATORS.split())
-"""Without -v and -R, which take the name of a variable and run what stands in its brackets."""
+"""Without -v and -R, which take the name of a variable and run what is in its brackets."""
 
 _LAUNCHERS = (
     "sh bash dash zsh ksh fish csh tcsh busybox env xargs sudo su doas eval exec source . command builtin nohup "
@@ -122,7 +122,7 @@ _LAUNCHERS = (
     "hash bind tee dd"
 )
 LAUNCHERS = frozenset(_LAUNCHERS.split())
-"""Programs that run what their arguments say, change the shell, or write where they are told: always asked for."""
+"""Programs that run what their arguments say, change the shell, or write where they are told: always need approval."""
 
 _VARIABLES = (
     "CI DEBUG VERBOSE TZ LC_ALL LANG NO_COLOR FORCE_COLOR CLICOLOR COLUMNS LINES RUST_BACKTRACE PYTHONUNBUFFERED "
@@ -135,21 +135,22 @@ VARIABLES = frozenset(_VARIABLES.split())
 
 @dataclass(frozen=True, slots=True)
 class BuildProgram:
-    """What is known of a program that runs the repository's code anyway; the walls hold what it does.
+    """What is known of a program that runs the repository's code anyway; the sandbox contains what it does.
 
-    What is told apart here is code of the repository, which a person can read, from code that stands in the command.
+    What is told apart here is code of the repository, which a person can read, from code in the command itself.
     """
 
     own: ArgRule | None = None
-    """What may stand before the first operand, beyond which all belongs to what is run; `None`: anything."""
+    """What may come before the first operand, after which everything belongs to the program that is run; `None`:
+    anything."""
     first: tuple[str, ...] = ()
     """What the first operand may be; empty: anything."""
     permuted: bool = False
-    """Whether flags of its own may stand behind operands too, which then are names and settings."""
+    """Whether its own flags may also follow operands, which then are names and settings."""
     operand: bool = False
     """Whether there must be one: without it the program reads code from its input."""
     refused: tuple[str, ...] = ()
-    """What may stand nowhere; of long flags beginnings neither, since programs complete them."""
+    """What is never allowed; nor are prefixes of long flags, since programs complete them."""
 
 
 _PYTHON = BuildProgram(ArgRule("-B -E -I -s -S -u -v -q -O -b -P -d -W: -X: -V --version -m:", ends="-m"), operand=True)

@@ -89,7 +89,7 @@ class GuardedPath:
         A hard link is not written through: the new file takes the name, the other names keep the old one.
 
         Raises:
-            ToolError: It is a folder or no regular file, or the place cannot be written.
+            ToolError: It is a directory or not a regular file, or the path is not writable.
             DiskFullError: There is no room for it, here or elsewhere.
         """
         if self.is_folder:
@@ -144,7 +144,7 @@ class GuardedPath:
 
 @contextmanager
 def open_beneath(root: Path, path: str) -> Iterator[GuardedPath]:
-    """Find the place a model means; blocking. The place is good as long as the block lasts.
+    """Resolve the path a model gave; blocking. The result is valid inside the block.
 
     Args:
         root: The worktree.

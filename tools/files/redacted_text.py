@@ -72,7 +72,7 @@ def restore_secrets(given: str, source: str, redactor: Redactor) -> str:
     lost = [found.group() for found in PLACEHOLDER.finditer(restored) if found.group() not in source]
     if lost:
         raise ToolError(
-            f"{lost[0]} stands for a secret that is not in this file, so it cannot be written here",
+            f"{lost[0]} is a placeholder for a secret that is not in this file, so it cannot be written here",
             hint="read the file and leave the placeholders where they are; refer to a secret by a variable instead",
         )
     return restored

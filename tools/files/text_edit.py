@@ -9,7 +9,7 @@ from core.errors import ToolError
 
 _NUMBERED = re.compile(r"^\s*\d+\t", re.MULTILINE)
 _MAX_CHARS = 150_000
-"""Characters of a text in which something like the wanted lines is looked for: some tens of milliseconds."""
+"""Characters of a text that are searched for similar lines: some tens of milliseconds."""
 _MAX_WINDOW = 400
 _MAX_SHOWN = 60
 _MAX_COLUMNS = 400

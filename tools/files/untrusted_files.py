@@ -1,4 +1,4 @@
-"""Reads files of a repository that nobody vouches for: no links, no pipes, nothing large. Owns one way to open."""
+"""Reads files of an untrusted repository: no links, no pipes, nothing large. Owns one way to open."""
 
 import os
 import stat

@@ -1,6 +1,6 @@
-"""Who may touch the worktree: many readers of files, or one command, never both. Owns the order of the waiting.
+"""Who may touch the worktree: many readers of files, or one command, never both. Owns the waiting order.
 
-A command can exchange a folder for a symlink between our look at it and our use of it, so no file tool runs while
+A command can replace a directory with a symlink between our check and our use of it, so no file tool runs while
 one does. Turns are taken around the work itself, never around a question to a person or to a model.
 """
 
@@ -19,11 +19,11 @@ class WorktreeLock:
 
     def __init__(self) -> None:
         self._holders: dict[asyncio.Task[Any], bool] = {}
-        """Who has a turn, and whether nobody else may have one."""
+        """Who holds the lock, and whether exclusively."""
         self._waiting: deque[tuple[asyncio.Future[None], asyncio.Task[Any], bool]] = deque()
 
     def shared(self) -> AbstractAsyncContextManager[None]:
-        """A turn beside others that are shared: for tools that read or write files.
+        """A shared turn: for tools that read or write files.
 
         Raises:
             RuntimeError: The task has a turn already; a second one could wait for the first for ever.
@@ -31,7 +31,7 @@ class WorktreeLock:
         return self._turn(alone=False)
 
     def exclusive(self) -> AbstractAsyncContextManager[None]:
-        """A turn beside none: for whatever runs code of the repository.
+        """An exclusive turn: for whatever runs code of the repository.
 
         Raises:
             RuntimeError: The task has a turn already.

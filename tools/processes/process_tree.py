@@ -1,4 +1,4 @@
-"""What a process and all below it use: how many they are, their memory, and what they hold where no folder shows it.
+"""What a process and all below it use: how many they are, their memory, and what they hold outside any directory.
 Looks at /proc of Linux; elsewhere there is nothing to see, and the answers are empty."""
 
 import os

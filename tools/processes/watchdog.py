@@ -57,9 +57,9 @@ class Watchdog:
         is_filled = self._free - disk.f_bavail * disk.f_frsize > most
         # Others use the disk too: only what the command itself wrote counts.
         if is_filled and (_written_since(self.root, self._started, most) or unlinked_bytes(tree) > most):
-            return f"it wrote more than {self.settings.disk_mb} MB, which is still there"
+            return f"it wrote more than {self.settings.disk_mb} MB, which is still on disk"
         if self._inodes - disk.f_ffree > _MOST_INODES and _count_since(self.root, self._started) > _MOST_INODES // 2:
-            return f"it made more than {_MOST_INODES} files, which are still there"
+            return f"it created more than {_MOST_INODES} files, which still exist"
         return ""
 
 

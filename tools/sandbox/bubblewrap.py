@@ -1,6 +1,6 @@
-"""The walls of bubblewrap around one worktree. Owns what is mounted, in which order, and how bubblewrap is started.
+"""The bubblewrap sandbox around one worktree. Owns what is mounted, in which order, and how bubblewrap is started.
 
-Later mounts lie over earlier ones, so the order of the steps below is the policy.
+Later mounts cover earlier ones, so the order of the steps below is the policy.
 """
 
 import os
@@ -73,13 +73,13 @@ class Bubblewrap:
         )
 
     def launch(self, argv: list[str], cwd: Path, scratch: Path | None = None, *, told: bool = False) -> Launch:
-        """How to run a command line inside the walls.
+        """How to run a command line in the sandbox.
 
         Args:
             argv: Program and arguments.
             cwd: Working folder.
             scratch: A folder for temporary files besides /tmp; without one, a TMPDIR of the user's is forgotten.
-            told: Whether the walls tell what becomes of the command.
+            told: Whether bubblewrap reports the status of the command.
         """
         mounts = Mounts(self.settings, self.features.sizes)
         mounts.add(*self._isolation())
@@ -106,7 +106,7 @@ class Bubblewrap:
         return Launch(command, (*mounts.files, listing), status)
 
     def showing(self, readable: Sequence[Path]) -> "Bubblewrap":
-        """The same walls with more folders readable; blocking, looks at the machine again."""
+        """The same sandbox with more directories readable; blocking, inspects the machine again."""
         shown = shown_folders(self.scene, (*self.shown, *readable), self.tracked)
         new = [folder for folder in shown if not any(folder.is_relative_to(old) for old in self.shown)]
         found = find_hidden(new, SecretFiles(self.settings.show))
@@ -124,7 +124,7 @@ class Bubblewrap:
             yield "--unshare-net"
 
     def _places(self, mounts: Mounts) -> None:
-        """Home and checkout are covered, and what is needed of them is laid over the covers."""
+        """Home and checkout are covered, and the needed parts are mounted over the covers."""
         scene = self.scene
         covers = dict.fromkeys(scene.homes, QUARTER) if scene.has_home else {}
         covers_checkout = scene.repo != scene.root and scene.repo not in covers
@@ -207,9 +207,9 @@ def coverable(files: Sequence[T]) -> tuple[T, ...]:
     if len(files) <= _MOST_BLANKS:
         return tuple(files)
     raise ConfigError(
-        f"{len(files)} files look like they hold secrets, and the walls cover {_MOST_BLANKS}: "
+        f"{len(files)} files look like they contain secrets, and the sandbox can hide at most {_MOST_BLANKS}: "
         f"{name_some(map(str, files))}",
-        hint="name those that commands may read in `sandbox.show`, such as *.pem, or take them out of the repository",
+        hint="list those that commands may read in `sandbox.show`, such as *.pem, or remove them from the repository",
     )
 
 

@@ -1,4 +1,4 @@
-"""What of a repository's git data is seen inside the walls: objects and refs, the worktree's own folder, a config
+"""What of a repository's git data is visible in the sandbox: objects and refs, the worktree's own folder, a config
 without addresses and credentials. Decides whether the history may be seen at all; mounts nothing."""
 
 import os
@@ -17,7 +17,7 @@ _CORE = frozenset({
     "repositoryformatversion", "bare", "filemode", "ignorecase", "precomposeunicode", "symlinks", "autocrlf", "eol",
     "safecrlf", "quotepath", "abbrev", "sparsecheckout", "sparsecheckoutcone",
 })  # fmt: skip
-"""What git must know to read the repository rightly; of the rest, much names programs, addresses and credentials."""
+"""What git needs to read the repository correctly; much of the rest names programs, addresses and credentials."""
 _LOOK_S = 3.0
 _CONFIG_S = 10.0
 _READ = 1 << 16
@@ -29,13 +29,13 @@ class GitView:
     """The git data shown inside; nothing of it where the history is hidden."""
 
     folder: Path | None = None
-    """The git folder all worktrees share; `None` where git has nothing to show."""
+    """The git directory all worktrees share; `None` where git has nothing to show."""
     shown: tuple[Path, ...] = ()
     """Files and folders of it that are mounted read-only."""
     written: tuple[tuple[Path, bytes], ...] = ()
     """Files that are not the repository's own but made for the sandbox."""
     hidden: str = ""
-    """Why the history is not seen; empty when it is."""
+    """Why the history is hidden; empty when it is visible."""
 
 
 def git_view(root: Path, repo: Path, wanted: Literal["auto", "show", "hide"], secret_files: SecretFiles) -> GitView:

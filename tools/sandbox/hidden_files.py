@@ -1,4 +1,4 @@
-"""What must not be seen in folders that are shown inside the walls: files that look like they hold credentials,
+"""What must be hidden in directories that are visible in the sandbox: files that look like they hold credentials,
 sockets of daemons, and what other users of the machine could not read. Owns the bounded walk; mounts nothing."""
 
 import os

@@ -11,7 +11,7 @@ from tools.sandbox.launch import open_for_child
 from tools.sandbox.visible_folders import SYSTEM
 
 ORDINARY = 1000
-"""Who root is inside: nobody in particular."""
+"""Who root is inside: an unprivileged user."""
 HALF, QUARTER, EIGHTH = 2, 4, 8
 """Shares of the space for private files."""
 _PROC_FOLDERS = ("acpi", "asound", "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi", "tty")
@@ -49,7 +49,7 @@ class Mounts:
         self.steps += (*(("--size", str(size)) if self.sized else ()), "--tmpfs", str(place))
 
     def write(self, place: Path, content: bytes) -> None:
-        """A file that is made for the walls."""
+        """A file created for the sandbox."""
         self.files.append(open_for_child(content))
         self.steps += ("--ro-bind-data", str(self.files[-1]), str(place))
 
@@ -64,7 +64,7 @@ class Mounts:
         """All that is there for every worktree.
 
         Args:
-            covered: What in the system's folders is nobody's business.
+            covered: What to hide in the system's directories.
         """
         for place in (*(Path("/", name) for name in SYSTEM), Path("/run/current-system"), Path("/run/opengl-driver")):
             if place.is_symlink():

@@ -1,4 +1,4 @@
-"""A program that runs under a policy, until nothing of it is left. Owns its end, and what the walls tell of it."""
+"""A program that runs under a policy, until nothing of it is left. Owns its end, and what bubblewrap reports."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ class RunningProcess:
         """Kill all that is left, and wait until it is gone.
 
         Args:
-            mark: Without walls, the mark that processes carry which have cut all other ties.
+            mark: Without bubblewrap, the mark that processes carry which have cut all other ties.
         """
         try:
             await end_process(self.process, "" if self.status is not None else mark)
@@ -34,7 +34,7 @@ class RunningProcess:
             self.close()
 
     def walls_failed(self) -> bool:
-        """Whether the program was never started, because the walls could not be built; asked after its end."""
+        """Whether the program was never started, because the sandbox could not be set up; asked after its end."""
         return self.status is not None and self.process.returncode not in {None, 0} and "exit-code" not in self._told()
 
     def close(self) -> None:

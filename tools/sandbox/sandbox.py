@@ -61,7 +61,7 @@ class Wrapper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HostPolicy:
-    """No walls: limits, a clean environment, and an end for whatever is started."""
+    """No bubblewrap: limits, a clean environment, and cleanup of whatever is started."""
 
     reason: str
     settings: SandboxSettings
@@ -113,7 +113,7 @@ class Sandbox:
 
     @property
     def walled(self) -> bool:
-        """Whether walls hold around what is started, so that it cannot reach more than the worktree."""
+        """Whether programs start in bubblewrap, so that they reach only the worktree."""
         return not isinstance(self._wrapper, HostPolicy)
 
     @property
@@ -230,16 +230,16 @@ class _Cleared:
 async def open_sandbox(
     settings: SandboxSettings, places: SandboxPaths, *, secrets: Mapping[str, str] | None = None
 ) -> Sandbox:
-    """Choose the strongest policy that works here, once: bubblewrap is proved by a run that tries to break out.
+    """Choose the strongest policy that works here, once: bubblewrap is tested by a run that tries to break out.
 
     Args:
         settings: Which policy is wanted, and its limits.
         places: The folders.
         secrets: By name, values that no command gets to see in its environment; what the setting `env` lists is given
-            all the same, unless it is a key of the configuration itself.
+            anyway, unless it is a key of the configuration itself.
 
     Raises:
-        ConfigError: `sandbox.mode` or `sandbox.require` asks for bubblewrap and it does not hold here.
+        ConfigError: `sandbox.mode` or `sandbox.require` asks for bubblewrap and it does not work here.
     """
     if settings.mode == "host" and not settings.require:
         return Sandbox(HostPolicy('sandbox.mode is "host"', settings), places, settings, secrets)
@@ -258,7 +258,7 @@ async def open_sandbox(
 
 
 async def _walls(settings: SandboxSettings, places: SandboxPaths) -> tuple[Bubblewrap | None, str]:
-    """Walls that hold, or why there are none."""
+    """A working bubblewrap, or why there is none."""
     # A program of the repository's own, by a folder of the PATH that lies in it, would wall nothing off.
     path = await asyncio.to_thread(safe_path, places.repo, os.environ.get("PATH", os.defpath))
     program = await asyncio.to_thread(shutil.which, "bwrap", path=path)
@@ -278,7 +278,7 @@ async def _walls(settings: SandboxSettings, places: SandboxPaths) -> tuple[Bubbl
 
 
 def _hint(problem: str) -> str:
-    """What to do to have walls."""
+    """What to do to get bubblewrap working."""
     if sys.platform != "linux":
         return "bubblewrap needs Linux"
     if problem != _MISSING:

@@ -1,7 +1,7 @@
-"""The filter of system calls for what runs inside the walls. Owns which calls are refused and their numbers.
+"""The filter of system calls for what runs in the sandbox. Owns which calls are refused and their numbers.
 
-The walls already take every capability away; this closes what needs none: set-uid bits in the worktree (as systemd's
-RestrictSUIDSGID does it), new user namespaces, keyrings, and doors of the kernel that ordinary programs never use.
+Bubblewrap already removes every capability; this closes what needs none: set-uid bits in the worktree (as systemd's
+RestrictSUIDSGID does it), new user namespaces, keyrings, and kernel interfaces that ordinary programs never use.
 """
 
 import errno

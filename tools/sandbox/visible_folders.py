@@ -1,4 +1,4 @@
-"""Which folders of the machine are seen inside the walls. Owns the lists; mounts nothing.
+"""Which directories of the machine are visible in the sandbox. Owns the lists; mounts nothing.
 
 The root inside is empty, and what is needed is put into it: a list of what to hide would always lack the next disk,
 the next user or the next daemon's folder.
@@ -19,7 +19,7 @@ _TOOLCHAINS = (
 )  # fmt: skip
 """Folders of a home that compilers and interpreters live in."""
 _OPEN_DOTS = frozenset({Path(name).parts[0] for name in _TOOLCHAINS} | {".cache", ".rolecall", ".venv"})
-"""Names with a dot, directly in a home, below which a folder may be shown on request."""
+"""Dot names directly in a home, below which a directory may be shown on request."""
 _PREFIX_PARTS = ("bin", "sbin", "lib", "lib64", "libexec", "include", "share", "Cellar")
 _OF_CHECKOUT = (".venv", "venv", "env", "node_modules", ".tox", ".nox", "vendor", ".pixi", ".bundle",
                 "bower_components")  # fmt: skip
@@ -100,7 +100,7 @@ def shown_folders(scene: HostPaths, readable: Sequence[Path], tracked: Iterable[
 
 
 def _real(place: Path) -> Path:
-    """Where a folder really lies; a link that leads in a circle stays what it is, and is no folder."""
+    """The real path of a directory; a circular link stays as it is and does not count as one."""
     return Path(os.path.realpath(place))
 
 

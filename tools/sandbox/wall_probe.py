@@ -1,4 +1,4 @@
-"""Proves the walls before anything is trusted to them: a run inside tries what must not work. Owns the attempts and
+"""Tests the sandbox before anything relies on it: a run inside tries what must not work. Owns the attempts and
 the judgement of them."""
 
 import asyncio
@@ -30,7 +30,7 @@ echo done
 
 
 async def probe_walls(walls: Bubblewrap) -> str:
-    """Try the walls; gives why they do not hold, empty when they do."""
+    """Test the sandbox; returns why it does not work, empty when it does."""
     command = ["/bin/sh", "-c", _ATTEMPTS, "sh", *await asyncio.to_thread(_arguments, walls)]
     launch = await asyncio.to_thread(walls.launch, command, walls.scene.root)
     try:

@@ -1,4 +1,4 @@
-"""How an interpreter of the repository is looked at: inside the walls, or on the host if it is none of its files. Owns
+"""How an interpreter of the repository is probed: in the sandbox, or on the host if it is not one of its files. Owns
 that choice, the bounds of what it says, and which folders may be shown for it."""
 
 import asyncio
@@ -28,7 +28,7 @@ class InterpreterProbe:
 
     @property
     def walled(self) -> bool:
-        """Whether walls hold around what is asked."""
+        """Whether the probe runs in bubblewrap."""
         return self._sandbox is not None and self._sandbox.walled
 
     async def ask(self, argv: Sequence[str], timeout_s: float) -> bytes | None:
@@ -61,7 +61,7 @@ class InterpreterProbe:
     async def refusal(self, python: str) -> str:
         """Why an interpreter is not run at all, as a clause; empty when it may be.
 
-        Inside the walls any may. On the host one that came with the repository would be its code, run before anybody
+        In the sandbox any may. On the host one that came with the repository would be its code, run before anybody
         was asked.
         """
         if self.walled:

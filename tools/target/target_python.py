@@ -87,7 +87,7 @@ async def find_target_python(
         repo: The user's checkout, where an ignored venv lies.
         root: The worktree, whose code must win over what is installed.
         configured: The setting `checks.python`; a relative path starts at the checkout.
-        sandbox: Where interpreters are looked at. Without walls, those that came with the repository are passed over.
+        sandbox: Where interpreters are probed. Without bubblewrap, those that came with the repository are passed over.
 
     Raises:
         ConfigError: The configured interpreter does not run.

@@ -52,9 +52,9 @@ def test_what_a_kill_left_of_the_making_stops_nobody(layout: RepoLayout) -> None
 def test_a_folder_without_our_mark_is_refused(layout: RepoLayout) -> None:
     layout.folder.mkdir()
     layout.database.touch()
-    with pytest.raises(RepositoryError, match="not made by rolecall for this user"):
+    with pytest.raises(RepositoryError, match="not created by rolecall for this user"):
         ownership.require_ours(layout)
-    with pytest.raises(RepositoryError, match="not made by rolecall for this user"):
+    with pytest.raises(RepositoryError, match="not created by rolecall for this user"):
         ownership.make_state_folder(layout)
     ownership.adopt_state_folder(layout)
     assert ownership.require_ours(layout)
@@ -101,7 +101,7 @@ def test_a_linked_folder_is_refused_although_it_is_marked(layout: RepoLayout, tm
         ownership.require_ours(layout)
     layout.folder.unlink()
     layout.folder.touch()
-    with pytest.raises(RepositoryError, match="is not a folder"):
+    with pytest.raises(RepositoryError, match="is not a directory"):
         ownership.require_ours(layout)
 
 
@@ -113,7 +113,7 @@ def test_links_in_place_of_our_own_are_refused(layout: RepoLayout, tmp_path: Pat
         ownership.require_ours(layout)
     (layout.folder / name).unlink()
     os.mkfifo(layout.folder / name)
-    with pytest.raises(RepositoryError, match="not what rolecall makes"):
+    with pytest.raises(RepositoryError, match="not what rolecall creates"):
         ownership.require_ours(layout)
 
 
@@ -152,7 +152,7 @@ def test_a_state_folder_that_cannot_be_used_gives_way_to_one_of_this_user_alone(
     planted = tmp_path / "tmp" / f"rolecall-{os.getuid()}"
     planted.mkdir(mode=0o777)
     planted.chmod(0o777)
-    with pytest.raises(ConfigError, match="not a folder of this user alone"):
+    with pytest.raises(ConfigError, match="not a directory private to this user"):
         user_secret()
     planted.rmdir()
     assert user_secret() == user_secret()

@@ -122,8 +122,14 @@ def test_a_repository_configures_only_when_trusted(write: Any, tmp_path: Path) -
             {"llm": {"coder": {**OLLAMA, "context_length": "16k"}}},
             ["llm.coder.context_length: Input should be a valid integer", "config.json"],
         ),
-        ({"llm": {"coder": {**OLLAMA, "options": {"num_ctx": "16k"}}}}, ["llm.coder.options: num_ctx", "positive integer"]),
-        ({"llm": {"coder": {**OLLAMA, "options": {"threads": -3}}}}, ["llm.coder.options: threads", "positive integer"]),
+        (
+            {"llm": {"coder": {**OLLAMA, "options": {"num_ctx": "16k"}}}},
+            ["llm.coder.options: num_ctx", "positive integer"],
+        ),
+        (
+            {"llm": {"coder": {**OLLAMA, "options": {"threads": -3}}}},
+            ["llm.coder.options: threads", "positive integer"],
+        ),
         ({"llm": {"coder": {**OLLAMA, "options": {"slots": True}}}}, ["llm.coder.options: slots", "positive integer"]),
         ({"llm": {"coder": {**OLLAMA, "options": {"idle_s": "soon"}}}}, ["llm.coder.options: idle_s", "seconds"]),
         ({"llm": {"coder": {**OLLAMA, "options": {"headers": "X: 1"}}}}, ["llm.coder.options: headers", "object"]),

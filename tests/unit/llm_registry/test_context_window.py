@@ -70,7 +70,7 @@ def test_the_default_of_ollama_is_reckoned_with_where_nothing_is_known() -> None
 
 
 def test_a_window_beyond_the_model_is_named() -> None:
-    assert "made for 8192" in context_window(spec("ollama", context_length=20000), facts(None, 8192)).warning
+    assert "model supports 8192" in context_window(spec("ollama", context_length=20000), facts(None, 8192)).warning
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_arguments_are_read(arguments: str, args: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ('{"path": "a", "text": "def f', "no valid JSON"),
+        ('{"path": "a", "text": "def f', "not valid JSON"),
         ("42", "must be a JSON object, not int"),
         ("[]", "must be a JSON object, not list"),
         ("{}", "lack path"),
@@ -59,7 +59,7 @@ def test_calls_that_cannot_be_made_are_never_repaired_in_silence(arguments: str,
 def test_an_invented_tool_is_answered_with_those_there_are() -> None:
     read = parse_tool_call("frobnicate", {"a": 1}, "c1", {**TOOLS, "read": {}})
     assert isinstance(read, InvalidToolCall)
-    assert read.error == "there is no tool named 'frobnicate'; the tools are edit, read"
+    assert read.error == "there is no tool named 'frobnicate'; available tools: edit, read"
 
 
 def test_calls_written_as_text_are_found_where_tools_were_offered() -> None:

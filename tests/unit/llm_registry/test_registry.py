@@ -275,7 +275,7 @@ async def test_a_scripted_provider_answers_in_order_and_is_loud_when_used_up(tmp
         assert (await models.chat("primary", HELLO, site=SITE)).text == "one"
         second = await models.chat("primary", HELLO, site=SITE, tools=[read_file])
         assert (second.tool_calls[0].args, second.attempts) == ({"path": "x"}, 2)
-        with pytest.raises(ModelError, match="the script holds 3 answers"):
+        with pytest.raises(ModelError, match="the script contains 3 answers"):
             await models.chat("primary", HELLO, site=SITE)
 
 

@@ -77,8 +77,8 @@ def test_a_milestone_may_not_drop_change_what_is_done_or_weaken() -> None:
         (steps(("a", "a", "check a"), ("b", "b", "")), "drop the check of step b"),
         (steps(("a", "a", "check a"), ("b", "b", "check b"), ("b", "b", "check b")), "not unique"),
         ({"title": "n", "steps": [{"id": "b", "title": "b"}]}, "not unique"),
-        ({"title": "n", "steps": []}, "no milestone"),
-        (None, "no milestone"),
+        ({"title": "n", "steps": []}, "invalid milestone"),
+        (None, "invalid milestone"),
     )
     for milestone, reason in cases:
         plan, [refusal] = apply_guidance(before, {"a"}, [wish("milestone", milestone=milestone)])

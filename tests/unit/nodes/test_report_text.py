@@ -45,4 +45,6 @@ def test_what_a_report_advises_is_what_apply_does() -> None:
     assert advice("done").endswith("rolecall apply 1a2b3c4d\n```\n")
     assert "apply 1a2b3c4d --force" in advice("stuck")
     assert "not committed yet" not in advice("stuck")
-    assert "not committed yet and will not be applied; run `rolecall resume 1a2b3c4d`" in advice("budget", uncommitted=True)
+    assert ("not committed yet and will not be applied; run `rolecall resume 1a2b3c4d`") in advice(
+        "budget", uncommitted=True
+    )

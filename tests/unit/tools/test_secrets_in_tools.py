@@ -116,10 +116,10 @@ class TestWritingBack:
 
     async def test_a_placeholder_of_nothing_is_refused_and_nothing_written(self, context, root) -> None:
         made_up = 'X = "[secret:github_token:00000000]"\n'
-        assert "stands for a secret" in await error(context, "write_file", path="config.py", content=made_up)
-        assert "stands for a secret" in await error(context, "write_file", path="new.py", content=made_up)
+        assert "is a placeholder for a secret" in await error(context, "write_file", path="config.py", content=made_up)
+        assert "is a placeholder for a secret" in await error(context, "write_file", path="new.py", content=made_up)
         told = await error(context, "edit_file", path="plain.py", old="x = 1", new="x = '[secret:GATEWAY_KEY]'")
-        assert "stands for a secret" in told
+        assert "is a placeholder for a secret" in told
         assert (root / "config.py").read_text() == CONFIG
         assert (root / "plain.py").read_text() == "x = 1\n"
         assert not (root / "new.py").exists()
