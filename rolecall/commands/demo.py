@@ -44,7 +44,9 @@ async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocatio
     from core.config.settings import Settings
     from core.context import RunOptions
     from graph import runner
-    from rolecall.terminal.terminal_run import Ask, DisplayOptions, Listen, TerminalRun, message_sender
+    from graph.drive.thread_run import AskUser
+    from graph.store.event_log import Listen
+    from rolecall.terminal.terminal_run import DisplayOptions, TerminalRun, message_sender
 
     await _make_repository(folder)
     invocation.repo = str(folder)
@@ -53,7 +55,7 @@ async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocatio
     # The user's own configuration stays out of it: this must run anywhere.
     request = runner.RunRequest(task=TASK, repo=folder, settings=Settings(), options=RunOptions(approve_all=True))
 
-    async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
+    async def job(*, listen: Listen, ask: AskUser | None) -> runner.RunOutcome:
         return await runner.run(request, listen=listen, ask=ask)
 
     code = await TerminalRun(

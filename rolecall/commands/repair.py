@@ -30,7 +30,7 @@ _SAID = {
 
 def repair(options: argparse.Namespace, invocation: Invocation) -> int:
     """Search for a patch and print it; nothing is changed."""
-    arguments = pytest_arguments(options.checks)
+    arguments = search_arguments(options.checks)
     result = asyncio.run(_search(folder_of(options), arguments, options.budget, quiet=options.json))
     invocation.next_command = _going_on(result, options.budget, invocation)
     if options.json:
@@ -47,7 +47,7 @@ def _going_on(result: "RepairResult", budget_s: float, invocation: Invocation) -
     return invocation.call(*invocation.argv, f"--budget={2 * budget_s:g}s")
 
 
-def pytest_arguments(command: str) -> tuple[str, ...]:
+def search_arguments(command: str) -> tuple[str, ...]:
     """The arguments in a pytest command, or in what follows `pytest` in one.
 
     Raises:

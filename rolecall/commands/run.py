@@ -69,8 +69,10 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
     loaded = await settings_for(options, top, asked=asked)
     from core.context import RunOptions
     from graph import runner
+    from graph.drive.thread_run import AskUser
+    from graph.store.event_log import Listen
     from llm_registry.overrides import checked_overrides
-    from rolecall.terminal.terminal_run import Ask, Listen, TerminalRun, display_options, message_sender
+    from rolecall.terminal.terminal_run import TerminalRun, display_options, message_sender
 
     # Before a worktree is made for a run that cannot begin.
     await checked_overrides(loaded.settings, dict(options.model))
@@ -88,7 +90,7 @@ async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -
         remembered=asked.kept(),
     )
 
-    async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
+    async def job(*, listen: Listen, ask: AskUser | None) -> runner.RunOutcome:
         return await runner.run(request, listen=listen, ask=ask)
 
     return await TerminalRun(invocation, manner, tell=message_sender(top, loaded.settings)).live(job)
@@ -101,8 +103,10 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
     loaded = await settings_for(options, top, asked=asked)
     from core.context import RunOptions
     from graph import runner
+    from graph.drive.thread_run import AskUser
+    from graph.store.event_log import Listen
     from llm_registry.overrides import checked_overrides
-    from rolecall.terminal.terminal_run import Ask, Listen, TerminalRun, display_options, message_sender
+    from rolecall.terminal.terminal_run import TerminalRun, display_options, message_sender
 
     models = {**row.options.get("models", {}), **dict(options.model)}
     await checked_overrides(loaded.settings, models)
@@ -116,7 +120,7 @@ async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
         remembered={**asked.kept(), "models": models},
     )
 
-    async def job(*, listen: Listen, ask: Ask | None) -> runner.RunOutcome:
+    async def job(*, listen: Listen, ask: AskUser | None) -> runner.RunOutcome:
         return await runner.resume(request, listen=listen, ask=ask)
 
     return await TerminalRun(invocation, manner, tell=message_sender(top, loaded.settings)).live(job)

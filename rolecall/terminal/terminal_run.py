@@ -16,9 +16,10 @@ from core.config.settings import Settings
 from core.errors import Exit
 from core.events import Event
 from core.known_secrets import redactor_of
-from graph.drive.thread_run import UserQuestion
+from graph.drive.thread_run import AskUser, UserQuestion
 from graph.runner import RunOutcome
 from graph.store.checkpoints import database_of
+from graph.store.event_log import Listen
 from graph.store.inbox import SqliteInbox
 from graph.store.thread_store import FINISHED
 from rolecall.error_boundary import stop_writing
@@ -30,8 +31,6 @@ from rolecall.terminal.keyboard import Keyboard, in_foreground, listening
 from rolecall.terminal.signals import StopRequests, catch_signals
 from rolecall.thread_options import raised
 
-Listen = Callable[[Event], None]
-Ask = Callable[[UserQuestion], Awaitable[str]]
 SendMessage = Callable[[str, str, str, str], Awaitable[None]]
 """Thread, author, kind and text of a message to the run."""
 
@@ -39,7 +38,7 @@ SendMessage = Callable[[str, str, str, str], Awaitable[None]]
 class RunJob(Protocol):
     """The run itself."""
 
-    async def __call__(self, *, listen: Listen, ask: Ask | None) -> RunOutcome:
+    async def __call__(self, *, listen: Listen, ask: AskUser | None) -> RunOutcome:
         """Drive the thread to its end."""
 
 
