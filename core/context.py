@@ -86,6 +86,17 @@ class Models(Protocol):
         """Context window in tokens of the spec that serves the role; `None` when unknown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a thread changed since its base, as it was at one moment."""
+
+    diff: str
+    stat: str
+    """The same as a table of files and lines."""
+    uncommitted: bool
+    """Some of it is in no commit of the branch."""
+
+
 class Workspace(Protocol):
     """The git worktree of the thread. The user's checkout is never written."""
 
@@ -127,11 +138,17 @@ class Workspace(Protocol):
     async def changed_files(self, commit: str | None = None) -> tuple[str, ...]:
         """Paths changed since the base, or by one commit of the thread; relative and sorted."""
 
-    async def has_uncommitted(self) -> bool:
-        """Whether there are changes in no commit of the branch."""
+    async def changes(self) -> Changes:
+        """The same with what else a report says of it, as it is at one moment."""
 
     async def snapshot(self) -> str:
         """Git tree of the worktree as it is now, untracked files included; touches no index."""
+
+    async def files(self) -> list[str]:
+        """The tracked and new files, sorted; secret-looking ones are among them."""
+
+    async def submodules(self) -> tuple[str, ...]:
+        """Paths of the submodules."""
 
     async def listing(self, *, limit: int = 200) -> str:
         """The tracked and new files, one per line, large folders folded."""

@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ async def acquire_thread(
         LockedError: Another process drives the thread; nothing of it was changed.
     """
     require_thread_id(spec.thread_id)
-    database = await _place(spec.repo)
+    layout = await ensure_layout(await find_top(spec.repo))
+    spec, database = replace(spec, repo=layout.repo), layout.database
     store = ThreadStore(database)
     async with Lease(database, spec.thread_id) as lease:
         since = await SqliteInbox(database, spec.thread_id).last_id()
@@ -111,11 +112,6 @@ def _said(error: BaseException) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "stopped at once, as it was asked to"
     return f"{type(error).__name__}: {error}"
-
-
-async def _place(repo: Path) -> Path:
-    """The database of a repository; its folder is made, and hidden from git, when it is not there."""
-    return (await ensure_layout(await find_top(repo))).database
 
 
 def _row(spec: ThreadSpec, task: str, kept: Mapping[str, Any]) -> ThreadRow:

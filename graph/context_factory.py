@@ -13,7 +13,6 @@ from core.events import EventSink
 from core.known_secrets import known_secrets
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
-from core.storage.layout import RepoLayout
 from graph.drive.in_flight import ActivityTracker
 from graph.store.checkpoints import database_of
 from graph.store.event_log import EventLog, Listen
@@ -25,7 +24,6 @@ from nodes.model_calls.task_preflight import require_model
 from tools.commands.command_runner import SandboxCommands
 from tools.commands.outputs import OutputStore
 from tools.git.command import Git
-from tools.git.state_folder import ensure_layout
 from tools.repair.engine import START_SCRIPT
 from tools.sandbox.sandbox import SandboxPaths, open_sandbox
 from tools.target.checks import RepositoryChecks
@@ -70,12 +68,12 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
         ModelError: Nobody can do the task of a thread that begins; no worktree was made.
     """
     settings = spec.settings
-    secrets = await secrets_of(spec)
+    git = Git(spec.repo)
+    secrets = await secrets_of(spec, git)
     redactor = Redactor(secrets)
     rules = StagingRules(SecretFiles(settings.sandbox.show), redactor)
-    workspace = await GitWorkspace.open(spec.repo, spec.thread_id, rules)
-    await ensure_layout(workspace.repo)
-    files = await asyncio.to_thread(RepoLayout(workspace.repo).make_run, spec.thread_id)
+    workspace = GitWorkspace(spec.repo, spec.thread_id, rules, git=git)
+    files = await workspace.make_run()
     log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen, redactor)
     with log, _faults_kept(log):
         events = ActivityTracker(log)
@@ -109,7 +107,14 @@ async def _context(
         SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
     )
     checks = RepositoryChecks(
-        workspace.root, commands, settings.checks, target, events, spec.checks, state=workspace.state
+        workspace.root,
+        commands,
+        settings.checks,
+        target,
+        events,
+        spec.checks,
+        files=workspace.files,
+        state=workspace.state,
     )
     return Context(
         thread_id=spec.thread_id,
@@ -164,13 +169,17 @@ async def _name_servers(models: Models, events: EventSink) -> None:
         )
 
 
-async def secrets_of(spec: ThreadSpec) -> dict[str, str]:
+async def secrets_of(spec: ThreadSpec, git: Git | None = None) -> dict[str, str]:
     """What a run of the thread must hide: of settings and environment, of `--model`, of the repository's git config.
+
+    Args:
+        spec: The thread.
+        git: Of its repository, where there is one already.
 
     Raises:
         UsageError: A model was asked for that is none.
     """
-    of_git = (await Git(spec.repo).config()).secrets()
+    of_git = (await (git or Git(spec.repo)).config()).secrets()
     return {**known_secrets(with_overrides(spec.settings, spec.models)), **of_git}
 
 

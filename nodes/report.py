@@ -87,19 +87,19 @@ def plain_narrative(state: ReportInput) -> ReportNarrative:
 
 async def write_report(state: ReportInput, narrative: ReportNarrative, context: Context) -> Report:
     """Put report and diff into the run folder and return the report."""
-    diff = await context.workspace.diff()
+    changes = await context.workspace.changes()
     facts = RunFigures(
         thread_id=context.thread_id,
         branch=context.workspace.branch,
-        stat=readable(await context.workspace.diff(stat=True)),
-        changed=bool(diff),
-        uncommitted=await context.workspace.has_uncommitted(),
+        stat=readable(changes.stat),
+        changed=bool(changes.diff),
+        uncommitted=changes.uncommitted,
         usage=dict(context.models.usage()),
         sandbox=context.commands.policy,
     )
     status: Outcome = "answered" if "answer" in state else state.get("outcome", "not_done")
     markdown = report_markdown(state, narrative, facts, status=status)
-    await asyncio.to_thread(_write, context, diff)
+    await asyncio.to_thread(_write, context, changes.diff)
     await write_markdown(context, markdown)
     return Report(status=status, summary=narrative.summary, markdown=markdown, left_to_do=narrative.left_to_do)
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from core.errors import RepositoryError, RolecallError, UsageError
-from core.storage.layout import FOLDER
+from core.storage.layout import FOLDER, RepoLayout
 from rolecall.invocation import Invocation
 
 TASK = "Make the failing tests pass"
@@ -66,16 +66,15 @@ async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocatio
     if await asyncio.to_thread(fingerprint, folder) != before:
         raise DemoError(f"the checkout in {folder} was changed by the run")
     if not options.json:
-        await _show_patch(folder, invocation.thread)
+        await asyncio.to_thread(_show_patch, folder, invocation.thread)
     return code
 
 
-async def _show_patch(folder: Path, thread: str) -> None:
-    from tools.worktree.workspace import GitWorkspace
-
-    patch = await (await GitWorkspace.open(folder, thread)).diff()
+def _show_patch(folder: Path, thread: str) -> None:
+    file = RepoLayout(folder).run(thread).diff
+    patch = file.read_text(encoding="utf-8", errors="surrogateescape") if file.is_file() else ""
     if patch:
-        print(f"\n{patch}")
+        print(f"\n{patch}", end="")
     print(f"the checkout in {folder} is as it was: the patch lies on the branch only", file=sys.stderr)
 
 

@@ -239,18 +239,6 @@ def test_an_invalid_configuration_is_exit_3(red: Path) -> None:
     assert not (red / ".rolecall").exists()
 
 
-def test_the_demo_mends_its_repository_and_leaves_the_checkout(tmp_path: Path) -> None:
-    done = rolecall("demo", "--dir", "broken", cwd=tmp_path, env={"ROLECALL_CONFIG": "/no/such/file"})
-
-    assert done.code == 0, done.err
-    assert "done, the checks are green" in done.out
-    assert "+        return self.count <= self.reorder_at" in done.out
-    assert git(tmp_path / "broken", "status", "--porcelain") == ""
-    assert "is as it was" in done.err
-    full = rolecall("demo", "--dir", "broken", cwd=tmp_path)
-    assert (full.code, "not empty" in full.err) == (2, True)
-
-
 def test_repair_prints_a_patch_that_git_applies(red: Path) -> None:
     done = call("repair", "--budget", "30s", cwd=red)
 

@@ -130,6 +130,26 @@ async def test_a_file_that_became_a_folder_and_the_other_way_round(repo) -> None
     assert await workspace.changed_files() == ("a.py", "a.py/inner.py", "pkg", "pkg/c.py")
 
 
+async def test_a_folder_that_became_a_link(repo) -> None:
+    workspace = await opened(repo)
+    (workspace.root / "pkg").rename(workspace.root / "moved")
+    (workspace.root / "pkg").symlink_to("moved")
+    assert await workspace.commit("Work")
+    assert await workspace.changed_files() == ("moved/c.py", "pkg", "pkg/c.py")
+    assert not await workspace.has_uncommitted()
+    await workspace.restore(git(repo, "rev-parse", "main^{tree}"))
+    assert (workspace.root / "pkg/c.py").is_file()
+    assert not (workspace.root / "pkg").is_symlink()
+
+
+async def test_what_git_was_told_to_take_as_unchanged_stays_so(repo) -> None:
+    workspace = await opened(repo)
+    git(workspace.root, "update-index", "--assume-unchanged", "a.py", "pkg/c.py")
+    write(workspace.root, {"a.py": "other\n"})
+    (workspace.root / "pkg/c.py").unlink()
+    assert await workspace.commit("Work") is None
+
+
 async def test_uncommitted_secrets_stay_at_home(repo) -> None:
     write(repo, {".env": f"KEY={KNOWN}\n", "deploy/prod.key": "k\n", "notes.txt": f"token {TOKEN}\n",
                  "a.py": f"a = '{TOKEN}'\n", "fine.txt": "fine\n", "staged.txt": f"{TOKEN}-staged\n"})  # fmt: skip

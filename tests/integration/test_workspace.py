@@ -354,3 +354,28 @@ async def test_a_half_made_worktree_is_made_anew(repo) -> None:
     assert (again.root / "calc.py").read_text() == FILES["calc.py"]
     write(again.root, {"a.py": "a\n"})
     assert await again.commit("It works")
+
+
+async def test_refs_that_others_pack_or_move_are_read_as_they_are(repo) -> None:
+    workspace = await opened(repo)
+    write(workspace.root, {"calc.py": "one\n"})
+    first = await workspace.commit("One")
+    git(repo, "pack-refs", "--all", "--prune")
+    assert not (repo / ".git/refs/heads" / workspace.branch).exists()
+    assert (await workspace.tip(), await workspace.has_uncommitted()) == (first, False)
+
+    git(repo, "update-ref", f"refs/heads/{workspace.branch}", await workspace.base())
+    assert (await workspace.tip(), await workspace.has_uncommitted()) == (None, True)
+    git(repo, "update-ref", "-d", f"refs/heads/{workspace.branch}")
+    with pytest.raises(RepositoryError, match="unknown revision"):
+        await workspace.tip()
+
+
+async def test_what_others_do_to_the_index_is_seen(repo) -> None:
+    workspace = await opened(repo)
+    assert (await workspace.submodules(), await workspace.diff()) == ((), "")
+    git(workspace.root, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},lib")
+    git(workspace.root, "rm", "--quiet", "--cached", "calc.py")
+    assert (await workspace.submodules(), await workspace.diff()) == (("lib",), "")
+    (workspace.root / "calc.py").unlink()
+    assert await workspace.changed_files() == ("calc.py",)

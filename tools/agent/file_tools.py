@@ -20,9 +20,6 @@ from tools.files.redacted_text import restore_secrets, text_page
 from tools.files.text_edit import replace_once
 from tools.files.text_files import MAX_BYTES, TextFile, read_text
 from tools.files.worktree_lock import run_in_thread
-from tools.git.command import Git
-from tools.worktree.staging import tracked_and_new
-from tools.worktree.submodules import submodule_paths
 
 _MAX_ENTRIES = 200
 _MAX_GLOB = 300
@@ -53,7 +50,7 @@ async def files_below(context: Context, folder: str) -> list[str]:
     """The tracked and new files in a folder, without those that look secret or lie behind a symlink; needs a turn."""
     root = context.workspace.root
     start = "" if folder == "." else f"{folder}/"
-    names = [name for name in await tracked_and_new(Git(root)) if name.startswith(start)]
+    names = [name for name in await context.workspace.files() if name.startswith(start)]
     secret = SecretFiles(context.settings.sandbox.show)
     return await run_in_thread(lambda: secret.shown_among(existing_files(root, names)))
 
@@ -112,7 +109,7 @@ async def edit_file(runtime: AnyToolRuntime, path: str, old: str, new: str) -> s
     context: Context = runtime.context
     # Two edits of one file at once would lose one of them.
     async with context.commands.turns.exclusive():
-        submodules = await submodule_paths(Git(context.workspace.root))
+        submodules = await context.workspace.submodules()
         return await run_in_thread(_edit, context, path, (old, new), submodules)
 
 
@@ -138,7 +135,7 @@ async def write_file(runtime: AnyToolRuntime, path: str, content: str) -> str:
     context: Context = runtime.context
     # Two edits of one file at once would lose one of them.
     async with context.commands.turns.exclusive():
-        submodules = await submodule_paths(Git(context.workspace.root))
+        submodules = await context.workspace.submodules()
         return await run_in_thread(_write, context, path, content, submodules)
 
 

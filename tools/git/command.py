@@ -7,6 +7,7 @@ through it, since no filter, driver or hook of anybody is configured there.
 """
 
 import asyncio
+import hashlib
 import os
 import signal
 import weakref
@@ -229,9 +230,9 @@ class Git:
         words = found.out.split()
         return words[-1] if found.code == 0 and words else None
 
-    async def names(self, *args: str, index: Path | None = None) -> list[str]:
+    async def names(self, *args: str, index: Path | None = None, limit_s: float = LIMIT_S) -> list[str]:
         """Run a git command with `-z` output and split it."""
-        out = await self.run(*args, index=index)
+        out = await self.run(*args, index=index, limit_s=limit_s)
         return [name for name in out.split("\0") if name]
 
 
@@ -244,10 +245,20 @@ class IsolatedGit(Git):
         self._config = config
         self._own: Path | None = None
         self._making = asyncio.Lock()
+        self._trees: dict[str, str] = {}
+        """The tree of an index file, by the digest of its content."""
 
     async def isolated(self) -> "IsolatedGit":
         """Itself."""
         return self
+
+    async def note_tree(self, index: Path, tree: str) -> None:
+        """Remember which tree an index file holds."""
+        self._trees[await asyncio.to_thread(index_digest, index)] = tree
+
+    async def tree_of(self, index: Path) -> str | None:
+        """The tree an index file is known to hold: `note_tree` was told so of the very same content."""
+        return self._trees.get(await asyncio.to_thread(index_digest, index))
 
     async def own_dir(self) -> Path:
         """Its git directory, which lasts as long as this object."""
@@ -268,6 +279,11 @@ class IsolatedGit(Git):
             "XDG_CONFIG_HOME": str(own), "GIT_LITERAL_PATHSPECS": "1",
         }  # fmt: skip
         return [], env
+
+
+def index_digest(index: Path) -> str:
+    """What tells an index file from any other; blocking."""
+    return hashlib.sha256(index.read_bytes()).hexdigest() if index.is_file() else ""
 
 
 async def _finished(process: asyncio.subprocess.Process, stdin: str | None, limit_s: float, command: str) -> GitOutput:

@@ -1,7 +1,9 @@
-"""Where git is told to work. Owns how git directory and working tree of a folder are found without asking git, which
-would believe whatever `.git` lies there, and which `git` program of the PATH is not the target's own."""
+"""Where git is told to work. Owns what is found without asking git: git directory and working tree of a folder, for
+which git would believe whatever `.git` lies there, refs that have a file of their own, and which `git` program of the
+PATH is not the target's own."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ from core.errors import RepositoryError
 from core.storage.layout import FOLDER, WORKTREES
 
 _WORKTREES = (FOLDER, WORKTREES)
+_OBJECT_NAME = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_LONGEST_OBJECT_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,17 @@ def registered_git_dir(common_dir: Path, folder: Path) -> Path | None:
         if written == wanted:
             return entry.parent
     return None
+
+
+def loose_ref(common_dir: Path, ref: str) -> str | None:
+    """The object a ref of all worktrees names, where it has a file of its own; blocking. git knows the others."""
+    try:
+        with (common_dir / ref).open("rb") as file:
+            found = file.read(_LONGEST_OBJECT_NAME + 2)
+    except OSError:
+        return None
+    name = found.decode("ascii", "replace").removesuffix("\n")
+    return name if _OBJECT_NAME.fullmatch(name) else None
 
 
 def safe_path(folder: Path, path: str) -> str:

@@ -9,10 +9,8 @@ from core.config.settings import CheckSettings
 from core.context import Commands
 from core.events import EventSink
 from tools.files.worktree_lock import run_in_thread
-from tools.git.command import Git
 from tools.target.check_detection import detect_checks
 from tools.target.target_python import TargetPython
-from tools.worktree.staging import tracked_and_new
 
 
 class RepositoryChecks:
@@ -27,6 +25,7 @@ class RepositoryChecks:
         events: EventSink,
         given: Sequence[str] = (),
         *,
+        files: Callable[[], Awaitable[Sequence[str]]],
         state: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         """Begin without any result.
@@ -38,6 +37,7 @@ class RepositoryChecks:
             target: The repository's interpreter.
             events: Told of each.
             given: On the command line.
+            files: Names the files of the worktree.
             state: Tells the files of the worktree as they are from any others; without it nothing is reused.
         """
         self._root = root
@@ -46,10 +46,11 @@ class RepositoryChecks:
         self._target = target
         self._events = events
         self._given = tuple(given)
+        self._files = files
         self._state = state
         self._known: dict[str, CheckRun] = {}
-        self._known_at = ""
-        """The state of the worktree in which these results are true."""
+        self._known_at = (0, "")
+        """How many commands had run, and the state of the worktree, when these results were true."""
         self._lock = asyncio.Lock()
 
     async def commands(self) -> tuple[str, ...]:
@@ -57,7 +58,7 @@ class RepositoryChecks:
         if self._fixed:
             return self._fixed
         async with self._commands.turns.shared():
-            files = await tracked_and_new(Git(self._root))
+            files = await self._files()
             return await run_in_thread(detect_checks, self._root, files, has_pytest=self._target.has_pytest)
 
     async def run(self, *, before: Sequence[str] = ()) -> tuple[CheckRun, ...]:
@@ -72,18 +73,22 @@ class RepositoryChecks:
         kept = () if self._fixed else before
         commands = dict.fromkeys((*kept, *await self.commands()))
         async with self._lock:
-            known = self._known if self._state and await self._now() == self._known_at else {}
+            known = self._known if await self._unchanged() else {}
             runs = [self._again(known[command]) if command in known else await self._run_one(command)
                     for command in commands]  # fmt: skip
-            self._known = {run.command: run for run in runs if not run.timed_out}
-            self._known_at = await self._now()
+            if not known.keys() >= commands.keys():
+                self._known = {run.command: run for run in runs if not run.timed_out}
+                self._known_at = await self._now()
         return tuple(runs)
 
-    async def _now(self) -> str:
-        if self._state is None:
-            return ""
+    async def _unchanged(self) -> bool:
+        if self._state is None or not self._known or self._known_at[0] != self._commands.count:
+            return False
+        return await self._now() == self._known_at
+
+    async def _now(self) -> tuple[int, str]:
         async with self._commands.turns.shared():
-            return f"{self._commands.count} {await self._state()}"
+            return self._commands.count, await self._state() if self._state else ""
 
     def _again(self, run: CheckRun) -> CheckRun:
         self._events.emit(

@@ -48,6 +48,7 @@ class Checkout:
         names = tuple(name for name, mode in modes.items() if mode != GITLINK)
         hidden = tuple(secret_files.hidden_among(names))
         await git.run(*await self._sparse(hidden), "read-tree", "--reset", "-u", tree)
+        await git.note_tree((await git.place()).index, tree)
         return CheckoutResult(names, links, hidden)
 
     async def hide(self, secret_files: SecretFiles) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core.errors import RepositoryError
 from tools.git.command import LIMIT_S, Git, GitTimeoutError, IsolatedGit
@@ -24,9 +24,11 @@ JUNK = (
 
 GITLINK = "160000"
 _CACHE_MARK = "CACHEDIR.TAG"
-_EXCLUDES = [part for pattern in JUNK for part in ("-x", pattern)]
+_EXCLUDES = tuple(part for pattern in JUNK for part in ("-x", pattern))
 _INDEX_STATUS = ("diff-index", "--cached", "--raw", "--no-abbrev", "--no-renames", "-z")
-_MANY_CHANGES = 64
+_FILE_STATUS = (
+    "ls-files", "-v", "--stage", "--modified", "--deleted", "--others", "--exclude-standard", *_EXCLUDES, "-z"
+)  # fmt: skip
 _MAX_REFUSED = 50
 _LOOK_S = 10.0
 """Seconds after which a pipe in place of a file of patterns is looked for."""
@@ -75,7 +77,7 @@ async def stage(
         GitTimeoutError: git took too long.
         RepositoryError: The index is unmerged, or the repository cannot be written.
     """
-    changes = await _changes(git, commit, index)
+    changes = await _changes(git, commit, tree, index)
     if changes.unmerged:
         raise RepositoryError(
             f"{git.folder} is in the middle of a merge with conflicts",
@@ -87,14 +89,16 @@ async def stage(
     left_out |= await _secret(git, commit, [name for name in present if name not in left_out], rules)
     gone = [name for name in changes.gone if not rules.secret_files.hides(name)]
     if gone:
-        await _fed(git, index, "--remove", gone)
+        await _fed(git, index, "--force-remove", gone)
     taken = [name for name in dict.fromkeys((*changes.modified, *changes.new)) if name not in left_out]
     left_out |= await _added(git, index, taken)
     await _put_back(git, index, changes, left_out, rules, keep_links=keep_links)
     left_out |= dict.fromkeys(changes.nested, NESTED)
     if not (gone or taken or changes.staged):
         return StagingResult(tree or await git.run("rev-parse", "--verify", f"{commit}^{{tree}}"), left_out)
-    return StagingResult(await git.run("write-tree", "--missing-ok", index=index), left_out)
+    written = await git.run("write-tree", "--missing-ok", index=index)
+    await git.note_tree(index, written)
+    return StagingResult(written, left_out)
 
 
 async def tracked_and_new(git: Git) -> list[str]:
@@ -129,42 +133,65 @@ def _copied(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-async def _changes(git: IsolatedGit, commit: str, index: Path) -> _Changes:
+async def _changes(git: IsolatedGit, commit: str, tree: str, index: Path) -> _Changes:
     try:
-        return await _looked(git, commit, index, limit_s=_LOOK_S)
+        return await _looked(git, commit, tree, index, limit_s=_LOOK_S)
     except GitTimeoutError:
         if owning_checkout(git.folder) is None:
             raise
         # A pipe named .gitignore, which a command made, holds git for ever.
         await asyncio.to_thread(_without_pipes, git.folder)
-        return await _looked(git, commit, index)
+        return await _looked(git, commit, tree, index)
 
 
-async def _looked(git: IsolatedGit, commit: str, index: Path, limit_s: float = LIMIT_S) -> _Changes:
-    plain = ("--no-renames", "--ignore-submodules=all", "-z")
-    status = ("diff-files", "--name-status", *plain)
-    words, others, moved = await asyncio.gather(
-        git.run(*status, index=index, limit_s=limit_s),
-        git.run("ls-files", "--others", "--exclude-standard", *_EXCLUDES, "-z", index=index, limit_s=limit_s),
-        git.run(*_INDEX_STATUS, commit, index=index, limit_s=limit_s),
+async def _looked(git: IsolatedGit, commit: str, tree: str, index: Path, limit_s: float = LIMIT_S) -> _Changes:
+    listed, staged = await asyncio.gather(
+        git.names(*_FILE_STATUS, index=index, limit_s=limit_s), _staged(git, commit, tree, index, limit_s)
     )
-    if words.count("\0") > 2 * _MANY_CHANGES:
-        # Most are only touched, as after a copy of the checkout: told apart without storing anything.
-        await git.try_run("update-index", "-q", "--refresh", "--ignore-submodules", index=index)
-        words = await git.run(*status, index=index)
-    changes = _Changes()
-    parts = words.split("\0")
-    for state, name in zip(parts[::2], parts[1::2], strict=False):
-        changes.unmerged |= state == "U"
-        (changes.gone if state == "D" else changes.modified).append(name)
-    listed = [name for name in others.split("\0") if name]
-    changes.new = _worth_keeping(listed)
-    changes.nested = [name for name in listed if name.endswith("/")]
-    parts = moved.split("\0")
+    return await asyncio.to_thread(_sorted, git.folder, listed, staged)
+
+
+async def _staged(
+    git: IsolatedGit, commit: str, tree: str, index: Path, limit_s: float
+) -> dict[str, tuple[str, str, str]]:
+    """Of what an index differs from a commit; git is not asked again about an index it compared or wrote before."""
+    if tree and await git.tree_of(index) == tree:
+        return {}
+    parts = (await git.run(*_INDEX_STATUS, commit, index=index, limit_s=limit_s)).split("\0")
+    found = {}
     for raw, name in zip(parts[::2], parts[1::2], strict=False):
         before, now, old, _, _ = raw.removeprefix(":").split(" ")
-        changes.staged[name] = (before, old, now)
-    return changes
+        found[name] = (before, old, now)
+    if tree and not found:
+        await git.note_tree(index, tree)
+    return found
+
+
+def _sorted(folder: Path, listed: Sequence[str], staged: dict[str, tuple[str, str, str]]) -> _Changes:
+    """What `_FILE_STATUS` lists, by what became of it. Marks in lower case: git is to take the file as unchanged."""
+    others = [entry[2:] for entry in listed if entry[0] == "?"]
+    names = {mark: [entry.partition("\t")[2] for entry in listed if entry[0] == mark and entry[2:8] != GITLINK]
+             for mark in "RC"}  # fmt: skip
+    links = tuple(f"{name}/" for name in others if (folder / name).is_symlink())
+    hidden = [name for entry in listed if links and entry[0] in "HC"
+              and (name := entry.partition("\t")[2]).startswith(links)]  # fmt: skip
+    gone = dict.fromkeys((*names["R"], *hidden, *(name for name in names["C"] if _replaced(folder, name))))
+    return _Changes(
+        modified=[name for name in names["C"] if name not in gone],
+        gone=list(gone),
+        new=_worth_keeping(others),
+        nested=[name for name in others if name.endswith("/")],
+        unmerged=any(entry[0] in "Mm" for entry in listed),
+        staged=staged,
+    )
+
+
+def _replaced(folder: Path, name: str) -> bool:
+    """Whether a folder has taken a file's place, or a link that of a folder around it."""
+    path = folder / name
+    if path.is_dir() and not path.is_symlink():
+        return not (path / ".git").exists()
+    return any((folder / parent).is_symlink() for parent in list(PurePosixPath(name).parents)[:-1])
 
 
 def _worth_keeping(listed: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ SECRET_TEXT = "hold what looks like a key, token or password"  # noqa: S105 - wo
 TOO_LARGE = "are too large"
 NO_FILE = "are no regular files"
 UNREADABLE = "cannot be read"
+SHOW = "name them in sandbox.show if models and commands may see them"
 NESTED = "are repositories of their own"
 FILTERED = "go through a filter program of the git configuration, which rolecall does not run"
 
@@ -103,11 +105,33 @@ def exclusion_reasons(left_out: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
+def base_warnings(left_out: dict[str, str]) -> tuple[str, ...]:
+    """What a person should know about changes that were not taken along, one sentence for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    return tuple(
+        f"uncommitted files were not taken into the worktree, since they {reason}"
+        f"{f' ({SHOW})' if reason in {SECRET_NAME, SECRET_TEXT} else ''}: {name_some(names)}"
+        for reason, names in by_reason.items() if reason != NESTED
+    )  # fmt: skip
+
+
 def name_some(names: Iterable[str]) -> str:
     """The first names of many, and how many more there are."""
     known = sorted(names)
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
     return ", ".join(known[:_SHOWN]) + more
+
+
+def file_times(root: Path, names: Iterable[str]) -> int:
+    """What tells files from any others by their time and size; blocking."""
+    found = []
+    for name in sorted(names):
+        with suppress(OSError):
+            about = os.lstat(root / name)
+            found.append((name, about.st_mtime_ns, about.st_size))
+    return hash(tuple(found))
 
 
 def _obstacle(path: Path) -> str:

@@ -2,16 +2,16 @@
 index, stashes and other refs are read and never written. Bringing the work home is in `apply`."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from core.context import Changes
 from core.errors import RepositoryError
-from core.storage.layout import RepoLayout
+from core.storage.layout import RepoLayout, RunFiles
 from core.storage.thread_ids import short_id
 from tools.files.file_tree import format_tree
-from tools.git.command import PLAIN_DIFF, Git, IsolatedGit
+from tools.git.command import PLAIN_DIFF, Git, IsolatedGit, index_digest
 from tools.git.location import GitLocation, locate
 from tools.git.private_git_dir import sweep_git_dirs
 from tools.git.repository import find_top
@@ -21,15 +21,18 @@ from tools.worktree.checkout import Checkout, remove_worktree, restore_link
 from tools.worktree.staging import StagingResult, scratch_index, stage, tracked_and_new
 from tools.worktree.staging_rules import (
     FILTERED,
-    NESTED,
     SECRET_NAME,
-    SECRET_TEXT,
+    SHOW,
     StagingRules,
+    base_warnings,
     exclusion_reasons,
+    file_times,
     name_some,
 )
-from tools.worktree.submodules import fill_submodules
+from tools.worktree.submodules import fill_submodules, submodule_paths
+from tools.worktree.thread_refs import ThreadRefs
 
+_STAT = ("--stat=100",)
 _LOCK_LOOKS = 20
 _LOCK_LOOK_S = 0.1
 
@@ -41,18 +44,33 @@ class GitWorkspace:
     whatever the user had uncommitted when it began.
     """
 
-    def __init__(self, repo: Path, thread_id: str, rules: StagingRules | None = None) -> None:
+    def __init__(
+        self, repo: Path, thread_id: str, rules: StagingRules | None = None, *, git: Git | None = None
+    ) -> None:
+        """Make nothing yet.
+
+        Args:
+            repo: Top level of the user's checkout.
+            thread_id: The thread.
+            rules: What is left out of commits; the usual secret-looking names when `None`.
+            git: For the checkout, where there is one already.
+        """
         self._repo = repo
         self._short = short_id(thread_id)
         self._thread_id = thread_id
         self._layout = RepoLayout(repo)
         self._files = self._layout.run(thread_id)
         self._root = self._layout.worktree(thread_id)
-        self._user = Git(repo)
+        self._user = git or Git(repo)
         self._git = Git(self._root)
         self._rules = rules or StagingRules()
         self._lock = asyncio.Lock()
         self._notices: dict[str, bool] = {}
+        self._made = False
+        self._refs = ThreadRefs(self._user, self._short)
+        self._diffs: dict[tuple[str, ...], tuple[str, str, str]] = {}
+        """The last diff with some options: from which commit, to which tree, and its text."""
+        self._submodules: tuple[str, tuple[str, ...]] | None = None
         self.warnings: tuple[str, ...] = ()
         """What a person should know about this repository, one sentence each."""
 
@@ -90,6 +108,17 @@ class GitWorkspace:
         """Where events, report, diff and whole outputs are kept."""
         return self._files.folder
 
+    async def make_run(self) -> RunFiles:
+        """Make the run folder, and `.rolecall/` around it where it is missing.
+
+        Raises:
+            RepositoryError: `.rolecall/` is not ours.
+        """
+        if not self._made:
+            await ensure_layout(self._repo)
+            self._made = True
+        return await asyncio.to_thread(self._layout.make_run, self._thread_id)
+
     async def prepare(self) -> None:
         """Make worktree and branch from the user's HEAD plus uncommitted changes; does nothing when they are there.
 
@@ -98,17 +127,17 @@ class GitWorkspace:
         Raises:
             RepositoryError: The repository cannot be worked in.
         """
-        await ensure_layout(self._repo)
+        await self.make_run()
         await asyncio.to_thread(sweep_git_dirs)
-        await asyncio.to_thread(self._layout.make_run, self._thread_id)
-        refs = await self._refs()
-        base, orders = refs.get(self._base_ref), []
+        known = self._refs
+        refs = await known.all()
+        base, orders = refs.get(known.base), []
         if base is None:
             base = await self._capture_base(refs)
-            orders.append(f"update {self._base_ref} {base}\n")
-        tip = refs.get(self._branch_ref) or refs.get(self._tip_ref, base)
-        if self._branch_ref not in refs:
-            orders.append(f"update {self._branch_ref} {tip}\n")
+            orders.append(f"update {known.base} {base}\n")
+        tip = refs.get(known.branch) or refs.get(known.tip, base)
+        if known.branch not in refs:
+            orders.append(f"update {known.branch} {tip}\n")
             if tip != base:
                 self.warnings += (f"the branch {self.branch} was deleted; it is made again with all its commits",)
         if orders:
@@ -121,12 +150,12 @@ class GitWorkspace:
     async def commit(self, message: str) -> str | None:
         """Commit all changes; `None` when there are none. Runs no hook."""
         async with self._index() as index:
-            head, before = await self._head()
+            head, before = await self._refs.head()
             staged = await self._stage(head, before, index)
             if staged.tree == before:
                 return None
-            made = await self._user.commit_tree(staged.tree, message, head)
-            orders = f"update {self._branch_ref} {made} {head}\nupdate {self._tip_ref} {made}\n"
+            made = await self._commit_tree(staged.tree, message, head)
+            orders = f"update {self._refs.branch} {made} {head}\nupdate {self._refs.tip} {made}\n"
             await self._user.run("update-ref", "-m", "rolecall", "--stdin", stdin=orders)
             return made
 
@@ -138,12 +167,12 @@ class GitWorkspace:
 
     async def tip(self) -> str | None:
         """The last commit the thread made; `None` when it made none."""
-        tip = await self._user.run("rev-parse", self._branch_ref)
+        tip, _ = await self._refs.head()
         return None if tip == await self.base() else tip
 
     async def diff(self, *, stat: bool = False) -> str:
         """Everything the thread changed since its base, committed or not, new files included."""
-        return await self._diff_with("--stat=100") if stat else await self._diff_with()
+        return await self._diff_with(*_STAT) if stat else await self._diff_with()
 
     async def patch(self) -> str:
         """The same as `git apply` takes it, binary files included."""
@@ -159,11 +188,15 @@ class GitWorkspace:
             out = await git.run("diff", *PLAIN_DIFF, *named, f"{commit}^", commit, "--")
         return tuple(sorted(name for name in out.split("\0") if name))
 
+    async def changes(self) -> Changes:
+        """Everything the thread changed since its base, as it is at one moment."""
+        base, tree = await self.base(), await self._tree()
+        uncommitted = tree != (await self._refs.head())[1]
+        return Changes(await self._between(base, tree), await self._between(base, tree, *_STAT), uncommitted)
+
     async def has_uncommitted(self) -> bool:
         """Whether the worktree holds changes that are in no commit of the branch."""
-        if not await self._is_ready():
-            return False
-        return await self._tree_now() != (await self._head())[1]
+        return await self._tree() != (await self._refs.head())[1]
 
     async def snapshot(self) -> str:
         """Git tree of the worktree as it is now, untracked files included; touches no index.
@@ -171,7 +204,7 @@ class GitWorkspace:
         The tree is kept from garbage collection as long as the thread is.
         """
         async with self._lock:
-            tree = await self._tree_now()
+            tree = (await self._staged_now()).tree
             await self._keep(tree)
             return tree
 
@@ -180,17 +213,26 @@ class GitWorkspace:
 
         Files that git does not store count by their time and size, folders that are ignored by their own.
         """
-        head, before = await self._head()
-        async with scratch_index((await self._git.place()).index) as index:
-            staged = await self._stage(head, before, index)
+        staged = await self._staged_now()
         ignored = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
         others = [*staged.left_out, *await (await self._content()).names(*ignored)]
-        return f"{staged.tree} {await asyncio.to_thread(_times, self._root, others)}"
+        return f"{staged.tree} {await asyncio.to_thread(file_times, self._root, others)}"
 
     async def listing(self, *, limit: int = 200) -> str:
         """The tracked and new files, one per line, large folders folded."""
-        names = await tracked_and_new(self._git)
+        names = await self.files()
         return format_tree([name for name in names if not self._rules.secret_files.hides(name)], limit)
+
+    async def files(self) -> list[str]:
+        """The tracked and new files, sorted."""
+        return await tracked_and_new(self._git)
+
+    async def submodules(self) -> tuple[str, ...]:
+        """Paths of the submodules in the index."""
+        digest = await asyncio.to_thread(index_digest, (await self._git.place()).index)
+        if self._submodules is None or self._submodules[0] != digest:
+            self._submodules = digest, await submodule_paths(self._git)
+        return self._submodules[1]
 
     async def restore(self, tree: str) -> None:
         """Bring the files of the worktree to a snapshot; ignored files stay. The branch does not move.
@@ -201,18 +243,18 @@ class GitWorkspace:
         if await self._user.resolve(f"{tree}^{{tree}}") is None:
             raise RepositoryError(f"the snapshot {tree[:12]} is no longer in the repository")
         async with self._index() as index:
-            await self._keep((await self._stage(*await self._head(), index)).tree)
+            await self._keep((await self._stage(*await self._refs.head(), index)).tree)
             await self._checkout().fill(tree, self._rules.secret_files)
 
     async def discard(self) -> None:
         """Bring the worktree back to the last commit of the branch; a snapshot of what was there is kept."""
-        await self.restore((await self._head())[1])
+        await self.restore((await self._refs.head())[1])
 
     async def remove(self) -> None:
         """Remove worktree, branch, base and snapshots; the run folder stays."""
         await self._drop_worktree()
-        known = (self._branch_ref, self._base_ref, self._tip_ref, self._snapshots_ref)
-        orders = "".join(f"delete {ref}\n" for ref in await self._refs() if ref in known)
+        known = (self._refs.branch, self._refs.base, self._refs.tip, self._refs.snapshots)
+        orders = "".join(f"delete {ref}\n" for ref in await self._refs.all() if ref in known)
         if orders:
             await self._user.run("update-ref", "--stdin", stdin=orders)
 
@@ -222,48 +264,11 @@ class GitWorkspace:
         Raises:
             RepositoryError: The thread has no base in this repository.
         """
-        found = await self._user.resolve(f"{self._base_ref}^{{commit}}")
-        if found is None:
-            raise RepositoryError(
-                f"this repository holds no work of the thread {self._short}",
-                hint="`rolecall threads list` shows the threads of this repository",
-            )
-        return found
-
-    @property
-    def _branch_ref(self) -> str:
-        return f"refs/heads/{self.branch}"
-
-    @property
-    def _base_ref(self) -> str:
-        return f"refs/rolecall/{self._short}/base"
-
-    @property
-    def _tip_ref(self) -> str:
-        """The last commit once more: whoever deletes the branch loses no work of a thread that is not done."""
-        return f"refs/rolecall/{self._short}/tip"
-
-    @property
-    def _snapshots_ref(self) -> str:
-        return f"refs/rolecall/{self._short}/snapshots"
+        return await self._refs.base_commit()
 
     @property
     def _ready_mark(self) -> Path:
         return self._files.worktree_ready
-
-    async def _refs(self) -> dict[str, str]:
-        """Objects of this thread's refs, and of the branch that would stand in their way, as far as they are there."""
-        out = await self._user.run(
-            "for-each-ref", "--format=%(refname) %(objectname)", f"refs/rolecall/{self._short}", self._branch_ref,
-            "refs/heads/rolecall",
-        )  # fmt: skip
-        return dict(line.split(" ", 1) for line in out.splitlines())
-
-    async def _head(self) -> tuple[str, str]:
-        """The last commit of the branch and its tree."""
-        words = await self._user.run("rev-parse", f"{self._branch_ref}^{{commit}}", f"{self._branch_ref}^{{tree}}")
-        commit, tree = words.split()
-        return commit, tree
 
     async def _capture_base(self, refs: dict[str, str]) -> str:
         if "refs/heads/rolecall" in refs:
@@ -277,8 +282,14 @@ class GitWorkspace:
             staged = await stage(git, head, self._rules.for_base(), index=index, tree=before, keep_links=True)
         self.warnings += base_warnings(staged.left_out)
         if staged.tree == before:
+            self._refs.note(head, before)
             return head
-        return await self._user.commit_tree(staged.tree, "Uncommitted changes when rolecall began", head)
+        return await self._commit_tree(staged.tree, "Uncommitted changes when rolecall began", head)
+
+    async def _commit_tree(self, tree: str, message: str, *parents: str) -> str:
+        made = await self._user.commit_tree(tree, message, *parents)
+        self._refs.note(made, tree)
+        return made
 
     async def _stage(self, head: str, before: str, index: Path) -> StagingResult:
         staged = await stage(await self._content(), head, self._rules, index=index, tree=before)
@@ -321,7 +332,7 @@ class GitWorkspace:
         filled = await checkout.fill(commit, self._rules.secret_files)
         if filled.hidden:
             self.warnings += (
-                f"files that {SECRET_NAME} are kept out of the worktree; {_SHOW}: {name_some(filled.hidden)}",
+                f"files that {SECRET_NAME} are kept out of the worktree; {SHOW}: {name_some(filled.hidden)}",
             )
         filtered = await checkout.filtered(filled.names)
         if filtered:
@@ -331,7 +342,7 @@ class GitWorkspace:
         rules = self._rules.for_base()
         _, secret = await copy_generated(self._user, self._root, filled.names, rules)
         if secret:
-            self.warnings += (f"generated files that may hold secrets were not copied; {_SHOW}: {name_some(secret)}",)
+            self.warnings += (f"generated files that may hold secrets were not copied; {SHOW}: {name_some(secret)}",)
         self.warnings += await fill_submodules(self._repo, self._root, filled.links, rules)
         await asyncio.to_thread(self._ready_mark.touch)
 
@@ -341,22 +352,31 @@ class GitWorkspace:
         await asyncio.to_thread(remove_worktree, common, self._layout, self._thread_id)
 
     async def _diff_with(self, *options: str) -> str:
-        base = await self.base()
-        tree = await self._tree_now() if await self._is_ready() else (await self._head())[1]
-        git = await self._user.isolated()
-        return await git.run("diff", *PLAIN_DIFF, *options, base, tree, "--")
+        return await self._between(await self.base(), await self._tree(), *options)
 
-    async def _tree_now(self) -> str:
-        head, before = await self._head()
+    async def _between(self, base: str, tree: str, *options: str) -> str:
+        known = self._diffs.get(options)
+        if known is None or known[:2] != (base, tree):
+            git = await self._user.isolated()
+            known = base, tree, await git.run("diff", *PLAIN_DIFF, *options, base, tree, "--")
+            self._diffs[options] = known
+        return known[2]
+
+    async def _tree(self) -> str:
+        """The tree of the worktree, or of the last commit where it is gone."""
+        return (await self._staged_now()).tree if await self._is_ready() else (await self._refs.head())[1]
+
+    async def _staged_now(self) -> StagingResult:
+        head, before = await self._refs.head()
         async with scratch_index((await self._git.place()).index) as index:
-            return (await self._stage(head, before, index)).tree
+            return await self._stage(head, before, index)
 
     async def _keep(self, tree: str) -> None:
-        last = (await self._refs()).get(self._snapshots_ref)
-        if last is not None and await self._user.resolve(f"{last}^{{tree}}") == tree:
+        last = await self._refs.last_snapshot()
+        if last is not None and last[1] == tree:
             return
-        kept = await self._user.commit_tree(tree, "snapshot", *([last] if last else []))
-        await self._user.run("update-ref", self._snapshots_ref, kept)
+        kept = await self._commit_tree(tree, "snapshot", *([last[0]] if last else []))
+        await self._user.run("update-ref", self._refs.snapshots, kept)
 
     @asynccontextmanager
     async def _index(self) -> AsyncIterator[Path]:
@@ -374,27 +394,3 @@ class GitWorkspace:
             await asyncio.to_thread(held.unlink, missing_ok=True)
             await asyncio.to_thread(restore_link, place)
             yield place.index
-
-
-def _times(root: Path, names: Iterable[str]) -> int:
-    found = []
-    for name in sorted(names):
-        with suppress(OSError):
-            about = os.lstat(root / name)
-            found.append((name, about.st_mtime_ns, about.st_size))
-    return hash(tuple(found))
-
-
-_SHOW = "name them in sandbox.show if models and commands may see them"
-
-
-def base_warnings(left_out: dict[str, str]) -> tuple[str, ...]:
-    """What a person should know about changes that were not taken along, one sentence for each reason."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in left_out.items():
-        by_reason.setdefault(reason, []).append(name)
-    return tuple(
-        f"uncommitted files were not taken into the worktree, since they {reason}"
-        f"{f' ({_SHOW})' if reason in {SECRET_NAME, SECRET_TEXT} else ''}: {name_some(names)}"
-        for reason, names in by_reason.items() if reason != NESTED
-    )  # fmt: skip

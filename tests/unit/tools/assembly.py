@@ -44,7 +44,9 @@ async def open_toolset(
     commands = await asyncio.to_thread(
         SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
     )
-    found = RepositoryChecks(workspace.root, commands, settings.checks, target, events, checks, state=workspace.state)
+    found = RepositoryChecks(
+        workspace.root, commands, settings.checks, target, events, checks, files=workspace.files, state=workspace.state
+    )
     return Toolset(
         workspace=workspace,
         commands=commands,
