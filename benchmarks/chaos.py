@@ -24,6 +24,7 @@ from benchmarks import chaos_children as children
 from benchmarks import chaos_product as product
 from benchmarks.chaos_children import Plan
 from core.context import InboxItem
+from core.storage.database import Database
 from graph.store.inbox import SqliteInbox
 from nodes.guidance.delivery import SPOKEN
 from tests.modelserver.server import ModelServer
@@ -169,7 +170,7 @@ class Strike:
 
 async def _audit(plan: Plan, tally: Tally) -> None:
     config: Any = {"configurable": {"thread_id": plan.thread}}
-    inbox = SqliteInbox(plan.database, plan.thread)
+    inbox = SqliteInbox(Database(plan.database), plan.thread)
     items = await inbox.after(0)
     async with opened(build(Speaker(speak=children.speak), [children.step]), plan.database) as graph:
         state = await graph.aget_state(config)

@@ -12,6 +12,7 @@ from langchain_core.tools import tool
 
 from core.config.settings import Settings, SupervisorSettings
 from core.errors import LockedError
+from core.storage.database import Database
 from graph.drive.in_flight import ActivityTracker
 from graph.drive.interruptible_stream import PausedError, interruptible_stream
 from graph.store.inbox import SqliteInbox
@@ -81,10 +82,11 @@ async def _run(plan: Plan, ready: Any) -> None:
     activity = ActivityTracker(Heard())
     speaker = Speaker(speak=speak, latency=plan.latency_s, events=activity)
     async with (
-        Lease(plan.database, plan.thread),
+        Database(plan.database) as database,
+        Lease(database, plan.thread),
         opened(build(speaker, [step]), plan.database) as graph,
-        SqliteInbox(plan.database, plan.thread) as inbox,
     ):
+        inbox = SqliteInbox(database, plan.thread)
         inp = None if (await graph.aget_state(config)).created_at else {"task": "work"}
         context = context_of(plan.thread, inbox, activity)
         ready.set()
@@ -99,13 +101,13 @@ def feed(plan: Plan) -> None:
 
 async def _feed(plan: Plan) -> None:
     chance = random.Random(plan.seed)
-    async with SqliteInbox(plan.database, plan.thread) as inbox:
-        for number in range(plan.guidances):
-            await asyncio.sleep(chance.expovariate(1 / plan.pace_s))
-            last = number == plan.guidances - 1
-            kind, text = ("guidance", LAST) if last else (chance.choice(KINDS), f"word {number}")
-            payload = {"urgent": True} if chance.random() < 0.05 else {}
-            await inbox.put(plan.thread, kind=kind, author="user", text=text, payload=payload)
+    inbox = SqliteInbox(Database(plan.database), plan.thread)
+    for number in range(plan.guidances):
+        await asyncio.sleep(chance.expovariate(1 / plan.pace_s))
+        last = number == plan.guidances - 1
+        kind, text = ("guidance", LAST) if last else (chance.choice(KINDS), f"word {number}")
+        payload = {"urgent": True} if chance.random() < 0.05 else {}
+        await inbox.put(plan.thread, kind=kind, author="user", text=text, payload=payload)
 
 
 def watch(plan: Plan) -> None:
@@ -117,7 +119,7 @@ async def _watch(plan: Plan) -> None:
     async with opened(build(Speaker(speak=speak), [step]), plan.database) as graph:
         await supervise(
             plan.thread,
-            database=plan.database,
+            database=Database(plan.database),
             graph=graph,
             models=None,
             settings=settings(),
@@ -131,7 +133,7 @@ def refused(plan: Plan) -> bool:
 
     async def attempt() -> bool:
         try:
-            async with Lease(plan.database, plan.thread):
+            async with Lease(Database(plan.database), plan.thread):
                 return False
         except LockedError:
             return True

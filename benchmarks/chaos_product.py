@@ -16,6 +16,7 @@ from core.config.settings import Settings
 from core.context import RunOptions
 from core.errors import Exit
 from core.events import Event
+from core.storage.database import Database
 from core.storage.layout import RepoLayout
 from core.storage.ownership import make_state_folder
 from graph.build import build_graph
@@ -83,7 +84,7 @@ async def _run(plan: ProductPlan, ready: Any) -> int:
             ready.set()
 
     options = RunOptions(approve_all=True)
-    known = plan.thread in {row.thread_id for row in await ThreadStore(plan.database).list()}
+    known = plan.thread in {row.thread_id for row in await ThreadStore(Database(plan.database)).list()}
     if known:
         onward = ResumeRequest(repo=plan.repo, thread=plan.thread, settings=settings(plan.url), options=options)
         outcome = await resume(onward, listen=listen)
@@ -105,10 +106,10 @@ def watch_product(plan: ProductPlan) -> None:
 
 
 async def _watch(plan: ProductPlan) -> None:
-    async with open_checkpoints(plan.database) as saver:
+    async with open_checkpoints(Database(plan.database)) as saver:
         await supervise(
             plan.thread,
-            database=plan.database,
+            database=Database(plan.database),
             graph=build_graph().compile(checkpointer=saver),
             models=None,
             settings=children.settings(),
@@ -137,7 +138,7 @@ def broken_prompts(requests: list[ModelRequest]) -> list[str]:
 
 async def audit(plan: ProductPlan, requests: list[ModelRequest]) -> tuple[list[str], int, int]:
     """Faults, rows of the inbox, and how many of them the supervisor wrote."""
-    items = await SqliteInbox(plan.database, plan.thread).after(0)
+    items = await SqliteInbox(Database(plan.database), plan.thread).after(0)
     state = await state_of(plan.repo, plan.thread)
     got = [item.id for item in state.get("guidance", ())]
     wanted = [item.id for item in items if item.id <= state.get("guidance_cursor", 0)]

@@ -24,6 +24,7 @@ from langchain_core.tools import tool
 from core.artifacts import Milestone, Plan, PlanStep, RoleUsage
 from core.config.settings import BudgetSettings, RuleThresholds, Settings, SupervisorSettings
 from core.context import InboxItem, Models
+from core.storage.database import Database
 from graph.store.inbox import SqliteInbox
 from graph.supervisor.companion import supervise_alongside
 from graph.supervisor.intervention_log import InterventionLog
@@ -153,7 +154,7 @@ async def _habit_run(name: str, database: Path, *, watched: bool) -> tuple[Speak
     plan = Plan(milestones=(Milestone(title="all", steps=STEPS),))
     async with opened(build(speaker, [read_file, edit_file, run_checks]), database) as graph:
         context = _context(database, settings, models)
-        async with supervise_alongside(graph, database, context) if watched else nullcontext():
+        async with supervise_alongside(graph, Database(database), context) if watched else nullcontext():
             entry = {"task": "work", "plan": plan, "current_step": "s1"}
             await graph.ainvoke(entry, {"configurable": {"thread_id": "t"}}, context=context, durability="sync")
     if watched:
@@ -162,7 +163,10 @@ async def _habit_run(name: str, database: Path, *, watched: bool) -> tuple[Speak
 
 
 async def _judge_run(row: Row, speaker: Speaker, database: Path) -> None:
-    entries, items = await InterventionLog(database, "t").all(), await SqliteInbox(database, "t").after(0)
+    entries, items = (
+        await InterventionLog(Database(database), "t").all(),
+        await SqliteInbox(Database(database), "t").after(0),
+    )
     if entries and items:
         row.rule, row.at = entries[0].entry.rule, entries[0].entry.work
         # The log is written once the row is stored; a call that began before that could not have seen it.
@@ -171,7 +175,7 @@ async def _judge_run(row: Row, speaker: Speaker, database: Path) -> None:
 
 
 def _context(database: Path, settings: Settings, models: Models) -> Any:
-    context = context_of("t", SqliteInbox(database, "t"), Heard(), settings)
+    context = context_of("t", SqliteInbox(Database(database), "t"), Heard(), settings)
     return dataclasses.replace(context, models=models)
 
 
@@ -198,10 +202,10 @@ async def mild_judge(folder: Path, policy: str) -> list[InboxItem]:
         speaker = Speaker(speak=_deaf_to_all, latency=LATENCY_S)
         async with opened(build(speaker, [read_file]), database) as graph:
             context = _context(database, settings, models)
-            async with supervise_alongside(graph, database, context):
+            async with supervise_alongside(graph, Database(database), context):
                 thread: Any = {"configurable": {"thread_id": "t"}}
                 await graph.ainvoke({"task": "work"}, thread, context=context, durability="sync")
-    return await SqliteInbox(database, "t").after(0)
+    return await SqliteInbox(Database(database), "t").after(0)
 
 
 def _deaf_to_all(messages: list[BaseMessage]) -> AIMessage:
@@ -270,14 +274,15 @@ async def overhead(folder: Path, *, steps: int, pairs: int) -> list[tuple[Timing
 async def _timed(database: Path, steps: int, *, watched: bool) -> Timing:
     opinions = Opinions({"StepSummary": [{"status_line": "works"}] * 100})
     stop = asyncio.Event()
-    async with opened(build(Speaker(speak=works(steps)), [step]), database) as graph, SqliteInbox(database, "t") as box:
+    async with opened(build(Speaker(speak=works(steps)), [step]), database) as graph, Database(database) as handle:
+        box = SqliteInbox(handle, "t")
         # Distinct work: no rule fires, so what is measured is the watching alone.
         settings = Settings(supervisor=SupervisorSettings(rules=_deaf()))
         context = dataclasses.replace(context_of("t", box, Heard(), settings), models=opinions.as_models())
         beside = Metered(
             supervise(
                 "t",
-                database=database,
+                database=handle,
                 graph=graph,
                 models=context.models,
                 settings=settings,

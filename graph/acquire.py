@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from core.context import Context
 from core.errors import ModelError
+from core.storage.database import Database
 from core.storage.thread_ids import require_thread_id
 from graph.context_factory import ThreadSpec, open_context
 from graph.store.event_log import Listen
@@ -29,7 +29,7 @@ class AcquiredThread:
 
     context: Context
     store: ThreadStore
-    database: Path
+    database: Database
     since: int
     """Id of the last order in the inbox before it was held."""
     known: bool
@@ -58,12 +58,12 @@ async def acquire_thread(
     """
     require_thread_id(spec.thread_id)
     layout = await ensure_layout(await find_top(spec.repo))
-    spec, database = replace(spec, repo=layout.repo), layout.database
-    store = ThreadStore(database)
-    async with Lease(database, spec.thread_id) as lease:
+    spec = replace(spec, repo=layout.repo)
+    async with Database(layout.database) as database, Lease(database, spec.thread_id) as lease:
+        store = ThreadStore(database)
         since = await SqliteInbox(database, spec.thread_id).last_id()
         before = await store.get(spec.thread_id)
-        async with _opened(spec, listen, store, _row(spec, task, kept), lease) as context:
+        async with _opened(spec, listen, database, _row(spec, task, kept), lease) as context:
             if before is not None and before.status == "running":
                 context.events.emit("interrupted", by="the run before was killed, or the machine went down")
             try:
@@ -79,16 +79,17 @@ async def acquire_thread(
 
 @asynccontextmanager
 async def _opened(
-    spec: ThreadSpec, listen: Listen | None, store: ThreadStore, row: ThreadRow, lease: Lease
+    spec: ThreadSpec, listen: Listen | None, database: Database, row: ThreadRow, lease: Lease
 ) -> AsyncIterator[Context]:
     """The collaborators of a thread, which is in the list before anything is made for it: a kill loses no thread.
 
     One that cannot begin leaves no worktree and no row behind.
     """
+    store = ThreadStore(database)
     new = await store.create(row)
     async with AsyncExitStack() as stack:
         try:
-            context = await stack.enter_async_context(open_context(spec, listen))
+            context = await stack.enter_async_context(open_context(spec, listen, database=database))
         except ModelError as error:
             # Nothing was made for it yet; it can be resumed once somebody serves.
             await store.set_options(spec.thread_id, row.options)

@@ -4,10 +4,10 @@ Reads what the thread left behind; judges no diff and changes nothing.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from core.config.settings import Settings
 from core.state import RunState
+from core.storage.database import Database
 from core.text import counted, visible_line
 from graph.runner import open_graph
 from graph.store.thread_store import ThreadRow
@@ -25,7 +25,7 @@ _SAID = {
 }
 
 
-async def apply_warnings(row: ThreadRow, database: Path) -> tuple[str, ...]:
+async def apply_warnings(row: ThreadRow, database: Database) -> tuple[str, ...]:
     """One phrase for each reason not to trust the work yet; nothing for a thread that ended well.
 
     Args:

@@ -13,6 +13,7 @@ from core.events import EventSink
 from core.known_secrets import known_secrets
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
+from core.storage.database import Database
 from graph.drive.in_flight import ActivityTracker
 from graph.store.checkpoints import database_of
 from graph.store.event_log import EventLog, Listen
@@ -57,10 +58,17 @@ _UNWALLED_CHECKS = (
 
 
 @asynccontextmanager
-async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncIterator[Context]:
+async def open_context(
+    spec: ThreadSpec, listen: Listen | None = None, *, database: Database | None = None
+) -> AsyncIterator[Context]:
     """Open everything a node may use; the worktree is there when the block begins.
 
     What goes wrong inside by a fault of rolecall leaves its traceback in the thread's record.
+
+    Args:
+        spec: What it is opened with.
+        listen: Told of every event.
+        database: The handle of this run; by default one that keeps no connection.
 
     Raises:
         RepositoryError: The repository cannot be worked in.
@@ -74,11 +82,12 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
     rules = StagingRules(SecretFiles(settings.sandbox.show), redactor)
     workspace = GitWorkspace(spec.repo, spec.thread_id, rules, git=git)
     files = await workspace.make_run()
+    handle = database or database_of(workspace.repo)
     log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen, redactor)
     with log, _faults_kept(log):
         events = ActivityTracker(log)
         async with open_registry(
-            settings, thread_id=spec.thread_id, database=database_of(workspace.repo), events=events,
+            settings, thread_id=spec.thread_id, database=handle, events=events,
             models=spec.models, redactor=redactor,
         ) as models:  # fmt: skip
             await models.assign()
@@ -86,12 +95,12 @@ async def open_context(spec: ThreadSpec, listen: Listen | None = None) -> AsyncI
             if spec.task:
                 await _require_model(spec, models, events)
             await workspace.prepare()
-            yield await _context(spec, workspace, models, events, redactor, secrets)
+            yield await _context(spec, workspace, models, events, redactor, secrets, handle)
 
 
-async def _context(
+async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
     spec: ThreadSpec, workspace: GitWorkspace, models: Models, events: EventSink, redactor: Redactor,
-    secrets: Mapping[str, str],
+    secrets: Mapping[str, str], database: Database,
 ) -> Context:  # fmt: skip
     settings = spec.settings
     # Before anything of the repository is run: its interpreter is a program of the repository too.
@@ -124,7 +133,7 @@ async def _context(
         commands=commands,
         checks=checks,
         repair=WorktreeRepair(workspace.root, sandbox, target, events, checks),
-        inbox=SqliteInbox(database_of(workspace.repo), spec.thread_id, redactor),
+        inbox=SqliteInbox(database, spec.thread_id, redactor),
         events=events,
         options=spec.options,
         redactor=redactor,

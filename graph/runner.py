@@ -15,6 +15,7 @@ from core.context import RunOptions
 from core.errors import Exit, ModelError, ThreadError
 from core.redaction import Redactor
 from core.state import Outcome
+from core.storage.database import Database
 from core.storage.layout import RunFiles
 from graph.acquire import AcquiredThread, acquire_thread
 from graph.build import build_graph
@@ -140,7 +141,7 @@ async def resume(request: ResumeRequest, *, listen: Listen, ask: AskUser | None 
         ThreadError: The thread is unknown or finished.
         LockedError: Another process drives the thread; nothing of it was changed.
     """
-    row = await ThreadStore((await verified_layout(request.repo)).database).find(request.thread)
+    row = await ThreadStore(Database((await verified_layout(request.repo)).database)).find(request.thread)
     if row.finished:
         raise ThreadError(
             f"thread {row.short} is finished ({row.status}); there is nothing to resume",
@@ -197,9 +198,10 @@ async def _ridden(
     context, database = thread.context, thread.database
     driver = CheckpointWriter(spec.thread_id, thread.generation)
     async with open_graph(spec.settings, database, driver=driver) as graph:
+        inbox = SqliteInbox(database, spec.thread_id, context.redactor)
         watched = supervise and spec.settings.supervisor.enabled
         beside = supervise_alongside(graph, database, context) if watched else nullcontext()
-        async with SqliteInbox(database, spec.thread_id, context.redactor) as inbox, beside:
+        async with beside:
             thread_run = ThreadRun(graph, context, inbox, ask, since=thread.since)
             ending = await thread_run.run(start)
         return await close(thread_run, ending, database)
@@ -207,21 +209,21 @@ async def _ridden(
 
 @asynccontextmanager
 async def open_graph(
-    settings: Settings, database: Path, *, driver: CheckpointWriter | None = None
+    settings: Settings, database: Database, *, driver: CheckpointWriter | None = None
 ) -> AsyncIterator[Graph]:
     """The compiled graph on the checkpoints of a repository, for whoever drives a thread or only reads."""
     async with open_checkpoints(database, driver=driver) as saver:
         yield build_graph(settings.budget).compile(checkpointer=saver)
 
 
-async def _steering(thread_run: ThreadRun, database: Path) -> str:
+async def _steering(thread_run: ThreadRun, database: Database) -> str:
     thread_id = thread_run.context.thread_id
     items = await SqliteInbox(database, thread_id).after(0)
     found = await read_receipts(thread_run.graph, thread_id, items) if items else ()
     return steering_markdown(found, await InterventionLog(database, thread_id).all())
 
 
-async def close(thread_run: ThreadRun, ending: RunEnd, database: Path) -> RunOutcome:
+async def close(thread_run: ThreadRun, ending: RunEnd, database: Database) -> RunOutcome:
     """Write the report where the graph could not, and say how it ended."""
     context = thread_run.context
     files = RunFiles(context.workspace.run_dir)

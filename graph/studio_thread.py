@@ -26,8 +26,8 @@ async def hold_served_thread(spec: ThreadSpec, task: str, *, kept: Mapping[str, 
     async with (
         acquire_thread(spec, task, kept=kept) as thread,
         open_graph(spec.settings, thread.database) as graph,
-        SqliteInbox(thread.database, spec.thread_id) as inbox,
     ):
+        inbox = SqliteInbox(thread.database, spec.thread_id)
         thread_run = ThreadRun(graph, thread.context, inbox, None, since=thread.since)
         thread_run.announce(task, resumed=thread.known)
         try:

@@ -17,6 +17,7 @@ from core.events import EventSink
 from core.known_secrets import llm_secrets, redactor_of
 from core.redaction import Redactor
 from core.replies import NOWHERE, CallSite, ModelReply
+from core.storage.database import Database
 from llm_registry.assignment import assign_roles
 from llm_registry.calls.requests import Attempt, CallResult, RoleRequest, text_answer_problem, without_lone_surrogates
 from llm_registry.endpoints.breaker import Breakers
@@ -227,7 +228,7 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
     settings: Settings,
     *,
     thread_id: str,
-    database: Path,
+    database: Database,
     events: EventSink,
     models: Mapping[str, str] | None = None,
     state_dir: Path | None = None,
@@ -239,7 +240,7 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
     Args:
         settings: Roles, chains and budget.
         thread_id: Whose calls are made and counted.
-        database: The repository's database; its folder must exist.
+        database: Of the repository.
         events: Told what happens.
         models: Role to spec for this run, as given by `--model`.
         state_dir: Folder of what all runs share; `None` means the user's own.

@@ -15,6 +15,7 @@ from rolecall.thread_options import Asked
 if TYPE_CHECKING:
     from core.config.loader import LoadedSettings
     from core.config.settings import Settings
+    from core.storage.database import Database
     from graph.store.thread_store import ThreadRow, ThreadStore
 
 
@@ -76,16 +77,17 @@ async def as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
     return row.model_copy(update={"status": "interrupted"}) if killed else row
 
 
-async def database_in(top: Path) -> Path | None:
+async def database_in(top: Path) -> "Database | None":
     """The database of a repository, once `.rolecall/` is proved to be ours; `None` when there is none.
 
     Raises:
         RepositoryError: The folder is there and not ours; nothing of it was read.
     """
+    from core.storage.database import Database
     from tools.git.state_folder import verified_layout
 
     database = (await verified_layout(top)).database
-    return database if await asyncio.to_thread(database.is_file) else None
+    return Database(database) if await asyncio.to_thread(database.is_file) else None
 
 
 async def store_of(top: Path, invocation: Invocation) -> "ThreadStore":

@@ -16,7 +16,6 @@ import psutil
 from benchmarks.damage.starter import Conditions
 from benchmarks.damage.world import EARLY, THREAD, World
 from core.errors import Exit
-from graph.store.lease import SCHEMA as LEASES
 from graph.store.lease import host_id
 from tests.repositories import git
 
@@ -122,7 +121,7 @@ def _lease_of(pid: int, started: str) -> Inflict:
         where = host_id().replace("'", "''")
         now = time.time()
         values = f"'{THREAD}', {pid}, '{where}', {started}, {now}, {now}, 9, 0"
-        world.sql(LEASES, f"INSERT OR REPLACE INTO leases VALUES({values})")
+        world.sql(f"INSERT OR REPLACE INTO leases VALUES({values})")
 
     return inflict
 

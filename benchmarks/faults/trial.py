@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from core.config.settings import LLMSettings, Settings
 from core.errors import ModelError
 from core.replies import CallSite
-from core.storage.database import connect
+from core.storage.database import Database
 from llm_registry.registry import open_registry
 from tests.modelserver.faults import STRUCTURE, TOOLS, Fault
 from tests.modelserver.info import Shape
@@ -158,7 +158,7 @@ async def _ask(settings: Settings, question: Question, prompt: str, folder: Path
         async with (
             asyncio.timeout(60),
             open_registry(
-                settings, thread_id="t", database=folder / "book.db", events=_Silent(), state_dir=folder
+                settings, thread_id="t", database=Database(folder / "book.db"), events=_Silent(), state_dir=folder
             ) as models,
         ):
             if question is Question.OBJECT:
@@ -177,7 +177,5 @@ async def _ask(settings: Settings, question: Question, prompt: str, folder: Path
 
 
 async def _book(path: Path) -> tuple[tuple[str, ...], int]:
-    async with connect(path) as db:
-        cursor = await db.execute("SELECT outcome FROM calls ORDER BY id")
-        rows = [row["outcome"] for row in await cursor.fetchall()]
+    rows = [row["outcome"] for row in await Database(path).read("SELECT outcome FROM calls ORDER BY id")]
     return tuple(outcome for outcome in rows if outcome != "ok"), len(rows)

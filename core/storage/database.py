@@ -1,176 +1,173 @@
-"""How every table of rolecall is reached: one SQLite file, write-ahead log, waiting for other writers.
+"""The seam to SQL: one handle on a database, opened once and kept, and on it queries and transactions, nothing else.
 
-What a database file brings along besides rows is never run: it is refused with triggers or views, functions named in
-its schema are not trusted, and no link is followed to it.
+Queries are written in what SQLite and Postgres share (named parameters, `ON CONFLICT`, `RETURNING`,
+`count(*) FILTER`), so that another engine is another class beside this one. What the tables mean is not known here.
 """
 
 import asyncio
+import os
 import sqlite3
-import stat
-import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
-import aiosqlite
+from core.storage.database_file import Migration, about, open_file, shrink
+from core.storage.migrations import REPOSITORY
+from core.text import readable
 
-from core.errors import RepositoryError
-
-BUSY_TIMEOUT_S = 30
-VERSION = 1
-"""Of the tables' layout; increased when an older rolecall could no longer read or write them correctly."""
-_RETRY_S = 0.01
-_BY_PIECES = 2
-"""SQLite's number for a file that is shrunk when it is asked to."""
+T = TypeVar("T")
+Row = dict[str, Any]
+"""A row by the names of its columns."""
 
 
-@asynccontextmanager
-async def connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    """Open the database for one owner; rows come as `aiosqlite.Row`.
+class Transaction:
+    """What a unit of work may do: all of it is written, or nothing."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, query: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """Run one statement; its rows, or those it says it is `RETURNING`.
+
+        Args:
+            query: With named parameters: `:thread`.
+            values: Of the parameters. Texts lose NULs and halves of characters, which not every engine stores.
+        """
+        cursor = self._connection.execute(query, {name: _stored(value) for name, value in (values or {}).items()})
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+class Database:
+    """A SQLite file: write-ahead log, waiting for other writers, usable from any task and thread of the process.
+
+    Within `async with` one connection is kept, and one thread does its work, in the order it was asked for. Outside of
+    it, and in a forked child, each unit of work has a connection of its own.
 
     Args:
         path: The file; its folder must exist.
+        migrations: The steps to the tables that are wanted.
 
-    Raises:
-        sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
+    Raises (all methods):
+        sqlite3.Error: It cannot be opened, read or written, or stays locked for 30 s; names the file.
         RepositoryError: It is not a plain file, holds triggers or views, or was written by a newer rolecall.
     """
-    async with opened(path) as connection:
-        connection.row_factory = aiosqlite.Row
-        yield connection
 
+    def __init__(self, path: Path, migrations: Sequence[Migration] = REPOSITORY) -> None:
+        self.path = path
+        self._migrations = migrations
+        self._kept: _Kept | None = None
 
-@asynccontextmanager
-async def opened(path: Path, *, checked: bool = True) -> AsyncIterator[aiosqlite.Connection]:
-    """Like `connect`, with rows as tuples.
-
-    Args:
-        path: The file; its folder must exist.
-        checked: Whether it is refused with triggers or views; nothing else may be done with one that was not.
-    """
-    _require_plain(path)
-    async with AsyncExitStack() as stack:
+    async def __aenter__(self) -> Self:
+        self._kept = kept = _Kept(self.open)
         try:
-            connecting = aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, factory=_Guarded)
-            connection = await stack.enter_async_context(connecting)
-            await _require_version(connection, path)
-            await _write_ahead(connection)
-            if checked:
-                await _require_tables_only(connection, path)
-        except sqlite3.Error as error:
-            raise about(error, path) from None
-        yield connection
-
-
-def about(error: sqlite3.Error, path: Path) -> sqlite3.Error:
-    """SQLite's error with the name of the file, which SQLite itself leaves out."""
-    vars(error).setdefault("filename", str(path))
-    return error
-
-
-async def give_back(connection: aiosqlite.Connection) -> None:
-    """Shrink the file by what was deleted from it.
-
-    A file of an older rolecall cannot shrink piece by piece, so it is rewritten once; that waits for the next
-    time if another process is reading it.
-    """
-    if await _number(connection, "auto_vacuum") == _BY_PIECES:
-        await connection.executescript("PRAGMA incremental_vacuum")  # executed, it would free one page and stop
-    else:
-        await connection.execute(f"PRAGMA auto_vacuum={_BY_PIECES}")
-        with suppress(sqlite3.OperationalError):
-            await connection.execute("VACUUM")
-    async with connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") as rows:
-        await rows.fetchall()
-
-
-async def drop_programs(connection: aiosqlite.Connection) -> tuple[str, ...]:
-    """Drop every trigger and view, and the indexes, which are made again where they are wanted; their names."""
-    query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view', 'index') AND sql IS NOT NULL"
-    async with connection.execute(query) as rows:
-        found = [(str(row[0]), str(row[1])) async for row in rows]
-    for kind, name in found:
-        quoted = name.replace('"', '""')
-        await connection.execute(f'DROP {kind} "{quoted}"')
-    await connection.commit()
-    return tuple(f"{kind} {name}" for kind, name in found if kind != "index")
-
-
-class _Guarded(sqlite3.Connection):
-    """A connection that runs our statements and nothing its schema defines."""
-
-    def __init__(self, database: str, *args: Any, **named: Any) -> None:
-        super().__init__(database, *args, **named)
-        try:
-            for setting in ("trusted_schema=OFF", "cell_size_check=ON"):
-                self.execute(f"PRAGMA {setting}").close()
-            defensive = getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE", None)  # from Python 3.12 on
-            if defensive is not None:
-                vars(sqlite3.Connection)["setconfig"](self, defensive)
+            await self._run(lambda _: None)
         except BaseException:
-            self.close()
+            self._kept = None
+            await asyncio.to_thread(kept.close)
             raise
+        return self
 
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await asyncio.shield(asyncio.to_thread(kept.close))
 
-def _require_plain(path: Path) -> None:
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}-journal"):
-        with suppress(FileNotFoundError):
-            if not stat.S_ISREG(path.with_name(name).lstat().st_mode):
-                raise RepositoryError(
-                    f"{path.with_name(name)} is a link or not a file, so the database is not opened",
-                    hint="if you did not put it there, delete it",
-                )
+    async def read(self, query: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of one query."""
+        return await self._run(lambda connection: Transaction(connection).execute(query, values))
 
+    async def write(self, query: str, values: Mapping[str, Any] | None = None, *, durable: bool = True) -> list[Row]:
+        """Run one statement in a transaction of its own; what it is `RETURNING`. `durable` as for `transaction`."""
+        return await self.transaction(lambda unit: unit.execute(query, values), durable=durable)
 
-async def _require_version(connection: aiosqlite.Connection, path: Path) -> None:
-    """See that the file is not of a later rolecall; a new file gets our version, and learns to shrink."""
-    found = await _number(connection, "user_version")
-    if found > VERSION:
-        raise RepositoryError(
-            f"{path} was written by a newer rolecall (layout {found}; this one knows {VERSION})",
-            hint="use the newer rolecall for this repository",
-        )
-    if found == 0 and await _number(connection, "page_count") == 0:
-        await connection.execute(f"PRAGMA auto_vacuum={_BY_PIECES}")
-        await connection.execute(f"PRAGMA user_version={VERSION}")
+    async def transaction(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """Do a unit of work while nobody else writes; an error of it undoes all of it.
 
+        Args:
+            work: Runs in another thread, as a whole, whether or not the caller is cancelled meanwhile.
+            durable: Whether to wait for the disk; else a power cut, and nothing less, may take the last rows.
+        """
+        return await self._run(lambda connection: _transact(connection, work, durable=durable))
 
-async def _number(connection: aiosqlite.Connection, pragma: str) -> int:
-    async with connection.execute(f"PRAGMA {pragma}") as rows:
-        row = await rows.fetchone()
-    return int(row[0]) if row else 0
+    async def erase(self, work: Callable[[Transaction], T]) -> T:
+        """A transaction that overwrites what it deletes, and gives the space back."""
 
+        def erased(connection: sqlite3.Connection) -> T:
+            connection.execute("PRAGMA secure_delete=ON").fetchall()
+            try:
+                result = _transact(connection, work, durable=True)
+                shrink(connection)
+            finally:
+                connection.execute("PRAGMA secure_delete=OFF").fetchall()
+            return result
 
-async def _require_tables_only(connection: aiosqlite.Connection, path: Path) -> None:
-    query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') LIMIT 1"
-    async with connection.execute(query) as rows:
-        found = await rows.fetchone()
-    if found is not None:
-        raise RepositoryError(
-            f"{path} contains the {found[0]} {str(found[1])[:80]!r}, which rolecall did not create, so it is not used",
-            hint="if it is your own, `rolecall threads adopt` drops what is not rolecall's; else delete it",
-        )
+        return await self._run(erased)
 
+    def open(self, *, autocommit: bool = True) -> sqlite3.Connection:
+        """A connection of one's own, such as LangGraph's saver needs; for the thread that calls this."""
+        return open_file(self.path, self._migrations, autocommit=autocommit)
 
-async def create_tables(connection: aiosqlite.Connection, schema: str) -> None:
-    """Run `CREATE … IF NOT EXISTS` statements; waits for others who do the same on a new file.
-
-    Without the lock taken first, SQLite reads, finds the file changed under it and gives up at once.
-    """
-    await connection.executescript(f"BEGIN IMMEDIATE;\n{schema}\nCOMMIT;")
-
-
-async def _write_ahead(connection: aiosqlite.Connection) -> None:
-    """Switch to the write-ahead log. SQLite does not wait for this one when others open a new file at the same time."""
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        kept = self._kept
         try:
-            async with connection.execute("PRAGMA journal_mode=WAL") as cursor:
-                await cursor.fetchall()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(_RETRY_S)
-        else:
-            return
+            if kept is None or kept.process != os.getpid():
+                return await asyncio.to_thread(self._once, work)
+            return await asyncio.wrap_future(kept.submit(work))
+        except sqlite3.Error as error:
+            raise about(error, self.path) from None
+
+    def _once(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self.open()
+        try:
+            return work(connection)
+        finally:
+            connection.close()
+
+
+class _Kept:
+    """A connection and the one thread that may use it."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self.process = os.getpid()
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="database")
+
+    def submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        return self._worker.submit(self._do, work)
+
+    def close(self) -> None:
+        self._worker.submit(self._end).result()
+        self._worker.shutdown()
+
+    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = self._connect()
+        return work(self._connection)
+
+    def _end(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _transact(connection: sqlite3.Connection, work: Callable[[Transaction], T], *, durable: bool) -> T:
+    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(Transaction(connection))
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+    return result
+
+
+def _stored(value: Any) -> Any:
+    if not isinstance(value, str) or (value.isascii() and "\0" not in value):
+        return value
+    return readable(value).replace("\0", "\N{REPLACEMENT CHARACTER}")

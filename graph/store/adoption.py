@@ -2,16 +2,17 @@
 
 import asyncio
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiosqlite
-
 from core.errors import RepositoryError
 from core.storage import ownership
-from core.storage.database import drop_programs, opened
+from core.storage.database_file import drop_programs, open_file
 from core.storage.layout import WORKTREES, RepoLayout
+from core.storage.migrations import REPOSITORY
 from core.storage.thread_ids import is_thread_id
 from tools.git.command import Git
 from tools.git.state_folder import require_untracked
@@ -47,25 +48,25 @@ async def adopt_folder(top: Path) -> AdoptedFolder:
     if await asyncio.to_thread(ownership.folder_ownership, layout) == "absent":
         raise RepositoryError(f"there is no {layout.folder} to take over")
     await _require_own_worktrees(layout)
-    cleaned = await _clean(layout.database) if await asyncio.to_thread(layout.database.is_file) else AdoptedFolder()
+    cleaned = await asyncio.to_thread(_clean, layout.database)
     await asyncio.to_thread(ownership.adopt_state_folder, layout)
     return cleaned
 
 
-async def _clean(database: Path) -> AdoptedFolder:
-    async with opened(database, checked=False) as db:
-        await _require_plain_tables(db, database)
-        dropped = await drop_programs(db)
-        if not await _has_threads(db):
+def _clean(database: Path) -> AdoptedFolder:
+    if not database.is_file():
+        return AdoptedFolder()
+    with closing(open_file(database, REPOSITORY, checked=False)) as db:
+        _require_plain_tables(db, database)
+        dropped = drop_programs(db)
+        if db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'threads'").fetchone() is None:
             return AdoptedFolder(dropped=dropped)
-        async with db.execute("SELECT thread_id, options FROM threads") as rows:
-            found = [(row[0], row[1]) async for row in rows]
+        found = db.execute("SELECT thread_id, options FROM threads").fetchall()
         for thread, options in found:
             if is_thread_id(thread):
-                await db.execute("UPDATE threads SET options = ? WHERE thread_id = ?", (_kept(options), thread))
+                db.execute("UPDATE threads SET options = ? WHERE thread_id = ?", (_kept(options), thread))
             else:
-                await db.execute("DELETE FROM threads WHERE thread_id IS ?", (thread,))
-        await db.commit()
+                db.execute("DELETE FROM threads WHERE thread_id IS ?", (thread,))
     good = sum(is_thread_id(thread) for thread, _ in found)
     return AdoptedFolder(good, dropped, len(found) - good)
 
@@ -79,17 +80,11 @@ def _kept(options: object) -> str:
     return json.dumps({name: value for name, value in known.items() if name not in _TRUSTING})
 
 
-async def _has_threads(db: aiosqlite.Connection) -> bool:
-    async with db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'threads'") as rows:
-        return await rows.fetchone() is not None
-
-
-async def _require_plain_tables(db: aiosqlite.Connection, database: Path) -> None:
+def _require_plain_tables(db: sqlite3.Connection, database: Path) -> None:
     """See that no table computes what it holds."""
     query = """SELECT m.name FROM sqlite_master m WHERE m.type = 'table' AND (
                    m.rootpage = 0 OR EXISTS (SELECT 1 FROM pragma_table_xinfo(m.name) c WHERE c.hidden <> 0))"""
-    async with db.execute(query) as rows:
-        found = await rows.fetchone()
+    found = db.execute(query).fetchone()
     if found is not None:
         raise RepositoryError(
             f"{database} holds the table {str(found[0])[:80]!r}, which is not one of rolecall's",

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from core import artifacts
-from core.storage.database import create_tables, opened
+from core.storage.database import Database
 from core.storage.layout import RepoLayout
 from core.storage.storage_errors import damaged
 from graph.store.checkpoint_packing import PACKED, pack, unpack
@@ -32,26 +33,13 @@ class CheckpointWriter:
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-6[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 """An id LangGraph made; another, written by some other tool, tells no time."""
-_WRITES = """
-CREATE TABLE IF NOT EXISTS writes(
-    thread_id TEXT NOT NULL,
-    checkpoint_ns TEXT NOT NULL DEFAULT '',
-    checkpoint_id TEXT NOT NULL,
-    task_id TEXT NOT NULL,
-    task_path TEXT NOT NULL DEFAULT '',
-    idx INTEGER NOT NULL,
-    channel TEXT NOT NULL,
-    type TEXT,
-    value BLOB,
-    PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
-) WITHOUT ROWID;
-"""
-"""LangGraph's table without a second copy of its long keys, which are most of what it holds."""
+_ROWS = 64
+"""Read at a time."""
 
 
-def database_of(repo: Path) -> Path:
-    """The file that holds everything structured of a repository."""
-    return RepoLayout(repo).database
+def database_of(repo: Path) -> Database:
+    """A handle on everything structured of a repository."""
+    return Database(RepoLayout(repo).database)
 
 
 class CheckpointSerializer(JsonPlusSerializer):
@@ -109,20 +97,19 @@ def serializer() -> JsonPlusSerializer:
 
 @asynccontextmanager
 async def open_checkpoints(
-    database: Path, *, driver: CheckpointWriter | None = None
+    database: Database, *, driver: CheckpointWriter | None = None
 ) -> AsyncIterator[AsyncSqliteSaver]:
     """Open the saver on a connection of its own; closes with the block.
 
     Args:
-        database: The file; its folder must exist.
+        database: Of the repository.
         driver: Whoever drives a thread through it: the saver then writes to that thread only while the lease holds,
             and its ids rise even when the clock was set back since the last run.
 
     Raises:
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
     """
-    async with opened(database) as connection:
-        await create_tables(connection, _WRITES)
+    async with aiosqlite.Connection(partial(database.open, autocommit=False), _ROWS) as connection:
         saver = Checkpoints(connection, serde=serializer())
         await saver.setup()
         if driver is not None:

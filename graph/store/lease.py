@@ -5,35 +5,35 @@ import os
 import platform
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
-import aiosqlite
 import psutil
 
 from core.errors import LockedError
-from core.storage.database import connect
+from core.storage.database import Database, Row, Transaction
+
+if TYPE_CHECKING:
+    import aiosqlite
 
 FENCED = "the lease of this thread was taken over"
 """What the database answers to a writer that is out of date."""
 HEARTBEAT_S = 10.0
 STALE_S = 60.0
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS leases(
-    thread_id TEXT PRIMARY KEY,
-    pid INTEGER NOT NULL,
-    host TEXT NOT NULL,
-    process_started REAL NOT NULL,
-    since REAL NOT NULL,
-    heartbeat REAL NOT NULL,
-    generation INTEGER NOT NULL,
-    released INTEGER NOT NULL
-)
-"""
+_HELD = """SELECT pid, host, process_started, since, heartbeat, generation, released
+           FROM leases WHERE thread_id = :thread"""
+_TAKE = """INSERT INTO leases(thread_id, pid, host, process_started, since, heartbeat, generation, released)
+           VALUES(:thread, :pid, :host, :started, :now, :now, :generation, 0)
+           ON CONFLICT(thread_id) DO UPDATE SET pid = excluded.pid, host = excluded.host,
+               process_started = excluded.process_started, since = excluded.since, heartbeat = excluded.heartbeat,
+               generation = excluded.generation, released = 0"""
+_MINE = "WHERE thread_id = :thread AND generation = :generation"
+_DROP = f"DELETE FROM leases {_MINE}"  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Lease:
     and leaves with `LockedError`, so that two drivers never write side by side.
 
     Args:
-        database: The file with the leases; its folder must exist.
+        database: Of the repository.
         thread_id: The thread to drive.
         heartbeat_s: Seconds between two signs of life.
         discard: Whether no trace of the lease stays afterwards, since the thread itself is gone by then.
@@ -75,7 +75,7 @@ class Lease:
     """
 
     def __init__(
-        self, database: Path, thread_id: str, *, heartbeat_s: float = HEARTBEAT_S, discard: bool = False
+        self, database: Database, thread_id: str, *, heartbeat_s: float = HEARTBEAT_S, discard: bool = False
     ) -> None:
         self._database = database
         self._thread_id = thread_id
@@ -112,28 +112,29 @@ class Lease:
             await self._release()
 
     async def _acquire(self) -> None:
-        now = time.time()
-        async with connect(self._database) as db:
-            await db.execute(SCHEMA)
-            await db.commit()
-            # IMMEDIATE: two processes that start at once must not both read the row as free.
-            await db.execute("BEGIN IMMEDIATE")
-            held = await read_holder(db, self._thread_id)
+        now, pid = time.time(), os.getpid()
+        row = {
+            "thread": self._thread_id,
+            "pid": pid,
+            "host": self._host,
+            "started": _started(pid) or 0.0,
+            "now": now,
+        }
+
+        def take(unit: Transaction) -> int:
+            held = _held(unit.execute(_HELD, {"thread": self._thread_id}))
             if held is not None and held.alive(here=self._host, now=now):
-                await db.rollback()
                 raise _locked(self._thread_id, held)
-            self.generation = (held.generation if held else 0) + 1
-            pid = os.getpid()
-            await db.execute(
-                "INSERT OR REPLACE INTO leases VALUES(?, ?, ?, ?, ?, ?, ?, 0)",
-                (self._thread_id, pid, self._host, _started(pid) or 0.0, now, now, self.generation),
-            )
-            await db.commit()
+            generation = (held.generation if held else 0) + 1
+            unit.execute(_TAKE, {**row, "generation": generation})
+            return generation
+
+        self.generation = await self._database.transaction(take)
 
     async def _beat(self, owner: asyncio.Task[object] | None) -> None:
         while not await self._leaves():
             try:
-                held = await self._update("heartbeat = ?", time.time())
+                held = await self._update("heartbeat = :value", time.time())
             except sqlite3.OperationalError:
                 continue  # locked for 30 s: still within the time after which others may take over
             if not held and not self._leaving.is_set():
@@ -149,28 +150,23 @@ class Lease:
 
     async def _release(self) -> None:
         if not self.discard:
-            await self._update("released = ?", 1)
+            await self._update("released = :value", 1)
             return
-        async with connect(self._database) as db:
-            await db.execute(
-                "DELETE FROM leases WHERE thread_id = ? AND generation = ?", (self._thread_id, self.generation)
-            )
-            await db.commit()
+        await self._database.write(_DROP, self._mine())
 
     async def _update(self, assignment: str, value: float) -> bool:
-        query = f"UPDATE leases SET {assignment} WHERE thread_id = ? AND generation = ?"  # noqa: S608 - two constants
-        async with connect(self._database) as db:
-            done = await db.execute(query, (value, self._thread_id, self.generation))
-            await db.commit()
-        return done.rowcount == 1
+        query = f"UPDATE leases SET {assignment} {_MINE} RETURNING generation"  # noqa: S608 - two constants
+        return bool(await self._database.write(query, {**self._mine(), "value": value}))
+
+    def _mine(self) -> dict[str, Any]:
+        return {"thread": self._thread_id, "generation": self.generation}
 
     async def _taken(self) -> LockedError:
-        async with connect(self._database) as db:
-            held = await read_holder(db, self._thread_id)
+        held = await read_holder(self._database, self._thread_id)
         return _locked(self._thread_id, held) if held else LockedError(f"the lease of {self._thread_id} is gone")
 
 
-async def fence_writes(db: aiosqlite.Connection, thread_id: str, generation: int) -> None:
+async def fence_writes(db: "aiosqlite.Connection", thread_id: str, generation: int) -> None:
     """Let a connection write checkpoints of a thread only while the lease of this generation holds.
 
     A process that was stopped past its lease and wakes up cannot write beside the new driver: the triggers live in
@@ -182,7 +178,6 @@ async def fence_writes(db: aiosqlite.Connection, thread_id: str, generation: int
         thread_id: The thread, a UUID.
         generation: Of the lease that is held.
     """
-    await db.execute(SCHEMA)
     thread = str(thread_id).replace("'", "''")
     for table in ("checkpoints", "writes"):
         trigger = f"""
@@ -199,29 +194,27 @@ def supervisor_lease(thread_id: str) -> str:
     return f"supervisor of {thread_id}"
 
 
-async def live_holder(database: Path, thread_id: str) -> LeaseHolder | None:
+async def live_holder(database: Database, thread_id: str) -> LeaseHolder | None:
     """Who drives the thread at present; `None` when nobody alive does."""
-    async with connect(database) as db:
-        await db.execute(SCHEMA)
-        held = await read_holder(db, thread_id)
+    held = await read_holder(database, thread_id)
     if held is None:
         return None
     here = await asyncio.to_thread(host_id)
     return held if await asyncio.to_thread(held.alive, here=here, now=time.time()) else None
 
 
-async def read_holder(db: aiosqlite.Connection, thread_id: str) -> LeaseHolder | None:
+async def read_holder(database: Database, thread_id: str) -> LeaseHolder | None:
     """Read the row of a thread as it stands, alive or not."""
-    query = """SELECT pid, host, process_started, since, heartbeat, generation, released
-               FROM leases WHERE thread_id = ?"""
-    async with db.execute(query, (thread_id,)) as rows:
-        row = await rows.fetchone()
-    return _holder(row) if row else None
+    return _held(await database.read(_HELD, {"thread": thread_id}))
 
 
-def _holder(row: aiosqlite.Row) -> LeaseHolder:
+def _held(rows: Sequence[Row]) -> LeaseHolder | None:
+    return _holder(rows[0]) if rows else None
+
+
+def _holder(row: Row) -> LeaseHolder:
     """The row as a holder; one that is damaged names nobody alive, and the fence keeps out whoever wrote it."""
-    found = dict(row)
+    found = row
     numbers = {name: value for name, value in found.items() if name != "host"}
     if not all(isinstance(value, int | float) for value in numbers.values()):
         found = {"pid": 0, "process_started": 0.0, "since": 0.0, "heartbeat": 0.0, "released": True,

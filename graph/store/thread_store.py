@@ -2,36 +2,27 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
 
 from core.errors import ThreadError
-from core.storage.database import connect, give_back
+from core.storage.database import Database, Row, Transaction
 from core.storage.storage_errors import damaged
 from core.storage.thread_ids import is_thread_id, short_id
-from graph.store.lease import SCHEMA as LEASES
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS threads(
-    thread_id TEXT PRIMARY KEY,
-    task TEXT NOT NULL,
-    repo TEXT NOT NULL,
-    branch TEXT NOT NULL,
-    status TEXT NOT NULL,
-    exit_code INTEGER,
-    options TEXT NOT NULL DEFAULT '{}',
-    created REAL NOT NULL,
-    updated REAL NOT NULL
-)
-"""
-_PROMPTS_OF = "DELETE FROM call_prompts WHERE trace_id IN (SELECT trace_id FROM calls WHERE thread = ?)"
+_PROMPTS_OF = "DELETE FROM call_prompts WHERE trace_id IN (SELECT trace_id FROM calls WHERE thread = :thread)"
 """Prompts name their call, and only the call its thread."""
+_ADD = """INSERT INTO threads(thread_id, task, repo, branch, status, exit_code, options, created, updated)
+          VALUES(:thread, :task, :repo, :branch, :status, :exit_code, :options, :created, :updated)
+          ON CONFLICT DO NOTHING RETURNING thread_id"""
+_SET_STATUS = "UPDATE threads SET status = :status, exit_code = :code, updated = :now WHERE thread_id = :thread"
+_FENCED = "AND EXISTS (SELECT 1 FROM leases WHERE thread_id = :thread AND generation = :generation)"
+TABLES_BY_THREAD = """SELECT m.name AS t, c.name AS c FROM sqlite_master m JOIN pragma_table_info(m.name) c
+                      WHERE m.type = 'table' AND c.name IN ('thread_id', 'thread')"""
+"""The tables that hold rows of single threads, each with the column that says whose."""
 FINISHED = frozenset({"done", "answered", "not_done", "stuck"})
 """Statuses after which there is nothing to resume."""
 
@@ -92,10 +83,10 @@ class ThreadStore:
     """The table of threads in the database of a repository.
 
     Args:
-        database: The file; its folder must exist.
+        database: Of the repository.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def create(self, row: ThreadRow) -> bool:
@@ -104,14 +95,12 @@ class ThreadStore:
         Returns:
             Whether it is new.
         """
-        values = (
-            row.thread_id, row.task, str(row.repo), row.branch, row.status, row.exit_code,
-            json.dumps(row.options), row.created, row.updated,
-        )  # fmt: skip
-        async with self._open() as db:
-            added = await db.execute("INSERT OR IGNORE INTO threads VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-            await db.commit()
-        return added.rowcount == 1
+        values = {
+            "thread": row.thread_id, "task": row.task, "repo": str(row.repo), "branch": row.branch,
+            "status": row.status, "exit_code": row.exit_code, "options": json.dumps(row.options),
+            "created": row.created, "updated": row.updated,
+        }  # fmt: skip
+        return bool(await self._database.write(_ADD, values))
 
     async def set_status(
         self, thread_id: str, status: str, *, exit_code: int | None = None, generation: int | None = None
@@ -127,39 +116,29 @@ class ThreadStore:
         Returns:
             Whether it was recorded.
         """
-        async with self._open() as db:
-            await db.execute(LEASES)
-            done = await db.execute(
-                """UPDATE threads SET status = :status, exit_code = :code, updated = :now WHERE thread_id = :thread
-                   AND (:generation IS NULL OR EXISTS (
-                       SELECT 1 FROM leases WHERE thread_id = :thread AND generation = :generation))""",
-                {"status": status, "code": exit_code, "now": time.time(), "thread": thread_id,
-                 "generation": generation},
-            )  # fmt: skip
-            await db.commit()
-        return done.rowcount == 1
+        values = {"status": status, "code": exit_code, "now": time.time(), "thread": thread_id}
+        fenced = "" if generation is None else _FENCED
+        query = f"{_SET_STATUS} {fenced} RETURNING thread_id"
+        return bool(await self._database.write(query, {**values, "generation": generation}))
 
     async def set_options(self, thread_id: str, options: dict[str, Any]) -> None:
         """Replace what holds for the next runs of the thread."""
-        async with self._open() as db:
-            await db.execute("UPDATE threads SET options = ? WHERE thread_id = ?", (json.dumps(options), thread_id))
-            await db.commit()
+        query = "UPDATE threads SET options = :options WHERE thread_id = :thread"
+        await self._database.write(query, {"options": json.dumps(options), "thread": thread_id})
 
     async def set_branch(self, thread_id: str, branch: str) -> None:
         """Say where the thread works; empty as long as nothing was made for it."""
-        async with self._open() as db:
-            await db.execute("UPDATE threads SET branch = ? WHERE thread_id = ?", (branch, thread_id))
-            await db.commit()
+        query = "UPDATE threads SET branch = :branch WHERE thread_id = :thread"
+        await self._database.write(query, {"branch": branch, "thread": thread_id})
 
     async def list(self) -> list[ThreadRow]:
         """All threads, newest first; rows that rolecall did not write so are left out."""
-        async with self._open() as db, db.execute("SELECT * FROM threads ORDER BY created DESC") as rows:
-            return [found async for row in rows if (found := _row(row)) is not None]
+        rows = await self._database.read("SELECT * FROM threads ORDER BY created DESC")
+        return [found for row in rows if (found := _row(row)) is not None]
 
     async def unreadable(self) -> int:
         """How many rows `list` leaves out: their id is no UUID, or they do not hold what they should."""
-        async with self._open() as db, db.execute("SELECT * FROM threads") as rows:
-            return sum([_row(row) is None async for row in rows])
+        return sum(_row(row) is None for row in await self._database.read("SELECT * FROM threads"))
 
     async def last(self) -> ThreadRow:
         """The thread that was worked on last.
@@ -189,9 +168,8 @@ class ThreadStore:
 
     async def get(self, thread_id: str) -> ThreadRow | None:
         """The thread with this id, if it is in the list."""
-        async with self._open() as db, db.execute("SELECT * FROM threads WHERE thread_id = ?", (thread_id,)) as rows:
-            row = await rows.fetchone()
-        return _row(row) if row else None
+        rows = await self._database.read("SELECT * FROM threads WHERE thread_id = :thread", {"thread": thread_id})
+        return _row(rows[0]) if rows else None
 
     async def forget(self, thread_id: str) -> None:
         """Remove the thread's row and every row of other tables that is its own, leases aside.
@@ -199,42 +177,21 @@ class ThreadStore:
         The leases are what its remover holds meanwhile; see `Lease`. What was written is overwritten too, and the
         space given back.
         """
-        async with self._open() as db:
-            await db.execute("PRAGMA secure_delete=ON")
-            await db.execute("BEGIN IMMEDIATE")
-            tables = await tables_by_thread(db)
-            if await _has_table(db, "call_prompts") and ("calls", "thread") in tables:
-                await db.execute(_PROMPTS_OF, (thread_id,))
-            for table, column in tables:
-                if table != "leases":
-                    await db.execute(f'DELETE FROM "{table}" WHERE "{column}" = ?', (thread_id,))  # noqa: S608 - from the schema
-            await db.commit()
-            await give_back(db)
 
-    @asynccontextmanager
-    async def _open(self) -> AsyncIterator[aiosqlite.Connection]:
-        async with connect(self._database) as db:
-            await db.execute(SCHEMA)
-            yield db
+        def forgotten(unit: Transaction) -> None:
+            unit.execute(_PROMPTS_OF, {"thread": thread_id})
+            for row in unit.execute(TABLES_BY_THREAD):
+                if row["t"] != "leases":
+                    query = f'DELETE FROM "{row["t"]}" WHERE "{row["c"]}" = :thread'  # noqa: S608 - from the schema
+                    unit.execute(query, {"thread": thread_id})
+
+        await self._database.erase(forgotten)
 
 
-async def _has_table(db: aiosqlite.Connection, name: str) -> bool:
-    async with db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)) as rows:
-        return await rows.fetchone() is not None
-
-
-async def tables_by_thread(db: aiosqlite.Connection) -> list[tuple[str, str]]:
-    """The tables that hold rows of single threads, each with the column that says whose."""
-    query = """SELECT m.name AS t, c.name AS c FROM sqlite_master m JOIN pragma_table_info(m.name) c
-               WHERE m.type = 'table' AND c.name IN ('thread_id', 'thread')"""
-    async with db.execute(query) as rows:
-        return [(str(row["t"]), str(row["c"])) async for row in rows]
-
-
-def _row(row: aiosqlite.Row) -> ThreadRow | None:
+def _row(row: Row) -> ThreadRow | None:
     try:
-        return ThreadRow.model_validate({**dict(row), "options": json.loads(row["options"])})
+        return ThreadRow.model_validate({**row, "options": json.loads(row["options"])})
     except (ValueError, TypeError, RecursionError):
         return None
-    except IndexError as error:
+    except KeyError as error:
         raise damaged("the table of threads", "a column is missing") from error

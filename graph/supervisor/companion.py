@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from core.context import Context
 from core.errors import traceback_text
+from core.storage.database import Database
 from graph.drive.interruptible_stream import Graph
 from graph.supervisor.supervise import supervise
 
@@ -14,7 +14,7 @@ LEAVE_S = 1.0
 
 
 @asynccontextmanager
-async def supervise_alongside(graph: Graph, database: Path, context: Context) -> AsyncIterator[None]:
+async def supervise_alongside(graph: Graph, database: Database, context: Context) -> AsyncIterator[None]:
     """Supervise a run from within its process for as long as the block lasts.
 
     A supervisor that fails is a warning: it must not take the run with it.

@@ -3,33 +3,11 @@
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import aiosqlite
-
-from core.storage.database import connect, create_tables
+from core.storage.database import Database, Row, Transaction
 from graph.supervisor.escalation import PastIntervention
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS interventions(
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    thread_id TEXT NOT NULL,
-    created REAL NOT NULL,
-    rule TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    action TEXT NOT NULL,
-    text TEXT NOT NULL,
-    applied INTEGER NOT NULL,
-    inbox_id INTEGER,
-    step TEXT NOT NULL,
-    work INTEGER NOT NULL,
-    failing INTEGER,
-    cost TEXT NOT NULL,
-    outcome TEXT
-);
-CREATE INDEX IF NOT EXISTS interventions_by_thread ON interventions(thread_id, id);
-"""
 FIELDS = "rule, reason, action, text, applied, inbox_id, step, work, failing"
 
 
@@ -67,42 +45,39 @@ class InterventionLog:
     """The interventions of one thread.
 
     Args:
-        database: The file; its folder must exist.
+        database: Of the repository.
         thread_id: The thread.
     """
 
-    def __init__(self, database: Path, thread_id: str) -> None:
+    def __init__(self, database: Database, thread_id: str) -> None:
         self._database = database
         self._thread_id = thread_id
 
     async def add(self, entry: NewIntervention) -> int:
         """Write one down and return its id."""
-        values = (
-            entry.rule, entry.reason, entry.action, entry.text, entry.applied,
-            entry.inbox_id, entry.step, entry.work, entry.failing,
-        )  # fmt: skip
-        query = f"INSERT INTO interventions(thread_id, created, cost, {FIELDS}) VALUES({', '.join('?' * 12)})"
-        async with connect(self._database) as db:
-            await create_tables(db, SCHEMA)
-            done = await db.execute(query, (self._thread_id, time.time(), json.dumps(entry.cost or {}), *values))
-            await db.commit()
-        assert done.lastrowid is not None
-        return done.lastrowid
+        values = {name: getattr(entry, name) for name in FIELDS.split(", ")}
+        rows = await self._database.write(
+            f"INSERT INTO interventions(thread_id, created, cost, {FIELDS})"
+            f" VALUES(:thread, :created, :cost, {', '.join(f':{name}' for name in values)}) RETURNING id",
+            {**values, "thread": self._thread_id, "created": time.time(), "cost": json.dumps(entry.cost or {})},
+        )
+        return int(rows[0]["id"])
 
     async def settle(self, outcomes: dict[int, str]) -> None:
         """Write down what came of interventions."""
-        async with connect(self._database) as db:
-            rows = [(outcome, ident) for ident, outcome in outcomes.items()]
-            await db.executemany("UPDATE interventions SET outcome = ? WHERE id = ?", rows)
-            await db.commit()
+
+        def settled(unit: Transaction) -> None:
+            for ident, outcome in outcomes.items():
+                query = "UPDATE interventions SET outcome = :outcome WHERE id = :id"
+                unit.execute(query, {"outcome": outcome, "id": ident})
+
+        if outcomes:
+            await self._database.transaction(settled)
 
     async def all(self) -> tuple[Intervention, ...]:
         """Everything, oldest first."""
-        query = "SELECT * FROM interventions WHERE thread_id = ? ORDER BY id"
-        async with connect(self._database) as db:
-            await create_tables(db, SCHEMA)
-            async with db.execute(query, (self._thread_id,)) as rows:
-                return tuple([_recorded(row) async for row in rows])
+        query = "SELECT * FROM interventions WHERE thread_id = :thread ORDER BY id"
+        return tuple(map(_recorded, await self._database.read(query, {"thread": self._thread_id})))
 
 
 def past_interventions(recorded: tuple[Intervention, ...]) -> tuple[PastIntervention, ...]:
@@ -137,7 +112,7 @@ def intervention_verdict(before: int | None, after: int) -> str:
     return "better" if after < before else "worse"
 
 
-def _recorded(row: aiosqlite.Row) -> Intervention:
+def _recorded(row: Row) -> Intervention:
     named = {name: row[name] for name in FIELDS.split(", ")}
     entry = NewIntervention(**{**named, "applied": bool(row["applied"])}, cost=json.loads(row["cost"]))
     return Intervention(id=row["id"], created=row["created"], entry=entry, outcome=row["outcome"])

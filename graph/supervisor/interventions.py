@@ -3,7 +3,6 @@
 import asyncio
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from core.config.settings import EMBEDDED, Settings
@@ -11,6 +10,7 @@ from core.context import Models
 from core.errors import BudgetError
 from core.events import EventSink
 from core.known_secrets import redactor_of
+from core.storage.database import Database
 from graph.store.inbox import SqliteInbox
 from graph.supervisor.escalation import (
     Action,
@@ -52,14 +52,14 @@ class Supervisor:
 
     Args:
         thread_id: The thread.
-        database: The file with inbox and interventions.
+        database: With inbox and interventions.
         models: For opinions; `None` leaves the rules alone.
         settings: Of the run.
         events: Told of every intervention.
     """
 
     def __init__(
-        self, thread_id: str, database: Path, *, models: Models | None, settings: Settings, events: EventSink
+        self, thread_id: str, database: Database, *, models: Models | None, settings: Settings, events: EventSink
     ) -> None:
         self._thread_id = thread_id
         self._models, self._settings, self._events = models, settings.supervisor, events

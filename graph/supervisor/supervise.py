@@ -3,13 +3,13 @@
 import asyncio
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from core.config.settings import Settings, SupervisorSettings
 from core.context import Models
 from core.errors import LockedError
 from core.events import EventSink
 from core.known_secrets import redactor_of
+from core.storage.database import Database
 from graph.drive.interruptible_stream import Graph
 from graph.store.inbox import InboxStore, SqliteInbox
 from graph.store.lease import Lease, supervisor_lease
@@ -25,7 +25,7 @@ LONGEST_REST = 15
 async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its own
     thread_id: str,
     *,
-    database: Path,
+    database: Database,
     graph: Graph,
     models: Models | None,
     settings: Settings,
@@ -38,7 +38,7 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
 
     Args:
         thread_id: The thread; it need not have begun yet.
-        database: The file with its checkpoints and inbox.
+        database: With its checkpoints and inbox.
         graph: Compiled; read through a copy on a connection of its own.
         models: For opinions and status lines; `None` for rules and figures only.
         settings: Of the run.
@@ -52,8 +52,8 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
         async with (
             Lease(database, supervisor_lease(thread_id)),
             open_thread_reader(graph, database, thread_id) as watch,
-            SqliteInbox(database, thread_id, redactor_of(settings)) as inbox,
         ):
+            inbox = SqliteInbox(database, thread_id, redactor_of(settings))
             supervisor = Supervisor(thread_id, database, models=models, settings=settings, events=events)
             await supervisor.load()
             await _Round(watch, supervisor, settings, models).go(StatusContext(thread_id, models, events), inbox, stop)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -11,6 +10,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import PregelTask, StateSnapshot
 
 from core.artifacts import QAReport
+from core.storage.database import Database
 from graph.drive.interruptible_stream import Graph
 from graph.store.checkpoints import open_checkpoints
 from graph.supervisor.snapshot import CheckOutcome, check_outcome
@@ -58,7 +58,7 @@ class ThreadReader:
 
 
 @asynccontextmanager
-async def open_thread_reader(graph: Graph, database: Path, thread_id: str) -> AsyncIterator[ThreadReader]:
+async def open_thread_reader(graph: Graph, database: Database, thread_id: str) -> AsyncIterator[ThreadReader]:
     """Open a watch. The graph is only copied: its own saver is locked while the run writes.
 
     Raises:

@@ -5,7 +5,6 @@ Every model gets the same questions, one after another, so that models on one ma
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,6 +14,7 @@ from core import artifacts
 from core.config.settings import LLMSettings, ModelSpec, Settings
 from core.errors import ModelError, UsageError
 from core.replies import CallSite, ModelReply
+from core.storage.database import Database
 from llm_registry.diagnosis.bench_tasks import BenchTask, accept_any, tasks_for
 from llm_registry.diagnosis.ephemeral import ephemeral_registry
 from llm_registry.diagnosis.live_checks import tokens_per_s
@@ -60,7 +60,7 @@ class Comparison(BaseModel):
 
 
 async def bench(
-    settings: Settings, role: str, models: Sequence[str], *, database: Path | None = None, limit: int = 10
+    settings: Settings, role: str, models: Sequence[str], *, database: Database | None = None, limit: int = 10
 ) -> Comparison:
     """Ask every model the same questions.
 
@@ -83,8 +83,8 @@ async def bench(
     )  # fmt: skip
 
 
-async def _recorded(settings: Settings, role: str, database: Path | None, limit: int) -> list[BenchTask]:
-    if database is None or not await asyncio.to_thread(database.is_file):
+async def _recorded(settings: Settings, role: str, database: Database | None, limit: int) -> list[BenchTask]:
+    if database is None or not await asyncio.to_thread(database.path.is_file):
         return []
     kept = await PromptLog(database, settings.telemetry).recent(role, limit=limit)
     return [

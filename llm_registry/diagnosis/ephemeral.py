@@ -12,6 +12,7 @@ from typing import Any
 
 from core.config.settings import Settings
 from core.events import EventName
+from core.storage.database import Database
 from llm_registry.registry import Registry, open_registry
 
 
@@ -25,9 +26,12 @@ async def ephemeral_registry(settings: Settings, name: str) -> AsyncIterator[Reg
     """
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=f"rolecall-{name}-"))
     try:
-        database = folder / "calls.db"
-        trial = open_registry(settings, thread_id=name, database=database, events=_Nobody(), breaker_dir=folder)
-        async with trial as registry:
+        async with (
+            Database(folder / "calls.db") as database,
+            open_registry(
+                settings, thread_id=name, database=database, events=_Nobody(), breaker_dir=folder
+            ) as registry,
+        ):
             await registry.assign()
             yield registry
     finally:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from llm_registry.endpoints.shared_state import SharedState
+from core.storage.database import Database, Row, Transaction
 from llm_registry.failures.errors import ENDPOINT_DOWN, ENDPOINT_SICK, CallFailure, ErrorKind
 
 SICK_LIMIT = 4
@@ -22,6 +22,12 @@ TRIAL_S = 330.0
 """A trial that never reports back (its process died) is over after this."""
 _SPREAD = (0.75, 1.25)
 """Cool-downs are jittered by this."""
+_ROW = "SELECT failures, cool_s, until, trial_until, reason FROM breakers WHERE endpoint = :endpoint"
+_TRY = "UPDATE breakers SET trial_until = :until WHERE endpoint = :endpoint"
+_COUNT = """INSERT INTO breakers(endpoint, failures, cool_s, until, trial_until, reason)
+            VALUES(:endpoint, :failures, :cool, :until, 0, :reason)
+            ON CONFLICT(endpoint) DO UPDATE SET failures = excluded.failures, cool_s = excluded.cool_s,
+                until = excluded.until, trial_until = 0, reason = excluded.reason"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +48,29 @@ class Breakers:
         jitter: Randomness of cool-downs, so that many runs do not return in one moment.
     """
 
-    def __init__(self, state: SharedState, *, jitter: random.Random | None = None) -> None:
+    def __init__(self, state: Database, *, jitter: random.Random | None = None) -> None:
         self._state = state
         self._jitter = jitter or random.Random()  # noqa: S311 - no secret
 
     async def enter(self, endpoint: str) -> BreakerState:
         """Ask to call; a half-open answer makes the caller the one who tries."""
-        async with self._state.transaction() as db:
-            cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
-            row = await cursor.fetchone()
-            now = time.time()
+
+        def entered(unit: Transaction) -> BreakerState:
+            row, now = _row(unit.execute(_ROW, {"endpoint": endpoint})), time.time()
             if row is None or row["until"] == 0:
                 return BreakerState("closed")
             if (left := _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1])) > 0:
                 return BreakerState("open", row["reason"], left)
             if _left(row["trial_until"], now, TRIAL_S) > 0:
                 return BreakerState("open", f"{row['reason']}; another call is trying it", 1.0)
-            await db.execute("UPDATE breakers SET trial_until = ? WHERE endpoint = ?", (now + TRIAL_S, endpoint))
+            unit.execute(_TRY, {"endpoint": endpoint, "until": now + TRIAL_S})
             return BreakerState("half_open", row["reason"])
+
+        return await self._state.transaction(entered, durable=False)
 
     async def look(self, endpoint: str) -> BreakerState:
         """The state, without claiming a trial."""
-        async with self._state.transaction() as db:
-            cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
-            row = await cursor.fetchone()
+        row = _row(await self._state.read(_ROW, {"endpoint": endpoint}))
         if row is None or row["until"] == 0:
             return BreakerState("closed")
         left = _left(row["until"], time.time(), LONGEST_COOL_S * _SPREAD[1])
@@ -73,8 +78,7 @@ class Breakers:
 
     async def succeeded(self, endpoint: str) -> None:
         """Close: the endpoint answered."""
-        async with self._state.transaction() as db:
-            await db.execute("DELETE FROM breakers WHERE endpoint = ?", (endpoint,))
+        await self._do("DELETE FROM breakers WHERE endpoint = :endpoint", endpoint)
 
     async def failed(self, endpoint: str, failure: CallFailure) -> None:
         """Count a failure; opens immediately when the server is unreachable, after several in a row when it only
@@ -82,10 +86,9 @@ class Breakers:
         if failure.kind not in ENDPOINT_DOWN | ENDPOINT_SICK:
             await self._answered(endpoint)
             return
-        async with self._state.transaction() as db:
-            cursor = await db.execute("SELECT * FROM breakers WHERE endpoint = ?", (endpoint,))
-            row = await cursor.fetchone()
-            now = time.time()
+
+        def counted(unit: Transaction) -> None:
+            row, now = _row(unit.execute(_ROW, {"endpoint": endpoint})), time.time()
             if row and _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1]) > 0:
                 # Calls that were under way when it opened; only a trial may prolong it.
                 return
@@ -94,20 +97,25 @@ class Breakers:
             opens = failure.kind in ENDPOINT_DOWN or failures >= SICK_LIMIT or was_open
             cool = min((row["cool_s"] if row else 0) * 2 or FIRST_COOL_S, LONGEST_COOL_S) if opens else 0.0
             until = now + cool * self._jitter.uniform(*_SPREAD) if opens else 0.0
-            await db.execute(
-                "INSERT OR REPLACE INTO breakers VALUES(?, ?, ?, ?, 0, ?)",
-                (endpoint, failures, cool, until, str(failure)[:200]),
-            )
+            unit.execute(_COUNT, {"endpoint": endpoint, "failures": failures, "cool": cool, "until": until,
+                                  "reason": str(failure)[:200]})  # fmt: skip
+
+        await self._state.transaction(counted, durable=False)
 
     async def end_trial(self, endpoint: str) -> None:
         """Let another caller try: the one who tried never finished."""
-        async with self._state.transaction() as db:
-            await db.execute("UPDATE breakers SET trial_until = 0 WHERE endpoint = ?", (endpoint,))
+        await self._do("UPDATE breakers SET trial_until = 0 WHERE endpoint = :endpoint", endpoint)
 
     async def _answered(self, endpoint: str) -> None:
         # Not as wished, but an answer: that is no sign of absence.
-        async with self._state.transaction() as db:
-            await db.execute("DELETE FROM breakers WHERE endpoint = ? AND trial_until > 0", (endpoint,))
+        await self._do("DELETE FROM breakers WHERE endpoint = :endpoint AND trial_until > 0", endpoint)
+
+    async def _do(self, statement: str, endpoint: str) -> None:
+        await self._state.write(statement, {"endpoint": endpoint}, durable=False)
+
+
+def _row(rows: list[Row]) -> Row | None:
+    return rows[0] if rows else None
 
 
 def _left(moment: float, now: float, longest: float) -> float:

@@ -10,13 +10,16 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import aiosqlite
 import psutil
 
-from llm_registry.endpoints.shared_state import SharedState
+from core.storage.database import Database, Row, Transaction
 
 _POLL_S = (0.02, 0.25)
 _ANNOUNCE_EVERY_S = 5.0
+_QUEUE = "INSERT INTO places(endpoint, holding, pid, born) VALUES(:endpoint, 0, :pid, :born) RETURNING ticket"
+_LINE = "SELECT ticket, holding, pid, born FROM places WHERE endpoint = :endpoint ORDER BY ticket"
+_HOLD = "UPDATE places SET holding = 1 WHERE ticket = :ticket"
+_GONE = "DELETE FROM places WHERE ticket = :ticket"
 
 OnWaiting = Callable[[float | None], None]
 """Called with the seconds waited so far; `None` when the wait begins."""
@@ -25,7 +28,7 @@ OnWaiting = Callable[[float | None], None]
 class Slots:
     """Hands out slots."""
 
-    def __init__(self, state: SharedState) -> None:
+    def __init__(self, state: Database) -> None:
         self._state = state
         self._pid = os.getpid()
         self._born = psutil.Process(self._pid).create_time()
@@ -51,11 +54,8 @@ class Slots:
             await asyncio.shield(self._leave(queued))
 
     async def _queue(self, endpoint: str) -> int:
-        async with self._state.transaction() as db:
-            cursor = await db.execute(
-                "INSERT INTO places(endpoint, holding, pid, born) VALUES(?, 0, ?, ?)", (endpoint, self._pid, self._born)
-            )
-            return int(cursor.lastrowid or 0)
+        values = {"endpoint": endpoint, "pid": self._pid, "born": self._born}
+        return int((await self._state.write(_QUEUE, values, durable=False))[0]["ticket"])
 
     async def _wait(self, endpoint: str, ticket: int, limit: int, waiting: OnWaiting) -> None:
         began = time.monotonic()
@@ -73,30 +73,29 @@ class Slots:
             pause = min(pause * 1.5, longest)
 
     async def _try(self, endpoint: str, ticket: int, limit: int) -> bool:
-        async with self._state.transaction() as db:
-            cursor = await db.execute(
-                "SELECT ticket, holding, pid, born FROM places WHERE endpoint = ? ORDER BY ticket", (endpoint,)
-            )
-            rows = [row for row in await cursor.fetchall() if await self._alive(db, row)]
+
+        def tried(unit: Transaction) -> bool:
+            rows = [row for row in unit.execute(_LINE, {"endpoint": endpoint}) if self._alive(unit, row)]
             held = sum(row["holding"] for row in rows)
             ahead = sum(not row["holding"] and row["ticket"] < ticket for row in rows)
             if held + ahead >= limit:
                 return False
-            await db.execute("UPDATE places SET holding = 1 WHERE ticket = ?", (ticket,))
+            unit.execute(_HOLD, {"ticket": ticket})
             return True
 
-    async def _alive(self, db: aiosqlite.Connection, row: aiosqlite.Row) -> bool:
+        return await self._state.transaction(tried, durable=False)
+
+    def _alive(self, unit: Transaction, row: Row) -> bool:
         if row["pid"] == self._pid and row["born"] == self._born:
             return True
         if is_running(row["pid"], row["born"]):
             return True
-        await db.execute("DELETE FROM places WHERE ticket = ?", (row["ticket"],))
+        unit.execute(_GONE, {"ticket": row["ticket"]})
         return False
 
     async def _leave(self, queued: asyncio.Task[int]) -> None:
         ticket = await queued
-        async with self._state.transaction() as db:
-            await db.execute("DELETE FROM places WHERE ticket = ?", (ticket,))
+        await self._state.write(_GONE, {"ticket": ticket}, durable=False)
 
 
 def is_running(pid: int, born: float) -> bool:

@@ -4,43 +4,39 @@ Owns the table and its sums. Decides nothing about budgets, and holds no prompt,
 number is NULL, never 0.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from statistics import median
 from typing import Any
-
-import aiosqlite
 
 from core.artifacts import RoleUsage, SpecUsage
 from core.config.settings import Cost
 from core.redaction import Redactor, redact
-from core.storage.database import connect, create_tables
+from core.storage.database import Database, Row
 from llm_registry.failures.errors import UNSERVED
 from llm_registry.records.tracing import OK, new_span_id
 
 _DETAIL_CHARS = 500
-_REFUSALS = json.dumps(sorted(UNSERVED))
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS calls(
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    trace_id TEXT NOT NULL, thread TEXT NOT NULL, node TEXT NOT NULL, purpose TEXT NOT NULL, role TEXT NOT NULL,
-    spec TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, started REAL NOT NULL,
-    input_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, counted_tokens INTEGER,
-    first_token_s REAL, total_s REAL NOT NULL, retries INTEGER NOT NULL, breaker TEXT NOT NULL,
-    outcome TEXT NOT NULL, detail TEXT NOT NULL, cost_usd REAL, estimated_tokens INTEGER, estimated_cost_usd REAL,
-    span_id TEXT NOT NULL DEFAULT '', parent_id TEXT NOT NULL DEFAULT '');
-CREATE INDEX IF NOT EXISTS calls_by_thread ON calls(thread, role);
-CREATE INDEX IF NOT EXISTS calls_by_role ON calls(role, spec);
-"""
-_ADDED = {
-    "estimated_tokens": "INTEGER", "estimated_cost_usd": "REAL", "span_id": "TEXT NOT NULL DEFAULT ''",
-    "parent_id": "TEXT NOT NULL DEFAULT ''",
-}  # fmt: skip
-"""Columns that older files lack."""
+_REFUSALS = ", ".join(f"'{kind}'" for kind in sorted(UNSERVED))
+_BY_ROLE = f"""
+SELECT role, count(*) calls, sum(input_tokens) input_tokens, sum(output_tokens) output_tokens,
+    sum(reasoning_tokens) reasoning_tokens, coalesce(sum(estimated_tokens), 0) estimated_tokens,
+    sum(total_s) seconds, sum(cost_usd) cost_usd,
+    count(*) FILTER (WHERE outcome = 'ok' AND cost_usd IS NULL) unpriced_calls,
+    count(*) FILTER (WHERE outcome IN ({_REFUSALS})) refused
+FROM calls WHERE thread = :thread GROUP BY role ORDER BY min(id)
+"""  # noqa: S608 - our own words
+_TOTALS = f"""
+SELECT count(*) FILTER (WHERE outcome NOT IN ({_REFUSALS})) calls,
+    coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0) + coalesce(estimated_tokens, 0)), 0) tokens,
+    coalesce(sum(estimated_tokens), 0) estimated_tokens, count(estimated_tokens) unmetered_calls,
+    coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0.0) cost_usd,
+    count(*) FILTER (WHERE outcome = 'ok' AND coalesce(cost_usd, estimated_cost_usd) IS NULL) unpriced_calls,
+    cast(coalesce(avg(output_tokens), 0) AS INTEGER) usual_answer
+FROM calls WHERE thread = :thread
+"""  # noqa: S608 - our own words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,21 +120,20 @@ class CallLog:
     """Reads and writes the table `calls`. Safe to use from many processes at once.
 
     Args:
-        database: The file; its folder must exist.
+        database: Of the repository.
         secrets: Configured keys, short ones too, masked in the words of failures.
         redactor: Cleans every text that is stored.
         watch: Told of every row that was stored.
     """
 
     def __init__(
-        self, database: Path, *, secrets: Iterable[str] = (), redactor: Redactor | None = None,
+        self, database: Database, *, secrets: Iterable[str] = (), redactor: Redactor | None = None,
         watch: Callable[[CallRow], None] | None = None,
     ) -> None:  # fmt: skip
         self._redactor = redactor or Redactor()
         self._database = database
         self._secrets = tuple(secrets)
         self._watch = watch
-        self._ready = False
 
     async def record(self, row: CallRow) -> int:
         """Store one call and return its id."""
@@ -148,34 +143,23 @@ class CallLog:
         clean = replace(row, started=started, spec=hide(row.spec), model=hide(row.model), detail=detail)
         names = [one.name for one in fields(CallRow)]
         # Column names are our own field names; only values come from outside.
-        statement = f"INSERT INTO calls({', '.join(names)}) VALUES({', '.join(':' + name for name in names)})"
-        async with connect(self._database) as db:
-            await self._prepare(db)
-            # A power cut may take the last rows with it; waiting for the disk at each call is not worth them.
-            await db.execute("PRAGMA synchronous=NORMAL")
-            cursor = await db.execute(statement, asdict(clean))
-            await db.commit()
+        columns, places = ", ".join(names), ", ".join(f":{name}" for name in names)
+        statement = f"INSERT INTO calls({columns}) VALUES({places}) RETURNING id"
+        # Waiting for the disk at each call is not worth what a power cut may take.
+        rows = await self._database.write(statement, asdict(clean), durable=False)
         if self._watch is not None:
             self._watch(clean)
-        return int(cursor.lastrowid or 0)
+        return int(rows[0]["id"])
 
     async def usage(self, thread: str) -> dict[str, RoleUsage]:
         """What each role used in a thread; sums hold the known part, `None` where nothing is known."""
-        rows = await self._select(
-            "SELECT role, count(*) calls, sum(input_tokens) input_tokens, sum(output_tokens) output_tokens,"
-            " sum(reasoning_tokens) reasoning_tokens, coalesce(sum(estimated_tokens), 0) estimated_tokens,"
-            " sum(total_s) seconds, sum(cost_usd) cost_usd,"
-            " sum(outcome = 'ok' AND cost_usd IS NULL) unpriced_calls,"
-            " sum(outcome IN (SELECT value FROM json_each(?2))) refused"
-            " FROM calls WHERE thread = ?1 GROUP BY role ORDER BY min(id)",
-            thread,
-            _REFUSALS,
-        )
-        called = await self._select(
-            "SELECT role, spec, count(*) calls, sum(outcome != 'ok') failed, sum(input_tokens) input_tokens,"
+        rows = await self._database.read(_BY_ROLE, {"thread": thread})
+        called = await self._database.read(
+            "SELECT role, spec, count(*) calls, count(*) FILTER (WHERE outcome != 'ok') failed,"
+            " sum(input_tokens) input_tokens,"
             " sum(output_tokens) output_tokens, sum(total_s) seconds, sum(cost_usd) cost_usd"
-            " FROM calls WHERE thread = ? GROUP BY role, spec ORDER BY min(id)",
-            thread,
+            " FROM calls WHERE thread = :thread GROUP BY role, spec ORDER BY min(id)",
+            {"thread": thread},
         )
         by_spec: dict[str, dict[str, SpecUsage]] = {}
         for one in called:
@@ -184,56 +168,21 @@ class CallLog:
 
     async def totals(self, thread: str) -> ThreadTotals:
         """What the whole thread has spent, for comparing with its limits."""
-        rows = await self._select(
-            "SELECT coalesce(sum(outcome NOT IN (SELECT value FROM json_each(?2))), 0) calls,"
-            " coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
-            " + coalesce(estimated_tokens, 0)), 0) tokens,"
-            " coalesce(sum(estimated_tokens), 0) estimated_tokens, count(estimated_tokens) unmetered_calls,"
-            " coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0.0) cost_usd,"
-            " coalesce(sum(outcome = 'ok' AND coalesce(cost_usd, estimated_cost_usd) IS NULL), 0) unpriced_calls,"
-            " cast(coalesce(avg(output_tokens), 0) AS INTEGER) usual_answer FROM calls WHERE thread = ?1",
-            thread,
-            _REFUSALS,
-        )
-        return ThreadTotals(**dict(rows[0]))
+        rows = await self._database.read(_TOTALS, {"thread": thread})
+        return ThreadTotals(**rows[0])
 
     async def figures(self, role: str | None = None) -> tuple[SpecStatistics, ...]:
         """How each spec has served each role (or one role), those most used first."""
-        rows = await self._select(
+        rows = await self._database.read(
             "SELECT role, spec, outcome, input_tokens, output_tokens, first_token_s, total_s, cost_usd FROM calls"
-            " WHERE ?1 IS NULL OR role = ?1 ORDER BY id",
-            role,
+            " WHERE role = coalesce(:role, role) ORDER BY id",
+            {"role": role},
         )
-        groups: dict[tuple[str, str], list[aiosqlite.Row]] = {}
+        groups: dict[tuple[str, str], list[Row]] = {}
         for row in rows:
             groups.setdefault((row["role"], row["spec"]), []).append(row)
         found = [_figures(*key, group) for key, group in groups.items()]
         return tuple(sorted(found, key=lambda one: (one.role, -one.calls)))
-
-    async def _select(self, statement: str, *values: str | None) -> list[aiosqlite.Row]:
-        async with connect(self._database) as db:
-            await self._prepare(db)
-            cursor = await db.execute(statement, values)
-            return list(await cursor.fetchall())
-
-    async def _prepare(self, db: aiosqlite.Connection) -> None:
-        if not self._ready:
-            await create_tables(db, _SCHEMA)
-            await _add_columns(db)
-            self._ready = True
-
-
-async def _add_columns(db: aiosqlite.Connection) -> None:
-    cursor = await db.execute("SELECT name FROM pragma_table_info('calls')")
-    if not _ADDED.keys() - {row["name"] for row in await cursor.fetchall()}:
-        return
-    await db.execute("BEGIN IMMEDIATE")
-    cursor = await db.execute("SELECT name FROM pragma_table_info('calls')")
-    there = {row["name"] for row in await cursor.fetchall()}
-    for name, kind in _ADDED.items():
-        if name not in there:
-            await db.execute(f"ALTER TABLE calls ADD COLUMN {name} {kind}")
-    await db.commit()
 
 
 def cost_of(cost: Cost | None, input_tokens: int | None, output_tokens: int | None) -> float | None:
@@ -243,7 +192,7 @@ def cost_of(cost: Cost | None, input_tokens: int | None, output_tokens: int | No
     return (cost.input * input_tokens + cost.output * output_tokens) / 1_000_000
 
 
-def _figures(role: str, spec: str, rows: Sequence[aiosqlite.Row]) -> SpecStatistics:
+def _figures(role: str, spec: str, rows: Sequence[Row]) -> SpecStatistics:
     good = [row for row in rows if row["outcome"] == OK]
     failures: dict[str, int] = {}
     for row in rows:
@@ -264,7 +213,7 @@ def _figures(role: str, spec: str, rows: Sequence[aiosqlite.Row]) -> SpecStatist
     )
 
 
-def _speed(rows: Sequence[aiosqlite.Row]) -> float | None:
+def _speed(rows: Sequence[Row]) -> float | None:
     timed = [row for row in rows if row["output_tokens"] and row["first_token_s"] is not None]
     seconds = sum(row["total_s"] - row["first_token_s"] for row in timed)
     # The first token is paid for by reading the prompt, so it does not count as written in that time.
@@ -282,10 +231,10 @@ def _sum(values: Iterable[Any]) -> Any:  # int or float as the column is
     return sum(known) if known else None
 
 
-def _usage(row: aiosqlite.Row, by_spec: dict[str, SpecUsage]) -> RoleUsage:
+def _usage(row: Row, by_spec: dict[str, SpecUsage]) -> RoleUsage:
     specs = tuple(spec for spec, one in by_spec.items() if one.failed < one.calls)
     return RoleUsage(**_without(row, "role"), specs=specs, by_spec=by_spec)
 
 
-def _without(row: aiosqlite.Row, *left_out: str) -> dict[str, Any]:
-    return {key: row[key] for key in row.keys() if key not in left_out}  # noqa: SIM118 - a Row iterates over its values
+def _without(row: Row, *left_out: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in left_out}

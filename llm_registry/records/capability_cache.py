@@ -3,26 +3,20 @@
 Owns the table `spec_traits` in the repository's database.
 """
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from core.config.settings import ModelSpec
-from core.storage.database import connect, create_tables
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS spec_traits(
-    spec TEXT NOT NULL, trait TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(spec, trait));
-"""
+from core.storage.database import Database
 
 
 class CapabilityCache:
     """Reads once, then answers from memory; writes through.
 
     Args:
-        database: The file; its folder must exist.
+        database: Of the repository.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[tuple[str, str], str] | None = None
 
@@ -36,16 +30,16 @@ class CapabilityCache:
         if known.get((_key(spec), trait)) == value:
             return
         known[(_key(spec), trait)] = value
-        async with connect(self._database) as db:
-            await db.execute("INSERT OR REPLACE INTO spec_traits VALUES(?, ?, ?)", (_key(spec), trait, value))
-            await db.commit()
+        await self._database.write(
+            "INSERT INTO spec_traits(spec, trait, value) VALUES(:spec, :trait, :value)"
+            " ON CONFLICT(spec, trait) DO UPDATE SET value = excluded.value",
+            {"spec": _key(spec), "trait": trait, "value": value},
+        )
 
     async def _load(self) -> dict[tuple[str, str], str]:
         if self._known is None:
-            async with connect(self._database) as db:
-                await create_tables(db, _SCHEMA)
-                cursor = await db.execute("SELECT spec, trait, value FROM spec_traits")
-                self._known = {(row["spec"], row["trait"]): row["value"] for row in await cursor.fetchall()}
+            rows = await self._database.read("SELECT spec, trait, value FROM spec_traits")
+            self._known = {(row["spec"], row["trait"]): row["value"] for row in rows}
         return self._known
 
 

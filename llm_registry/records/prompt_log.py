@@ -8,20 +8,19 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import BaseMessage, messages_from_dict, messages_to_dict
 
 from core.config.settings import TelemetrySettings
 from core.redaction import Redactor, redact_tree
-from core.storage.database import connect, create_tables
+from core.storage.database import Database, Transaction
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS call_prompts(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, made REAL NOT NULL, trace_id TEXT NOT NULL, role TEXT NOT NULL,
-    artifact TEXT NOT NULL, messages TEXT NOT NULL, tools TEXT NOT NULL, bytes INTEGER NOT NULL);
-"""
+_ADD = """INSERT INTO call_prompts(made, trace_id, role, artifact, messages, tools, bytes)
+          VALUES(:made, :trace, :role, :artifact, :messages, :tools, :bytes)"""
+_MAKE_ROOM = """DELETE FROM call_prompts WHERE id IN (SELECT id FROM (
+                SELECT id, sum(bytes) OVER (ORDER BY id DESC) AS total FROM call_prompts) AS sums
+                WHERE total > :limit)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,12 @@ class PromptLog:
     """Keeps and gives back prompts.
 
     Args:
-        database: The file; its folder must exist.
+        database: Of the repository.
         settings: Whether and how much.
         redactor: Cleans all that is kept.
     """
 
-    def __init__(self, database: Path, settings: TelemetrySettings, *, redactor: Redactor | None = None) -> None:
+    def __init__(self, database: Database, settings: TelemetrySettings, *, redactor: Redactor | None = None) -> None:
         self._database = database
         self._on = settings.record_prompts
         self._limit = int(settings.prompts_mb * 1_000_000)
@@ -58,29 +57,23 @@ class PromptLog:
         messages = json.dumps(redact_tree(self._redactor.clean_tree(messages_to_dict(prompt.messages))), default=str)
         tools = json.dumps(self._redactor.clean_tree(list(prompt.tools)), default=str)
         size = len(messages.encode()) + len(tools.encode())
-        row = (time.time(), trace_id, prompt.role, prompt.artifact, messages, tools, size)
-        async with connect(self._database) as db:
-            await create_tables(db, _SCHEMA)
-            await db.execute(
-                "INSERT INTO call_prompts(made, trace_id, role, artifact, messages, tools, bytes)"
-                " VALUES(?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-            await db.execute(
-                "DELETE FROM call_prompts WHERE id IN (SELECT id FROM (SELECT id, sum(bytes) OVER (ORDER BY id DESC)"
-                " AS total FROM call_prompts) WHERE total > ?)",
-                (self._limit,),
-            )
-            await db.commit()
+        row = {
+            "made": time.time(), "trace": trace_id, "role": prompt.role, "artifact": prompt.artifact,
+            "messages": messages, "tools": tools, "bytes": size,
+        }  # fmt: skip
+
+        def add(unit: Transaction) -> None:
+            unit.execute(_ADD, row)
+            unit.execute(_MAKE_ROOM, {"limit": self._limit})
+
+        await self._database.transaction(add)
 
     async def recent(self, role: str, *, limit: int = 10) -> Sequence[LoggedPrompt]:
         """The last prompts of a role, oldest first; none when nothing was kept."""
-        async with connect(self._database) as db:
-            await create_tables(db, _SCHEMA)
-            cursor = await db.execute(
-                "SELECT * FROM call_prompts WHERE role = ? ORDER BY id DESC LIMIT ?", (role, limit)
-            )
-            rows = list(await cursor.fetchall())
+        rows = await self._database.read(
+            "SELECT * FROM call_prompts WHERE role = :role ORDER BY id DESC LIMIT :limit",
+            {"role": role, "limit": limit},
+        )
         return [
             LoggedPrompt(
                 role, tuple(messages_from_dict(json.loads(row["messages"]))), row["artifact"],

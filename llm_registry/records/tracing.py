@@ -13,19 +13,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from core.redaction import Redactor
-from core.storage.database import connect, create_tables
+from core.storage.database import Database
 
 OK = "ok"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS spans(
-    span_id TEXT PRIMARY KEY, trace_id TEXT NOT NULL, parent_id TEXT NOT NULL, thread TEXT NOT NULL,
-    kind TEXT NOT NULL, name TEXT NOT NULL, began REAL NOT NULL, ended REAL, outcome TEXT NOT NULL,
-    attributes TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS spans_by_thread ON spans(thread);
+_KEEP = """
+INSERT INTO spans(span_id, trace_id, parent_id, thread, kind, name, began, ended, outcome, attributes)
+VALUES(:span_id, :trace_id, :parent_id, :thread, :kind, :name, :began, :ended, :outcome, :attributes)
+ON CONFLICT(span_id) DO UPDATE SET ended = excluded.ended, outcome = excluded.outcome
 """
 _current: ContextVar[tuple[str, str]] = ContextVar("rolecall_span", default=("", ""))
 """Trace and span in which this task works."""
@@ -57,14 +54,14 @@ class Trace:
     """The trace of one run of a thread.
 
     Args:
-        database: The file; its folder must exist.
+        database: Of the repository.
         thread: Whose run it is.
         redactor: Cleans what is noted.
         watch: Told of every span that ended.
     """
 
     def __init__(
-        self, database: Path, thread: str, *, redactor: Redactor, watch: Callable[[SpanRow], None] | None = None
+        self, database: Database, thread: str, *, redactor: Redactor, watch: Callable[[SpanRow], None] | None = None
     ) -> None:
         self.id = uuid.uuid4().hex
         self._database, self._thread, self._redactor, self._watch = database, thread, redactor, watch
@@ -118,16 +115,8 @@ class Trace:
             await asyncio.shield(self._keep(replace(row, ended=time.time(), outcome=outcome)))
 
     async def _keep(self, row: SpanRow) -> None:
-        async with connect(self._database) as db:
-            await create_tables(db, _SCHEMA)
-            # A power cut may take the last rows with it; waiting for the disk at each node is not worth them.
-            await db.execute("PRAGMA synchronous=NORMAL")
-            await db.execute(
-                "INSERT OR REPLACE INTO spans(span_id, trace_id, parent_id, thread, kind, name, began, ended, outcome,"
-                " attributes) VALUES(:span_id, :trace_id, :parent_id, :thread, :kind, :name, :began, :ended, :outcome,"
-                " :attributes)",
-                {**asdict(row), "attributes": json.dumps(dict(row.attributes), default=str)},
-            )
-            await db.commit()
+        values = {**asdict(row), "attributes": json.dumps(dict(row.attributes), default=str)}
+        # Waiting for the disk at each node is not worth what a power cut may take.
+        await self._database.write(_KEEP, values, durable=False)
         if row.ended is not None and self._watch is not None:
             self._watch(row)

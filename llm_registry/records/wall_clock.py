@@ -6,26 +6,23 @@ its last model call.
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
-from core.storage.database import connect, create_tables
+from core.storage.database import Database, Row, Transaction
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS run_spans(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, thread_id TEXT NOT NULL, began REAL NOT NULL, ended REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS run_spans_by_thread ON run_spans(thread_id);
-"""
+_BEGIN = "INSERT INTO run_spans(thread_id, began, ended) VALUES(:thread, :began, :now) RETURNING id"
+_STRETCH = "UPDATE run_spans SET ended = :now WHERE id = :row RETURNING id"
+_ALL = "SELECT began, ended FROM run_spans WHERE thread_id = :thread"
 
 
 class WallClock:
     """The time of one thread; this run begins when it is made.
 
     Args:
-        database: The file; its folder must exist.
+        database: Of the repository.
         thread: Whose time it is.
     """
 
-    def __init__(self, database: Path, thread: str) -> None:
+    def __init__(self, database: Database, thread: str) -> None:
         self._database = database
         self._thread = thread
         self._began = time.time()
@@ -35,20 +32,16 @@ class WallClock:
 
     async def seconds(self) -> float:
         """Note that this run still lives; returns the wall time of the thread, moments of two runs counted once."""
-        async with connect(self._database) as db:
-            if self._row is None:
-                await create_tables(db, _SCHEMA)
-                cursor = await db.execute(
-                    "INSERT INTO run_spans(thread_id, began, ended) VALUES(?, ?, ?)",
-                    (self._thread, self._began, time.time()),
-                )
-                self._row = cursor.lastrowid
-            else:
-                await db.execute("UPDATE run_spans SET ended = ? WHERE id = ?", (time.time(), self._row))
-            await db.commit()
-            cursor = await db.execute("SELECT began, ended FROM run_spans WHERE thread_id = ?", (self._thread,))
-            self.last_s = union_length((row["began"], row["ended"]) for row in await cursor.fetchall())
-            return self.last_s
+        values = {"thread": self._thread, "began": self._began, "now": time.time(), "row": self._row}
+
+        def live(unit: Transaction) -> tuple[list[Row], list[Row]]:
+            noted = unit.execute(_BEGIN if self._row is None else _STRETCH, values)
+            return noted, unit.execute(_ALL, {"thread": self._thread})
+
+        noted, rows = await self._database.transaction(live)
+        self._row = noted[0]["id"] if noted else self._row
+        self.last_s = union_length((row["began"], row["ended"]) for row in rows)
+        return self.last_s
 
     async def close(self) -> None:
         """Note the end of this run, if it called any model."""

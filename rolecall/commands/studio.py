@@ -159,7 +159,7 @@ async def _announce(top: Path, url: str, *, browser: bool) -> None:
             if await _answers(probe):
                 break
             await asyncio.sleep(0.5)
-    rows = await ThreadStore(database_of(top)).list() if database_of(top).is_file() else []
+    rows = await ThreadStore(database_of(top)).list() if database_of(top).path.is_file() else []
     there = f"{len(rows)} thread{' is' if len(rows) == 1 else 's are'} open"
     print(f"{top}: {there} at {url}; whoever has this address may start runs. Ctrl-C ends it", file=sys.stderr)
     if browser:

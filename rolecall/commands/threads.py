@@ -175,11 +175,12 @@ async def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _forget(top: Path, thread_id: str, invocation: Invocation) -> None:
+    from graph.store.checkpoints import database_of
     from graph.store.lease import Lease, supervisor_lease
     from tools.worktree.workspace import GitWorkspace
 
     store = await store_of(top, invocation)
-    database = RepoLayout(top).database
+    database = database_of(top)
     # Nobody may begin to drive it while it goes away; a thread that is driven or supervised stays.
     async with (
         Lease(database, thread_id, discard=True),

@@ -10,6 +10,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from core.config.loader import load_settings
 from core.context import Context
+from core.storage.database import Database
 from graph.build import GraphBuilder, build_graph
 from graph.context_factory import ThreadSpec
 from graph.store.checkpoints import open_checkpoints
@@ -57,7 +58,7 @@ async def make_graph() -> AsyncIterator[GraphBuilder]:
 async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Context]:
     """The thread as its row in the list says, or as the command that started the server was called."""
     top = await find_top(repository())
-    row = await ThreadStore((await ensure_layout(top)).database).get(thread)
+    row = await ThreadStore(Database((await ensure_layout(top)).database)).get(thread)
     kept = row.options if row else json.loads(os.environ.get(ASKED_VARIABLE, "{}"))
     asked = Asked.remembered(kept)
     config = Path(asked.config) if asked.config else None
@@ -71,5 +72,5 @@ async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Contex
 async def make_checkpointer() -> AsyncIterator[BaseCheckpointSaver[str]]:
     """Give the saver on the repository's own database."""
     layout = await ensure_layout(await find_top(repository()))
-    async with open_checkpoints(layout.database) as saver:
+    async with open_checkpoints(Database(layout.database)) as saver:
         yield saver

@@ -9,11 +9,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from core.config.settings import Settings
+from core.storage.database import Database
 from graph.drive.interruptible_stream import Graph
 from graph.runner import open_graph
 from graph.store.lease import live_holder
@@ -30,8 +30,8 @@ _OWN_RUN_S = 5.0
 @asynccontextmanager
 async def keep_thread_list(_app: object) -> AsyncIterator[None]:
     """Keep the list for as long as the server runs; it is whole when the block begins."""
-    database = (await ensure_layout(await find_top(repository()))).database
-    async with open_graph(Settings(), database) as graph:
+    handle = Database((await ensure_layout(await find_top(repository()))).database)
+    async with handle as database, open_graph(Settings(), database) as graph:
         known = ThreadList(database, graph)
         await known.refresh()
         task = asyncio.create_task(_keep(known), name="list of threads")
@@ -52,7 +52,7 @@ async def _keep(known: "ThreadList") -> None:
 class ThreadList:
     """The threads of a repository as the server's list has them."""
 
-    def __init__(self, database: Path, graph: Graph) -> None:
+    def __init__(self, database: Database, graph: Graph) -> None:
         self._database, self._graph = database, graph
         self._seen: dict[UUID, tuple[object, ...]] = {}
         self._failed = ""

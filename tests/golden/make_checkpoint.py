@@ -45,7 +45,7 @@ async def keep(target: Path) -> None:
         outcome = await run(request, listen=lambda event: print(event.event))
         if outcome.exit_code != 0:
             raise RuntimeError(f"the run ended as {outcome.status}: {outcome.message}")
-        _copy(database_of(repo), target)
+        _copy(database_of(repo).path, target)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from core import artifacts
 from core.config.settings import Settings
+from core.storage.database import Database
 from graph.context_factory import ThreadSpec, open_context
 from graph.runner import open_graph
 from graph.store.adoption import adopt_folder
@@ -48,7 +49,7 @@ async def test_a_thread_of_every_release_comes_back_as_our_types(
     database: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        async with open_graph(Settings(), database) as graph:
+        async with open_graph(Settings(), Database(database)) as graph:
             snapshot = await graph.aget_state(THREAD_CONFIG)
     values = snapshot.values
     assert values["task"] == TASK
@@ -64,7 +65,7 @@ async def test_a_thread_of_every_release_comes_back_as_our_types(
 
 
 async def test_every_step_of_it_can_be_gone_back_to(database: Path) -> None:
-    async with open_graph(Settings(), database) as graph:
+    async with open_graph(Settings(), Database(database)) as graph:
         history = [snapshot async for snapshot in graph.aget_state_history(THREAD_CONFIG)]
         nodes = set(graph.nodes)
     assert [snapshot.next[0] for snapshot in reversed(history) if snapshot.next] == [
@@ -77,7 +78,7 @@ async def test_the_transcript_of_the_coding_loop_is_there(database: Path) -> Non
     with closing(sqlite3.connect(database)) as db:
         (space,) = db.execute("SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE checkpoint_ns != ''").fetchone()
     config: Any = {"configurable": {"thread_id": THREAD, "checkpoint_ns": space}}
-    async with open_graph(Settings(), database) as graph:
+    async with open_graph(Settings(), Database(database)) as graph:
         messages = (await graph.aget_state(config)).values["messages"]
     assert isinstance(messages[0], HumanMessage)
     assert isinstance(messages[-1], AIMessage)
@@ -88,8 +89,8 @@ async def test_an_old_thread_can_be_driven_on(database: Path, tmp_path: Path, mo
     """From before its last decision, by the nodes of today."""
     monkeypatch.setenv("ROLECALL_STATE_DIR", str(tmp_path / "state"))
     repo = make_repository(tmp_path / "sums", RED)
-    database_of(repo).parent.mkdir()
-    shutil.copy(database, database_of(repo))
+    database_of(repo).path.parent.mkdir()
+    shutil.copy(database, database_of(repo).path)
     await adopt_folder(repo)
     settings = Settings.model_validate({"sandbox": {"mode": "host"}})
     async with (

@@ -43,6 +43,6 @@ async def test_older_messages_are_summarized_and_the_task_never_is(tmp_path: Pat
     assert all("Acceptance criteria" in request.system for request in loop)
     assert max(len(request.prompt) for request in loop) < 8000 * 4
     assert not heard.named("model_fallback")
-    with closing(sqlite3.connect(database_of(repo))) as db:
+    with closing(sqlite3.connect(database_of(repo).path)) as db:
         asked = db.execute("SELECT DISTINCT node, role FROM calls WHERE purpose = 'compact'").fetchall()
     assert asked == [("implement", "summarizer")]

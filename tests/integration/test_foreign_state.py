@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from core.storage.database import connect
+from core.storage.database import Database
 from core.storage.layout import RepoLayout
 from graph.store.adoption import adopt_folder
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease, supervisor_lease
-from graph.store.thread_store import ThreadRow, ThreadStore, tables_by_thread
+from graph.store.thread_store import TABLES_BY_THREAD, ThreadRow, ThreadStore
 from llm_registry.records.call_log import CallLog, CallRow
 from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from tests.integration.jobs import SLUGS, do, openai, settings_with
@@ -46,8 +46,8 @@ async def planted(folder: Path) -> Path:
         thread_id=THREAD, task="t", repo=folder.parent, branch="b", status="paused", options=options,
         created=1, updated=1,
     )  # fmt: skip
-    await ThreadStore(database).create(row)
-    await SqliteInbox(database, THREAD).put(THREAD, kind="guidance", author="user", text="hello")
+    await ThreadStore(Database(database)).create(row)
+    await SqliteInbox(Database(database), THREAD).put(THREAD, kind="guidance", author="user", text="hello")
     with closing(sqlite3.connect(database)) as db:
         db.executescript(TRIGGERS)
         db.execute("INSERT INTO threads SELECT '../../x', task, repo, branch, status, 0, options, 1, 2 FROM threads")
@@ -122,9 +122,9 @@ async def test_a_folder_taken_over_keeps_rows_and_loses_what_it_would_run(tmp_pa
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert (told["threads"], told["removed"], sorted(told["dropped"])) == (1, 1, ["trigger trust", "trigger words"])
-    (row,) = await ThreadStore(folder / "rolecall.db").list()
+    (row,) = await ThreadStore(Database(folder / "rolecall.db")).list()
     assert (row.thread_id, row.options) == (THREAD, {"limits": {"max_tokens": 5.0}})
-    inbox = SqliteInbox(folder / "rolecall.db", THREAD)
+    inbox = SqliteInbox(Database(folder / "rolecall.db"), THREAD)
     await inbox.put(THREAD, kind="guidance", author="user", text="mine")
     assert [item.text for item in await inbox.after(0)] == ["hello", "mine"]
     assert rolecall("threads", "list", cwd=repo, env=OFF).code == 0
@@ -154,7 +154,7 @@ async def test_rows_with_crafted_ids_are_left_out_and_removed_by_nobody(tmp_path
     repo = make_repository(tmp_path / "repo", SLUGS)
     layout = await ensure_layout(repo)
     (tmp_path / "x").mkdir()
-    store = ThreadStore(layout.database)
+    store = ThreadStore(Database(layout.database))
     assert await store.list() == []
     with closing(sqlite3.connect(layout.database)) as db:
         db.execute("INSERT INTO threads VALUES('../../../x', 't', '.', 'b', 'done', 0, '{}', 1, 1)")
@@ -174,12 +174,12 @@ async def test_deleting_a_thread_leaves_no_row_of_it_in_any_table(tmp_path: Path
     repo = make_repository(tmp_path / "repo", SLUGS)
     outcome = await do(repo, "What is this?", settings_with(telemetry={"record_prompts": True}))
     database, thread = RepoLayout(repo).database, outcome.thread_id
-    await CallLog(database).record(_call(thread))
-    await PromptLog(database, settings_with(telemetry={"record_prompts": True}).telemetry).keep(
+    await CallLog(Database(database)).record(_call(thread))
+    await PromptLog(Database(database), settings_with(telemetry={"record_prompts": True}).telemetry).keep(
         LoggedPrompt("coder", ()), _call(thread).trace_id
     )
-    await SqliteInbox(database, thread).put(thread, kind="guidance", author="user", text="x")
-    async with Lease(database, supervisor_lease(thread)):
+    await SqliteInbox(Database(database), thread).put(thread, kind="guidance", author="user", text="x")
+    async with Lease(Database(database), supervisor_lease(thread)):
         held = rolecall("threads", "delete", thread, "--yes", cwd=repo, env=OFF)
         assert held.code == 75, held.err
     done = rolecall("threads", "delete", thread, "--yes", cwd=repo, env=OFF)
@@ -200,11 +200,10 @@ async def test_every_table_says_whose_its_rows_are(tmp_path: Path) -> None:
     with ModelServer(CompetentScript(target="REASONING", answer="It shouts.")) as server:
         settings = settings_with(openai(server.v1), telemetry={"record_prompts": True})
         await do(repo, "What is this?", settings)
-    await PromptLog(RepoLayout(repo).database, settings.telemetry).keep(LoggedPrompt("coder", ()), "trace")
-    async with connect(RepoLayout(repo).database) as db:
-        by_thread = {table for table, _ in await tables_by_thread(db)}
-        async with db.execute("SELECT name FROM sqlite_master WHERE type = 'table'") as found:
-            tables = {str(row[0]) async for row in found}
+    await PromptLog(Database(RepoLayout(repo).database), settings.telemetry).keep(LoggedPrompt("coder", ()), "trace")
+    database = Database(RepoLayout(repo).database)
+    by_thread = {row["t"] for row in await database.read(TABLES_BY_THREAD)}
+    tables = {row["name"] for row in await database.read("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables - by_thread <= {"spec_traits", "sqlite_sequence", "call_prompts"}
     assert {"threads", "leases", "calls", "inbox", "checkpoints", "writes"} <= by_thread
 

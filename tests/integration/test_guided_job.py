@@ -49,8 +49,8 @@ async def test_guidance_is_in_the_next_model_call_and_once_in_state(tmp_path: Pa
     with ModelServer(noting) as server:
         settings = settings_with(openai(server.v1), budget={"max_model_calls": 3})
         stopped = await do(repo, FEATURE, settings)
-        async with SqliteInbox(database_of(repo), stopped.thread_id) as inbox:
-            await inbox.put(stopped.thread_id, kind="guidance", author="user", text="Keep it ASCII.")
+        inbox = SqliteInbox(database_of(repo), stopped.thread_id)
+        await inbox.put(stopped.thread_id, kind="guidance", author="user", text="Keep it ASCII.")
         before = len(asked)
         outcome = await go_on(repo, stopped.thread_id, settings_with(openai(server.v1)))
     assert outcome.exit_code == 0
@@ -68,9 +68,9 @@ async def test_a_wish_for_another_order_is_followed_for_steps_to_come(tmp_path: 
     with ModelServer(script) as server:
         spec = openai(server.v1)
         stopped = await do(repo, FEATURE, settings_with(spec, budget={"max_model_calls": 3}))
-        async with SqliteInbox(database_of(repo), stopped.thread_id) as inbox:
-            order = {"steps": ["s3"]}
-            await inbox.put(stopped.thread_id, kind="prioritize", author="user", text="s3 first", payload=order)
+        inbox = SqliteInbox(database_of(repo), stopped.thread_id)
+        order = {"steps": ["s3"]}
+        await inbox.put(stopped.thread_id, kind="prioritize", author="user", text="s3 first", payload=order)
         outcome = await go_on(repo, stopped.thread_id, settings_with(spec))
     assert outcome.exit_code == 0
     subjects = git(repo, "log", "--reverse", "--format=%s", f"HEAD..{outcome.branch}").splitlines()
@@ -83,8 +83,8 @@ async def test_a_wish_for_a_new_plan_leads_back_to_planning(tmp_path: Path) -> N
     with ModelServer(two_steps()) as server:
         spec = openai(server.v1)
         stopped = await do(repo, FEATURE, settings_with(spec, budget={"max_model_calls": 3}))
-        async with SqliteInbox(database_of(repo), stopped.thread_id) as inbox:
-            await inbox.put(stopped.thread_id, kind="replan", author="user", text="Start with the tests.")
+        inbox = SqliteInbox(database_of(repo), stopped.thread_id)
+        await inbox.put(stopped.thread_id, kind="replan", author="user", text="Start with the tests.")
         outcome = await go_on(repo, stopped.thread_id, settings_with(spec), heard=heard)
     assert outcome.exit_code == 0
     assert "plan" in [event["node"] for event in heard.named("node_started")]
@@ -142,7 +142,7 @@ async def test_what_is_said_while_the_last_step_is_judged_opens_the_work_again(t
 
 def put_now(repo: Path, thread: str, text: str = "Too late.") -> None:
     """From the server's own thread, as another process would."""
-    with sqlite3.connect(database_of(repo), timeout=30) as db:
+    with sqlite3.connect(database_of(repo).path, timeout=30) as db:
         row = (thread, "guidance", "user", text, "{}", time.time())
         db.execute("INSERT INTO inbox(thread_id, kind, author, text, payload, created) VALUES(?, ?, ?, ?, ?, ?)", row)
 

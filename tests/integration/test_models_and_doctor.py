@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from core.storage.database import Database
 from core.storage.layout import RepoLayout
 from core.storage.ownership import make_state_folder
 from llm_registry.records.call_log import CallLog, CallRow
@@ -70,7 +71,7 @@ def test_the_doctor_exits_4_when_nobody_can_serve(place: Path) -> None:
 def test_what_is_unknown_is_not_shown_as_nothing(place: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=place, check=True)
     make_state_folder(RepoLayout(place))
-    store = CallLog(RepoLayout(place).database)
+    store = CallLog(Database(RepoLayout(place).database))
     common = {"role": "coder", "spec": "mixed", "provider": "ollama", "outcome": "ok", "total_s": 1.0}
     for row in (CallRow(**common, output_tokens=7, cost_usd=0.25), CallRow(**common, output_tokens=5)):
         asyncio.run(store.record(row))

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from core.config.settings import Settings
 from core.replies import CallSite
+from core.storage.database import Database
 from llm_registry.diagnosis.bench import bench
 from llm_registry.diagnosis.config_edits import ConfigOrigin
 from llm_registry.diagnosis.doctor import diagnose_roles
@@ -58,12 +59,12 @@ async def test_no_call_blocks_the_loop(tmp_path: Path, detector: Any, monkeypatc
         for name, function in detector.functions.items():
             if name not in ALLOWED:
                 function.activate()
-        async with open_registry(settings, thread_id="t", database=database, events=Heard()) as registry:
+        async with open_registry(settings, thread_id="t", database=Database(database), events=Heard()) as registry:
             await registry.assign()
             said = await registry.chat("summarizer", [HumanMessage("hi")], site=CallSite())
             colour, _ = await registry.ask("primary", [HumanMessage("Which?")], Colour, site=CallSite())
         diagnosis = await diagnose_roles(settings, origin=ConfigOrigin(config), live=True)
-        compared = await bench(settings, "primary", [], database=database)
+        compared = await bench(settings, "primary", [], database=Database(database))
     assert (said.text, colour.name) == ("18 degrees", "red")
     assert diagnosis.roles[0].serves
     assert compared.models[0].asked

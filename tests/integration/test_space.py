@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from core.storage.database import Database
 from graph.store.checkpoints import database_of, serializer
 from graph.store.thread_store import ThreadStore
 from tests.integration.jobs import SLUGIFY, SLUGS, do, openai, report_of, settings_with
@@ -34,7 +35,7 @@ def bytes_without_holes(database: Path) -> int:
 
 async def test_a_thread_of_one_step_is_small_and_deleting_it_gives_its_space_back(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
-    database, sizes, full, threads = database_of(repo), [], [], []
+    database, sizes, full, threads = database_of(repo).path, [], [], []
     with ModelServer(CompetentScript(files=SLUGIFY)) as server:
         settings = settings_with(openai(server.v1, context_length=100_000))
         for _ in range(3):
@@ -46,7 +47,7 @@ async def test_a_thread_of_one_step_is_small_and_deleting_it_gives_its_space_bac
     folders = [repo / ".rolecall/runs" / thread for thread in threads[1:]]
     papers = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
     assert (full[2] - full[0] + papers) / 2 <= MOST
-    store = ThreadStore(database)
+    store = ThreadStore(Database(database))
     for thread in threads[1:]:
         await store.forget(thread)
     assert bytes_of(database) <= sizes[0] + 8 * 4096
@@ -59,8 +60,8 @@ async def test_a_file_of_an_older_version_shrinks_too(tmp_path: Path) -> None:
         db.execute("CREATE TABLE checkpoints(thread_id TEXT, checkpoint BLOB)")
         db.execute("INSERT INTO checkpoints VALUES('a', randomblob(500000))")
         db.commit()
-    await ThreadStore(database).forget("a")
-    assert bytes_of(database) < 50_000
+    await ThreadStore(Database(database)).forget("a")
+    assert bytes_of(database) < 150_000  # what the tables take when they are empty
 
 
 def test_what_is_packed_reads_the_same_and_plain_rows_stay_readable() -> None:
@@ -82,6 +83,6 @@ async def test_deleting_beside_a_reader_waits_for_nobody(tmp_path: Path) -> None
         reader = db.execute("SELECT * FROM checkpoints")
         reader.fetchone()
         async with asyncio.timeout(10):
-            await ThreadStore(database).forget("a")
+            await ThreadStore(Database(database)).forget("a")
         reader.close()
         assert db.execute("SELECT COUNT(*) FROM checkpoints").fetchone() == (0,)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from core.storage.database import Database
 from core.storage.thread_ids import short_id
 from graph.store.checkpoints import open_checkpoints
 from graph.store.lease import Lease
@@ -17,7 +18,8 @@ THREAD = "0f4b2d1e-7c1a-4a6b-9d3e-5a1f0c2b3d4e"
 DRIVE = """
 import asyncio, sys
 from pathlib import Path
-from graph.store.checkpoints import Driver, open_checkpoints
+from core.storage.database import Database
+from graph.store.checkpoints import CheckpointWriter, open_checkpoints
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease
 from graph.store.thread_store import ThreadStore
@@ -26,7 +28,7 @@ from tests.steering.world import Heard, Speaker, build, context_of, works
 async def main(database, thread):
     async with Lease(database, thread) as lease:
         try:
-            async with open_checkpoints(database, driver=Driver(thread, lease.generation)) as saver:
+            async with open_checkpoints(database, driver=CheckpointWriter(thread, lease.generation)) as saver:
                 graph = build(Speaker(speak=works(10_000), latency=0.01)).compile(checkpointer=saver)
                 context = context_of(thread, SqliteInbox(database, thread), Heard())
                 config = {"configurable": {"thread_id": thread}}
@@ -36,7 +38,7 @@ async def main(database, thread):
             kept = await ThreadStore(database).set_status(thread, "interrupted", generation=lease.generation)
             print(f"recorded {kept}", flush=True)
 
-asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+asyncio.run(main(Database(Path(sys.argv[1])), sys.argv[2]))
 """
 
 
@@ -47,7 +49,7 @@ async def rows(database: Path, query: str) -> list[tuple[object, ...]]:
 
 async def test_the_stale_driver_writes_neither_checkpoints_nor_status(tmp_path: Path) -> None:
     database = tmp_path / "db"
-    await ThreadStore(database).create(ThreadRow(
+    await ThreadStore(Database(database)).create(ThreadRow(
         thread_id=THREAD, task="work", repo=tmp_path, branch=f"rolecall/{short_id(THREAD)}", status="running",
         created=0, updated=0,
     ))  # fmt: skip
@@ -62,8 +64,8 @@ async def test_the_stale_driver_writes_neither_checkpoints_nor_status(tmp_path: 
         async with aiosqlite.connect(database) as db:  # as seen from another machine, a minute later
             await db.execute("UPDATE leases SET host = 'elsewhere', heartbeat = heartbeat - 100")
             await db.commit()
-        async with Lease(database, THREAD):
-            await ThreadStore(database).set_status(THREAD, "running")
+        async with Lease(Database(database), THREAD):
+            await ThreadStore(Database(database)).set_status(THREAD, "running")
             before = await written(database)
             os.kill(child.pid, signal.SIGCONT)
             out, err = await asyncio.wait_for(child.communicate(), 30)
@@ -85,6 +87,6 @@ async def written(database: Path) -> list[tuple[object, ...]]:
 
 
 async def test_who_only_reads_is_not_fenced_in(tmp_path: Path) -> None:
-    async with open_checkpoints(tmp_path / "db") as saver:
+    async with open_checkpoints(Database(tmp_path / "db")) as saver:
         found = await saver.conn.execute_fetchall("SELECT count(*) FROM temp.sqlite_master WHERE type = 'trigger'")
     assert [tuple(row) for row in found] == [(0,)]

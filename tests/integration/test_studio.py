@@ -246,7 +246,7 @@ async def test_no_website_can_use_the_server_and_nobody_without_its_token(repo: 
     assert allowed.headers["access-control-allow-origin"] == STUDIO_ORIGIN
     assert (listed.status_code, listed.json()) == (200, [])
     assert listed.headers["access-control-allow-origin"] == STUDIO_ORIGIN
-    assert not database_of(repo).is_file() or await ThreadStore(database_of(repo)).list() == []
+    assert not database_of(repo).path.is_file() or await ThreadStore(database_of(repo)).list() == []
 
 
 def test_the_checkout_serves_the_same_way_with_langgraph_dev() -> None:

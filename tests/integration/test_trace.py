@@ -18,7 +18,7 @@ FEATURE = "Add a function slugify with tests"
 
 
 def rows(repo: Path, table: str) -> list[dict[str, Any]]:
-    with closing(sqlite3.connect(database_of(repo))) as db:
+    with closing(sqlite3.connect(database_of(repo).path)) as db:
         db.row_factory = sqlite3.Row
         return [dict(row) for row in db.execute(f"SELECT * FROM {table} ORDER BY rowid")]
 
@@ -75,7 +75,7 @@ async def test_each_run_of_a_thread_has_a_trace_of_its_own_and_says_how_it_ended
 async def test_calls_of_an_older_version_get_the_new_columns(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
     stopped = await do(repo, FEATURE)
-    with closing(sqlite3.connect(database_of(repo))) as db:
+    with closing(sqlite3.connect(database_of(repo).path)) as db:
         for column in ("span_id", "parent_id"):
             db.execute(f"ALTER TABLE calls DROP COLUMN {column}")
         db.commit()

@@ -14,6 +14,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from core.config.settings import ModelSpec, Settings
+from core.storage.database import Database
 from llm_registry.gguf.folder import kill_server
 from llm_registry.gguf.server import ensure_server, running_servers
 from llm_registry.registry import Registry, open_registry
@@ -105,7 +106,11 @@ def opened(tmp_path: Path, heard: Heard, server_folder: Path) -> Open:
         llm = {name: role if isinstance(role, str) else role.model_dump() for name, role in roles.items()}
         settings = Settings.model_validate({"llm": llm})
         return open_registry(
-            settings, thread_id="t1", database=tmp_path / "rolecall.db", events=heard, state_dir=tmp_path / "state"
+            settings,
+            thread_id="t1",
+            database=Database(tmp_path / "rolecall.db"),
+            events=heard,
+            state_dir=tmp_path / "state",
         )
 
     return open_with

@@ -1,11 +1,12 @@
 import errno
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from core.errors import RepositoryError, RolecallError
-from core.storage.database import connect
+from core.storage.database import Database
 from core.storage.storage_errors import storage_error
 
 
@@ -36,8 +37,7 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rolecall.db"
     path.write_bytes(b"no database " * 100)
     with pytest.raises(sqlite3.DatabaseError) as caught:
-        async with connect(path):
-            pass
+        await Database(path).read("SELECT 1")
     found = storage_error(caught.value)
     assert found is not None
     assert (found.code, found.exit_code) == ("damaged", 2)
@@ -45,12 +45,13 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_locked_database_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.storage.database.BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("core.storage.database_file.BUSY_TIMEOUT_S", 0.1)
     path = tmp_path / "rolecall.db"
-    async with connect(path) as db, connect(path) as other:
-        await db.execute("BEGIN IMMEDIATE")
-        with pytest.raises(sqlite3.OperationalError) as caught:
-            await other.execute("BEGIN IMMEDIATE")
+    async with Database(path) as database:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(sqlite3.OperationalError) as caught:
+                await database.write("DELETE FROM threads")
     found = storage_error(caught.value)
     assert found is not None
     assert (found.code, found.exit_code) == ("busy", 75)
@@ -58,11 +59,10 @@ async def test_a_locked_database_is_busy(tmp_path: Path, monkeypatch: pytest.Mon
 
 async def test_a_file_of_a_newer_rolecall_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "rolecall.db"
-    async with connect(path) as db:
-        await db.execute("PRAGMA user_version = 99")
-        await db.commit()
+    await Database(path).read("SELECT 1")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
     with pytest.raises(RepositoryError, match="newer rolecall"):
-        async with connect(path):
-            pass
+        await Database(path).read("SELECT 1")
     assert path.read_bytes() == before

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import id as checkpoint_ids
 
+from core.storage.database import Database
 from graph.store.checkpoints import CheckpointWriter, open_checkpoints
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease
@@ -17,11 +18,11 @@ CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
 async def drive(database: Path, inp: Any, stop: list[str] | None) -> Any:
     async with (
-        Lease(database, "t") as lease,
-        open_checkpoints(database, driver=CheckpointWriter("t", lease.generation)) as saver,
+        Lease(Database(database), "t") as lease,
+        open_checkpoints(Database(database), driver=CheckpointWriter("t", lease.generation)) as saver,
     ):
         graph = build(Speaker(speak=works(2))).compile(checkpointer=saver)
-        context = context_of("t", SqliteInbox(database, "t"), Heard())
+        context = context_of("t", SqliteInbox(Database(database), "t"), Heard())
         await graph.ainvoke(inp, CONFIG, context=context, interrupt_before=stop, durability="sync")
         return await graph.aget_state(CONFIG)
 

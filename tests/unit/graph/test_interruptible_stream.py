@@ -9,6 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import tool
 
+from core.storage.database import Database
 from graph.drive.in_flight import ActivityTracker
 from graph.drive.interruptible_stream import PausedError, interruptible_stream
 from graph.drive.stream_events import ProgressEvents
@@ -23,14 +24,15 @@ class Rig:
 
     def __init__(self, graph: Any, database: Path, speaker: Speaker) -> None:
         self.graph, self.database, self.speaker = graph, database, speaker
-        self.inbox = SqliteInbox(database, "t")
+        self.inbox = SqliteInbox(Database(database), "t")
         self.parts: list[Any] = []
         self.heard = Heard()
 
     async def run(self, inp: Any, since: int | None = None) -> None:
         activity = ActivityTracker(self.heard)
         self.speaker.events = activity
-        async with SqliteInbox(self.database, "t") as inbox:
+        async with Database(self.database) as database:
+            inbox = SqliteInbox(database, "t")
             context = context_of("t", inbox, activity)
             stream = interruptible_stream(
                 self.graph, inp, CONFIG, context=context, inbox=inbox, since=since

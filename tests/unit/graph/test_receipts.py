@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from core.storage.database import Database
 from graph.store.inbox import SqliteInbox
 from graph.store.receipts import read_receipts
 from tests.steering.world import Heard, Speaker, build, context_of, opened, works
@@ -11,7 +12,7 @@ CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
 async def test_a_row_is_queued_then_seen_inside_then_held_by_a_checkpoint(tmp_path: Path) -> None:
     database = tmp_path / "db"
-    inbox = SqliteInbox(database, "t")
+    inbox = SqliteInbox(Database(database), "t")
     speaker = Speaker(speak=works(1), latency=0.4)
     async with opened(build(speaker), database) as graph, opened(build(speaker), database) as reader:
 
@@ -39,7 +40,7 @@ async def test_a_row_is_queued_then_seen_inside_then_held_by_a_checkpoint(tmp_pa
 
 async def test_the_checkpoint_is_the_first_that_holds_the_row(tmp_path: Path) -> None:
     database = tmp_path / "db"
-    inbox = SqliteInbox(database, "t")
+    inbox = SqliteInbox(Database(database), "t")
     async with opened(build(Speaker(speak=works(0))), database) as graph:
         context = context_of("t", inbox, Heard())
         await inbox.put("t", kind="guidance", author="user", text="for the loop")

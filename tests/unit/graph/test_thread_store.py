@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ThreadError
+from core.storage.database import Database
 from graph.store.event_log import EventLog
 from graph.store.inbox import SqliteInbox
 from graph.store.thread_store import ThreadRow, ThreadStore
@@ -27,7 +28,7 @@ def row(thread: str, *, updated: float = 1.0) -> ThreadRow:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ThreadStore:
-    return ThreadStore(tmp_path / "rolecall.db")
+    return ThreadStore(Database(tmp_path / "rolecall.db"))
 
 
 async def test_a_thread_is_found_by_the_beginning_of_its_id(store: ThreadStore) -> None:
@@ -60,13 +61,13 @@ async def test_making_a_thread_again_changes_nothing(store: ThreadStore) -> None
 async def test_forgetting_a_thread_takes_its_rows_everywhere_and_no_others(store: ThreadStore, tmp_path: Path) -> None:
     for thread in (A, B):
         await store.create(row(thread))
-        async with SqliteInbox(tmp_path / "rolecall.db", thread) as inbox:
-            await inbox.put(thread, kind="guidance", author="user", text="x")
+        inbox = SqliteInbox(Database(tmp_path / "rolecall.db"), thread)
+        await inbox.put(thread, kind="guidance", author="user", text="x")
     await store.forget(A)
     assert [item.thread_id for item in await store.list()] == [B]
-    async with SqliteInbox(tmp_path / "rolecall.db", A) as gone, SqliteInbox(tmp_path / "rolecall.db", B) as kept:
-        assert await gone.after(0) == []
-        assert len(await kept.after(0)) == 1
+    gone, kept = (SqliteInbox(Database(tmp_path / "rolecall.db"), thread) for thread in (A, B))
+    assert await gone.after(0) == []
+    assert len(await kept.after(0)) == 1
 
 
 def test_a_line_that_a_kill_cut_off_does_not_hide_the_others(tmp_path: Path) -> None:

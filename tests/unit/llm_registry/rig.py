@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from core.config.settings import BudgetSettings, LLMSettings, Settings
 from core.replies import CallSite
+from core.storage.database import Database
 from llm_registry.registry import Registry, open_registry
 from tests.modelserver.server import ModelServer
 
@@ -51,7 +52,7 @@ async def registry(
     **budget: Any,
 ) -> AsyncIterator[Registry]:
     async with open_registry(
-        settings_of(llm, **budget), thread_id="t", database=folder / "book.db", events=ear or Ear(),
+        settings_of(llm, **budget), thread_id="t", database=Database(folder / "book.db"), events=ear or Ear(),
         models=models, state_dir=state or folder,
     ) as opened:  # fmt: skip
         yield opened

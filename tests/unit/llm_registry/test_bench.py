@@ -12,6 +12,7 @@ from core.config.settings import Settings, TelemetrySettings
 from core.errors import UsageError
 from core.redaction import Redactor
 from core.replies import CallSite, ModelReply, OutputItem
+from core.storage.database import Database
 from llm_registry.diagnosis.bench import bench
 from llm_registry.diagnosis.bench_tasks import tasks_for
 from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
@@ -67,10 +68,10 @@ async def test_the_built_in_set_tells_a_model_that_can_from_one_that_can_not(set
 async def test_recorded_calls_are_asked_again(settings: Settings, tmp_path: Path) -> None:
     database = tmp_path / "rolecall.db"
     question = [SystemMessage("Be brief."), HumanMessage("What happened in step two?")]
-    async with open_registry(settings, thread_id="t", database=database, events=Heard()) as registry:
+    async with open_registry(settings, thread_id="t", database=Database(database), events=Heard()) as registry:
         await registry.ask("summarizer", question, StepSummary, site=CallSite())
         await registry.chat("summarizer", question, tools=[TOOL], site=CallSite())
-    compared = await bench(settings, "summarizer", ["bad", "good"], database=database)
+    compared = await bench(settings, "summarizer", ["bad", "good"], database=Database(database))
     assert compared.recorded
     assert [title.partition(":")[0] for title in compared.questions] == ["StepSummary", "tools"]
     assert [figures.good for figures in compared.models] == [1, 2]
@@ -79,7 +80,7 @@ async def test_recorded_calls_are_asked_again(settings: Settings, tmp_path: Path
 async def test_no_prompt_is_kept_unless_asked_for(settings: Settings, tmp_path: Path) -> None:
     database = tmp_path / "rolecall.db"
     quiet = settings.model_copy(update={"telemetry": TelemetrySettings()})
-    async with open_registry(quiet, thread_id="t", database=database, events=Heard()) as registry:
+    async with open_registry(quiet, thread_id="t", database=Database(database), events=Heard()) as registry:
         await registry.chat("summarizer", [HumanMessage("a private question")], site=CallSite())
     assert b"private question" not in b"".join(path.read_bytes() for path in tmp_path.glob("rolecall.db*"))
 
@@ -87,7 +88,9 @@ async def test_no_prompt_is_kept_unless_asked_for(settings: Settings, tmp_path: 
 async def test_kept_prompts_hold_no_key_and_stay_within_their_size(tmp_path: Path) -> None:
     database = tmp_path / "rolecall.db"
     store = PromptLog(
-        database, TelemetrySettings(record_prompts=True, prompts_mb=0.01), redactor=Redactor({"key": "swordfish"})
+        Database(database),
+        TelemetrySettings(record_prompts=True, prompts_mb=0.01),
+        redactor=Redactor({"key": "swordfish"}),
     )
     for number in range(12):
         await store.keep(
@@ -126,8 +129,8 @@ async def test_an_empty_object_is_no_good_answer_to_a_recorded_call(tmp_path: Pa
         hollow = {"provider": "openai_compatible", "model": "scripted", "base_url": server.v1}
         given = {"llm": {"summarizer": hollow}, "telemetry": {"record_prompts": True}}
         settings = Settings.model_validate(given)
-        await PromptLog(database, settings.telemetry).keep(prompt, "a" * 32)
-        compared = await bench(settings, "summarizer", [], database=database)
+        await PromptLog(Database(database), settings.telemetry).keep(prompt, "a" * 32)
+        compared = await bench(settings, "summarizer", [], database=Database(database))
     assert compared.recorded
     assert (compared.models[0].asked, compared.models[0].good, compared.models[0].errors) == (1, 0, ())
 
@@ -139,7 +142,7 @@ async def test_an_empty_object_is_no_good_answer_to_a_recorded_call(tmp_path: Pa
 )  # fmt: skip
 async def test_quoted_keys_are_masked_and_the_prompt_stays_readable(text: str, tmp_path: Path) -> None:
     settings = TelemetrySettings(record_prompts=True)
-    store = PromptLog(tmp_path / "rolecall.db", settings, redactor=Redactor({"key": "open\\sesame"}))
+    store = PromptLog(Database(tmp_path / "rolecall.db"), settings, redactor=Redactor({"key": "open\\sesame"}))
     await store.keep(LoggedPrompt("coder", (HumanMessage(text),)))
     (kept,) = await store.recent("coder")
     assert "***" in kept.messages[0].text or "[secret:key]" in kept.messages[0].text

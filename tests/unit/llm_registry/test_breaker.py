@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from core.config.settings import ModelSpec
+from core.storage.database import Database
 from llm_registry.diagnosis.bench import bench
 from llm_registry.diagnosis.live_checks import run_live_checks
 from llm_registry.endpoints import breaker
 from llm_registry.endpoints.breaker import Breakers
-from llm_registry.endpoints.shared_state import SharedState, open_shared_state
+from llm_registry.endpoints.shared_state import open_shared_state
 from llm_registry.failures.errors import CallFailure, ErrorKind
 from tests.modelserver.faults import Fault
 from tests.modelserver.reply import fail, say
@@ -114,7 +115,7 @@ async def test_other_processes_see_it(breakers: Breakers, tmp_path: Path) -> Non
     await breakers.failed("here", CallFailure(ErrorKind.DNS, "no such name"))
     script = (
         "import asyncio, sys\nfrom pathlib import Path\nfrom llm_registry.endpoints.breaker import Breakers\n"
-        "from llm_registry.endpoints.shared_state import SharedState, open_shared_state\n"
+        "from llm_registry.endpoints.shared_state import open_shared_state\n"
         "async def main():\n"
         "    async with open_shared_state(Path(sys.argv[1])) as state:\n"
         "        gate = await Breakers(state).look('here')\n        print(gate.state, gate.reason)\n"
@@ -177,9 +178,9 @@ async def test_a_clock_that_was_set_back_keeps_nobody_out(tmp_path: Path) -> Non
         assert 0 < (await breakers.enter("here")).wait_s <= breaker.LONGEST_COOL_S * 1.25
 
 
-async def set_until(state: SharedState, endpoint: str, until: float) -> None:
-    async with state.transaction() as db:
-        await db.execute("INSERT INTO breakers VALUES(?, 1, 5, ?, 0, 'refused: it was')", (endpoint, until))
+async def set_until(state: Database, endpoint: str, until: float) -> None:
+    query = "INSERT INTO breakers VALUES(:endpoint, 1, 5, :until, 0, 'refused: it was')"
+    await state.write(query, {"endpoint": endpoint, "until": until})
 
 
 async def test_a_spoilt_file_of_shared_state_is_set_aside(tmp_path: Path) -> None:

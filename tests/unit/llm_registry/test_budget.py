@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.errors import BudgetError, ModelError
+from core.storage.database import Database
 from llm_registry.records import wall_clock
 from llm_registry.records.wall_clock import WallClock, union_length
 from tests.modelserver.faults import Fault
@@ -137,12 +138,12 @@ async def test_a_call_does_not_outlast_the_minutes(tmp_path: Path) -> None:
 async def test_the_end_of_a_run_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(wall_clock, "time", SimpleNamespace(time=lambda: now[0]))
-    first = WallClock(tmp_path / "book.db", "t")
+    first = WallClock(Database(tmp_path / "book.db"), "t")
     await first.seconds()
     now[0] += 30
     await first.close()
     now[0] += 1000
-    assert await WallClock(tmp_path / "book.db", "t").seconds() == 30
+    assert await WallClock(Database(tmp_path / "book.db"), "t").seconds() == 30
 
 
 @pytest.mark.parametrize(

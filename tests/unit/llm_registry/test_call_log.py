@@ -1,12 +1,14 @@
 """The book of calls, on a real SQLite file."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from core.config.settings import Cost
-from core.storage.database import connect
+from core.storage.database import Database
 from llm_registry.records.call_log import CallLog, CallRow, ThreadTotals, cost_of
 
 
@@ -24,14 +26,14 @@ def database(tmp_path: Path) -> Path:
 
 
 async def test_an_empty_book_has_nothing_to_say(database: Path) -> None:
-    store = CallLog(database)
+    store = CallLog(Database(database))
     assert await store.usage("t1") == {}
     assert await store.totals("t1") == ThreadTotals()
     assert await store.figures() == ()
 
 
 async def test_usage_sums_per_role_and_names_the_specs_that_answered(database: Path) -> None:
-    store = CallLog(database)
+    store = CallLog(Database(database))
     await store.record(row(cost_usd=0.5))
     await store.record(row(spec="big", outcome="refused", input_tokens=None, output_tokens=None))
     await store.record(row(spec="embedded", cost_usd=0.0))
@@ -47,7 +49,7 @@ async def test_usage_sums_per_role_and_names_the_specs_that_answered(database: P
 
 
 async def test_tokens_stand_with_the_spec_that_was_called_whether_it_answered_or_not(database: Path) -> None:
-    store = CallLog(database)
+    store = CallLog(Database(database))
     for _ in range(2):
         await store.record(row(spec="tiny", outcome="bad_output", input_tokens=10, output_tokens=4000))
         await store.record(row(spec="embedded", input_tokens=None, output_tokens=None, total_s=0.5))
@@ -61,7 +63,7 @@ async def test_tokens_stand_with_the_spec_that_was_called_whether_it_answered_or
 
 
 async def test_unknown_stays_unknown_and_is_counted(database: Path) -> None:
-    store = CallLog(database)
+    store = CallLog(Database(database))
     await store.record(row(input_tokens=None, output_tokens=None, estimated_tokens=40))
     usage = (await store.usage("t1"))["primary"]
     assert (usage.input_tokens, usage.output_tokens, usage.cost_usd) == (None, None, None)
@@ -70,14 +72,12 @@ async def test_unknown_stays_unknown_and_is_counted(database: Path) -> None:
     assert usage.estimated_tokens == 40
     assert (totals.tokens, totals.estimated_tokens) == (40, 40)
     assert (totals.unmetered_calls, totals.unpriced_calls) == (1, 1)
-    async with connect(database) as db:
-        stored = await (await db.execute("SELECT input_tokens, cost_usd FROM calls")).fetchone()
-    assert stored is not None
-    assert tuple(stored) == (None, None)
+    stored = await Database(database).read("SELECT input_tokens, cost_usd FROM calls")
+    assert stored == [{"input_tokens": None, "cost_usd": None}]
 
 
 async def test_figures_hold_medians_speed_and_kinds_of_failure(database: Path) -> None:
-    store = CallLog(database)
+    store = CallLog(Database(database))
     for seconds in (1.5, 2.5, 9.5):
         await store.record(row(total_s=seconds, first_token_s=0.5))
     await store.record(row(outcome="hang", input_tokens=None, output_tokens=None, first_token_s=None, total_s=300))
@@ -89,7 +89,7 @@ async def test_figures_hold_medians_speed_and_kinds_of_failure(database: Path) -
 
 
 async def test_no_secret_reaches_the_file(database: Path) -> None:
-    store = CallLog(database, secrets=["hunter2-hunter2"])
+    store = CallLog(Database(database), secrets=["hunter2-hunter2"])
     detail = "401 for hunter2-hunter2, Authorization: Bearer abcdef123456, http://me:pw@nas:1/v1, sk-or-v1-abcdef0123"
     await store.record(row(outcome="auth", detail=detail))
     kept = b"".join(path.read_bytes() for path in database.parent.iterdir())
@@ -99,7 +99,7 @@ async def test_no_secret_reaches_the_file(database: Path) -> None:
 
 
 async def test_many_writers_lose_no_row(database: Path) -> None:
-    stores = [CallLog(database) for _ in range(8)]
+    stores = [CallLog(Database(database)) for _ in range(8)]
     await asyncio.gather(*(store.record(row()) for store in stores for _ in range(5)))
     assert (await stores[0].totals("t1")).calls == 40
 
@@ -112,12 +112,12 @@ def test_a_price_needs_tokens_and_rates() -> None:
 
 
 async def test_a_book_of_an_older_release_is_continued(database: Path) -> None:
-    await CallLog(database).record(row())
-    async with connect(database) as db:
+    await CallLog(Database(database)).record(row())
+    with closing(sqlite3.connect(database)) as db:
         for column in ("estimated_tokens", "estimated_cost_usd"):
-            await db.execute(f"ALTER TABLE calls DROP COLUMN {column}")
-        await db.commit()
-    stores = [CallLog(database) for _ in range(4)]
+            db.execute(f"ALTER TABLE calls DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+    stores = [CallLog(Database(database)) for _ in range(4)]
     await asyncio.gather(*(store.record(row(estimated_tokens=7)) for store in stores))
     totals = await stores[0].totals("t1")
     assert (totals.calls, totals.tokens, totals.estimated_tokens) == (5, 5 * 131 + 4 * 7, 28)

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from core.errors import ModelError
 from core.redaction import Redactor, encodings, redact
+from core.storage.database import Database
 from llm_registry.calls.prompt_redaction import PromptRedactor
 from llm_registry.calls.requests import RoleRequest
 from llm_registry.records.call_log import CallLog, CallRow
@@ -89,7 +90,7 @@ async def test_a_server_that_answers_with_its_key_does_not_get_it_stored(tmp_pat
 
 async def test_the_book_of_calls_holds_no_secret_of_the_run(tmp_path: Path) -> None:
     seen: list[Any] = []
-    store = CallLog(tmp_path / "c.db", redactor=Redactor({"k": KEY}), watch=seen.append)
+    store = CallLog(Database(tmp_path / "c.db"), redactor=Redactor({"k": KEY}), watch=seen.append)
     await store.record(
         CallRow(role="r", spec=f"s:{KEY}", provider="p", model=KEY, outcome="auth", total_s=1, detail=KEY)
     )

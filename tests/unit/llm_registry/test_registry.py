@@ -17,6 +17,7 @@ from langchain_core.tools import tool
 from core.config.settings import Settings
 from core.errors import BudgetError, Exit, ModelError, UsageError
 from core.replies import CallSite
+from core.storage.database import Database
 from llm_registry.overrides import with_overrides
 from llm_registry.records.call_log import CallLog
 from llm_registry.registry import open_registry
@@ -356,7 +357,7 @@ async def test_a_cancelled_call_is_in_the_book(tmp_path: Path) -> None:
             asked.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asked
-    (figures,) = await CallLog(tmp_path / "book.db").figures()
+    (figures,) = await CallLog(Database(tmp_path / "book.db")).figures()
     assert figures.failures == {"cancelled": 1}
 
 
@@ -374,6 +375,6 @@ async def test_a_named_model_that_serves_a_tool_is_looked_at(tmp_path: Path) -> 
     dead = chat_spec(f"http://127.0.0.1:{closed_port()}/v1")
     settings = Settings.model_validate({"llm": {"models": {"small": dead}}, "tools": {"ask": {"role": "small"}}})
     async with open_registry(
-        settings, thread_id="t", database=tmp_path / "book.db", events=Ear(), state_dir=tmp_path
+        settings, thread_id="t", database=Database(tmp_path / "book.db"), events=Ear(), state_dir=tmp_path
     ) as models:
         assert (await models.assign())["small"].spec == ""

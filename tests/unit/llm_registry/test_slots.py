@@ -107,11 +107,7 @@ async def test_a_cancelled_call_leaves_the_queue_at_any_moment(tmp_path: Path) -
             await asyncio.gather(*tasks, return_exceptions=True)
         async with asyncio.timeout(2):
             await hold(0)
-        async with state.transaction() as db:
-            cursor = await db.execute("SELECT count(*) AS left FROM places")
-            row = await cursor.fetchone()
-    assert row is not None
-    assert row["left"] == 0
+        assert await state.read("SELECT * FROM places") == []
 
 
 async def test_the_place_of_a_killed_process_is_given_away(tmp_path: Path) -> None:
@@ -147,8 +143,7 @@ async def test_a_transaction_cancelled_at_any_moment_locks_nobody_out(tmp_path: 
     async with open_shared_state(tmp_path) as state, open_shared_state(tmp_path) as other:
 
         async def write() -> None:
-            async with state.transaction() as db:
-                await db.execute("INSERT INTO places(endpoint, holding, pid, born) VALUES('x', 0, 0, 0)")
+            await state.write("INSERT INTO places(endpoint, holding, pid, born) VALUES('x', 0, 0, 0)")
 
         for step in range(40):
             task = asyncio.create_task(write())
@@ -158,5 +153,4 @@ async def test_a_transaction_cancelled_at_any_moment_locks_nobody_out(tmp_path: 
             await asyncio.gather(task, return_exceptions=True)
         async with asyncio.timeout(5):
             await write()
-            async with other.transaction() as db:
-                await db.execute("DELETE FROM places")
+            await other.write("DELETE FROM places")

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import ModelError
+from core.storage.database import Database
 from llm_registry.calls.json_extraction import json_mistake_in, json_objects_in, repaired_objects_in
 from llm_registry.records.call_log import CallLog
 from tests.modelserver.faults import Fault
@@ -89,7 +90,7 @@ async def test_the_book_tells_good_answers_from_bad_ones(tmp_path: Path) -> None
         async with registry({"primary": chat_spec(server)}, tmp_path) as models:
             await models.ask("primary", HELLO, Fruit, site=SITE)
             assert models.usage()["primary"].calls == 2
-    (figures,) = await CallLog(tmp_path / "book.db").figures("primary")
+    (figures,) = await CallLog(Database(tmp_path / "book.db")).figures("primary")
     assert figures.failures == {"bad_output": 1}
 
 

@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from core.config.settings import Settings, TelemetrySettings
 from core.replies import CallSite, ModelReply
+from core.storage.database import Database
 from llm_registry.records.call_log import CallLog, CallRow
 from llm_registry.records.telemetry import span_export
 from llm_registry.registry import open_registry
@@ -77,7 +78,7 @@ async def test_each_call_becomes_a_span_named_by_the_conventions(collector: Coll
     warnings: list[str] = []
     settings = TelemetrySettings(otel=True, otlp_endpoint=collector.url, otlp_headers={"x-key": "k"})
     async with span_export(settings, warn=warnings.append) as watch:
-        store = CallLog(tmp_path / "calls.db", watch=watch)
+        store = CallLog(Database(tmp_path / "calls.db"), watch=watch)
         await store.record(GOOD)
         await store.record(BAD)
     good, bad = sorted(collector.spans(), key=lambda span: str(span["rolecall.spec"]) + str(span["status"]))
@@ -102,7 +103,7 @@ async def test_each_call_becomes_a_span_named_by_the_conventions(collector: Coll
 async def test_nothing_is_sent_unless_asked_for(collector: Collector, tmp_path: Path) -> None:
     async with span_export(TelemetrySettings(otlp_endpoint=collector.url), warn=[].append) as watch:
         assert watch is None
-        await CallLog(tmp_path / "calls.db", watch=watch).record(GOOD)
+        await CallLog(Database(tmp_path / "calls.db"), watch=watch).record(GOOD)
     assert collector.bodies == []
 
 
@@ -113,7 +114,7 @@ async def test_a_collector_that_is_away_is_one_warning_and_no_more(
     settings = TelemetrySettings(otel=True, otlp_endpoint=f"http://127.0.0.1:{closed_port()}")
     async with asyncio.timeout(20):
         async with span_export(settings, warn=warnings.append) as watch:
-            store = CallLog(tmp_path / "calls.db", watch=watch)
+            store = CallLog(Database(tmp_path / "calls.db"), watch=watch)
             await store.record(GOOD)
         assert (await store.totals("t1")).calls == 1
     assert len(warnings) == 1
@@ -130,7 +131,7 @@ async def test_spans_for_a_local_collector_take_no_proxy(
         monkeypatch.delenv(name, raising=False)
     warnings: list[str] = []
     async with span_export(TelemetrySettings(otel=True, otlp_endpoint=collector.url), warn=warnings.append) as watch:
-        await CallLog(tmp_path / "calls.db", watch=watch).record(GOOD)
+        await CallLog(Database(tmp_path / "calls.db"), watch=watch).record(GOOD)
     assert [span["trace"] for span in collector.spans()] == [GOOD.trace_id]
     assert warnings == []
 
@@ -163,7 +164,7 @@ async def test_every_call_of_a_registry_is_a_row_and_a_span_and_holds_no_secret(
         })  # fmt: skip
         database = tmp_path / "rolecall.db"
         async with open_registry(
-            settings, thread_id="t1", database=database, events=Heard(), state_dir=tmp_path / "state"
+            settings, thread_id="t1", database=Database(database), events=Heard(), state_dir=tmp_path / "state"
         ) as registry:
             question = [HumanMessage("tell me what the sphinx is")]
             for role in ("primary", "summarizer"):

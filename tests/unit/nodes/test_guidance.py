@@ -5,6 +5,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from core.artifacts import Guidance
+from core.storage.database import Database
 from graph.store.inbox import SqliteInbox
 from nodes.guidance.delivery import STANDING_CHARS, fence_guidance, standing_guidance
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
@@ -19,7 +20,7 @@ def said(messages: list[BaseMessage]) -> list[str]:
 
 
 async def test_guidance_is_in_the_next_model_call_and_once_in_history(tmp_path: Path) -> None:
-    inbox, heard = SqliteInbox(tmp_path / "db", "t"), Heard()
+    inbox, heard = SqliteInbox(Database(tmp_path / "db"), "t"), Heard()
     speaker = Speaker(speak=works(3))
     one = await inbox.put("t", kind="guidance", author="user", text="use tabs")
     two = await inbox.put("t", kind="nudge", author="supervisor", text="run the tests")
@@ -34,7 +35,7 @@ async def test_guidance_is_in_the_next_model_call_and_once_in_history(tmp_path: 
 
 
 async def test_a_word_during_the_last_call_is_still_heard(tmp_path: Path) -> None:
-    inbox = SqliteInbox(tmp_path / "db", "t")
+    inbox = SqliteInbox(Database(tmp_path / "db"), "t")
     speaker = Speaker(speak=works(1), latency=0.2)
     async with opened(build(speaker), tmp_path / "db") as graph:
         run = asyncio.create_task(graph.ainvoke({"task": "work"}, config(), context=context_of("t", inbox, Heard())))
@@ -49,7 +50,7 @@ async def test_a_word_during_the_last_call_is_still_heard(tmp_path: Path) -> Non
 
 
 async def test_a_pause_is_no_reason_to_ask_again_and_is_shown_to_no_model(tmp_path: Path) -> None:
-    inbox = SqliteInbox(tmp_path / "db", "t")
+    inbox = SqliteInbox(Database(tmp_path / "db"), "t")
     speaker = Speaker(speak=works(1))
     ident = await inbox.put("t", kind="pause", author="user", text="lunch")
     async with opened(build(speaker), tmp_path / "db") as graph:
@@ -61,7 +62,7 @@ async def test_a_pause_is_no_reason_to_ask_again_and_is_shown_to_no_model(tmp_pa
 
 
 async def test_a_cancelled_call_hears_what_came_meanwhile_when_it_runs_again(tmp_path: Path) -> None:
-    inbox = SqliteInbox(tmp_path / "db", "t")
+    inbox = SqliteInbox(Database(tmp_path / "db"), "t")
     speaker = Speaker(speak=works(2), latency=0.3)
     async with opened(build(speaker), tmp_path / "db") as graph:
         context = context_of("t", inbox, Heard())
@@ -80,7 +81,7 @@ async def test_a_cancelled_call_hears_what_came_meanwhile_when_it_runs_again(tmp
 
 
 async def test_a_node_that_drains_at_its_entry_hears_what_the_loop_did_not(tmp_path: Path) -> None:
-    inbox = SqliteInbox(tmp_path / "db", "t")
+    inbox = SqliteInbox(Database(tmp_path / "db"), "t")
     graph_builder = build(Speaker(speak=works(0)))
     async with opened(graph_builder, tmp_path / "db") as graph:
         context = context_of("t", inbox, Heard())
@@ -96,7 +97,7 @@ async def test_a_node_that_drains_at_its_entry_hears_what_the_loop_did_not(tmp_p
 
 async def test_going_back_replays_guidance_exactly_as_first_delivered(tmp_path: Path) -> None:
     """The cursor is state: an older checkpoint has an older cursor, and the inbox still has the rows behind it."""
-    inbox = SqliteInbox(tmp_path / "db", "t")
+    inbox = SqliteInbox(Database(tmp_path / "db"), "t")
     speaker = Speaker(speak=works(2))
     async with opened(build(speaker), tmp_path / "db") as graph:
         context = context_of("t", inbox, Heard())
@@ -116,7 +117,7 @@ async def test_going_back_replays_guidance_exactly_as_first_delivered(tmp_path: 
 
 
 async def test_parallel_tool_calls_keep_a_valid_history(tmp_path: Path) -> None:
-    inbox = SqliteInbox(tmp_path / "db", "t")
+    inbox = SqliteInbox(Database(tmp_path / "db"), "t")
 
     def speak(messages: list[BaseMessage]) -> AIMessage:
         if results(messages):

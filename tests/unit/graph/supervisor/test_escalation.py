@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from core.config.settings import SupervisorSettings
+from core.storage.database import Database
 from graph.supervisor.escalation import PastIntervention, ThreadPosition, highest_permitted, is_permitted, next_action
 from graph.supervisor.intervention_log import InterventionLog, NewIntervention, intervention_verdict, past_interventions
 
@@ -61,16 +62,16 @@ async def test_the_ledger_is_read_back_by_another_process(tmp_path: Path) -> Non
         rule="no_change", reason="15 calls", action="nudge", text="act", applied=True, step="s1", work=15, inbox_id=7,
         failing=3, cost={"spec": "small", "seconds": 0.4},
     )  # fmt: skip
-    ident = await InterventionLog(tmp_path / "db", "t").add(entry)
-    await InterventionLog(tmp_path / "db", "other").add(entry)
+    ident = await InterventionLog(Database(tmp_path / "db"), "t").add(entry)
+    await InterventionLog(Database(tmp_path / "db"), "other").add(entry)
 
-    [recorded] = await InterventionLog(tmp_path / "db", "t").all()
+    [recorded] = await InterventionLog(Database(tmp_path / "db"), "t").all()
     assert (recorded.id, recorded.entry, recorded.outcome) == (ident, entry, None)
     [item] = past_interventions((recorded,))
     assert (item.rule, item.action, item.step, item.work) == ("no_change", "nudge", "s1", 15)
 
-    await InterventionLog(tmp_path / "db", "t").settle({ident: "better"})
-    assert (await InterventionLog(tmp_path / "db", "t").all())[0].outcome == "better"
+    await InterventionLog(Database(tmp_path / "db"), "t").settle({ident: "better"})
+    assert (await InterventionLog(Database(tmp_path / "db"), "t").all())[0].outcome == "better"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from langchain_core.tools import tool
 from core.config.settings import RuleThresholds, Settings, SupervisorSettings
 from core.context import Models
 from core.errors import ModelError
+from core.storage.database import Database
 from graph.build import build_graph
 from graph.store.inbox import SqliteInbox
 from graph.supervisor.intervention_log import InterventionLog
@@ -59,10 +60,12 @@ async def watched(
     database, heard, stop = tmp_path / "db", Heard(), asyncio.Event()
     async with opened(build(speaker, tools), database) as graph:
         beside = asyncio.create_task(
-            supervise("t", database=database, graph=graph, models=models, settings=config, events=heard, stop=stop)
+            supervise(
+                "t", database=Database(database), graph=graph, models=models, settings=config, events=heard, stop=stop
+            )
         )
-        async with SqliteInbox(database, "t") as inbox:
-            yield graph, context_of("t", inbox, heard, config), heard
+        inbox = SqliteInbox(Database(database), "t")
+        yield graph, context_of("t", inbox, heard, config), heard
         stop.set()
         await beside
 
@@ -76,7 +79,7 @@ async def test_a_loop_is_broken_in_the_very_next_call(tmp_path: Path) -> None:
     told = [any(str(m.id).startswith("guidance-") for m in prompt) for prompt in speaker.prompts]
     assert len(told) > threshold
     assert told == [False] * (len(told) - 1) + [True]  # the run ends with the call that hears it
-    [entry] = await InterventionLog(tmp_path / "db", "t").all()
+    [entry] = await InterventionLog(Database(tmp_path / "db"), "t").all()
     assert (entry.entry.rule, entry.entry.action, entry.entry.applied) == ("repeated_call", "nudge", True)
     assert entry.entry.cost == {}
     # The log is written once the row is stored: the first call that began after that has it in its prompt.
@@ -90,8 +93,8 @@ async def test_who_only_observes_suggests_and_leaves_the_run_alone(tmp_path: Pat
     async with watched(tmp_path, speaker, [read_file], settings(policy="observe")) as (graph, context, _):
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
-    assert await SqliteInbox(tmp_path / "db", "t").after(0) == []
-    entries = await InterventionLog(tmp_path / "db", "t").all()
+    assert await SqliteInbox(Database(tmp_path / "db"), "t").after(0) == []
+    entries = await InterventionLog(Database(tmp_path / "db"), "t").all()
     assert entries
     assert not any(item.entry.applied for item in entries)
 
@@ -104,7 +107,7 @@ async def test_the_ladder_climbs_while_nothing_helps(tmp_path: Path) -> None:
         async with watched(tmp_path, speaker, [read_file], config, opinions.as_models()) as (graph, context, _):
             await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
-    items = await SqliteInbox(tmp_path / "db", "t").after(0)
+    items = await SqliteInbox(Database(tmp_path / "db"), "t").after(0)
     assert [item.kind for item in items][:4] == ["nudge", "replan", "model", "pause"]
     switch = items[2].payload
     assert (switch["role"], switch["use"], switch["step"]) == ("coder", "reasoning", "implement")
@@ -118,7 +121,7 @@ async def test_from_the_second_time_on_a_model_is_asked_and_paid_for_in_the_ledg
     async with watched(tmp_path, speaker, [read_file], settings(), opinions.as_models()) as (graph, context, _):
         await graph.ainvoke({"task": "fix the parser"}, CONFIG, context=context, durability="sync")
 
-    first, second = await SqliteInbox(tmp_path / "db", "t").after(0)
+    first, second = await SqliteInbox(Database(tmp_path / "db"), "t").after(0)
     assert (first.kind, second.kind) == (
         "nudge",
         "replan",
@@ -128,7 +131,7 @@ async def test_from_the_second_time_on_a_model_is_asked_and_paid_for_in_the_ledg
     assert (role, purpose) == ("supervisor", "judge")
     assert "fix the parser" in question
     assert 'read_file {"path": "a.py"}' in question
-    entries = await InterventionLog(tmp_path / "db", "t").all()
+    entries = await InterventionLog(Database(tmp_path / "db"), "t").all()
     assert [entry.entry.cost.get("spec") for entry in entries if entry.entry.cost] == ["small"]
 
 
@@ -146,7 +149,7 @@ async def test_a_judge_that_always_nudges_keeps_no_thread_at_the_bottom(
             graph, context, _ = parts
             await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
-    items = await SqliteInbox(tmp_path / "db", "t").after(0)
+    items = await SqliteInbox(Database(tmp_path / "db"), "t").after(0)
     assert [item.kind for item in items][: len(kinds)] == kinds
     assert len({item.text for item in items}) == len(items)
 
@@ -157,7 +160,7 @@ async def test_a_wish_for_a_new_plan_ends_the_loop_before_its_next_call(tmp_path
         run = asyncio.create_task(graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync"))
         while not speaker.prompts:
             await asyncio.sleep(0.01)
-        await SqliteInbox(tmp_path / "db", "t").put("t", kind="replan", author="user", text="make a new plan")
+        await SqliteInbox(Database(tmp_path / "db"), "t").put("t", kind="replan", author="user", text="make a new plan")
         final = await run
     assert len(speaker.prompts) == 1
     assert [(item.kind, item.text) for item in final["guidance"]] == [("replan", "make a new plan")]
@@ -169,7 +172,7 @@ async def test_a_judge_that_fails_leaves_the_rule_in_force(tmp_path: Path) -> No
     async with watched(tmp_path, speaker, [read_file], settings(), opinions.as_models()) as (graph, context, heard):
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
-    assert [item.kind for item in await SqliteInbox(tmp_path / "db", "t").after(0)] == ["nudge", "replan"]
+    assert [item.kind for item in await SqliteInbox(Database(tmp_path / "db"), "t").after(0)] == ["nudge", "replan"]
     assert any("no model of the supervisor" in event["message"] for event in heard.named("warning"))
 
 
@@ -179,8 +182,8 @@ async def test_what_the_policy_forbids_is_recorded_and_a_nudge_given_instead(tmp
     async with watched(tmp_path, speaker, [read_file], settings(), opinions.as_models()) as (graph, context, _):
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
-    assert [item.kind for item in await SqliteInbox(tmp_path / "db", "t").after(0)] == ["nudge", "nudge"]
-    entries = [item.entry for item in await InterventionLog(tmp_path / "db", "t").all()]
+    assert [item.kind for item in await SqliteInbox(Database(tmp_path / "db"), "t").after(0)] == ["nudge", "nudge"]
+    entries = [item.entry for item in await InterventionLog(Database(tmp_path / "db"), "t").all()]
     assert [(entry.action, entry.applied) for entry in entries] == [("nudge", True), ("pause", False), ("nudge", True)]
 
 
@@ -223,7 +226,7 @@ async def test_who_asks_what_it_is_doing_is_told_at_once(tmp_path: Path) -> None
         run = asyncio.create_task(graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync"))
         await asyncio.sleep(0.8)
         asked = time.monotonic()
-        await SqliteInbox(tmp_path / "db", "t").put("t", kind="ask", author="user", text="")
+        await SqliteInbox(Database(tmp_path / "db"), "t").put("t", kind="ask", author="user", text="")
         while not heard.named("status"):
             await asyncio.sleep(0.02)
         assert time.monotonic() - asked < 1.5
@@ -286,7 +289,7 @@ async def test_of_two_supervisors_one_steps_back(tmp_path: Path) -> None:
         other = Heard()
         await asyncio.wait_for(
             supervise(
-                "t", database=tmp_path / "db", graph=graph, models=None, settings=settings(), events=other,
+                "t", database=Database(tmp_path / "db"), graph=graph, models=None, settings=settings(), events=other,
                 stop=asyncio.Event(),
             ),
             timeout=1,
@@ -297,10 +300,10 @@ async def test_of_two_supervisors_one_steps_back(tmp_path: Path) -> None:
 
 async def test_it_ends_by_itself_when_the_thread_is_finished(tmp_path: Path) -> None:
     async with opened(build(Speaker(speak=works(0)), [read_file]), tmp_path / "db") as graph:
-        context = context_of("t", SqliteInbox(tmp_path / "db", "t"), Heard())
+        context = context_of("t", SqliteInbox(Database(tmp_path / "db"), "t"), Heard())
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
         run = supervise(
-            "t", database=tmp_path / "db", graph=graph, models=None, settings=settings(), events=Heard(),
+            "t", database=Database(tmp_path / "db"), graph=graph, models=None, settings=settings(), events=Heard(),
             stop=asyncio.Event(),
         )  # fmt: skip
         await asyncio.wait_for(run, timeout=2)
