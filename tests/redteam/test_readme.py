@@ -154,7 +154,7 @@ def test_there_is_no_telemetry_and_langsmith_tracing_stays_off_unless(repo: Path
     assert not foreign(watched("doctor", cwd=repo, env=env))
 
 
-def test_a_server_is_asked_only_where_a_chain_names_it(repo: Path) -> None:
+def test_a_server_is_called_only_if_a_chain_names_it(repo: Path) -> None:
     unused = Answering()
     with ModelServer(CompetentScript(files=SLUGIFY)) as server:
         other = {"provider": "openai_compatible", "model": "m", "base_url": f"{unused.url}/v1"}
@@ -167,7 +167,7 @@ def test_a_server_is_asked_only_where_a_chain_names_it(repo: Path) -> None:
 
 
 @pytest.mark.parametrize("recorded", [False, True])
-def test_prompts_are_recorded_only_if_telemetry_record_prompts_says_so(repo: Path, *, recorded: bool) -> None:
+def test_prompts_are_recorded_only_with_telemetry_record_prompts(repo: Path, *, recorded: bool) -> None:
     with ModelServer(CompetentScript(files=SLUGIFY)) as server:
         config = configuration(repo.parent, server, telemetry={"record_prompts": recorded})
         assert rolecall("run", "Add slugify", "--yes", "-q", "--config", config, cwd=repo).code == 0
@@ -178,11 +178,11 @@ def test_prompts_are_recorded_only_if_telemetry_record_prompts_says_so(repo: Pat
     assert (rows > 0) == recorded
 
 
-def test_a_key_goes_to_the_scheme_host_and_port_of(results: list[Result]) -> None:
+def test_a_key_is_sent_only_to_the_scheme_host_and(results: list[Result]) -> None:
     held(results, MADE["keys"], *HOST)
 
 
-def test_keys_of_your_configuration_and_what_has_the_form_of(results: list[Result]) -> None:
+def test_keys_in_your_configuration_and_anything_that_looks_like_one(results: list[Result]) -> None:
     held(results, MADE["masks"], *HOST)
 
 
@@ -196,7 +196,7 @@ def test_in_bubblewrap_a_command_has_no_network_sees_neither_your(results: list[
         held(results, MADE["walls"], policy)
 
 
-def test_there_it_has_no_rights_of_root_reaches_no_process(results: list[Result]) -> None:
+def test_it_has_no_root_privileges_cannot_reach_your_processes_and(results: list[Result]) -> None:
     for policy in HERE:
         held(results, MADE["rights"], policy)
 
@@ -205,12 +205,12 @@ def test_on_the_host_a_command_can_do_what_you_can(results: list[Result]) -> Non
     got_out(results, MADE["host"])
 
 
-def test_on_both_policies_the_environment_holds_no_secrets_memory_processes(results: list[Result]) -> None:
+def test_under_both_policies_the_environment_contains_no_secrets_memory_processes(results: list[Result]) -> None:
     for policy in policies_here():
         held(results, (*MADE["both"], *LIMITS), policy)
 
 
-def test_bubblewrap_is_proved_before_it_is_used_and_with_sandbox(results: list[Result]) -> None:
+def test_bubblewrap_is_tested_before_it_is_used_and_with_sandbox(results: list[Result]) -> None:
     for policy in HERE:
         held(results, MADE["proved"], policy)
 
@@ -225,7 +225,7 @@ def test_the_first_lines_of_a_run_and_its_report_name(repo: Path, mode: str) -> 
     assert f"in {told}" in report.read_text() or f"on the {told}" in report.read_text()
 
 
-def test_without_yes_commands_wait_for_your_answer_unless_they_are(results: list[Result]) -> None:
+def test_without_yes_commands_wait_for_your_approval_unless_they_are(results: list[Result]) -> None:
     held(results, MADE["asked"], *HOST)
 
 
@@ -233,11 +233,11 @@ def test_a_repository_cannot_configure_rolecall_its_rolecall_json_is_read(result
     held(results, MADE["repository"], *HOST)
 
 
-def test_studio_s_server_obeys_nobody_without_its_token_and_no(results: list[Result]) -> None:
+def test_studio_s_server_refuses_requests_without_its_token_and_pages(results: list[Result]) -> None:
     held(results, MADE["studio"], *HOST)
 
 
-def test_security_lists_what_holds_where_and_what_does_not_hold() -> None:
+def test_security_lists_what_is_protected_where_and_what_is_not() -> None:
     text = (HOUSE / "docs" / "security.md").read_text(encoding="utf-8")
     table = text.partition("<!-- named:")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.+) \|$", table, re.MULTILINE)
