@@ -24,6 +24,8 @@ def test_the_corpus_is_large_and_spread_enough() -> None:
     assert len(per_package) >= 10
     assert len(HANDMADE) >= 160
     assert sum(bool(bug.also) for bug in HANDMADE) >= 4
+    assert sum(bug.operator.startswith("hang") for bug in HARD) >= 10
+    assert sum(not bug.operator.startswith("hang") for bug in HARD) >= 10
 
 
 def test_ids_name_one_bug_each() -> None:

@@ -1,0 +1,1 @@
+"""Buffers, exits and the C library."""

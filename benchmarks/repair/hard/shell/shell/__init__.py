@@ -1,0 +1,1 @@
+"""Runs commands and reads settings."""

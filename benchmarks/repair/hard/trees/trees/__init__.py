@@ -1,0 +1,1 @@
+"""Trees of named nodes, expressions and proxies."""
