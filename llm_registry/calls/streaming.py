@@ -52,7 +52,7 @@ async def stream_answer(
 
     Raises:
         CallFailure: A deadline passed.
-        NothingStreamed: The stream ended before it began.
+        EmptyStream: The stream ended before it began.
     """
     began = time.monotonic()
     pieces: list[AIMessageChunk] = []

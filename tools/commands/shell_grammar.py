@@ -59,7 +59,7 @@ class ShellReader:
         """The simple commands of a line, in their order.
 
         Raises:
-            NotUnderstoodError: It holds something that is not surely understood.
+            UnsupportedShellError: It holds something that is not surely understood.
         """
         try:
             source = line.encode()
