@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import tokenize
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ from tools.repair.result import (
 
 MAX_LINE_BYTES = 32 * 1024 * 1024
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
-EVENTS = frozenset({"baseline", "suspicious", "progress"})
+EVENTS = frozenset({"collecting", "baseline", "suspicious", "progress"})
 _PRIVATE = frozenset({".git", ".hg", ".svn", ".rolecall"})
 
 _Name = Annotated[str, Field(max_length=1000)]
@@ -58,6 +59,9 @@ class _Patch(_Source):
     template: _Name
     score: _Finite
     validated_by: NonNegativeInt
+    whole: bool = False
+    still_failing: Annotated[tuple[_Text, ...], Field(max_length=100_000)] = ()
+    mended: Annotated[tuple[_Text, ...], Field(max_length=100_000)] = ()
     cluster: int
     confidence: Confidence
     reason: _Text
@@ -84,6 +88,9 @@ class _Answer(Frozen):
     elapsed_s: _Finite
     failing: Annotated[tuple[_Text, ...], Field(max_length=100_000)]
     passing: NonNegativeInt
+    phases: dict[_Name, _Finite] = Field(default={}, max_length=100)
+    cpu_s: _Finite = 0.0
+    validation_s: _Finite = 0.0
 
 
 def read_line(line: bytes) -> RepairEvent | dict[str, Any] | None:
@@ -99,7 +106,9 @@ def read_line(line: bytes) -> RepairEvent | dict[str, Any] | None:
     return RepairEvent(kind=kind, fields=fields) if isinstance(kind, str) and kind in EVENTS else None
 
 
-def result_of(root: Path, sent: dict[str, Any], hidden: SecretFiles | None = None) -> RepairResult:
+def result_of(
+    root: Path, sent: dict[str, Any], hidden: SecretFiles | None = None, base: Mapping[str, str] | None = None
+) -> RepairResult:
     """The result that an answer stands for; blocking, reads the files it names.
 
     Patches for what is no plain source of the repository, or not as it was searched, are left out, and the reason of
@@ -109,23 +118,25 @@ def result_of(root: Path, sent: dict[str, Any], hidden: SecretFiles | None = Non
         root: The folder that was searched.
         sent: The answer.
         hidden: Which files are not shown.
+        base: By path: the text the search began from, where it is not that of the file. Patches then hold both steps.
     """
     try:
         answer = _Answer.model_validate(sent)
     except ValidationError:
         return RepairResult(status="interrupted", stop_reason="the search process gave an answer that makes no sense")
-    patches = [_patch(root, raw, hidden or SecretFiles()) for raw in answer.patches]
+    patches = [_patch(root, raw, hidden or SecretFiles(), base or {}) for raw in answer.patches]
     kept = tuple(patch for patch in patches if patch is not None)
     reason, status, disagreement = answer.stop_reason, answer.status, answer.disagreement
     if len(kept) < len(patches):
         reason += f"; {len(patches) - len(kept)} patches were refused: not for sources of the repository as they are"
         disagreement = None
-    if status == "plausible" and not kept:
+    if status in {"plausible", "partial"} and not kept:
         status = "none"
     return RepairResult(
         status=status, patches=kept, suspicious=_suspicious(answer.suspicious), tried=answer.tried,
         disagreement=Disagreement(**disagreement.model_dump()) if disagreement else None,
         elapsed_s=answer.elapsed_s, failing=answer.failing, passing=answer.passing, stop_reason=reason,
+        phases=answer.phases, cpu_s=answer.cpu_s, validation_s=answer.validation_s,
     )  # fmt: skip
 
 
@@ -139,13 +150,14 @@ def _suspicious(sent: tuple[dict[str, Any], ...]) -> tuple[SuspiciousLine, ...]:
     return tuple(found)
 
 
-def _patch(root: Path, raw: dict[str, Any], hidden: SecretFiles) -> Patch | None:
+def _patch(root: Path, raw: dict[str, Any], hidden: SecretFiles, base: Mapping[str, str]) -> Patch | None:
     try:
         sent = _Patch.model_validate(raw)
     except ValidationError:
         return None
-    before = None if hidden.hides(sent.path) else _source(root, sent.path)
-    if before is None or hashlib.sha256(before.encode()).hexdigest() != sent.sha256:
+    on_disk = None if hidden.hides(sent.path) else _source(root, sent.path)
+    before = on_disk if on_disk is None else base.get(sent.path, on_disk)
+    if on_disk is None or before is None or hashlib.sha256(before.encode()).hexdigest() != sent.sha256:
         return None
     spans = sorted(sent.edits)
     ends = [0, *(end for _, end, _ in spans)]
@@ -153,7 +165,20 @@ def _patch(root: Path, raw: dict[str, Any], hidden: SecretFiles) -> Patch | None
         return None
     after = apply_spans(before, spans)
     fields = sent.model_dump(exclude={"path", "edits", "sha256"})
-    return Patch(diff=unified_diff(sent.path, before, after), edits=(exact_edit(sent.path, before, after),), **fields)
+    steps = [(path, _source(root, path) or "", text) for path, text in base.items()]
+    edits = [exact_edit(*step) for step in (*steps, (sent.path, before, after))]
+    final = {**{path: (old, text) for path, old, text in steps}, sent.path: (on_disk, after)}
+    diff = "".join(unified_diff(path, *texts) for path, texts in sorted(final.items()))
+    return Patch(diff=diff, edits=tuple(edits), sha256=hashlib.sha256(after.encode()).hexdigest(), **fields)
+
+
+def patched_texts(root: Path, patch: Patch) -> dict[str, str]:
+    """By path: the whole text of each file with the patch made; blocking."""
+    texts: dict[str, str] = {}
+    for edit in patch.edits:
+        before = texts.get(edit.path) or _source(root, edit.path) or ""
+        texts[edit.path] = before.replace(edit.old, edit.new, 1)
+    return texts
 
 
 def _source(root: Path, name: str) -> str | None:

@@ -13,18 +13,22 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tools.repair.answer import MAX_LINE_BYTES, read_line, result_of
+from tools.repair.answer import MAX_LINE_BYTES, patched_texts, read_line, result_of
 from tools.repair.result import RepairEvent, RepairResult
 
 Spawn = Callable[[Sequence[str], Path, Mapping[str, str]], Awaitable[asyncio.subprocess.Process]]
 START_SCRIPT = Path(__file__).with_name("worker") / "start_search.py"
 GRACE_S = 2.5
+MOST_FAULTS = 3
+"""How many patches, each for a part of the failing tests, are put one on another."""
+LEAST_BUDGET_S = 5.0
+"""What is left of a budget must be worth another start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,10 @@ class RepairRequest:
     workers: int = 0
     """Parallel tries; 0 means one per core."""
     seed: int = 0
+    skip: tuple[str, ...] = ()
+    """Of patches that are known not to do: the `sha256` they came with."""
+    base: Mapping[str, str] = field(default_factory=dict)
+    """By path: the text to search from where it is not that of the file."""
 
 
 async def search_repair(
@@ -59,9 +67,55 @@ async def search_repair(
         The patches that pass the tests, best first, and the suspicious lines.
     """
     started = time.monotonic()
+    result = await _search_once(request, on_event, spawn or _spawn)
+    for _ in range(MOST_FAULTS - 1):
+        left = request.budget_s - (time.monotonic() - started)
+        if result.status != "partial" or left < LEAST_BUDGET_S:
+            break
+        # Two faults at once: what mends a part of the tests is kept, and the search goes on from there.
+        base = await asyncio.to_thread(patched_texts, request.root, result.patches[0])
+        further = await _search_once(replace(request, budget_s=left, base=base), on_event, spawn or _spawn)
+        result = _joined(result, further)
+        if further.status not in {"plausible", "partial"}:
+            break
+    return result.model_copy(update={"elapsed_s": time.monotonic() - started})
+
+
+def _joined(first: RepairResult, further: RepairResult) -> RepairResult:
+    """What two searches found, of which the second began where the first ended."""
+    phases = {**first.phases, **further.phases}
+    spent = {
+        "tried": first.tried + further.tried,
+        "cpu_s": first.cpu_s + further.cpu_s,
+        "validation_s": first.validation_s + further.validation_s,
+        "phases": {name: first.phases.get(name, 0.0) + further.phases.get(name, 0.0) for name in phases},
+    }
+    if further.status not in {"plausible", "partial"}:
+        reason = f"{first.stop_reason}; from there no further patch: {further.stop_reason}"
+        return first.model_copy(update={**spent, "stop_reason": reason, "suspicious": further.suspicious})
+    earlier = first.patches[0]
+    joined = [
+        patch.model_copy(
+            update={
+                "template": f"{earlier.template}, and {patch.template}",
+                "mended": (*earlier.mended, *patch.mended) if patch.still_failing else (),
+                "confidence": "low" if "low" in (earlier.confidence, patch.confidence) else patch.confidence,
+                "reason": f"two faults, mended one after the other; the first: {earlier.reason}; then: {patch.reason}",
+            }
+        )
+        for patch in further.patches
+    ]
+    kept = {"failing": first.failing, "passing": first.passing, "patches": tuple(joined)}
+    return further.model_copy(update={**spent, **kept})
+
+
+async def _search_once(
+    request: RepairRequest, on_event: Callable[[RepairEvent], None] | None, spawn: Spawn
+) -> RepairResult:
+    started = time.monotonic()
     temp = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="rolecall-repair-"))
     try:
-        return await _search(request, temp, started, on_event, spawn or _spawn)
+        return await _search(request, temp, started, on_event, spawn)
     finally:
         await asyncio.to_thread(shutil.rmtree, temp, ignore_errors=True)
 
@@ -75,21 +129,34 @@ async def _search(
 ) -> RepairResult:
     argv = [request.python, "-B", str(START_SCRIPT)]
     process = await spawn(argv, request.root, _environment(request, temp))
+    importing = ""
+
+    def follow(event: RepairEvent) -> None:
+        nonlocal importing
+        importing = str(event.fields.get("file", "")) if event.kind == "collecting" else ""
+        if on_event is not None:
+            on_event(event)
+
     try:
         answer: dict[str, Any] | None = None
         stop_reason = "the search process ended without an answer"
         try:
             async with asyncio.timeout(request.budget_s + GRACE_S):
                 await _ask(process, request, temp)
-                answer = await _read(process, on_event)
+                answer = await _read(process, follow)
         except TimeoutError:
             stop_reason = "the search did not end within its budget and was stopped"
     finally:
         await _end(process)
     if answer is None:
         elapsed = time.monotonic() - started
+        if importing:
+            stop_reason = f"the interpreter ended or hung while {importing} was imported"
+            return RepairResult(
+                status="unusable_tests", elapsed_s=elapsed, stop_reason=stop_reason, failing=(importing,)
+            )
         return RepairResult(status="interrupted", elapsed_s=elapsed, stop_reason=stop_reason)
-    return await asyncio.to_thread(result_of, request.root, answer)
+    return await asyncio.to_thread(result_of, request.root, answer, None, request.base)
 
 
 def _environment(request: RepairRequest, temp: Path) -> dict[str, str]:
@@ -122,6 +189,8 @@ async def _ask(process: asyncio.subprocess.Process, request: RepairRequest, temp
             "budget_s": request.budget_s,
             "workers": request.workers,
             "temp": str(temp),
+            "base": dict(request.base),
+            "skip": list(request.skip),
         }
     )
     process.stdin.write(text.encode())
@@ -130,15 +199,13 @@ async def _ask(process: asyncio.subprocess.Process, request: RepairRequest, temp
     process.stdin.close()
 
 
-async def _read(
-    process: asyncio.subprocess.Process, on_event: Callable[[RepairEvent], None] | None
-) -> dict[str, Any] | None:
+async def _read(process: asyncio.subprocess.Process, on_event: Callable[[RepairEvent], None]) -> dict[str, Any] | None:
     assert process.stdout is not None
     async for line in _lines(process.stdout):
         told = read_line(line)
         if isinstance(told, dict):
             return told
-        if told is not None and on_event is not None:
+        if told is not None:
             on_event(told)
     return None
 

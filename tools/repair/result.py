@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Status = Literal["nothing_fails", "plausible", "none", "unusable_tests", "interrupted"]
+Status = Literal["nothing_fails", "plausible", "partial", "none", "unusable_tests", "interrupted"]
 Confidence = Literal["high", "low"]
+NAMED = 5
+"""How many tests a claim names."""
 
 
 class Frozen(BaseModel):
@@ -27,7 +29,7 @@ class Edit(Frozen):
 
 
 class Patch(Frozen):
-    """One way to make the failing tests pass without breaking another."""
+    """One way to make the failing tests pass, or some of them, without breaking another."""
 
     diff: str
     """Unified diff with `a/` and `b/` prefixes."""
@@ -39,11 +41,31 @@ class Patch(Frozen):
     score: float
     validated_by: int
     """How many tests passed with the patch."""
+    whole: bool = True
+    """Whether a fresh process ran the whole suite on it."""
+    still_failing: tuple[str, ...] = ()
+    """Tests that failed before and fail with the patch too."""
+    mended: tuple[str, ...] = ()
+    """Tests that failed before and pass now, where these are not all that failed."""
+    sha256: str = ""
+    """Of the file with the patch, by which a later search can be told to skip it."""
     cluster: int
     """Patches of one cluster behave alike on every recorded call."""
     confidence: Confidence
     reason: str
     """Why the confidence is what it is."""
+
+
+def claim(patch: Patch) -> str:
+    """What a patch may be said to do, in a clause: never more than the tests that were run on it show."""
+    if not patch.still_failing:
+        return f"passes {'all' if patch.whole else 'the'} {patch.validated_by} tests" + (
+            "" if patch.whole else " that were run; the whole suite was not run"
+        )
+    total = patch.validated_by + len(patch.still_failing)
+    names = ", ".join(patch.still_failing[:NAMED]) + (", …" if len(patch.still_failing) > NAMED else "")
+    still = "1 still fails" if len(patch.still_failing) == 1 else f"{len(patch.still_failing)} still fail"
+    return f"passes {patch.validated_by} of {total} tests; {still}: {names}"
 
 
 class SuspiciousLine(Frozen):
@@ -78,10 +100,16 @@ class RepairResult(Frozen):
     """Tests (or test files that can't be imported) that failed before."""
     passing: int = 0
     stop_reason: str = ""
+    phases: dict[str, float] = {}
+    """Seconds of the wall by phase: start, tests, coverage, search, ranking."""
+    cpu_s: float = 0.0
+    """Seconds of processor time of all tries and whole runs."""
+    validation_s: float = 0.0
+    """Seconds of whole runs, which lie beside the search."""
 
 
 class RepairEvent(Frozen):
-    """Something the search tells while it runs: baseline, suspicious, progress."""
+    """Something the search tells while it runs: collecting, baseline, suspicious, progress."""
 
     kind: str
     fields: dict[str, Any]  # JSON values as the search sends them

@@ -5,67 +5,29 @@ Owns the budget and the queues. Ranking of what passes is elsewhere.
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import os
 import time
 from dataclasses import dataclass, field
-from types import CodeType
 from typing import Any, Callable, Iterator, Optional
 
 from rolecall_search.candidates import Candidate
 from rolecall_search.program.source import signature_of
 from rolecall_search.runtime.isolate import Limits, Outcome, Pool
 from rolecall_search.runtime.protocol import Request
-from rolecall_search.trials.fresh import FreshClient, FreshRun
-from rolecall_search.trials.validate import NEEDS_FRESH, PLAUSIBLE, Plan, Trial
+from rolecall_search.trials.fresh import FreshClient
+from rolecall_search.trials.jobs import Arguments, Found, Job, edited, merit
+from rolecall_search.trials.validate import NEEDS_FRESH, PARTIAL, PLAUSIBLE, Plan, Trial
 
 FLOORS_S = (0.08, 0.8, 5.0)
 ENOUGH = 24
-
-
-@dataclass(eq=False)
-class Found:
-    """A patch that passes, and how many tests it passed."""
-
-    candidate: Candidate
-    seconds: float
-    tests: int = 0
-    whole: bool = False
-
-
-@dataclass
-class Arguments:
-    """How fresh runs are asked for."""
-
-    failing_args: tuple[str, ...]
-    all_args: tuple[str, ...]
-    failing_ids: tuple[str, ...]
-    passing_ids: tuple[str, ...]
-    must_load: tuple[str, ...]
-    run_seconds: float
-    failing_seconds: float
-    collect_seconds: float
-
-    def failing_run(self, overrides: dict[str, str]) -> FreshRun:
-        """The run of what fails only."""
-        return FreshRun(overrides, self.failing_args, self.failing_ids, self.must_load)
-
-    def whole_run(self, overrides: dict[str, str]) -> FreshRun:
-        """The run of everything."""
-        must = self.failing_ids + self.passing_ids
-        return FreshRun(overrides, self.all_args, must, self.must_load)
-
-
-@dataclass(eq=False)
-class Job:
-    """One try under way."""
-
-    candidate: Candidate
-    stage: str
-    level: int = 0
-    tests: int = 0
-    seconds: float = 0.0
-    code: Optional[CodeType] = None
+FRESH_SHARE = 0.2
+"""Of all work, as long as forks have something to try: a fresh run costs as much as a hundred of them."""
+MOST_PARTIAL, PARTIAL_RUNS = 200, 6
+# When to go on from a patch for a part of the failing tests, as a share of the budget: sooner where it mends every
+# test that runs the edited function.
+ALL_REACHED_SHARE, SOME_SHARE = 0.5, 0.65
 
 
 @dataclass
@@ -82,12 +44,21 @@ class Searcher:
     tried: int = 0
     found: list[Found] = field(default_factory=list)
     waiting: list[Job] = field(default_factory=list)
+    partial: list[Found] = field(default_factory=list)
+    """Patches for a part of the failing tests, as far as the tries showed."""
     stop_reason: str = ""
+    validation_s: float = 0.0
+    """Seconds of whole runs."""
+    cpu_s: float = 0.0
+    """Of processor time of all tries and whole runs."""
+    _all_reached: bool = False
     _checked: set[int] = field(default_factory=set)
     _again: list[Job] = field(default_factory=list)
     _seen: set[Any] = field(default_factory=set)
     _late: list[tuple[int, float, int, Job]] = field(default_factory=list)
-    _fresh_queue: list[Candidate] = field(default_factory=list)
+    _fresh_queue: list[tuple[float, int, Job]] = field(default_factory=list)
+    _fresh_spent: float = 0.0
+    _put_off: int = 0
     _began: float = 0.0
     _first: float = 0.0
     _told: float = 0.0
@@ -111,6 +82,8 @@ class Searcher:
             self._collect(0.2)
         self.pool.stop()
         self._drain()
+        if not self.found:
+            self._settle_partial()
 
     def _free(self) -> int:
         return self.pool.free() - self.fresh.pending()
@@ -125,6 +98,10 @@ class Searcher:
             extra = min(12.0, max(2.0, 0.6 * (self._first - self._began)))
             if now - self._first > extra:
                 self.stop_reason = "patches that pass were found"
+        elif self.partial:
+            share = ALL_REACHED_SHARE if self._all_reached else SOME_SHARE
+            if self.request.remaining() < (1.0 - share) * self.request.budget_s:
+                self.stop_reason = "patches for a part of the failing tests were found"
         return bool(self.stop_reason)
 
     def _source(self, candidates: Iterator[Candidate]) -> Iterator[Optional[Job]]:
@@ -132,11 +109,17 @@ class Searcher:
         for candidate in candidates:
             yield from self._queued()
             job = self._prepare(candidate)
-            if job is not None:
+            if job is None:
+                continue
+            if job.stage == "fresh" and self.trial is not None:
+                self._later(job)
+            else:
                 yield job
         while True:
             yield from self._queued()
-            if self._late:
+            if self._fresh_queue:
+                yield heapq.heappop(self._fresh_queue)[2]
+            elif self._late:
                 level, _, _, job = heapq.heappop(self._late)
                 yield Job(job.candidate, "fast", level, code=job.code)
             else:
@@ -147,8 +130,15 @@ class Searcher:
             job = self._again.pop(0)
             stage = "fresh" if self.trial is None else "fast"
             yield Job(job.candidate, stage, job.level, code=job.code)
-        while self._fresh_queue:
-            yield Job(self._fresh_queue.pop(0), "fresh")
+        while self._fresh_queue and not self.fresh.pending() and self._fresh_affordable():
+            yield heapq.heappop(self._fresh_queue)[2]
+
+    def _later(self, job: Job) -> None:
+        self._put_off += 1
+        heapq.heappush(self._fresh_queue, (-job.candidate.score, self._put_off, job))
+
+    def _fresh_affordable(self) -> bool:
+        return self._fresh_spent <= FRESH_SHARE * (time.monotonic() - self._began) * self.pool.size
 
     def _prepare(self, candidate: Candidate) -> Optional[Job]:
         """Drop what does not compile or does what another candidate did."""
@@ -189,18 +179,18 @@ class Searcher:
     def _start(self, job: Job) -> None:
         if job.stage == "fresh":
             seconds = self._fresh_limit()
-            run = self.arguments.failing_run(overrides_of(job.candidate))
+            run = self.arguments.failing_run(job.candidate)
             self.fresh.ask(job, run, Limits(seconds, 3 * seconds))
             return
         assert self.trial is not None
-        tests = self.plan.order(job.candidate.covering)
+        order = self.plan.order(job.candidate.covering)
+        tests = order[0] + order[1]
         job.tests = len(tests)
         floor = FLOORS_S[job.level]
-        limits = self.plan.limits(tests, floor)
-        trial, candidate, code = self.trial, job.candidate, job.code
+        trial, candidate, code, plan = self.trial, job.candidate, job.code, self.plan
         total = sum(self.plan.seconds.get(test, 0.0) for test in tests)
         wall = 3.0 + 4.0 * floor + 6.0 * total
-        self.pool.start(job, lambda: trial.run(candidate, code, tests, limits), Limits(floor + 1.0, wall))
+        self.pool.start(job, lambda: trial.run(candidate, code, plan, order, floor), Limits(floor + 1.0, wall))
 
     def _fresh_limit(self) -> float:
         """Seconds for a fresh run: generous until one has ended by itself."""
@@ -211,36 +201,82 @@ class Searcher:
     def _collect(self, timeout: float) -> None:
         for job, outcome in self.pool.wait(timeout, (self.fresh.fileno(),)):
             self._judge(job, outcome)
-        for job, outcome in self.fresh.answers(0.0):
-            self._judge(job, outcome)
+        self._judge_fresh(0.0)
         now = time.monotonic()
         if now - self._told > 1.0:
             self._told = now
             self.on_progress(self.tried, len(self.found))
 
+    def _judge_fresh(self, timeout: float) -> None:
+        for job, outcome in self.fresh.answers(timeout):
+            if isinstance(job, Job):
+                self._judge(job, outcome)
+
     def _judge(self, job: Job, outcome: Outcome) -> None:
-        if job.stage == "whole":
-            self.waiting.remove(job)
-        else:
-            self.tried += 1
+        self._count(job, outcome)
         if outcome.killed == "time" and job.stage == "fast" and job.level + 1 < len(FLOORS_S):
             entry = (job.level + 1, -job.candidate.score, self.tried, job)
             heapq.heappush(self._late, entry)
         if outcome.reply is None:
-            if job.stage == "whole" and outcome.killed == "time":
+            if job.stage == "whole" and outcome.killed == "time" and not job.mended:
                 # The suite took too long for a verdict; what the tries showed still holds.
                 self.found.append(Found(job.candidate, job.seconds, job.tests))
             return
-        if job.stage == "fresh":
-            self._fresh_seconds = max(self._fresh_seconds, outcome.seconds)
-        verdict, detail = outcome.reply
+        verdict, detail = outcome.reply[:2]
         if verdict == NEEDS_FRESH:
             job.candidate.fresh = True
-            self._fresh_queue.append(job.candidate)
+            self._later(Job(job.candidate, "fresh"))
         elif verdict == PLAUSIBLE:
             self._keep(job, outcome)
+        elif verdict == PARTIAL:
+            self._keep_partial(job, outcome)
         elif job.stage == "fast" and detail >= 0:
             self._killed(job, detail)
+
+    def _count(self, job: Job, outcome: Outcome) -> None:
+        self.cpu_s += outcome.cpu
+        if job.stage == "whole":
+            self.waiting.remove(job)
+            self.validation_s += outcome.seconds
+            return
+        self.tried += 1
+        if job.stage == "fresh":
+            self._fresh_spent += outcome.seconds
+            if outcome.reply is not None:
+                self._fresh_seconds = max(self._fresh_seconds, outcome.seconds)
+
+    def _keep_partial(self, job: Job, outcome: Outcome) -> None:
+        """Remember a patch that mends some failing tests and, as far as the try went, breaks none."""
+        mended = outcome.reply[-1]
+        if self.trial is not None and job.stage == "fast":
+            mended = [self.trial.items[test].nodeid for test in mended]
+            self._all_reached = self._all_reached or outcome.reply[1] < 0
+        if len(self.partial) < MOST_PARTIAL and not self._refused(job.candidate):
+            self.partial.append(Found(job.candidate, outcome.seconds, job.tests, mended=tuple(mended)))
+
+    def _settle_partial(self) -> None:
+        """Keep those patches for a part of the failing tests that a run of the whole suite confirms."""
+        candidates, self.partial = sorted(self.partial, key=merit)[:PARTIAL_RUNS], []
+        seconds = 5.0 + 4.0 * self.arguments.run_seconds
+        for entry in candidates:
+            if self.request.remaining() < 1.0 or (self.partial and len(entry.mended) < len(self.partial[0].mended)):
+                break
+            run = self.arguments.whole_run(entry.candidate, entry.mended)
+            self.fresh.ask(entry, run, Limits(seconds, min(2 * seconds, self.request.remaining())))
+            outcome = self.fresh.wait_for(entry, min(2 * seconds, self.request.remaining()))
+            if outcome is None:
+                break
+            self.validation_s += outcome.seconds
+            self.cpu_s += outcome.cpu
+            if outcome.reply is not None and outcome.reply[0] == PLAUSIBLE:
+                entry.tests, entry.whole = outcome.reply[1], True
+                left = set(self.arguments.failing_ids + self.arguments.must_load) - set(entry.mended)
+                entry.still_failing = tuple(sorted({*left, *outcome.reply[2]}))
+                self.partial.append(entry)
+
+    def _refused(self, candidate: Candidate) -> bool:
+        """Whether somebody found out before that this edit does not do."""
+        return bool(self.request.skip) and hashlib.sha256(edited(candidate).encode()).hexdigest() in self.request.skip
 
     def _killed(self, job: Job, test: int) -> None:
         if self._needs_others(test):
@@ -271,31 +307,27 @@ class Searcher:
 
     def _keep(self, job: Job, outcome: Outcome) -> None:
         """A try passed: the whole suite in a fresh process has the last word."""
+        candidate = job.candidate
+        if self._refused(candidate):
+            return
         if not self.found:
             self._first = time.monotonic()
-        candidate = job.candidate
         if job.stage == "whole":
-            self.found.append(Found(candidate, job.seconds, outcome.reply[1], whole=True))
+            failing = tuple(sorted(outcome.reply[2]))
+            self.found.append(Found(candidate, job.seconds, outcome.reply[1], whole=True, still_failing=failing))
             return
         seconds = 5.0 + 4.0 * self.arguments.run_seconds
         if self.arguments.run_seconds > self.request.remaining():
             self.found.append(Found(candidate, outcome.seconds, job.tests))
             return
         whole = Job(candidate, "whole", tests=job.tests, seconds=outcome.seconds)
-        run = self.arguments.whole_run(overrides_of(candidate))
-        self.fresh.ask(whole, run, Limits(seconds, 2 * seconds))
+        self.fresh.ask(whole, self.arguments.whole_run(candidate), Limits(seconds, 2 * seconds))
         self.waiting.append(whole)
 
     def _drain(self) -> None:
         """Wait for whole runs under way; what can't be finished counts as passed in part."""
         while self.waiting and self.request.remaining() > 1.0:
-            for job, outcome in self.fresh.answers(0.5):
-                self._judge(job, outcome)
+            self._judge_fresh(0.5)
         for job in self.waiting:
             if not any(entry.whole for entry in self.found):
                 self.found.append(Found(job.candidate, job.seconds, job.tests))
-
-
-def overrides_of(candidate: Candidate) -> dict[str, str]:
-    """The edited text of a candidate's file."""
-    return {candidate.source.path: candidate.source.apply(candidate.edits)}

@@ -12,10 +12,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterator, Optional
 
-from rolecall_search.runtime.hosting import FAILED, OTHER, PASSED, Host, TimeLimit
+from rolecall_search.runtime.hosting import FAILED, PASSED, Host, TimeLimit
 from rolecall_search.runtime.isolate import Limits, decode, kill_group, run_child, send
 from rolecall_search.runtime.tracing import Lines, make_tracer
 
+DIED = "the interpreter ended"
 FIRST_LIMIT_S = 2.0
 SHORT_LIMIT_S = 0.6
 SHORTEST_LIMIT_S = 0.25
@@ -42,6 +43,8 @@ class TestRun:
     hang: bool = False
     lines: Lines = field(default_factory=dict)
     handled: list[str] = field(default_factory=list)
+    unsteady: bool = False
+    """It did not end alike twice, or is too slow for a fork: fresh processes alone judge it."""
 
 
 @dataclass
@@ -50,6 +53,8 @@ class Baseline:
 
     tests: list[TestRun] = field(default_factory=list)
     complete: bool = True
+    aside: list[str] = field(default_factory=list)
+    """Failures that no edit of the program can mend: whoever claims a patch has to name them."""
 
     def failing(self) -> list[TestRun]:
         """The tests to mend."""
@@ -65,6 +70,7 @@ class Stream:
 
     def __init__(self, work: Callable[[Callable[[Any], None]], None], temp: str) -> None:
         self._fd, write_fd = os.pipe()
+        self.ended = False
         os.makedirs(temp, exist_ok=True)
         self._pid = os.fork()
         if self._pid == 0:
@@ -81,6 +87,7 @@ class Stream:
             ready, _, _ = select.select([self._fd], [], [], max(0.0, pause))
             chunk = os.read(self._fd, 1 << 20) if ready else b""
             if not chunk:
+                self.ended = bool(ready)
                 return
             buffer += chunk
             value, buffer = decode(buffer)
@@ -130,8 +137,24 @@ class Runner:
             if len(got) < len(rest) and not (got and got[-1].hang):
                 index = rest[len(got)]
                 nodeid = self.items[index].nodeid
-                done.append(TestRun(index, nodeid, FAILED, limit_now, hang=True))
+                error = DIED if stream.ended else ""
+                done.append(TestRun(index, nodeid, FAILED, limit_now, error=error, hang=True))
         return done, True
+
+    def lines_until_the_end(self, index: int, limit: float) -> Lines:
+        """The lines a test runs before it takes the interpreter with it, or hangs where nothing can stop it."""
+
+        def work(reply: Callable[[Any], None]) -> None:
+            make_tracer(self.wanted, lambda name, line: reply((name, line))).start()
+            self._one(index, None, limit)
+
+        stream = Stream(work, os.path.join(self.temp, "base"))
+        found: Lines = {}
+        for value in stream.read(limit, time.monotonic() + limit + STALL_S):
+            if value:
+                found.setdefault(value[0], []).append(value[1])
+        stream.close()
+        return found
 
     def _work(
         self,
@@ -145,6 +168,9 @@ class Runner:
                 tracer.start()
             for at, index in enumerate(order):
                 following = order[at + 1] if at + 1 < len(order) else None
+                if tracer is not None and at:
+                    # An endless recursion ends within the tracer too, which the interpreter then takes away.
+                    tracer.resume()
                 run = self._one(index, following, limit)
                 if tracer is not None:
                     run.lines = tracer.take()
@@ -211,6 +237,9 @@ def _trace(runner: Runner, baseline: Baseline, begun: float, budget: float) -> N
     for run in again:
         known[run.index].lines = run.lines
         _second(known[run.index], run)
+    for run in failing:
+        if run.hang and not run.lines and time.monotonic() < until:
+            run.lines = runner.lines_until_the_end(run.index, SHORT_LIMIT_S)
     until = min(begun + budget, time.monotonic() + SAMPLE_SHARE * budget)
     rest = [run.index for run in passing]
     for run in runner.run(rest, traced=True, limit=CONTROL_LIMIT_S, until=until)[0]:
@@ -220,8 +249,9 @@ def _trace(runner: Runner, baseline: Baseline, begun: float, budget: float) -> N
 def _second(first: TestRun, again: TestRun) -> None:
     """Take what a second run of a test says."""
     if again.outcome != first.outcome and not (first.outcome == PASSED and again.hang):
-        # It passes alone or with more time: neither a failure to mend nor a guard.
-        first.outcome = OTHER
+        if first.hang and again.outcome == PASSED:
+            first.outcome = PASSED  # it only needed more time
+        first.unsteady = True
     if again.outcome != FAILED or not again.hang:
         first.hang = False
         first.seconds = min(first.seconds, again.seconds)

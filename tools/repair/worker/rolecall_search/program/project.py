@@ -22,8 +22,9 @@ TEST_FILE = re.compile(r"^(test_.*|.*_test|tests|conftest|setup|noxfile)\.py$")
 class Project:
     """The files of one repository."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, base: Optional[dict[str, str]] = None) -> None:
         self.root = root
+        self._base = base or {}
         self._test_files: set[str] = set()
         self._known: dict[str, str] = {}
         self._sources: dict[str, Optional[SourceFile]] = {}
@@ -66,7 +67,7 @@ class Project:
         if path not in self._sources:
             try:
                 rel = os.path.relpath(path, self.root).replace(os.sep, "/")
-                self._sources[path] = SourceFile.load(path, rel)
+                self._sources[path] = SourceFile.load(path, rel, self._base.get(path))
             except (SyntaxError, UnicodeDecodeError, OSError, LookupError):
                 self._sources[path] = None
         return self._sources[path]

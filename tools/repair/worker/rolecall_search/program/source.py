@@ -61,12 +61,13 @@ class SourceFile:
     attributes: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: str, rel: str) -> SourceFile:
-        """Read and parse `path`; raises `SyntaxError`, `UnicodeDecodeError` or `OSError`."""
-        raw = Path(path).read_bytes()
-        lines = iter(raw.splitlines(keepends=True))
-        encoding, _ = tokenize.detect_encoding(lambda: next(lines, b""))
-        text = raw.decode(encoding)
+    def load(cls, path: str, rel: str, text: Optional[str] = None) -> SourceFile:
+        """Parse `path`, or another text for it; raises `SyntaxError`, `UnicodeDecodeError` or `OSError`."""
+        if text is None:
+            raw = Path(path).read_bytes()
+            lines = iter(raw.splitlines(keepends=True))
+            encoding, _ = tokenize.detect_encoding(lambda: next(lines, b""))
+            text = raw.decode(encoding)
         tree = ast.parse(text)
         starts = [0] + [m.end() for m in _LINE_END.finditer(text)]
         made = cls(path, rel, text, tree, starts)

@@ -16,7 +16,7 @@ from rolecall_search.candidates import Candidate
 from rolecall_search.ranking.calls import Call, changed, outputs, record_calls
 from rolecall_search.runtime.hosting import TimeLimit
 from rolecall_search.runtime.isolate import Limits, Pool
-from rolecall_search.search import Found
+from rolecall_search.trials.jobs import Found
 from rolecall_search.trials.live import CannotSwapError, LiveCode
 from rolecall_search.trials.validate import Trial
 

@@ -15,8 +15,8 @@ from rolecall_search.evidence.baseline import Baseline
 from rolecall_search.evidence.localize import Suspicion
 from rolecall_search.program.source import splice
 from rolecall_search.ranking.cluster import Behaviour
-from rolecall_search.search import Found
 from rolecall_search.templates.base import bound_names
+from rolecall_search.trials.jobs import Found
 
 SHOWN = 12
 ENOUGH_TESTS = 5
@@ -82,7 +82,7 @@ def rank(
         if entry.seconds > SLOWER * fastest + 0.25:
             score *= 0.6
         if not entry.whole:
-            score *= 0.8
+            score *= 0.4
         if lost.get(at, 0) > FEW_LINES:
             score *= 0.5
         if orphans(entry.candidate):
@@ -161,6 +161,9 @@ def _plain(entry: Ranked, ranked: list[Ranked], clusters: int, behaviour: Behavi
         "template": candidate.template,
         "score": round(entry.score, 5),
         "validated_by": entry.found.tests,
+        "whole": entry.found.whole,
+        "still_failing": list(entry.found.still_failing),
+        "mended": list(entry.found.mended),
         "cluster": entry.cluster,
         "confidence": confidence,
         "reason": reason,

@@ -15,7 +15,7 @@ def result(status: str, stop_reason: str, **fields: Any) -> dict[str, Any]:
     """A result with every field the reader expects."""
     made: dict[str, Any] = {
         "status": status, "stop_reason": stop_reason, "patches": [], "suspicious": [],
-        "disagreement": None, "tried": 0, "failing": [], "passing": 0,
+        "disagreement": None, "tried": 0, "failing": [], "passing": 0, "phases": {}, "cpu_s": 0.0, "validation_s": 0.0,
     }  # fmt: skip
     made.update(fields)
     return made

@@ -71,6 +71,9 @@ class Host:
         self._reports: list[tuple[str, str, bool]] = []
         self._verdict = Verdict()
         self.outcomes: dict[str, str] = {}
+        self.left_out: frozenset[str] = frozenset()
+        """Names of tests that are not run."""
+        self.on_import: Optional[Callable[[str], None]] = None
         self.on_finish: Optional[Callable[[str, str], None]] = None
 
     @pytest.hookimpl(hookwrapper=True)
@@ -87,7 +90,15 @@ class Host:
     def pytest_collectstart(self, collector: Any) -> None:
         """Each module gets its own time to be imported."""
         if self._loop is not None:
+            if self.on_import is not None and collector.nodeid.endswith(".py"):
+                self.on_import(collector.nodeid)
             signal.setitimer(signal.ITIMER_REAL, self._collect_limit)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave out what this run is not about."""
+        if self.left_out:
+            items[:] = [item for item in items if item.nodeid not in self.left_out]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: Any) -> Any:
@@ -121,6 +132,16 @@ class Host:
         self.outcomes[report.nodeid] = merge(before, report)
         if self.on_finish is not None and report.when == "teardown":
             self.on_finish(report.nodeid, self.outcomes[report.nodeid])
+
+    @staticmethod
+    def tear_down(session: Any) -> None:
+        """End what fixtures hold open, where the next test is another than the one that was announced."""
+        state = session._setupstate  # noqa: SLF001 - there is no other way
+        with contextlib.suppress(Exception):
+            try:
+                state.teardown_exact(None)
+            except TypeError:  # pytest before 7
+                state.teardown_exact(None, None)
 
     def run(self, item: Any, nextitem: Any) -> Verdict:
         """Run one collected test through pytest's own protocol."""

@@ -23,6 +23,10 @@ class Request:
     workers: int
     temp: str
     started: float
+    base: dict[str, str]
+    """By real path: the text to begin from where it is not that of the file."""
+    skip: frozenset[str]
+    """SHA-256 of edited files that are known not to do."""
 
     def remaining(self) -> float:
         """Seconds of the budget that are left."""
@@ -37,13 +41,16 @@ def read_request(text: str) -> Request:
     """Parse the request given as JSON."""
     raw = json.loads(text)
     workers = raw["workers"] or len(os.sched_getaffinity(0))
+    root = os.path.realpath(raw["root"])
     return Request(
-        root=os.path.realpath(raw["root"]),
+        root=root,
         test_args=tuple(raw["test_args"]),
         budget_s=float(raw["budget_s"]),
         workers=max(1, int(workers)),
         temp=raw["temp"],
         started=time.monotonic(),
+        base={os.path.join(root, *name.split("/")): text for name, text in raw.get("base", {}).items()},
+        skip=frozenset(raw.get("skip", ())),
     )
 
 

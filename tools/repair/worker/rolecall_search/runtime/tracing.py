@@ -11,14 +11,16 @@ from types import CodeType, FrameType
 from typing import Any, Callable, Optional
 
 Lines = dict[str, list[int]]
+OnLine = Callable[[str, int], None]
 TOOL_ID = 3
 
 
 class MonitoringTracer:
     """`sys.monitoring` (3.12+): every line costs one event per `take`."""
 
-    def __init__(self, wanted: Callable[[str], bool]) -> None:
+    def __init__(self, wanted: Callable[[str], bool], on_line: Optional[OnLine] = None) -> None:
         self._wanted = wanted
+        self._on_line = on_line
         self._known: dict[str, bool] = {}
         self._lines: dict[str, set[int]] = {}
 
@@ -36,7 +38,12 @@ class MonitoringTracer:
             known = self._known[name] = self._wanted(name)
         if known:
             self._lines.setdefault(name, set()).add(line)
+            if self._on_line is not None:
+                self._on_line(name, line)
         return sys.monitoring.DISABLE
+
+    def resume(self) -> None:
+        """Record again, should something have ended it."""
 
     def take(self) -> Lines:
         """The lines since the last call."""
@@ -55,8 +62,9 @@ class MonitoringTracer:
 class TraceTracer:
     """`sys.settrace`: works everywhere, slows loops of the program about fourfold."""
 
-    def __init__(self, wanted: Callable[[str], bool]) -> None:
+    def __init__(self, wanted: Callable[[str], bool], on_line: Optional[OnLine] = None) -> None:
         self._wanted = wanted
+        self._on_line = on_line
         self._known: dict[str, Optional[Callable[..., Any]]] = {}
         self._lines: dict[str, set[int]] = {}
 
@@ -75,13 +83,24 @@ class TraceTracer:
             return local
 
     def _local(self, name: str) -> Callable[..., Any]:
-        add = self._lines.setdefault(name, set()).add
+        found, on_line = self._lines.setdefault(name, set()), self._on_line
+        add = found.add
 
         def local(frame: FrameType, event: str, arg: Any) -> Callable[..., Any]:
             add(frame.f_lineno)
             return local
 
-        return local
+        def telling(frame: FrameType, event: str, arg: Any) -> Callable[..., Any]:
+            if frame.f_lineno not in found and on_line is not None:
+                add(frame.f_lineno)
+                on_line(name, frame.f_lineno)
+            return telling
+
+        return local if on_line is None else telling
+
+    def resume(self) -> None:
+        """Record again: an error in the tracer, such as too deep a recursion, ends the tracing."""
+        self.start()
 
     def take(self) -> Lines:
         """The lines since the last call; the call line of a function counts as run."""
@@ -99,8 +118,8 @@ class TraceTracer:
 Tracer = Any
 
 
-def make_tracer(wanted: Callable[[str], bool]) -> Tracer:
-    """The cheapest tracer for this interpreter."""
+def make_tracer(wanted: Callable[[str], bool], on_line: Optional[OnLine] = None) -> Tracer:
+    """The cheapest tracer for this interpreter; `on_line` is told of each line when it runs for the first time."""
     if hasattr(sys, "monitoring") and sys.monitoring.get_tool(TOOL_ID) is None:
-        return MonitoringTracer(wanted)
-    return TraceTracer(wanted)
+        return MonitoringTracer(wanted, on_line)
+    return TraceTracer(wanted, on_line)

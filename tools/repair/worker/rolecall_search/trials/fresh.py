@@ -10,16 +10,18 @@ import os
 import select
 import signal
 import socket
+import time
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from rolecall_search.runtime.hosting import FAILED, OTHER, PASSED, Host, TimeLimit, host
 from rolecall_search.runtime.isolate import Limits, Outcome, Pool, complete, decode, send
 from rolecall_search.runtime.tracing import make_tracer
 from rolecall_search.trials.live import Overrides, override_imports
-from rolecall_search.trials.validate import KILLED, PLAUSIBLE
+from rolecall_search.trials.validate import KILLED, PARTIAL, PLAUSIBLE
 
 TRACE_LIMIT_S = 3.0
+MOST_DISAPPOINTED = 3
 
 
 class _Objection(BaseException):
@@ -34,39 +36,57 @@ class FreshRun:
     test_args: tuple[str, ...]
     must_pass: tuple[str, ...]
     must_load: tuple[str, ...]
+    hoped: tuple[str, ...] = ()
+    """Failing tests of which some are enough."""
+    may_fail: tuple[str, ...] = ()
+    """Failures that are known; any other one objects."""
+    left_out: tuple[str, ...] = ()
 
-    def run(self) -> tuple[str, int]:
-        """Run pytest; returns the verdict and how many tests passed."""
+    def run(self) -> tuple[str, int, list[str], list[str]]:
+        """Run pytest; returns the verdict, how many tests passed, which failed, and which of the hoped ones passed."""
         override_imports(self.overrides)
         plugin = Host(None)
-        wanted = frozenset(self.must_pass)
+        plugin.left_out = frozenset(self.left_out)
+        plugin.on_finish = self._watch()
+        try:
+            host(plugin, self.test_args)
+        except _Objection:
+            return KILLED, 0, [], []
+        return self._judge(plugin)
+
+    def _watch(self) -> Callable[[str, str], None]:
+        wanted, hoped = frozenset(self.must_pass), frozenset(self.hoped)
+        seen = {PASSED: 0, FAILED: 0}
 
         def finish(nodeid: str, outcome: str) -> None:
             if outcome != PASSED and nodeid in wanted:
                 raise _Objection
+            if nodeid in hoped:
+                seen[PASSED if outcome == PASSED else FAILED] += 1
+                if seen[FAILED] >= MOST_DISAPPOINTED and not seen[PASSED]:
+                    raise _Objection
 
-        plugin.on_finish = finish
-        try:
-            host(plugin, self.test_args)
-        except _Objection:
-            return KILLED, 0
-        return self._judge(plugin)
+        return finish
 
-    def _judge(self, plugin: Host) -> tuple[str, int]:
+    def _judge(self, plugin: Host) -> tuple[str, int, list[str], list[str]]:
         got = plugin.outcomes
-        if any(got.get(nodeid, OTHER) != PASSED for nodeid in self.must_pass):
-            return KILLED, 0
-        if any(nodeid in plugin.collect_errors for nodeid in self.must_load):
-            return KILLED, 0
+        passed = sum(1 for outcome in got.values() if outcome == PASSED)
+        failed = [nodeid for nodeid, outcome in got.items() if outcome == FAILED] + list(plugin.collect_errors)
+        mended = [nodeid for nodeid in self.hoped if got.get(nodeid) == PASSED]
+        lost = any(got.get(nodeid, OTHER) != PASSED for nodeid in self.must_pass)
+        unloaded = any(nodeid in plugin.collect_errors for nodeid in self.must_load)
+        known = frozenset((*self.may_fail, *self.hoped))
         loaded = tuple(nodeid.split("::")[0] for nodeid in self.must_load)
-        new = [nodeid for nodeid in got if nodeid.split("::")[0] in loaded]
-        if any(got[nodeid] == FAILED for nodeid in new) or (self.must_load and not new):
-            return KILLED, 0
-        return PLAUSIBLE, sum(1 for outcome in got.values() if outcome == PASSED)
+        empty = self.must_load and not any(nodeid.split("::")[0] in loaded for nodeid in got)
+        verdict = PLAUSIBLE if len(mended) == len(self.hoped) else PARTIAL
+        if lost or unloaded or empty or set(failed) - known or (self.hoped and not mended):
+            verdict = KILLED
+        return verdict, passed, failed, mended
 
 
-def trace_import(test_args: tuple[str, ...], root: str) -> dict[str, list[int]]:
+def trace_import(test_args: tuple[str, ...], root: str, base: Overrides) -> dict[str, list[int]]:
     """The lines that run while the tests are collected."""
+    override_imports(base)
     tracer = make_tracer(lambda name: os.path.realpath(name).startswith(root + os.sep))
     signal.signal(signal.SIGALRM, _too_long)
     tracer.start()
@@ -81,7 +101,7 @@ def serve(asked: socket.socket, pool: Pool, alive: Any) -> None:
     buffer = b""
     while alive():
         for job, outcome in pool.wait(0.2, (asked.fileno(),)):
-            send(asked.fileno(), (job, outcome.reply, outcome.killed, outcome.seconds))
+            send(asked.fileno(), (job, outcome.reply, outcome.killed, outcome.seconds, outcome.cpu))
         if not select.select([asked.fileno()], [], [], 0)[0]:
             continue
         chunk = asked.recv(1 << 20)
@@ -115,6 +135,7 @@ class FreshClient:
         self._jobs: dict[int, Any] = {}
         self._count = 0
         self._buffer = b""
+        self._kept: list[tuple[Any, Outcome]] = []
 
     def fileno(self) -> int:
         """For select."""
@@ -126,12 +147,14 @@ class FreshClient:
 
     def ask(self, job: Any, run: FreshRun, limits: Limits) -> None:
         """Ask for a run; the answer carries `job`."""
-        args = (run.overrides, run.test_args, run.must_pass, run.must_load)
+        args = (
+            run.overrides, run.test_args, run.must_pass, run.must_load, run.hoped, run.may_fail, run.left_out
+        )  # fmt: skip
         self._send(job, "run", args, limits)
 
-    def ask_trace(self, job: Any, test_args: tuple[str, ...], root: str, limits: Limits) -> None:
+    def ask_trace(self, job: Any, test_args: tuple[str, ...], root: str, base: Overrides, limits: Limits) -> None:
         """Ask which lines an import runs."""
-        self._send(job, "trace", (test_args, root), limits)
+        self._send(job, "trace", (test_args, root, base), limits)
 
     def _send(self, job: Any, kind: str, args: tuple[Any, ...], limits: Limits) -> None:
         self._count += 1
@@ -140,18 +163,30 @@ class FreshClient:
 
     def answers(self, timeout: float) -> list[tuple[Any, Outcome]]:
         """The answers that have come, waiting at most `timeout` seconds for the first."""
+        kept, self._kept = self._kept, []
+        return kept or self._read(timeout)
+
+    def _read(self, timeout: float) -> list[tuple[Any, Outcome]]:
         if not select.select([self._link], [], [], timeout)[0]:
             return []
         self._buffer += self._link.recv(1 << 20)
         done = []
         value, self._buffer = decode(self._buffer)
         while value is not None:
-            number, reply, killed, seconds = value
-            done.append((self._jobs.pop(number), Outcome(reply, killed, seconds)))
+            number, *outcome = value
+            done.append((self._jobs.pop(number), Outcome(*outcome)))
             value, self._buffer = decode(self._buffer)
         return done
 
-    def wait_for(self, timeout: float) -> Optional[Outcome]:
-        """Wait for the only run under way."""
-        done = self.answers(timeout)
-        return done[0][1] if done else None
+    def wait_for(self, job: Any, timeout: float) -> Optional[Outcome]:
+        """Wait for one run; others that end meanwhile are kept for the next who asks."""
+        until = time.monotonic() + timeout
+        while True:
+            for at, (known, outcome) in enumerate(self._kept):
+                if known == job:
+                    del self._kept[at]
+                    return outcome
+            left = until - time.monotonic()
+            if left <= 0:
+                return None
+            self._kept += self._read(left)

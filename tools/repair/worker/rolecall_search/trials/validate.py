@@ -14,7 +14,10 @@ from rolecall_search.runtime.hosting import PASSED, Host
 from rolecall_search.runtime.isolate import renew
 from rolecall_search.trials.live import CannotSwapError, LiveCode, Overrides
 
-PLAUSIBLE, KILLED, NEEDS_FRESH = "plausible", "killed", "needs-fresh"
+PLAUSIBLE, PARTIAL, KILLED, NEEDS_FRESH = "plausible", "partial", "killed", "needs-fresh"
+REPRESENTATIVES = 1
+CHEAP_S = 0.02
+Order = tuple[list[int], list[int]]
 
 
 @dataclass
@@ -27,18 +30,43 @@ class Plan:
     expected: dict[int, tuple[str, str]] = field(default_factory=dict)
     """How each test ends without an edit: its outcome and its error."""
     kills: dict[int, int] = field(default_factory=dict)
+    groups: dict[int, Any] = field(default_factory=dict)
+    """Of a failing test: what tells its fault from others, such as the error and where it was raised."""
+    unknown: frozenset[int] = frozenset()
+    """Failing tests of which no line is known."""
 
-    def order(self, covering: frozenset[int]) -> list[int]:
-        """The failing tests, then the covering passing ones, in the order to run them."""
-        first = sorted(self.failing, key=self._key)
+    def order(self, covering: frozenset[int]) -> Order:
+        """The failing tests that an edit may mend, then the covering passing ones, in the order to run them.
+
+        Behind the first of the failing ones stand those that most likely fail for another reason.
+        """
+        reached = [test for test in self.failing if test in covering or test in self.unknown] if covering else []
+        first = sorted(reached or self.failing, key=self._key)
         # Nearly every candidate ends at the first test: the fastest failing one.
         gate = min(first, key=lambda test: self.seconds.get(test, 0.0), default=None)
-        first.sort(key=lambda test: test != gate)
-        return first + sorted((t for t in self.passing if t in covering), key=self._key)
+        ahead = [gate] if gate is not None else []
+        for test in first:
+            kinds = {self.groups.get(other) for other in ahead}
+            cheap = self.seconds.get(test, 0.0) <= CHEAP_S
+            if len(ahead) <= REPRESENTATIVES and cheap and self.groups.get(test) not in kinds:
+                ahead.append(test)
+        first = ahead + [test for test in first if test not in ahead]
+        return first, sorted((t for t in self.passing if t in covering), key=self._key)
 
-    def limits(self, tests: list[int], floor: float) -> list[float]:
-        """Seconds of CPU for each test."""
-        return [max(floor, 4.0 * self.seconds.get(test, 0.0)) for test in tests]
+    def representatives(self, failing: list[int]) -> int:
+        """How many of the failing tests are tried though the first one still fails."""
+        count = 1
+        while (
+            count < min(len(failing), REPRESENTATIVES + 1)
+            and self.seconds.get(failing[count], 0.0) <= CHEAP_S
+            and self.groups.get(failing[count]) != self.groups.get(failing[0])
+        ):
+            count += 1
+        return count
+
+    def limit(self, test: int, floor: float) -> float:
+        """Seconds of CPU for a test."""
+        return max(floor, 4.0 * self.seconds.get(test, 0.0))
 
     def _key(self, test: int) -> tuple[float, float]:
         return -self.kills.get(test, 0), self.seconds.get(test, 0.0)
@@ -64,25 +92,66 @@ class Trial:
     overrides: Overrides
 
     def run(
-        self, candidate: Candidate, code: Optional[CodeType], tests: list[int], limits: list[float]
-    ) -> tuple[str, int]:
-        """Apply the candidate and run tests until one objects; each has its CPU limit."""
+        self, candidate: Candidate, code: Optional[CodeType], plan: Plan, order: Order, floor: float
+    ) -> tuple[str, int, list[int]]:
+        """Apply the candidate and run tests until one objects; each has its CPU limit.
+
+        Returns:
+            The verdict, the test that objected or -1, and the failing tests that pass now.
+        """
+        if not self._put_in(candidate, code):
+            return NEEDS_FRESH, -1, []
+        failing, passing = order
+        mended, objected = self._first_tests(failing, passing, plan, floor)
+        if objected >= 0 and not mended:
+            return KILLED, objected, []
+        if objected >= 0:
+            self.host.tear_down(self.items[objected].session)
+        rest = failing[failing.index(objected) + 1 :] if objected >= 0 else []
+        rest = [test for test in rest if test not in mended]
+        for at, test in enumerate(passing):
+            if not self._passes(test, [*passing[at + 1 :], *rest][:1], plan, floor):
+                return KILLED, test, []
+        mended += [test for at, test in enumerate(rest) if self._passes(test, rest[at + 1 : at + 2], plan, floor)]
+        if objected < 0 and len(mended) == len(plan.failing):
+            return PLAUSIBLE, -1, mended
+        return PARTIAL, objected, mended
+
+    def _put_in(self, candidate: Candidate, code: Optional[CodeType]) -> bool:
+        """Put the candidate into this process; False when only a fresh import shows its effect."""
         self.overrides[candidate.source.path] = candidate.source.apply(candidate.edits)
-        if candidate.source.path in self.live.imported:
-            if code is None or candidate.unit is None:
-                return NEEDS_FRESH, -1
-            try:
-                self.live.swap(candidate.source, candidate.unit, code)
-            except CannotSwapError:
-                return NEEDS_FRESH, -1
-        for at, test in enumerate(tests):
-            item = self.items[test]
-            following = self.items[tests[at + 1]] if at + 1 < len(tests) else None
-            item.repr_failure = _no_text
-            renew(limits[at])
-            if self.host.run(item, following).outcome != PASSED:
-                return KILLED, test
-        return PLAUSIBLE, -1
+        if candidate.source.path not in self.live.imported:
+            return True
+        if code is None or candidate.unit is None:
+            return False
+        try:
+            self.live.swap(candidate.source, candidate.unit, code)
+        except CannotSwapError:
+            return False
+        return True
+
+    def _first_tests(self, failing: list[int], passing: list[int], plan: Plan, floor: float) -> tuple[list[int], int]:
+        """Run the failing tests until one objects, and those that may fail for another reason.
+
+        Returns:
+            Those that pass now, and the first that objects or -1.
+        """
+        ahead, objected = plan.representatives(failing), -1
+        mended: list[int] = []
+        for at, test in enumerate(failing):
+            if self._passes(test, [*failing[at + 1 :], *passing][:1], plan, floor):
+                mended.append(test)
+            elif objected < 0:
+                objected = test
+            if objected >= 0 and (mended or at + 1 >= ahead):
+                break
+        return mended, objected
+
+    def _passes(self, test: int, following: list[int], plan: Plan, floor: float) -> bool:
+        item = self.items[test]
+        item.repr_failure = _no_text
+        renew(plan.limit(test, floor))
+        return self.host.run(item, self.items[following[0]] if following else None).outcome == PASSED
 
     def alone(self, test: int) -> tuple[str, str]:
         """Run one test on the unedited program with no other before it."""
