@@ -223,8 +223,8 @@ class Checks(Protocol):
 class Repair(Protocol):
     """The search for a patch without any model."""
 
-    async def search(self, *, budget_s: float) -> BaseModel:
-        """Search the worktree; changes nothing in it."""
+    async def search(self, *, budget_s: float, skip: Sequence[str] = ()) -> BaseModel:
+        """Search the worktree, without the patches to skip; changes nothing in it."""
 
 
 class InboxItem(BaseModel):

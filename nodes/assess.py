@@ -133,10 +133,10 @@ def _no_worse_than_before(state: AssessInput) -> bool:
 def _moved(state: AssessInput) -> bool:
     """Whether another attempt may bring something else: the last one changed a file, or was a model's first.
 
-    The embedded engine searches the same files in the same order, so a second search would find the same.
+    The embedded engine tries one patch after another on the checks by itself, and a second visit would find the same.
     """
     last = state["step_results"][-1]
-    return last.commit is not None or (state.get("attempt", 1) == 1 and last.served_by != EMBEDDED)
+    return last.served_by != EMBEDDED and (last.commit is not None or state.get("attempt", 1) == 1)
 
 
 def _only_open(decision: AssessDecision) -> AssessDecision:

@@ -25,6 +25,9 @@ _ASKS = re.compile(
     r"^\W*(what|why|how|where|when|who|which|is|are|does|do|can|could|should|explain|describe)\b", re.IGNORECASE
 )
 
+_CHECKED = re.compile(r"\b(tests?|testsuite|suite|checks?|pytest|unittests?|ci)\b", re.IGNORECASE)
+_SETTLED = re.compile(r"\b(pass|passes|passing|fail|fails|failing|failed|failures?|red|green|broken)\b", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckReading:
@@ -73,6 +76,11 @@ def wants_repair(task: str) -> bool:
     A task that begins with a word for something new or different and speaks of no fault is not.
     """
     return bool(_REPAIRS.search(task)) or not _CREATES.search(task)
+
+
+def asks_for_green(task: str) -> bool:
+    """Whether a task asks for no more than tests or checks that pass."""
+    return wants_repair(task) and bool(_CHECKED.search(task)) and bool(_SETTLED.search(task))
 
 
 def is_question(task: str) -> bool:

@@ -1,18 +1,27 @@
-"""The embedded engine as a coder: search for a patch, apply it with the ordinary tools, run the checks, say how."""
+"""The embedded engine as a coder: search for a patch, try each on the real checks, undo what they refuse, say how."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from core.errors import NeedsModelError
+from llm_registry.embedded.patch_words import closing_words, nothing_to_do, refusal_words
 from llm_registry.embedded.reading import read_checks, sections
 from llm_registry.embedded.stages import ADVICE, require_repair
 
 SEARCH, EDIT, CHECK = "repair_search", "edit_file", "run_checks"
-SHOWN_PATCHES = 3
-SHOWN_LINES = 5
+MOST_TRIED = 4
+"""Patches of one search that are tried on the real checks."""
+MOST_SEARCHES = 2
+_CHECK = re.compile(r"^\$ (.+)$(.*?)^\[(green|RED|timed out)\b", re.MULTILINE | re.DOTALL)
+_PYTHON_TESTS = re.compile(r"\b(pytest|unittest)\b")
+
+Step = tuple[str, dict[str, Any]]
+Steps = Generator[Step, ToolMessage, str]
 
 
 def next_turn(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
@@ -24,38 +33,87 @@ def next_turn(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessag
     if not {SEARCH, EDIT, CHECK} <= set(tools):
         raise NeedsModelError("Reading and explaining code needs a model.", hint=ADVICE)
     results = _results(messages)
-    if SEARCH not in results:
+    if not results:
         data = sections(messages)
-        require_repair(data, red=read_checks(data.get("checks", "")).red)
-        return _call(SEARCH, {}, 0)
-    found = _parsed(results[SEARCH][0])
-    edits = _edits(found)
-    applied = results.get(EDIT, [])
-    if any(message.status == "error" for message in applied):
-        return AIMessage(f"The patch that was found could not be applied: {applied[-1].text}")
-    if len(applied) < len(edits):
-        return _call(EDIT, edits[len(applied)], len(applied) + 1)
-    if edits and CHECK not in results:
-        return _call(CHECK, {}, len(edits) + 1)
-    return AIMessage(closing_words(found))
+        checks = read_checks(data.get("checks", ""))
+        require_repair(data, red=checks.red)
+        if not checks.red:
+            return AIMessage(nothing_to_do(data["checks"]))
+    # The same results lead through the same steps, so that a run which was killed goes on where it stood.
+    steps = _Attempt().steps()
+    try:
+        name, args = next(steps)
+        for result in results:
+            name, args = steps.send(result)
+    except StopIteration as end:
+        return AIMessage(str(end.value))
+    return AIMessage("", tool_calls=[{"name": name, "args": args, "id": f"embedded-{len(results)}"}])
 
 
-def _results(messages: Sequence[BaseMessage]) -> dict[str, list[ToolMessage]]:
-    """Tool results by tool, since the step was given."""
+def _results(messages: Sequence[BaseMessage]) -> list[ToolMessage]:
+    """Tool results since the step was given, in order."""
     start = max((i for i, message in enumerate(messages) if _is_step(message)), default=0)
-    results: dict[str, list[ToolMessage]] = {}
-    for message in messages[start:]:
-        if isinstance(message, ToolMessage):
-            results.setdefault(message.name or "", []).append(message)
-    return results
+    return [message for message in messages[start:] if isinstance(message, ToolMessage)]
 
 
 def _is_step(message: BaseMessage) -> bool:
     return isinstance(message, HumanMessage) and message.name is None
 
 
-def _call(name: str, args: dict[str, Any], number: int) -> AIMessage:
-    return AIMessage("", tool_calls=[{"name": name, "args": args, "id": f"embedded-{number}"}])
+@dataclass(slots=True)
+class _Attempt:
+    """One visit of the coder."""
+
+    refused: list[dict[str, Any]] = field(default_factory=list)
+
+    def steps(self) -> Steps:
+        """Search, try the patches one after another, and search on from the original files if all were refused."""
+        found: dict[str, Any] = {}
+        for _ in range(MOST_SEARCHES):
+            skip = [patch["sha256"] for patch in self.refused if patch.get("sha256")]
+            found = _parsed((yield SEARCH, {"skip": skip} if skip else {}))
+            patches = found.get("patches") or []
+            if found.get("status") not in {"plausible", "partial"} or not patches:
+                break
+            for patch in patches[:MOST_TRIED]:
+                stopped = yield from self._try(patch, found)
+                if stopped is not None:
+                    return stopped
+            if not all(patch.get("sha256") for patch in self.refused):
+                break
+        return refusal_words(self.refused, found) if self.refused else closing_words(found)
+
+    def _try(self, patch: Mapping[str, Any], found: dict[str, Any]) -> Generator[Step, ToolMessage, str | None]:
+        """Make a patch and ask the real checks; `None` when they refuse it and it is undone."""
+        edits = [{key: edit[key] for key in ("path", "old", "new")} for edit in patch["edits"]]
+        for at, edit in enumerate(edits):
+            answer = yield EDIT, edit
+            if answer.status == "error":
+                yield from _undo(edits[:at])
+                return f"The patch that was found could not be applied: {answer.text}"
+        answer = yield CHECK, {}
+        if not _red(answer) or _red_as_told(answer, patch.get("still_failing") or ()):
+            return closing_words(found, patch, self.refused)
+        yield from _undo(edits)
+        self.refused.append(dict(patch))
+        return None
+
+
+def _undo(edits: Sequence[dict[str, Any]]) -> Generator[Step, ToolMessage, None]:
+    for edit in reversed(edits):
+        yield EDIT, {"path": edit["path"], "old": edit["new"], "new": edit["old"]}
+
+
+def _red(answer: ToolMessage) -> bool:
+    """Whether the checks that run Python tests are red; where none of them is known to, whether any check is."""
+    states = {command: state != "green" for command, _, state in _CHECK.findall(answer.text)}
+    tests = [red for command, red in states.items() if _PYTHON_TESTS.search(command)]
+    return any(tests or states.values())
+
+
+def _red_as_told(answer: ToolMessage, told: Sequence[str]) -> bool:
+    """Whether red tests were announced, and no other test is red."""
+    return bool(told) and set(read_checks(answer.text).failing) <= set(told)
 
 
 def _parsed(message: ToolMessage) -> dict[str, Any]:
@@ -66,42 +124,3 @@ def _parsed(message: ToolMessage) -> dict[str, Any]:
     except json.JSONDecodeError:
         return {"status": "none", "stop_reason": f"the search gave no readable result: {message.text[:300]}"}
     return found if isinstance(found, dict) else {"status": "none", "stop_reason": message.text[:300]}
-
-
-def _edits(found: dict[str, Any]) -> list[dict[str, Any]]:
-    patches = found.get("patches") or []
-    best = patches[0]["edits"] if found.get("status") == "plausible" and patches else []
-    return [{key: edit[key] for key in ("path", "old", "new")} for edit in best]
-
-
-def closing_words(found: dict[str, Any]) -> str:
-    """Say what was found, how sure that is and what else passes; or what was tried and where the fault may be."""
-    tried = f"{found.get('tried', 0)} candidates in {found.get('elapsed_s', 0.0):.1f} s"
-    if found.get("status") == "nothing_fails":
-        return "Every test passes already, so there was nothing to repair."
-    if found.get("status") != "plausible":
-        places = [
-            f"- {line['path']}:{line['line']} (suspicion {line['score']:.2f}): `{line['text'].strip()}`"
-            for line in (found.get("suspicious") or [])[:SHOWN_LINES]
-        ]
-        where = "\nThe fault is most likely here:\n" + "\n".join(places) if places else ""
-        return f"No patch was found that passes the tests ({tried}; {found.get('stop_reason', '')}).{where}"
-    return _patch_words(found, tried)
-
-
-def _patch_words(found: dict[str, Any], tried: str) -> str:
-    best, *others = found["patches"]
-    place = f"{best['edits'][0]['path']}:{best['line']}"
-    how = f"with the template {best['template']!r} and validated by {best['validated_by']} tests"
-    parts = [
-        f"A patch to {place} passes the tests. It was found by search ({tried}) {how}.",
-        f"Confidence: {best['confidence']}, {best['reason']}.",
-        f"```diff\n{best['diff'].strip()}\n```",
-    ]
-    if others:
-        parts.append(f"{len(others)} other patches also pass the tests:")
-        parts += [f"```diff\n{other['diff'].strip()}\n```" for other in others[:SHOWN_PATCHES]]
-    if found.get("disagreement"):
-        parts.append(f"They differ here: {json.dumps(found['disagreement'])}")
-    parts.append("It passes the tests; a person must decide whether it is what was intended.")
-    return "\n\n".join(parts)

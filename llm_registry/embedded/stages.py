@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.errors import NeedsModelError
-from llm_registry.embedded.reading import is_question, read_checks, sentences, wants_repair
+from llm_registry.embedded.reading import asks_for_green, is_question, read_checks, sentences, wants_repair
 
 ADVICE = "configure a model server (`rolecall config path`) and run `rolecall doctor`"
 SCOPE_OF_ENGINE = "The embedded engine has no LLM: it only repairs failing Python tests by searching for a small patch"
@@ -44,14 +44,14 @@ def extract_scope(data: Sections) -> dict[str, Any]:
 
 
 def require_repair(data: Sections, *, red: bool) -> None:
-    """Refuse what search cannot do.
+    """Refuse what search cannot do. Where the task is to make tests pass and they do, it is done already.
 
     Raises:
         NeedsModelError: See above.
     """
     if not wants_repair(data.get("task", "")):
         raise NeedsModelError(f"{SCOPE_OF_ENGINE}, and this task asks for something else.", hint=ADVICE)
-    if not red:
+    if not red and not (data.get("checks") and asks_for_green(data.get("task", ""))):
         raise NeedsModelError(f"{SCOPE_OF_ENGINE}, and no check of this repository is red.", hint=ADVICE)
 
 

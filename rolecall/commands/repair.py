@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from tools.repair.result import RepairEvent, RepairResult
 
 _SAID = {
-    "nothing_fails": "no test fails; there is nothing to repair",
-    "plausible": "found a patch with which all tests pass",
+    "nothing_fails": "nothing to do",
+    "plausible": "found a patch",
+    "partial": "found a patch for a part of the failing tests",
     "none": "found no patch",
     "unusable_tests": "the tests cannot be used for a search",
     "interrupted": "the search was stopped",
 }
+
+
+EXHAUSTED = "every candidate was tried"
 
 
 def repair(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -41,9 +45,11 @@ def repair(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def _going_on(result: "RepairResult", budget_s: float, invocation: Invocation) -> str:
-    """The command after a search that found nothing: the same one again would find the same."""
-    if result.status == "unusable_tests" or result.elapsed_s < budget_s / 2:
+    """The command after a search that found nothing: more time helps only a search that ran out of it."""
+    if result.status == "unusable_tests":
         return invocation.call("repair", "--help")
+    if result.stop_reason.startswith(EXHAUSTED) or result.elapsed_s < budget_s / 2:
+        return invocation.call("doctor")
     return invocation.call(*invocation.argv, f"--budget={2 * budget_s:g}s")
 
 
@@ -129,8 +135,7 @@ def _plain(value: object) -> bool:
 
 def print_result(result: "RepairResult", invocation: Invocation) -> None:
     """Print the best patch, and on stderr what is to be known of all of them."""
-    counts = f"{len(result.failing)} red, {result.passing} green, {result.tried} candidates in {result.elapsed_s:.1f} s"
-    print(f"{_SAID[result.status]} ({counts})", file=sys.stderr)
+    print(f"{_SAID[result.status]} ({_counts(result)})", file=sys.stderr)
     said = ""
     for at, patch in enumerate(result.patches):
         # What is doubtful about all of them is said of the first.
@@ -138,12 +143,35 @@ def print_result(result: "RepairResult", invocation: Invocation) -> None:
         print(f"patch {at + 1}: {patch.template}, confidence {patch.confidence}{why}", file=sys.stderr)
         if at == 0:
             write_patch(patch.diff)
-    if result.disagreement is not None:
-        print(f"the patches differ on {result.disagreement.call}: read them before you choose", file=sys.stderr)
     if result.patches:
         print(f"take it over with: {invocation.call(*invocation.argv)} | git apply", file=sys.stderr)
+        print("\n".join(last_words(result)), file=sys.stderr)
         return
     if result.stop_reason:
         print(f"it ended because: {result.stop_reason}", file=sys.stderr)
     for line in result.suspicious[:5]:
         print(f"suspicious: {line.path}:{line.line}  {line.text.strip()}", file=sys.stderr)
+
+
+def _counts(result: "RepairResult") -> str:
+    if result.status == "nothing_fails":
+        return f"{result.passing} tests pass"
+    return f"{len(result.failing)} red, {result.passing} green, {result.tried} candidates in {result.elapsed_s:.1f} s"
+
+
+def last_words(result: "RepairResult") -> list[str]:
+    """What the first patch is known to do, how sure it is, and what would tell it from the others."""
+    from tools.repair.result import claim
+
+    best = result.patches[0]
+    lines = [f"patch 1 {claim(best)}"]
+    if best.mended:
+        lines.append(f"patch 1 mends {', '.join(best.mended[:5])}{', …' if len(best.mended) > 5 else ''}")
+    if best.confidence == "high":
+        return [*lines, "confidence: high"]
+    lines.append(f"confidence: LOW ({best.reason}); read the patch before you take it over")
+    if result.disagreement is not None:
+        call, outputs = result.disagreement.call, result.disagreement.outputs
+        shown = "; ".join(f"patch {at} gives {one_line(output, width=60)}" for at, output in enumerate(outputs[:4], 1))
+        lines.append(f"a test of {one_line(call, width=120)} would tell them apart: {shown}")
+    return lines

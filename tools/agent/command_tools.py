@@ -68,17 +68,18 @@ async def git_diff(runtime: AnyToolRuntime, *, stat: bool = False) -> str:
 
 
 @agent_tool
-async def repair_search(runtime: AnyToolRuntime, budget_s: float | None = None) -> str:
+async def repair_search(runtime: AnyToolRuntime, budget_s: float | None = None, skip: list[str] | None = None) -> str:
     """Search for a small patch that makes failing Python tests pass, without any model. Changes nothing.
 
     Answers JSON: status, and patches (best first) whose edits can be given to edit_file.
 
     Args:
         budget_s: Seconds it may take.
+        skip: The sha256 of patches that are known not to do.
     """
     context: Context = runtime.context
     most = context.settings.embedded.repair_budget_s
-    result = await context.repair.search(budget_s=_seconds("budget_s", budget_s or most, most))
+    result = await context.repair.search(budget_s=_seconds("budget_s", budget_s or most, most), skip=skip or ())
     return await asyncio.to_thread(fitting_json, result.model_dump(mode="json"), _store(context))
 
 

@@ -34,7 +34,10 @@ def unified_diff(path: str, before: str, after: str) -> str:
 
 
 def exact_edit(path: str, before: str, after: str) -> Edit:
-    """The smallest run of whole lines that occurs once in `before` and turns it into `after`."""
+    """The smallest run of whole lines that occurs once in `before` and turns it into `after`, and that can be undone.
+
+    What stands there afterwards occurs once too, so that the two can be exchanged.
+    """
     old_lines = before.splitlines(keepends=True)
     new_lines = after.splitlines(keepends=True)
     first = 0
@@ -46,7 +49,7 @@ def exact_edit(path: str, before: str, after: str) -> Edit:
     while True:
         old = "".join(old_lines[first : len(old_lines) - tail])
         new = "".join(new_lines[first : len(new_lines) - tail])
-        if (old and _occurs_once(before, old)) or (first == 0 and tail == 0):
+        if (old and new and _occurs_once(before, old) and _occurs_once(after, new)) or (first == 0 and tail == 0):
             return Edit(path=path, old=old, new=new)
         first = max(0, first - 1)
         tail = max(0, tail - 1)

@@ -1,5 +1,6 @@
 """Joins the repair search to a thread: its worktree, interpreter, sandbox and events. The search is in `repair`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.context import Checks
@@ -23,16 +24,19 @@ class WorktreeRepair:
         self._events = events
         self._checks = checks
 
-    async def search(self, *, budget_s: float) -> RepairResult:
+    async def search(self, *, budget_s: float, skip: Sequence[str] = ()) -> RepairResult:
         """Search the worktree for a patch that makes its failing tests pass; changes nothing in it.
 
         The tests are those of the repository's checks.
 
         Args:
             budget_s: Seconds the search may take.
+            skip: The `sha256` of patches that the checks refused.
         """
         arguments = pytest_arguments(await self._checks.commands()) if self._checks else ()
-        request = RepairRequest(self._root, self._target.python, self._target.env, arguments, budget_s)
+        request = RepairRequest(
+            self._root, self._target.python, self._target.env, arguments, budget_s, skip=tuple(skip)
+        )
         async with self._sandbox.turns.exclusive():
             return await search_repair(request, on_event=self._tell, spawn=self._sandbox.spawn)
 

@@ -66,7 +66,7 @@ def test_the_scope_of_a_red_check_is_that_check() -> None:
 
 @pytest.mark.parametrize(
     ("task", "checks"),
-    [("Make the failing tests pass", GREEN), ("Add a function slugify with tests", RED), ("Fix it", "")],
+    [("Find the bug in the parser", GREEN), ("Add a function slugify with tests", RED), ("Fix it", "")],
     ids=["green", "feature", "no-checks"],
 )
 def test_what_search_cannot_do_is_refused_with_advice(task: str, checks: str) -> None:
@@ -114,6 +114,79 @@ def test_the_loop_searches_edits_checks_and_says_how() -> None:
     assert seen == ["repair_search", "edit_file", "run_checks"]
     assert "a.py:2 passes the tests" in reply.text
     assert "Confidence: high" in reply.text
+
+
+def listed(*names: str, **more: Any) -> dict[str, Any]:
+    """A result with a patch for each name, which replaces `old` by the name."""
+    patch = FOUND["patches"][0] | more  # type: ignore[index]
+    patches = [
+        {**patch, "edits": [{"path": "a.py", "old": "old", "new": name}], "sha256": name, "diff": f"+{name}"}
+        for name in names
+    ]
+    return FOUND | {"patches": patches}
+
+
+def drive(answers: list[tuple[str, str]]) -> tuple[list[tuple[str, dict[str, Any]]], str]:
+    """Let the coder work with the given answers, each checked for its tool; its calls and its last words."""
+    messages = step_messages()
+    calls: list[tuple[str, dict[str, Any]]] = []
+    for tool, answer in answers:
+        reply = turn(messages)
+        (call,) = reply.tool_calls
+        calls.append((call["name"], call["args"]))
+        assert call["name"] == tool, calls
+        messages += [reply, ToolMessage(answer, tool_call_id=call["id"], name=tool)]
+    last = turn(messages)
+    assert not last.tool_calls, last.tool_calls
+    return calls, last.text
+
+
+RED_CHECK = "$ python -m pytest -q\nFAILED tests/test_a.py::test_sum - assert 1 == 2\n[RED, exit code 1, 0.4 s]"
+GREEN_CHECK = "$ python -m pytest -q\n1 passed\n[green, 0.4 s]"
+REFUSED = [("edit_file", ""), ("run_checks", RED_CHECK), ("edit_file", "")]
+KEPT = [("edit_file", ""), ("run_checks", GREEN_CHECK)]
+
+
+def test_a_patch_that_the_checks_refuse_is_undone_and_the_next_one_is_tried() -> None:
+    found = json.dumps(listed("first", "second", "third"))
+    calls, words = drive([("repair_search", found), *REFUSED, *KEPT])
+    edits = [(args["old"], args["new"]) for name, args in calls if name == "edit_file"]
+    assert edits == [("old", "first"), ("first", "old"), ("old", "second")]
+    assert "+second" in words
+    assert "1 patch passed the tests of the search and was refused by the checks" in words
+
+
+def test_when_the_list_is_used_up_the_search_goes_on_without_what_was_refused() -> None:
+    first, second = json.dumps(listed("first", "second")), json.dumps(listed("third"))
+    calls, words = drive([("repair_search", first), *REFUSED, *REFUSED, ("repair_search", second), *KEPT])
+    assert [args for name, args in calls if name == "repair_search"] == [{}, {"skip": ["first", "second"]}]
+    assert "+third" in words
+
+
+def test_refused_patches_are_never_said_to_pass() -> None:
+    nothing = json.dumps({"status": "none", "stop_reason": "every candidate was tried", "patches": []})
+    _, words = drive([("repair_search", json.dumps(listed("first"))), *REFUSED, ("repair_search", nothing)])
+    assert words.startswith("No patch passes the repository's own checks: 1 patch")
+    assert "all edits are undone" in words
+
+
+@pytest.mark.parametrize(
+    ("still", "kept"), [(["tests/test_a.py::test_sum"], True), (["tests/test_b.py::test_other"], False)]
+)
+def test_a_patch_for_a_part_of_the_tests_is_kept_where_only_the_others_are_red(still: list[str], kept: bool) -> None:
+    found = listed("first", still_failing=still, mended=["tests/test_a.py::test_more"]) | {"status": "partial"}
+    answers = [("repair_search", json.dumps(found)), ("edit_file", ""), ("run_checks", RED_CHECK)]
+    if not kept:
+        answers += [("edit_file", ""), ("repair_search", json.dumps({"status": "none"}))]
+    _, words = drive(answers)
+    assert ("passes 3 of 4 tests; 1 still fails: tests/test_a.py::test_sum" in words) is kept
+    assert ("It mends tests/test_a.py::test_more." in words) is kept
+
+
+def test_green_checks_leave_nothing_to_do() -> None:
+    made = Scope.model_validate(asked("Scope", scope_prompt("Make the failing tests pass", GREEN)))
+    assert made.acceptance_criteria == ("the check `python -m pytest -q` passes",)
+    assert turn(step_messages(GREEN)).text == "Nothing to do: 1 test passes."
 
 
 def test_a_search_without_a_find_shows_where_the_fault_may_be() -> None:
