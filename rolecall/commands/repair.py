@@ -164,9 +164,9 @@ def last_words(result: "RepairResult") -> list[str]:
     from tools.repair.result import claim
 
     best = result.patches[0]
-    lines = [f"patch 1 {claim(best)}"]
+    lines = [f"the first patch {claim(best)}"]
     if best.mended:
-        lines.append(f"patch 1 mends {', '.join(best.mended[:5])}{', …' if len(best.mended) > 5 else ''}")
+        lines.append(f"it mends {', '.join(best.mended[:5])}{', …' if len(best.mended) > 5 else ''}")
     if best.confidence == "high":
         return [*lines, "confidence: high"]
     lines.append(f"confidence: LOW ({best.reason}); read the patch before you take it over")
