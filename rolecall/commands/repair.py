@@ -172,8 +172,6 @@ def last_words(result: "RepairResult") -> list[str]:
     lines.append(f"confidence: LOW ({best.reason}); read the patch before you take it over")
     if result.disagreement is not None:
         call, outputs = result.disagreement.call, result.disagreement.outputs
-        shown = "; ".join(
-            f"patch {at} gives {single_line(output, width=60)}" for at, output in enumerate(outputs[:4], 1)
-        )
-        lines.append(f"a test of {single_line(call, width=120)} would tell them apart: {shown}")
+        gives = [f"patch {at} gives {single_line(output, width=60)}" for at, output in enumerate(outputs[:4], 1)]
+        lines.append(f"a test of {single_line(call, width=120)} would tell them apart: {'; '.join(gives)}")
     return lines
