@@ -14,7 +14,7 @@ from llm_registry.diagnosis.config_edits import ConfigFile
 from llm_registry.diagnosis.endpoint_guesses import FoundServer
 from llm_registry.diagnosis.live_checks import LiveChecks
 from llm_registry.discovery.context_window import cannot_set_window, context_window, num_ctx_for
-from llm_registry.discovery.server_info import EndpointFacts
+from llm_registry.discovery.server_info import EndpointFacts, EndpointProblem
 from llm_registry.providers.catalog import provider_names
 from llm_registry.specs.addresses import DEFAULT_URLS, endpoint_url, sets_window
 from llm_registry.specs.network import is_local
@@ -85,7 +85,11 @@ class Adviser:
             near = near_matches(link.spec.provider, provider_names()) or ("openai_compatible",)
             return (self._advise(link, f"{link.name}: {facts.error}", ("provider",), near[0]),)
         if link.spec.provider == "openrouter" and not link.spec.api_key:
-            return (self._refused(link, replace(facts, error="the key was refused: none is set")),)
+            return (
+                self._refused(
+                    link, replace(facts, problem=EndpointProblem.KEY_REFUSED, error="the key was refused: none is set")
+                ),
+            )
         if link.spec.provider == "gguf" and facts.error:
             return (self._no_file(link, facts),)
         if facts.connected and not facts.reachable:
@@ -207,7 +211,7 @@ class Adviser:
 
     def _no_file(self, link: ChainLink, facts: EndpointFacts) -> Advice:
         problem = f"{link.name}: {facts.error}"
-        if "not installed" in facts.error:
+        if facts.problem is EndpointProblem.EXTRA_MISSING:
             return Advice(problem, "", "")
         given = str(link.spec.options.get("path") or link.spec.model)
         path = Path(given).expanduser()
@@ -219,13 +223,13 @@ class Adviser:
         return self._advise(link, problem, key, near[0] if near else "/path/to/a/file.gguf", what)
 
     def _refused(self, link: ChainLink, facts: EndpointFacts) -> Advice:
-        if "key was refused" in facts.error:
+        if facts.problem is EndpointProblem.KEY_REFUSED:
             if named := self._file.variable(self._path(link, ("api_key",))):
                 return Advice(f"{link.name}: {facts.error}", "the environment", f"export {named}=A-VALID-KEY")
             variable = _KEY_VARIABLES.get(link.spec.provider, "MY_API_KEY")
             return self._advise(link, f"{link.name}: {facts.error}", ("api_key",), f"${{{variable}}}",
                                 f"export {variable}=… with a valid key")  # fmt: skip
-        if "credit" in facts.error:
+        if facts.problem is EndpointProblem.NO_CREDIT:
             return self._advise(link, f"{link.name}: {facts.error}", ("enabled",), value=False,
                                 otherwise="raise the key's limit")  # fmt: skip
         if facts.uncertain and not link.spec.api_key and link.spec.provider != "ollama":
@@ -332,6 +336,6 @@ class Adviser:
 
 def _stay(url: str, facts: EndpointFacts) -> str:
     """What helps when the address is the right one."""
-    if "certificate" in facts.error:
+    if facts.problem is EndpointProblem.UNTRUSTED_CERTIFICATE:
         return f"give the server at {url} a certificate that this machine trusts"
     return f"start the server at {url}" if url else "set it to your server's address"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from core.config.settings import ModelSpec
 from llm_registry.discovery.probe import probe_endpoints
-from llm_registry.discovery.server_info import EndpointFacts
+from llm_registry.discovery.server_info import EndpointFacts, EndpointProblem
 from llm_registry.failures.redirects import same_origin
 from llm_registry.specs.addresses import DEFAULT_URLS, endpoint_url
 
@@ -90,10 +90,10 @@ def _guesses(spec: ModelSpec, facts: EndpointFacts) -> Iterator[ModelSpec]:
 
 
 def _addresses(given: str, facts: EndpointFacts) -> Iterator[tuple[str, str]]:
-    told = facts.error.partition("did you mean ")[2].partition("?")[0]
-    if same_origin(told, given):
-        yield "openai_compatible", told
-    origins = list(_origins(given, other_scheme=not facts.reachable and "nothing listens" not in facts.error))
+    if same_origin(facts.suggested_url, given):
+        yield "openai_compatible", facts.suggested_url
+    other_scheme = not facts.reachable and facts.problem is not EndpointProblem.NOTHING_LISTENS
+    origins = list(_origins(given, other_scheme=other_scheme))
     for origin in origins:
         for tail in _TAILS:
             for head in _heads(given):

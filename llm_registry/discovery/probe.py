@@ -12,7 +12,7 @@ from pathlib import Path
 from core.config.settings import EMBEDDED, ModelSpec
 from core.suggest import did_you_mean
 from llm_registry.discovery import server_info
-from llm_registry.discovery.server_info import EndpointFacts
+from llm_registry.discovery.server_info import EndpointFacts, EndpointProblem
 from llm_registry.discovery.server_probe import ServerProbe
 from llm_registry.gguf.header import trained_context
 from llm_registry.gguf.server import is_gguf, options_of
@@ -70,8 +70,9 @@ def _gguf_path(spec: ModelSpec) -> Path:
 
 def _gguf_facts(spec: ModelSpec) -> EndpointFacts:
     path = _gguf_path(spec)
-    error = ""
+    error, problem = "", None
     if importlib.util.find_spec("xllamacpp") is None:
+        problem = EndpointProblem.EXTRA_MISSING
         error = f"the extra `gguf` is not installed: {install_command('gguf')}"
     elif not path.is_file() or not os.access(path, os.R_OK):
         error = f"no readable file at {path}"
@@ -81,6 +82,7 @@ def _gguf_facts(spec: ModelSpec) -> EndpointFacts:
     return EndpointFacts(
         reachable=not error,
         error=error,
+        problem=problem,
         server="llama.cpp",
         models=(path.stem,),
         # The server gives no request more than the model was made for.

@@ -5,6 +5,7 @@ Owns the reading only: no request is made here, and a body of an unexpected shap
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
@@ -30,6 +31,16 @@ Bodies = Mapping[str, Any]
 `key`, and `show:<model>`."""
 
 
+class EndpointProblem(StrEnum):
+    """Why an endpoint cannot be used as configured, where that decides what is to be changed."""
+
+    KEY_REFUSED = "key_refused"
+    NO_CREDIT = "no_credit"
+    NOTHING_LISTENS = "nothing_listens"
+    UNTRUSTED_CERTIFICATE = "untrusted_certificate"
+    EXTRA_MISSING = "extra_missing"
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointFacts:
     """What one quick probe of an endpoint found."""
@@ -38,6 +49,10 @@ class EndpointFacts:
     """It answered with HTTP, whatever the status."""
     error: str = ""
     """Why it can't be used as configured, worded for the user; empty when all is well."""
+    problem: EndpointProblem | None = None
+    """The kind of the error; `None` for those that nobody has to tell apart."""
+    suggested_url: str = ""
+    """The `base_url` that is named in the error, since it was probably meant."""
     server: ServerKind = ""
     models: tuple[str, ...] = ()
     windows: Mapping[str, int] = field(default_factory=dict)

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -16,7 +16,7 @@ from core.config.settings import ModelSpec
 from core.known_secrets import spec_secrets
 from core.redaction import redact
 from llm_registry.discovery import server_info
-from llm_registry.discovery.server_info import EndpointFacts
+from llm_registry.discovery.server_info import EndpointFacts, EndpointProblem
 from llm_registry.failures.error_mapping import kind_from_message, server_message
 from llm_registry.failures.errors import ErrorKind
 from llm_registry.failures.redirects import is_redirect, origin_of, target_of
@@ -29,6 +29,14 @@ _GRACE_S = 0.1
 that long."""
 _CONNECTED = "send_request_headers.started"
 """What the client reports when connection and handshake are done."""
+
+
+class _Complaint(NamedTuple):
+    """Why a server that answers cannot be used as configured; empty when it can."""
+
+    error: str
+    problem: EndpointProblem | None = None
+    suggested_url: str = ""
 
 
 @dataclass(slots=True)
@@ -119,7 +127,7 @@ class ServerProbe:
             return EndpointFacts(reachable=False, error=f"no connection in {connect_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Whatever it is that answers so at once, it is no busy model server.
-            return EndpointFacts(reachable=False, error=_words(error))
+            return _unreachable(error)
         return None
 
     def _first_question(self, base: str) -> tuple[str, str]:
@@ -223,10 +231,13 @@ class ServerProbe:
     def _facts(self) -> EndpointFacts:
         kind: server_info.ServerKind = "openrouter" if self._is_openrouter() else server_info.server_kind(self.bodies)
         single = kind == "text-generation-webui" or (kind == "llama.cpp" and not server_info.is_router(self.bodies))
+        complaint = self._complaint()
         return EndpointFacts(
             reachable=True,
             connected=True,
-            error=self._complaint(),
+            error=complaint.error,
+            problem=complaint.problem,
+            suggested_url=complaint.suggested_url,
             uncertain=self.status == 500,
             server=kind,
             models=server_info.model_names(self.bodies),
@@ -244,29 +255,32 @@ class ServerProbe:
         refused = self.status in {401, 402, 403, 429} or kind_from_message(self.said) is ErrorKind.AUTH
         return not known and not refused and self.status is not None and self.status < 500
 
-    def _complaint(self) -> str:
+    def _complaint(self) -> _Complaint:
         left = server_info.credit_left(self.bodies)
         if self.status in {401, 403}:
-            return f"the key was refused (HTTP {self.status})"
+            return _Complaint(f"the key was refused (HTTP {self.status})", EndpointProblem.KEY_REFUSED)
         if kind_from_message(self.said) is ErrorKind.AUTH:
-            return f"the key was refused (HTTP {self.status}{self.said})"
+            return _Complaint(f"the key was refused (HTTP {self.status}{self.said})", EndpointProblem.KEY_REFUSED)
         if left is not None and left <= 0:
-            return "the key has no credit left"
+            return _Complaint("the key has no credit left", EndpointProblem.NO_CREDIT)
         if self.status == 200:
-            return self._emptiness()
+            return _Complaint(self._emptiness())
         if self.status is not None and self.status >= 500:
             # LiteLLM without a database answers so to whoever sends no key.
             advice = "" if self.spec.api_key else "; or it needs an api_key"
-            return f"the server reports an error (HTTP {self.status}{self.said}){advice}"
+            return _Complaint(f"the server reports an error (HTTP {self.status}{self.said}){advice}")
         return self._misplaced()
 
-    def _misplaced(self) -> str:
+    def _misplaced(self) -> _Complaint:
         if self.elsewhere:
             said = f"the address redirects (HTTP {self.status}); redirects are never followed"
-            return f"{said}; did you mean {self.elsewhere}? Keys are sent only to `base_url`"
+            said = f"{said}; did you mean {self.elsewhere}? Keys are sent only to `base_url`"
+            return _Complaint(said, suggested_url=self.elsewhere)
         base = endpoint_url(self.spec)
-        advice = "is the path right?" if urlsplit(base).path else f"did you mean {base}/v1?"
-        return f"no list of models at this address (HTTP {self.status}{self.said}); {advice}"
+        said = f"no list of models at this address (HTTP {self.status}{self.said})"
+        if urlsplit(base).path:
+            return _Complaint(f"{said}; is the path right?")
+        return _Complaint(f"{said}; did you mean {base}/v1?", suggested_url=f"{base}/v1")
 
     def _emptiness(self) -> str:
         if server_info.model_names(self.bodies):
@@ -304,15 +318,22 @@ def _root(base: str) -> str:
     return base.removesuffix("/v1")
 
 
-def _words(error: Exception) -> str:
+def _unreachable(error: Exception) -> EndpointFacts:
+    """What a connection that failed at once says of the endpoint."""
+    problem = None
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, httpx.ConnectError):
         text = str(error).lower()
-        if "certificate_verify_failed" in text:
-            return f"its certificate is not trusted: {text.partition('verify failed: ')[2].partition(' (_ssl')[0]}"
-        if "[ssl" in text:
-            return "the port answers, but not with TLS; should it be http:// instead of https://?"
         names = ("name or service", "nodename", "name resolution", "getaddrinfo", "no address")
-        return "the host name is unknown" if any(part in text for part in names) else "nothing is listening there"
-    if isinstance(error, httpx.RemoteProtocolError):
-        return "the port answers, but not with HTTP"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if "certificate_verify_failed" in text:
+            problem = EndpointProblem.UNTRUSTED_CERTIFICATE
+            said = f"its certificate is not trusted: {text.partition('verify failed: ')[2].partition(' (_ssl')[0]}"
+        elif "[ssl" in text:
+            said = "the port answers, but not with TLS; should it be http:// instead of https://?"
+        elif any(part in text for part in names):
+            said = "the host name is unknown"
+        else:
+            problem, said = EndpointProblem.NOTHING_LISTENS, "nothing is listening there"
+    elif isinstance(error, httpx.RemoteProtocolError):
+        said = "the port answers, but not with HTTP"
+    return EndpointFacts(reachable=False, error=said, problem=problem)

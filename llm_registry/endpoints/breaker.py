@@ -22,12 +22,12 @@ TRIAL_S = 330.0
 """A trial that never reports back (its process died) is over after this."""
 _SPREAD = (0.75, 1.25)
 """Cool-downs are jittered by this."""
-_ROW = "SELECT failures, cool_s, until, trial_until, reason FROM breakers WHERE endpoint = :endpoint"
+_ROW = "SELECT failures, cool_s, until, trial_until, kind, reason FROM breakers WHERE endpoint = :endpoint"
 _TRY = "UPDATE breakers SET trial_until = :until WHERE endpoint = :endpoint"
-_COUNT = """INSERT INTO breakers(endpoint, failures, cool_s, until, trial_until, reason)
-            VALUES(:endpoint, :failures, :cool, :until, 0, :reason)
+_COUNT = """INSERT INTO breakers(endpoint, failures, cool_s, until, trial_until, kind, reason)
+            VALUES(:endpoint, :failures, :cool, :until, 0, :kind, :reason)
             ON CONFLICT(endpoint) DO UPDATE SET failures = excluded.failures, cool_s = excluded.cool_s,
-                until = excluded.until, trial_until = 0, reason = excluded.reason"""
+                until = excluded.until, trial_until = 0, kind = excluded.kind, reason = excluded.reason"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class BreakerState:
 
     state: Literal["closed", "open", "half_open"]
     reason: str = ""
+    kind: ErrorKind | None = None
+    """Of the failure that opened it."""
     wait_s: float = 0.0
     """Seconds until the next try, when open."""
 
@@ -60,11 +62,11 @@ class Breakers:
             if row is None or row["until"] == 0:
                 return BreakerState("closed")
             if (left := _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1])) > 0:
-                return BreakerState("open", row["reason"], left)
+                return BreakerState("open", row["reason"], _kind(row), left)
             if _left(row["trial_until"], now, TRIAL_S) > 0:
-                return BreakerState("open", f"{row['reason']}; another call is trying it", 1.0)
+                return BreakerState("open", f"{row['reason']}; another call is trying it", _kind(row), 1.0)
             unit.execute(_TRY, {"endpoint": endpoint, "until": now + TRIAL_S})
-            return BreakerState("half_open", row["reason"])
+            return BreakerState("half_open", row["reason"], _kind(row))
 
         return await self._state.transaction(entered, durable=False)
 
@@ -74,7 +76,7 @@ class Breakers:
         if row is None or row["until"] == 0:
             return BreakerState("closed")
         left = _left(row["until"], time.time(), LONGEST_COOL_S * _SPREAD[1])
-        return BreakerState("open", row["reason"], left) if left > 0 else BreakerState("half_open", row["reason"])
+        return BreakerState("open" if left > 0 else "half_open", row["reason"], _kind(row), left)
 
     async def succeeded(self, endpoint: str) -> None:
         """Close: the endpoint answered."""
@@ -98,7 +100,7 @@ class Breakers:
             cool = min((row["cool_s"] if row else 0) * 2 or FIRST_COOL_S, LONGEST_COOL_S) if opens else 0.0
             until = now + cool * self._jitter.uniform(*_SPREAD) if opens else 0.0
             unit.execute(_COUNT, {"endpoint": endpoint, "failures": failures, "cool": cool, "until": until,
-                                  "reason": str(failure)[:200]})  # fmt: skip
+                                  "kind": failure.kind.value, "reason": str(failure)[:200]})  # fmt: skip
 
         await self._state.transaction(counted, durable=False)
 
@@ -116,6 +118,11 @@ class Breakers:
 
 def _row(rows: list[Row]) -> Row | None:
     return rows[0] if rows else None
+
+
+def _kind(row: Row) -> ErrorKind | None:
+    """`None` in a row of an older rolecall."""
+    return ErrorKind(row["kind"]) if row["kind"] else None
 
 
 def _left(moment: float, now: float, longest: float) -> float:

@@ -28,7 +28,7 @@ async def open_shared_state(folder: Path | None = None) -> AsyncIterator[Databas
     """
     place = await asyncio.to_thread(state_folder, folder)
     async with AsyncExitStack() as stack:
-        yield await _opened(stack, Database(place / f"endpoints-{_machine()}.db", (_TABLES,)))
+        yield await _opened(stack, Database(place / f"endpoints-{_machine()}.db", (_TABLES, _KINDS)))
 
 
 async def _opened(stack: AsyncExitStack, database: Database) -> Database:
@@ -62,3 +62,4 @@ CREATE TABLE IF NOT EXISTS places(
     pid INTEGER NOT NULL, born REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS places_by_endpoint ON places(endpoint, ticket);
 """)  # fmt: skip
+_KINDS = Migration(2, "", {"breakers": {"kind": "TEXT"}})

@@ -7,6 +7,7 @@ from core.suggest import near_matches
 from llm_registry.calls.model_cache import spec_address
 from llm_registry.discovery.server_info import EndpointFacts
 from llm_registry.failures.errors import CallFailure, ErrorKind
+from llm_registry.fallback.preflight import BreakerOpen
 from llm_registry.specs.addresses import model_name
 from llm_registry.specs.role_chains import ChainLink
 
@@ -26,10 +27,7 @@ class SpecFailure:
 
 def spec_failure(link: ChainLink, failure: CallFailure) -> SpecFailure:
     """The trouble behind a failed call; where a breaker kept it from being made, what opened that."""
-    if not failure.blocked:
-        return SpecFailure(link, failure.kind)
-    words = failure.message.partition(":")[0].replace(" ", "_")
-    return SpecFailure(link, next((kind for kind in ErrorKind if kind.value == words), failure.kind))
+    return SpecFailure(link, failure.cause if isinstance(failure, BreakerOpen) else failure.kind)
 
 
 def failure_hint(

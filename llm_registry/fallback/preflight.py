@@ -26,7 +26,9 @@ class BreakerOpen(CallFailure):
     def __init__(self, gate: BreakerState) -> None:
         said = f"{gate.reason} (next retry in {max(gate.wait_s, 1):.0f} s)"
         super().__init__(ErrorKind.OVERLOADED, said, blocked=True)
-        self.busy = gate.reason.startswith(ErrorKind.OVERLOADED.value)
+        self.cause = gate.kind or self.kind
+        """The kind of the failure that opened it."""
+        self.busy = gate.kind is ErrorKind.OVERLOADED
         """Its server answers but is busy: waiting helps."""
 
 

@@ -98,14 +98,14 @@ class SandboxCommands:
         with await asyncio.to_thread(lambda: tempfile.TemporaryFile("w+b", dir=self._outputs.folder())) as raw:
             # Appending, since a program may open its output once more, as in `>> /dev/stdout`.
             fcntl.fcntl(raw.fileno(), fcntl.F_SETFL, os.O_APPEND)
-            code, stopped = await self._run_into(raw.fileno(), command, limit)
+            code, stopped, timed_out = await self._run_into(raw.fileno(), command, limit)
             name = await asyncio.to_thread(self._keep, raw)
         output = await asyncio.to_thread(self._outputs.excerpt, name)
         if stopped:
             output = f"{output.rstrip()}\n[{stopped}]\n"
         return CommandResult(
             command=command, exit_code=code, output=output, output_path=name,
-            duration_s=time.monotonic() - started, timed_out=stopped.startswith("killed after"),
+            duration_s=time.monotonic() - started, timed_out=timed_out,
         )  # fmt: skip
 
     def _keep(self, raw: IO[bytes]) -> str:
@@ -116,7 +116,8 @@ class SandboxCommands:
             redact_stream(raw, kept, self._redactor, most=MAX_STORED_BYTES)
         return name
 
-    async def _run_into(self, descriptor: int, command: str, limit: float) -> tuple[int, str]:
+    async def _run_into(self, descriptor: int, command: str, limit: float) -> tuple[int, str, bool]:
+        """Its exit code, why it was stopped, and whether that was for its time."""
         mark = uuid.uuid4().hex
         argv = [self._shell, "-c", command]
         watchdog = Watchdog(self._sandbox.root, self._settings)
@@ -124,10 +125,10 @@ class SandboxCommands:
         try:
             running = await self._sandbox.start(argv, env=self._env | {MARK: mark}, output=descriptor)
         except OSError as error:
-            return 126, f"could not be started: {error.strerror or error}"
-        stopped = ""
+            return 126, f"could not be started: {error.strerror or error}", False
+        stopped, timed_out = "", False
         try:
-            stopped = await self._watch(running.process, descriptor, limit, watchdog)
+            stopped, timed_out = await self._watch(running.process, descriptor, limit, watchdog)
             if not stopped and running.walls_failed():
                 raise SandboxError(
                     f"the sandbox for a command could not be set up: {await asyncio.to_thread(_last_line, descriptor)}",
@@ -135,12 +136,12 @@ class SandboxCommands:
                 )
         finally:
             await asyncio.shield(running.end(mark))
-        return running.process.returncode or 0, stopped
+        return running.process.returncode or 0, stopped, timed_out
 
     async def _watch(
         self, process: asyncio.subprocess.Process, descriptor: int, limit: float, watchdog: Watchdog
-    ) -> str:
-        """Wait for the end of a process; say why when it must be stopped."""
+    ) -> tuple[str, bool]:
+        """Wait for the end of a process; say why when it must be stopped, and whether that was for its time."""
         waiting = asyncio.ensure_future(process.wait())
         deadline = time.monotonic() + limit
         try:
@@ -148,13 +149,13 @@ class SandboxCommands:
                 left = deadline - time.monotonic()
                 done, _ = await asyncio.wait({waiting}, timeout=max(0.0, min(_LOOK_EVERY_S, left)))
                 if done:
-                    return ""
+                    return "", False
                 if left <= 0:
-                    return f"killed after {limit:g} s: the command did not finish"
+                    return f"killed after {limit:g} s: the command did not finish", True
                 if os.fstat(descriptor).st_size > MAX_STORED_BYTES:
-                    return f"killed: it wrote more than {MAX_STORED_BYTES // 2**20} MB"
+                    return f"killed: it wrote more than {MAX_STORED_BYTES // 2**20} MB", False
                 if reason := await asyncio.to_thread(watchdog.look, process.pid):
-                    return f"killed: {reason}"
+                    return f"killed: {reason}", False
         finally:
             waiting.cancel()
 

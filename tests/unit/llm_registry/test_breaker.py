@@ -41,7 +41,7 @@ def failure(kind: ErrorKind) -> CallFailure:
 async def test_an_absent_server_opens_it_at_once_with_reason_and_time(breakers: Breakers) -> None:
     await breakers.failed("here", failure(ErrorKind.REFUSED))
     gate = await breakers.enter("here")
-    assert (gate.state, gate.reason) == ("open", "refused: as said")
+    assert (gate.state, gate.reason, gate.kind) == ("open", "refused: as said", ErrorKind.REFUSED)
     assert 0 < gate.wait_s <= 0.25
     assert (await breakers.enter("elsewhere")).state == "closed"
 
@@ -179,7 +179,7 @@ async def test_a_clock_that_was_set_back_keeps_nobody_out(tmp_path: Path) -> Non
 
 
 async def set_until(state: Database, endpoint: str, until: float) -> None:
-    query = "INSERT INTO breakers VALUES(:endpoint, 1, 5, :until, 0, 'refused: it was')"
+    query = "INSERT INTO breakers VALUES(:endpoint, 1, 5, :until, 0, 'refused: it was', 'refused')"
     await state.write(query, {"endpoint": endpoint, "until": until})
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from core.config.settings import ModelSpec
 from llm_registry.discovery.probe import probe_endpoint, probe_endpoints
+from llm_registry.discovery.server_info import EndpointProblem
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer, closed_port
@@ -105,6 +106,7 @@ async def test_nothing_listening_costs_no_time() -> None:
     assert not facts.reachable
     assert not facts.connected
     assert facts.error == "nothing is listening there"
+    assert facts.problem is EndpointProblem.NOTHING_LISTENS
     assert facts.seconds < 0.5
 
 

@@ -13,16 +13,19 @@ import pytest
 
 from core.config.settings import LLMSettings, ModelSpec, TelemetrySettings
 from core.errors import ModelError
+from llm_registry.diagnosis import endpoint_guesses
 from llm_registry.diagnosis.bench import bench
 from llm_registry.diagnosis.doctor import diagnose_roles
 from llm_registry.diagnosis.endpoint_guesses import find_nearby
 from llm_registry.diagnosis.live_checks import run_live_checks
 from llm_registry.discovery.probe import probe_endpoint
+from llm_registry.discovery.server_info import EndpointFacts
 from llm_registry.failures.errors import CallFailure
 from llm_registry.failures.redirects import origin_of, redirect_failure, same_origin
 from llm_registry.providers.catalog import build_model
 from llm_registry.records.call_log import CallRow
 from llm_registry.records.telemetry import span_export
+from tests.modelserver.server import closed_port
 from tests.unit.llm_registry.raw import raw_server
 from tests.unit.llm_registry.rig import HELLO, QUICK, SITE, registry, settings_of
 
@@ -209,6 +212,20 @@ def test_one_server_is_scheme_host_and_port() -> None:
     assert not same_origin("http://a/", "http://a.b/")
     assert not same_origin("", "")
     assert origin_of("https://[::1]:8443/x?y") == "https://[::1]:8443"
+
+
+async def test_where_nothing_listens_no_other_scheme_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    guessed: list[str] = []
+
+    async def probed(specs: list[ModelSpec], *, deadline_s: float) -> list[EndpointFacts]:
+        guessed.extend(one.base_url for one in specs)
+        return [EndpointFacts(reachable=False)] * len(specs)
+
+    monkeypatch.setattr(endpoint_guesses, "probe_endpoints", probed)
+    given = ModelSpec.model_validate(spec("openai_compatible", f"http://127.0.0.1:{closed_port()}/v1"))
+    await find_nearby(given, await probe_endpoint(given), deadline_s=1.0)
+    assert guessed
+    assert all(url.startswith("http://") for url in guessed)
 
 
 async def test_a_guess_at_another_address_carries_no_key_of_the_first(other: Other) -> None:
