@@ -33,22 +33,18 @@ class Models(Protocol):
         *,
         site: CallSite = NOWHERE,
         tools: Sequence[Any] = (),
-        previous: str | None = None,
     ) -> ModelReply:
         """Ask the chain of a role.
 
         Args:
             role: Who is asked.
-            messages: The conversation, or what is new in it when `previous` is given; plain `{"role", "content"}`
-                objects will do.
+            messages: The conversation; plain `{"role", "content"}` objects will do.
             site: Where in the graph.
             tools: What may be called.
-            previous: The `response_id` of the reply to continue, "" to begin what may be continued, `None` for neither.
 
         Raises:
             ModelError: No spec of the chain could serve; its text lists what happened to each.
             BudgetError: A limit of the thread is used up.
-            UsageError: The reply to continue was not kept.
         """
 
     async def ask(

@@ -27,12 +27,11 @@ from llm_registry.fallback.fallback import AskSpec
 from llm_registry.overrides import check_models_offered, with_overrides
 from llm_registry.records.call_log import CallLog
 from llm_registry.records.capability_cache import CapabilityCache
-from llm_registry.records.conversations import Conversations
 from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from llm_registry.records.telemetry import span_export
 from llm_registry.records.tracing import Trace
 from llm_registry.records.wall_clock import WallClock
-from llm_registry.role_model import RoleChatModel, as_message
+from llm_registry.role_model import RoleChatModel
 from llm_registry.specs.role_chains import Chain, ChainLink
 from llm_registry.wiring import Parts
 
@@ -85,31 +84,20 @@ class Registry:
         *,
         site: CallSite = NOWHERE,
         tools: Sequence[Any] = (),
-        previous: str | None = None,
     ) -> ModelReply:
         """Ask the chain of a role.
 
         Args:
             role: Who is asked.
-            messages: The conversation, or what is new in it when `previous` is given; plain `{"role", "content"}`
-                objects will do.
+            messages: The conversation; plain `{"role", "content"}` objects will do.
             site: Where in the graph.
             tools: What may be called.
-            previous: The `response_id` of the reply to continue, whichever server gave it; "" starts a conversation
-                that is kept for that, `None` keeps nothing.
 
         Raises:
             ModelError: No spec of the chain could serve; its text lists what happened to each.
             BudgetError: A limit of the thread is used up.
-            UsageError: The reply to continue was not kept.
         """
-        messages = convert_to_messages(messages)
-        if previous is None:
-            return await self._chat(role, messages, site, tools, {})
-        kept = self._parts.conversations
-        reply = await self._chat(role, [*await kept.history(previous), *messages], site, tools, {})
-        name = await kept.keep(previous, [*messages, as_message(reply)], reply.response_id)
-        return reply.model_copy(update={"response_id": name})
+        return await self._chat(role, convert_to_messages(messages), site, tools, {})
 
     async def ask(
         self, role: str, messages: Sequence[MessageLikeRepresentation], artifact: type[A], *, site: CallSite = NOWHERE
@@ -267,7 +255,7 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
             prompts=PromptLog(database, effective.telemetry, redactor=redactor), traits=CapabilityCache(database),
             trace=Trace(database, thread_id, redactor=redactor, watch=watch),
             breakers=Breakers(own), slots=Slots(state), events=events,
-            overridden=models or {}, conversations=Conversations(database, thread_id, redactor),
+            overridden=models or {},
             clock=WallClock(database, thread_id), redactor=redactor,
         )  # fmt: skip
         opened = Registry(parts)

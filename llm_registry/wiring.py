@@ -17,7 +17,6 @@ from llm_registry.providers.catalog import check_spec
 from llm_registry.records.budget import Budget
 from llm_registry.records.call_log import CallLog
 from llm_registry.records.capability_cache import CapabilityCache
-from llm_registry.records.conversations import Conversations
 from llm_registry.records.prompt_log import PromptLog
 from llm_registry.records.tracing import Trace
 from llm_registry.records.wall_clock import WallClock
@@ -38,7 +37,6 @@ class Parts:
         events: Told what happens.
         overridden: Role to spec, as given for this run.
         trace: Of this run.
-        conversations: Answers that may be continued.
         clock: Of the thread.
         redactor: Cleans what is sent.
     """
@@ -46,14 +44,13 @@ class Parts:
     def __init__(  # noqa: PLR0913 - the one place where everything meets
         self, settings: Settings, thread: str, *, store: CallLog, prompts: PromptLog, traits: CapabilityCache,
         breakers: Breakers, slots: Slots, events: EventSink, overridden: Mapping[str, str],
-        trace: Trace, conversations: Conversations, clock: WallClock, redactor: Redactor,
+        trace: Trace, clock: WallClock, redactor: Redactor,
     ) -> None:  # fmt: skip
         self.thread = thread
         self.store = store
         self.prompts = prompts
         self.overridden = overridden
         self.trace = trace
-        self.conversations = conversations
         self.breakers = breakers
         self.events = events
         self.roles = role_names(settings)

@@ -162,31 +162,6 @@ async def test_parallel_calls_stay_apart(tmp_path: Path) -> None:
         assert reply.text == "Both."
 
 
-@pytest.mark.parametrize("protocol", ["chat", "responses"])
-async def test_a_conversation_is_continued_by_its_id_even_on_another_server(protocol: str, tmp_path: Path) -> None:
-    def count(request: ModelRequest) -> Reply:
-        return say(f"{len(request.messages)} messages: {request.prompt}")
-
-    with ModelServer(count) as spare:
-        with ModelServer(count) as server:
-            llm = {
-                "primary": chat_spec(server, api=protocol, fallback=["spare"]),
-                "models": {"spare": chat_spec(spare)},
-            }
-            async with registry(llm, tmp_path) as models:
-                first = await models.chat("primary", [HumanMessage("one")], site=SITE, previous="")
-        async with registry(llm, tmp_path) as models:
-            second = await models.chat("primary", [HumanMessage("two")], site=SITE, previous=first.response_id)
-            branch = await models.chat("primary", [HumanMessage("other")], site=SITE, previous=first.response_id)
-            with pytest.raises(UsageError, match="resp_nowhere"):
-                await models.chat("primary", HELLO, site=SITE, previous="resp_nowhere")
-    assert first.text.startswith("1 messages")
-    assert second.spec == "spare"
-    assert second.text == "3 messages: one\n1 messages: one\ntwo"
-    assert branch.text == "3 messages: one\n1 messages: one\nother"
-    assert len({first.response_id, second.response_id, branch.response_id}) == 3
-
-
 @pytest.mark.parametrize(
     ("limit", "words"),
     [
