@@ -19,12 +19,19 @@ from core.redaction import Redactor
 from core.replies import NOWHERE, CallSite, ModelReply
 from core.storage.database import Database
 from llm_registry.assignment import assign_roles
+from llm_registry.calls.client import SpecClient
+from llm_registry.calls.feedback import ask_plain
+from llm_registry.calls.model_cache import ModelCache
+from llm_registry.calls.prompt_redaction import PromptRedactor
 from llm_registry.calls.requests import Attempt, CallResult, RoleRequest, text_answer_problem, without_lone_surrogates
+from llm_registry.calls.structured_output import ask_structured
 from llm_registry.endpoints.breaker import Breakers
 from llm_registry.endpoints.shared_state import open_shared_state
 from llm_registry.endpoints.slots import Slots
-from llm_registry.fallback.fallback import AskSpec
+from llm_registry.fallback.fallback import AskSpec, FallbackRunner
 from llm_registry.overrides import check_models_offered, with_overrides
+from llm_registry.providers.catalog import check_spec
+from llm_registry.records.budget import Budget
 from llm_registry.records.call_log import CallLog
 from llm_registry.records.capability_cache import CapabilityCache
 from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
@@ -32,19 +39,53 @@ from llm_registry.records.telemetry import span_export
 from llm_registry.records.tracing import Trace
 from llm_registry.records.wall_clock import WallClock
 from llm_registry.role_model import RoleChatModel
-from llm_registry.specs.role_chains import Chain, ChainLink
-from llm_registry.wiring import Parts
+from llm_registry.specs.role_chains import Chain, ChainLink, resolve_chain, role_names
 
 A = TypeVar("A", bound=BaseModel)
 
 
 class Registry:
-    """The models of one thread. Made by `open_registry`."""
+    """The models of one thread. Made by `open_registry`.
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    Args:
+        settings: With the overrides of the run in them.
+        thread: Whose calls these are.
+        log: The log of calls.
+        prompts: Keeps questions where that is wanted.
+        capabilities: What was learnt about specs.
+        breakers: Shared with all other runs.
+        slots: Shared with all other runs.
+        events: Told what happens.
+        overridden: Role to spec, as given for this run.
+        trace: Of this run.
+        clock: Of the thread.
+        redactor: Cleans what is sent.
+    """
+
+    def __init__(  # noqa: PLR0913 - the one place where everything meets
+        self, settings: Settings, thread: str, *, log: CallLog, prompts: PromptLog, capabilities: CapabilityCache,
+        breakers: Breakers, slots: Slots, events: EventSink, overridden: Mapping[str, str], trace: Trace,
+        clock: WallClock, redactor: Redactor,
+    ) -> None:  # fmt: skip
+        self._thread, self._log, self._prompts, self._capabilities = thread, log, prompts, capabilities
+        self._breakers, self._events, self._overridden = breakers, events, overridden
+        self._trace, self._clock = trace, clock
+        self._llm, self._roles = settings.llm, role_names(settings)
+        self._chains = {role: resolve_chain(settings.llm, role) for role in self._roles}
+        links = [link for chain in self._chains.values() for link in chain.links]
+        for link in links:
+            check_spec(link.spec, link.origin)
+        self._models = ModelCache(links, capabilities)
+        self._fallback = FallbackRunner(self._models, breakers, events)
+        budget = Budget(settings.budget, log, thread, clock, events)
+        self._client = SpecClient(self._models, log, slots, budget, events, PromptRedactor(redactor))
         self._served: dict[str, Served] = {}
         self._usage: dict[str, RoleUsage] = {}
+
+    async def close(self) -> None:
+        """Close connections to servers, and write down how long the run took."""
+        await self._models.close()
+        await self._clock.close()
 
     async def assign(self) -> Mapping[str, Served]:
         """Probe all endpoints in parallel and say what serves each role; under a second when nothing is listening.
@@ -52,21 +93,21 @@ class Registry:
         Raises:
             UsageError: A model asked for with `--model` is not offered by its server; the text lists what is.
         """
-        chains = {role: self._parts.chain(role) for role in self._parts.roles}
-        look = await assign_roles(chains, self._parts.breakers)
-        check_models_offered(self._parts.overridden, chains, look.facts)
-        self._parts.shelf.facts.update(look.facts)
-        self._parts.walker.revive()
+        chains = {role: self._chain(role) for role in self._roles}
+        look = await assign_roles(chains, self._breakers)
+        check_models_offered(self._overridden, chains, look.facts)
+        self._models.facts.update(look.facts)
+        self._fallback.revive()
         self._served = dict(look.served)
         terms = {(role, link.name): link.terms for role, chain in chains.items() for link in chain.links}
         shown = {
             role: {"spec": one.spec, "reason": one.reason, "terms": terms.get((role, one.spec), "")}
             for role, one in self._served.items()
         }
-        self._parts.events.emit("roles", roles=shown, **_so_far(self._usage))
+        self._events.emit("roles", roles=shown, **_so_far(self._usage))
         for role, link in {link.name: (role, link) for role, link in self._serving(chains)}.values():
-            if warning := self._parts.shelf.window(link).warning:
-                self._parts.events.emit("model_warning", role=role, spec=link.name, message=warning)
+            if warning := self._models.window(link).warning:
+                self._events.emit("model_warning", role=role, spec=link.name, message=warning)
         return self._served
 
     def _serving(self, chains: Mapping[str, Chain]) -> Iterator[tuple[str, ChainLink]]:
@@ -75,7 +116,7 @@ class Registry:
 
     async def refresh_usage(self) -> None:
         """Read what earlier runs of the thread used."""
-        self._usage = await self._parts.store.usage(self._parts.thread)
+        self._usage = await self._log.usage(self._thread)
 
     async def chat(
         self,
@@ -111,7 +152,7 @@ class Registry:
         question = replace(self._question(role, convert_to_messages(messages), site, (), {}), structured=True)
 
         async def asking(link: ChainLink, attempt: Attempt) -> CallResult:
-            return await self._parts.structured.ask(link, question, artifact, attempt)
+            return await ask_structured(self._client, self._capabilities, link, question, artifact, attempt)
 
         done = await self._walk(question, asking)
         await self._account(question, done.reply, artifact.__name__)
@@ -132,16 +173,16 @@ class Registry:
 
     def span(self, node: str) -> AbstractAsyncContextManager[None]:
         """Trace a node: calls made inside belong to it."""
-        return self._parts.trace.node(node)
+        return self._trace.node(node)
 
     async def note(self, decision: str, attributes: Mapping[str, Any]) -> None:
         """Record a decision in the trace, at the current node."""
-        await self._parts.trace.note(decision, attributes)
+        await self._trace.note(decision, attributes)
 
     def served(self, role: str) -> Served:
         """Who serves the role at present, and why."""
         if role not in self._served:
-            links = self._parts.chain(role).links
+            links = self._chain(role).links
             self._served[role] = Served(role=role, spec=links[0].name if links else "", reason="not asked yet")
         return self._served[role]
 
@@ -151,13 +192,19 @@ class Registry:
 
     def seconds(self) -> float:
         """How long runs have worked on this thread, as of the last model call."""
-        return self._parts.clock.last_s
+        return self._clock.last_s
 
     def window(self, role: str) -> int | None:
         """Context window in tokens of the spec that serves the role; `None` when unknown."""
         spec = self.served(role).spec
-        link = next((link for link in self._parts.chain(role).links if link.name == spec), None)
-        return self._parts.shelf.window(link).tokens if link and not link.embedded else None
+        link = next((link for link in self._chain(role).links if link.name == spec), None)
+        return self._models.window(link).tokens if link and not link.embedded else None
+
+    def _chain(self, role: str) -> Chain:
+        """The chain of a role, or of a named model."""
+        if role not in self._chains:
+            self._chains[role] = resolve_chain(self._llm, role)
+        return self._chains[role]
 
     async def _chat(
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
@@ -167,7 +214,7 @@ class Registry:
             question = replace(question, judge=text_answer_problem)
 
         async def asking(link: ChainLink, attempt: Attempt) -> CallResult:
-            return await self._parts.plain.ask(link, question, attempt)
+            return await ask_plain(self._client, link, question, attempt)
 
         done = await self._walk(question, asking)
         await self._account(question, done.reply)
@@ -175,15 +222,15 @@ class Registry:
 
     async def _walk(self, question: RoleRequest, asking: AskSpec[CallResult]) -> CallResult:
         try:
-            return await self._parts.walker.walk(self._parts.chain(question.role), question, asking)
+            return await self._fallback.walk(self._chain(question.role), question, asking)
         finally:
             await self.refresh_usage()
 
     def _question(
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
     ) -> RoleRequest:
-        placed = site if site.thread else site.model_copy(update={"thread": self._parts.thread})
-        trace = self._parts.trace
+        placed = site if site.thread else site.model_copy(update={"thread": self._thread})
+        trace = self._trace
         return RoleRequest(
             trace=trace.id,
             parent=trace.parent,
@@ -197,7 +244,7 @@ class Registry:
     async def _account(self, question: RoleRequest, reply: ModelReply, artifact: str = "") -> None:
         self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)
         tools = tuple(convert_to_openai_tool(tool) for tool in question.tools)
-        await self._parts.prompts.keep(LoggedPrompt(reply.role, question.messages, artifact, tools), question.trace)
+        await self._prompts.keep(LoggedPrompt(reply.role, question.messages, artifact, tools), question.trace)
 
 
 def _so_far(usage: Mapping[str, RoleUsage]) -> dict[str, int | None]:
@@ -250,19 +297,16 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
         if breaker_dir is not None:
             own = await stack.enter_async_context(open_shared_state(breaker_dir))
         watch = await stack.enter_async_context(span_export(effective.telemetry, warn=warn))
-        parts = Parts(
-            effective, thread_id, store=CallLog(database, secrets=secrets, redactor=redactor, watch=watch),
-            prompts=PromptLog(database, effective.telemetry, redactor=redactor), traits=CapabilityCache(database),
-            trace=Trace(database, thread_id, redactor=redactor, watch=watch),
-            breakers=Breakers(own), slots=Slots(state), events=events,
-            overridden=models or {},
-            clock=WallClock(database, thread_id), redactor=redactor,
+        trace = Trace(database, thread_id, redactor=redactor, watch=watch)
+        opened = Registry(
+            effective, thread_id, log=CallLog(database, secrets=secrets, redactor=redactor, watch=watch),
+            prompts=PromptLog(database, effective.telemetry, redactor=redactor), capabilities=CapabilityCache(database),
+            breakers=Breakers(own), slots=Slots(state), events=events, overridden=models or {},
+            trace=trace, clock=WallClock(database, thread_id), redactor=redactor,
         )  # fmt: skip
-        opened = Registry(parts)
         await opened.refresh_usage()
         try:
-            async with parts.trace.run():
+            async with trace.run():
                 yield opened
         finally:
-            await parts.shelf.close()
-            await parts.clock.close()
+            await opened.close()

@@ -5,7 +5,7 @@ remembered per spec.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ValidationError
 
 from llm_registry.calls.client import SpecClient
+from llm_registry.calls.feedback import SHOWN_CHARS, call_with_feedback
 from llm_registry.calls.json_extraction import json_mistake_in, json_objects_in, repaired_objects_in
 from llm_registry.calls.normalize import ParsedAnswer
 from llm_registry.calls.requests import Attempt, CallResult, RoleRequest
@@ -22,68 +23,39 @@ from llm_registry.records.capability_cache import CapabilityCache
 from llm_registry.specs.role_chains import ChainLink
 
 StructuredMethod = Literal["json_schema", "json_mode", "function_calling"]
-LADDER: tuple[StructuredMethod, ...] = ("json_schema", "json_mode", "function_calling")
-FEEDBACKS = 2
-"""How often an error is fed back before the next way is tried."""
+METHODS: tuple[StructuredMethod, ...] = ("json_schema", "json_mode", "function_calling")
 _TRAIT = "structured"
-_SHOWN = 1500
 
 
-class StructuredClient:
-    """Asks one spec for an object.
+async def ask_structured(
+    client: SpecClient, capabilities: CapabilityCache, link: ChainLink, request: RoleRequest,
+    artifact: type[BaseModel], attempt: Attempt,
+) -> CallResult:  # fmt: skip
+    """Ask one spec for an object until it validates; it is in `reply.parsed`.
 
-    Args:
-        client: Makes the calls.
-        traits: Remembers which way worked with a spec.
+    Raises:
+        CallFailure: `BAD_OUTPUT` when no way gave a valid object; anything else as it came.
     """
-
-    def __init__(self, client: SpecClient, traits: CapabilityCache) -> None:
-        self._client = client
-        self._traits = traits
-
-    async def ask(self, link: ChainLink, ask: RoleRequest, artifact: type[BaseModel], attempt: Attempt) -> CallResult:
-        """Ask until the answer validates; it is in `reply.parsed`.
-
-        Raises:
-            CallFailure: `BAD_OUTPUT` when no way gave a valid object; anything else as it came.
-        """
-        problem = CallFailure(ErrorKind.BAD_OUTPUT, "no request method is left to try")
-        for method in await self._methods(link):
-            try:
-                done = await self._by(method, link, ask, artifact, attempt)
-            except CallFailure as failure:
-                if failure.kind not in {ErrorKind.BAD_OUTPUT, ErrorKind.UNSUPPORTED, ErrorKind.BAD_REQUEST}:
-                    raise
-                problem = failure
-            else:
-                if not link.embedded:
-                    await self._traits.put(link.spec, _TRAIT, method)
-                return done
-        # Every way was tried with feedback: asking the same spec again would change nothing.
-        raise CallFailure(problem.kind, problem.message, final=True)
-
-    async def _methods(self, link: ChainLink) -> tuple[StructuredMethod, ...]:
-        if link.embedded:
-            return ("json_schema",)
-        known = await self._traits.get(link.spec, _TRAIT)
-        return tuple(sorted(LADDER, key=lambda method: method != known))
-
-    async def _by(
-        self, method: StructuredMethod, link: ChainLink, ask: RoleRequest, artifact: type[BaseModel], attempt: Attempt
-    ) -> CallResult:
-        judged = replace(ask, judge=lambda answer: _problem(answer, artifact))
-        prepared = _prepare(method, judged, artifact.model_json_schema())
-        done = await self._client.call(link, prepared, attempt)
-        for _ in range(FEEDBACKS):
-            # What was cut once would be cut again: another way of asking is tried at once.
-            if not done.problem or done.answer.finish_reason == "length":
-                break
-            prepared = replace(prepared, messages=(*prepared.messages, *_feedback(done)))
-            done = await self._client.call(link, prepared, attempt)
+    problem = CallFailure(ErrorKind.BAD_OUTPUT, "no request method is left to try")
+    judged = replace(request, judge=lambda answer: _problem(answer, artifact))
+    known = None if link.embedded else await capabilities.get(link.spec, _TRAIT)
+    for method in METHODS[:1] if link.embedded else sorted(METHODS, key=lambda method: method != known):
+        try:
+            prepared = _prepare(method, judged, artifact.model_json_schema())
+            done = await call_with_feedback(client, link, prepared, attempt, _feedback)
+        except CallFailure as failure:
+            if failure.kind not in {ErrorKind.BAD_OUTPUT, ErrorKind.UNSUPPORTED, ErrorKind.BAD_REQUEST}:
+                raise
+            problem = failure
+            continue
         if done.problem:
-            raise CallFailure(ErrorKind.BAD_OUTPUT, f"{method}: {done.problem}")
-        found = parse_object(done.answer, artifact)
-        return replace(done, reply=done.reply.model_copy(update={"parsed": found}))
+            problem = CallFailure(ErrorKind.BAD_OUTPUT, f"{method}: {done.problem}")
+            continue
+        if not link.embedded:
+            await capabilities.put(link.spec, _TRAIT, method)
+        return replace(done, reply=done.reply.model_copy(update={"parsed": parse_object(done.answer, artifact)}))
+    # Every way was tried with feedback: asking the same spec again would change nothing.
+    raise CallFailure(problem.kind, problem.message, final=True)
 
 
 def _problem(answer: ParsedAnswer, artifact: type[BaseModel]) -> str:
@@ -157,15 +129,17 @@ def _explain(error: ValidationError) -> str:
     return "; ".join(lines[:8])
 
 
-def _feedback(done: CallResult) -> list[BaseMessage]:
+def _feedback(done: CallResult) -> Sequence[BaseMessage]:
+    if done.answer.finish_reason == "length":
+        return ()  # what was cut once would be cut again: another way of asking is tried at once
     said = done.answer.text or "\n".join(call.arguments for call in done.answer.broken)
     said = said or json.dumps([call.args for call in done.answer.calls], default=str)
     return [
-        AIMessage(said[:_SHOWN]),
+        AIMessage(said[:SHOWN_CHARS]),
         HumanMessage(f"Your answer is not valid: {done.problem}\nAnswer again with the corrected JSON object only."),
     ]
 
 
 def _short(error: ValueError) -> str:
     text = str(error)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
