@@ -40,8 +40,6 @@ CREATE INDEX IF NOT EXISTS spans_by_thread ON spans(thread);
 CREATE TABLE IF NOT EXISTS run_spans(
     id INTEGER PRIMARY KEY AUTOINCREMENT, thread_id TEXT NOT NULL, began REAL NOT NULL, ended REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS run_spans_by_thread ON run_spans(thread_id);
-CREATE TABLE IF NOT EXISTS responses(
-    id TEXT PRIMARY KEY, previous TEXT NOT NULL, thread TEXT NOT NULL, messages TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS spec_traits(
     spec TEXT NOT NULL, trait TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(spec, trait));
 CREATE TABLE IF NOT EXISTS call_prompts(
