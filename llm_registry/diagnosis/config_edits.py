@@ -131,12 +131,6 @@ def _export(path: Sequence[str], value: Any) -> ConfigEdit:
     return ConfigEdit(f"the environment ({'.'.join(path)})", f"export {name}={shlex.quote(text)}")
 
 
-def line_of_key(text: str, path: Sequence[str]) -> int | None:
-    """Line of a key in a JSON or YAML text, counted from 1; of its nearest parent when the key is not there."""
-    found, _ = _walk(_compose(text), path)
-    return found[0].start_mark.line + 1 if found else None
-
-
 def _compose(text: str) -> yaml.Node | None:
     try:
         # Tabs are blanks in JSON, but not in YAML, which else holds all of JSON.

@@ -24,16 +24,6 @@ DEADLINE_S = 0.9
 """Of a whole probe, so that a start with only dead endpoints stays under a second."""
 
 
-async def probe_endpoint(spec: ModelSpec, *, deadline_s: float = DEADLINE_S) -> EndpointFacts:
-    """Probe the endpoint of one spec.
-
-    Args:
-        spec: Only provider, address, key, model and `api` are used.
-        deadline_s: Seconds for everything together.
-    """
-    return (await probe_endpoints([spec], deadline_s=deadline_s))[0]
-
-
 async def probe_endpoints(specs: Sequence[ModelSpec], *, deadline_s: float = DEADLINE_S) -> list[EndpointFacts]:
     """Probe the endpoints of several specs in parallel, each endpoint only once. Same order as given."""
     groups: dict[tuple[str, ...], list[ModelSpec]] = {}

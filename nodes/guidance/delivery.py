@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -22,7 +22,6 @@ from core.context import Context, InboxItem
 from core.state import deliver, latest
 from nodes.text.quoting import quote
 
-GuidanceKind = Literal["guidance", "nudge", "replan", "prioritize", "milestone", "model", "pause", "resume", "ask"]
 SPOKEN = frozenset({"guidance", "nudge", "replan", "prioritize", "milestone"})
 """Kinds a model is shown. The others are for the runner and for the choice of models."""
 STOPPED_FOR_REPLAN = "Stopped because a new plan was requested."

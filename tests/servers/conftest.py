@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from core.config.settings import ModelSpec, Settings
 from core.storage.database import Database
 from llm_registry.gguf.folder import kill_server
-from llm_registry.gguf.server import ensure_server, running_servers
+from llm_registry.gguf.server import ensure_server
 from llm_registry.registry import Registry, open_registry
+from tests.gguf_servers import running_servers
 from tests.servers.kinds import CONTEXT, LLAMA_CPP, Kind, Models, RealServer, running
 from tests.servers.tiny_checkpoint import write_tiny_checkpoint
 from tests.servers.tiny_model import write_tiny_model

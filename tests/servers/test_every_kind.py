@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from core.config.settings import LLMSettings, Settings
 from core.replies import CallSite
 from llm_registry.diagnosis.doctor import diagnose_roles
-from llm_registry.discovery.probe import probe_endpoint
+from tests.probing import probe_endpoint
 from tests.servers.conftest import Heard, MakeSpec, Open, Person, Start, get_weather
 from tests.servers.kinds import KINDS, Kind, RealServer
 

@@ -17,7 +17,8 @@ from core.config.settings import ModelSpec
 from core.errors import ModelError
 from core.replies import CallSite
 from llm_registry.gguf.folder import is_alive
-from llm_registry.gguf.server import ensure_server, options_of, running_servers, stop_server
+from llm_registry.gguf.server import ensure_server, options_of
+from tests.gguf_servers import running_servers, stop_server
 from tests.servers.conftest import MakeSpec, Open
 
 pytestmark = pytest.mark.servers

@@ -17,9 +17,10 @@ from core.config.settings import ModelSpec, Settings
 from llm_registry.diagnosis import doctor
 from llm_registry.diagnosis.doctor import diagnose_roles
 from llm_registry.discovery.context_window import context_window
-from llm_registry.discovery.probe import probe_endpoint
 from llm_registry.gguf import worker
-from llm_registry.gguf.server import ensure_server, options_of, running_servers, stop_server
+from llm_registry.gguf.server import ensure_server, options_of
+from tests.gguf_servers import running_servers, stop_server
+from tests.probing import probe_endpoint
 
 pytestmark = pytest.mark.servers
 

@@ -10,8 +10,9 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from core.config.settings import LLMSettings, ModelSpec, Settings
 from core.replies import CallSite
 from llm_registry.diagnosis.doctor import diagnose_roles
-from llm_registry.discovery.probe import probe_endpoint
-from llm_registry.gguf.server import ensure_server, running_servers
+from llm_registry.gguf.server import ensure_server
+from tests.gguf_servers import running_servers
+from tests.probing import probe_endpoint
 from tests.servers.conftest import Heard, MakeSpec, Open, Person
 
 pytestmark = pytest.mark.servers

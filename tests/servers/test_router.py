@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from core.replies import CallSite
-from llm_registry.discovery.probe import probe_endpoint
+from tests.probing import probe_endpoint
 from tests.servers.conftest import Open, Start
 from tests.servers.kinds import CONTEXT, KEY, ROUTER, RealServer
 

@@ -47,7 +47,6 @@ class TargetPython:
     python: str
     env: dict[str, str] = field(default_factory=dict)
     """The whole environment: the user's, without secrets, with the worktree's code and its own programs first."""
-    lent_pytest: bool = False
     has_pytest: bool = False
     """With or without a loan."""
     note: str = ""
@@ -192,7 +191,7 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
     prefix = probed.prefixes[0]
     if probed.prefixes[0] != probed.prefixes[1] and not (in_own_venv() and prefix == Path(sys.prefix)):
         env["VIRTUAL_ENV"] = str(prefix)
-    return TargetPython(probed.python, env, lent, has_pytest, "; ".join(notes), tuple(dict.fromkeys(readable)))
+    return TargetPython(probed.python, env, has_pytest, "; ".join(notes), tuple(dict.fromkeys(readable)))
 
 
 def _holds_python(root: Path) -> bool:

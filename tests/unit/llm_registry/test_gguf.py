@@ -17,8 +17,9 @@ from core.errors import ModelError
 from llm_registry.failures.errors import CallFailure, ErrorKind
 from llm_registry.gguf.folder import RunningServer, find_server, is_alive, kill_server, runtime_dir, server_lock
 from llm_registry.gguf.header import trained_context
-from llm_registry.gguf.server import ensure_server, options_of, running_servers
+from llm_registry.gguf.server import ensure_server, options_of
 from llm_registry.providers.gguf import build
+from tests.gguf_servers import running_servers
 
 
 @pytest.fixture(autouse=True)

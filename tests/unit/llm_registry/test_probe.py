@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from core.config.settings import ModelSpec
-from llm_registry.discovery.probe import probe_endpoint, probe_endpoints
+from llm_registry.discovery.probe import probe_endpoints
 from llm_registry.discovery.server_info import EndpointProblem
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer, closed_port
+from tests.probing import probe_endpoint
 from tests.unit.llm_registry.raw import Handler, raw_server
 
 

@@ -18,7 +18,6 @@ from llm_registry.diagnosis.bench import bench
 from llm_registry.diagnosis.doctor import diagnose_roles
 from llm_registry.diagnosis.endpoint_guesses import find_nearby
 from llm_registry.diagnosis.live_checks import run_live_checks
-from llm_registry.discovery.probe import probe_endpoint
 from llm_registry.discovery.server_info import EndpointFacts
 from llm_registry.failures.errors import CallFailure
 from llm_registry.failures.redirects import origin_of, redirect_failure, same_origin
@@ -26,6 +25,7 @@ from llm_registry.providers.catalog import build_model
 from llm_registry.records.call_log import CallRow
 from llm_registry.records.telemetry import span_export
 from tests.modelserver.server import closed_port
+from tests.probing import probe_endpoint
 from tests.unit.llm_registry.raw import raw_server
 from tests.unit.llm_registry.rig import HELLO, QUICK, SITE, registry, settings_of
 

@@ -4,8 +4,8 @@ import pytest
 
 from core.config.settings import ModelSpec
 from llm_registry.discovery import server_info
-from llm_registry.discovery.probe import probe_endpoint
 from llm_registry.discovery.server_info import EndpointFacts
+from tests.probing import probe_endpoint
 from tests.unit.llm_registry.raw import paths
 
 SHOW = {

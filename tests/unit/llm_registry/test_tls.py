@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from core.config.settings import ModelSpec, Timeouts
-from llm_registry.discovery.probe import DEADLINE_S, probe_endpoint
+from llm_registry.discovery.probe import DEADLINE_S
 from llm_registry.discovery.server_info import EndpointFacts
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
 from tests.modelserver.server import ModelServer
+from tests.probing import probe_endpoint
 from tests.unit.llm_registry.raw import raw_server
 from tests.unit.llm_registry.rig import HELLO, SITE, registry
 

@@ -63,7 +63,6 @@ async def test_an_ignored_venv_with_an_editable_install_runs_the_worktrees_code(
     workspace = await opened(repo)
     target = await find_target_python(repo, workspace.root)
     assert target.python == str(repo / ".venv/bin/python")
-    assert target.lent_pytest
     assert "has no pytest" in target.note
     output = await run(
         workspace, target, "python -m pytest -q; pytest --version; python -c 'import sys; print(sys.prefix)'", mode

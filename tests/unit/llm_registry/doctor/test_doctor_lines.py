@@ -8,7 +8,7 @@ import pytest
 from core.config.loader import load_settings
 from core.config.settings import Settings
 from llm_registry.diagnosis import doctor
-from llm_registry.diagnosis.config_edits import ConfigOrigin, line_of_key
+from llm_registry.diagnosis.config_edits import ConfigOrigin
 from llm_registry.diagnosis.doctor import diagnose_roles
 from tests.modelserver.info import Shape
 from tests.modelserver.server import ModelServer, closed_port
@@ -97,17 +97,3 @@ async def test_what_the_environment_gave_is_mended_there(
     monkeypatch.setenv(name, value)
     well = load_settings(config)
     assert (await diagnose_roles(well.settings, origin=ConfigOrigin(config, well.sources))).remedies == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "path", "line"),
-    [
-        ('{\n "llm": {\n  "primary": {\n   "model": "m"\n}}}', ("llm", "primary", "model"), 4),
-        ('{\n\t"llm": {\n\t\t"primary": {}}}', ("llm", "primary", "base_url"), 3),
-        ("llm:\n  coder: primary\n  primary:\n    model: m\n", ("llm", "primary", "model"), 4),
-        ("llm: {}", ("tools", "ask"), None),
-        ("{", ("llm",), None),
-    ],
-)
-def test_lines_are_found_in_json_and_yaml(text: str, path: tuple[str, ...], line: int | None) -> None:
-    assert line_of_key(text, path) == line
