@@ -35,6 +35,12 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda found: _escaped(found[0]), "".join(map(_shown, text)))
 
 
+def one_line(text: str, width: int) -> str:
+    """Fold a text into one line of at most `width` characters."""
+    folded = " ".join(text.split())
+    return folded if len(folded) <= width else f"{folded[: width - 1]}…"
+
+
 def visible_line(text: str) -> str:
     """Like `visible` on a single line: line ends, tabs and runs of spaces become one space."""
     return visible(" ".join(text.split()))

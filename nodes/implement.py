@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 
 from core.artifacts import AssessDecision, Guidance, Plan, PlanStep, QAReport, Scope, StepResult
 from core.context import Context
-from core.text import readable, visible_line
+from core.text import one_line, readable, visible_line
 from nodes.model_calls.agent_loop import RoleModelMiddleware, build_loop, final_text, served_by
 from nodes.model_calls.consult_tools import ConsultToolsMiddleware
 from nodes.model_calls.model_call import budget_left
@@ -126,5 +126,4 @@ def _entry(step: PlanStep, state: ImplementInput) -> dict[str, Any]:
 
 def commit_subject(step: PlanStep) -> str:
     """The first line of the commit of a step."""
-    line = visible_line(step.title) or step.id  # `git log` shows it on terminals
-    return line if len(line) <= SUBJECT else f"{line[: SUBJECT - 1]}…"
+    return one_line(visible_line(step.title) or step.id, SUBJECT)  # `git log` shows it on terminals

@@ -7,7 +7,7 @@ from langgraph.runtime import Runtime
 from core.artifacts import Plan, StepResult, StepSummary
 from core.context import Context
 from core.errors import ModelError
-from core.text import readable
+from core.text import one_line, readable
 from nodes.model_calls.model_call import NodeQuestion, ask_role
 from nodes.text.prompt_text import step_text
 from nodes.text.shorten import clip
@@ -41,7 +41,7 @@ async def summarize(state: SummarizeInput, runtime: Runtime[Context]) -> dict[st
     except ModelError as error:
         context.events.emit("warning", message=f"no model summarized the step: {error.message}")
         summary, update = extract_summary(step.title, result), {}
-    line = one_line(summary.status_line) or one_line(step.title)
+    line = one_line(summary.status_line, LINE) or one_line(step.title, LINE)
     context.events.emit("status", text=line)
     return {"summaries": (summary.model_copy(update={"status_line": line}),), "status_line": line, **update}
 
@@ -49,10 +49,4 @@ async def summarize(state: SummarizeInput, runtime: Runtime[Context]) -> dict[st
 def extract_summary(title: str, result: StepResult) -> StepSummary:
     """A summary from the text that already exists."""
     files = ", ".join(result.files) or "no file"
-    return StepSummary(status_line=one_line(f"{title}: {files}"), dashboard=clip(result.text, 400))
-
-
-def one_line(text: str) -> str:
-    """Fold a text into one line of at most `LINE` characters."""
-    folded = " ".join(text.split())
-    return folded if len(folded) <= LINE else f"{folded[: LINE - 1]}…"
+    return StepSummary(status_line=one_line(f"{title}: {files}", LINE), dashboard=clip(result.text, 400))

@@ -13,7 +13,7 @@ from core.context import Models
 from core.errors import BudgetError, ModelError
 from core.events import EventSink
 from core.replies import CallSite
-from core.text import counted, visible_line
+from core.text import counted, one_line, visible_line
 from graph.drive.in_flight import ActivityTracker
 from graph.store.inbox import InboxStore
 from graph.supervisor.judge import tool_calls_text
@@ -149,5 +149,4 @@ def plain_status(snapshot: Snapshot | None) -> str:
         parts.append(f"{counted(len(snapshot.acts), 'tool call')}, last {snapshot.acts[-1].tool}")
     if snapshot.last is not None:
         parts.append("checks green" if snapshot.last.failing == 0 else f"{snapshot.last.failing} failing")
-    line = " · ".join(parts)
-    return line if len(line) <= LINE else f"{line[: LINE - 1]}…"
+    return one_line(" · ".join(parts), LINE)

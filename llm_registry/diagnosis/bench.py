@@ -5,8 +5,6 @@ Every model gets the same questions, one after another, so that models on one ma
 
 import asyncio
 from collections.abc import Sequence
-from statistics import median
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +17,7 @@ from llm_registry.diagnosis.bench_tasks import BenchTask, accept_any, tasks_for
 from llm_registry.diagnosis.ephemeral import ephemeral_registry
 from llm_registry.diagnosis.live_checks import tokens_per_s
 from llm_registry.overrides import with_overrides
+from llm_registry.records.call_log import known_median, known_sum
 from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from llm_registry.registry import Registry
 from llm_registry.specs.address_keys import redact_spec
@@ -122,11 +121,11 @@ async def _figures(model: str, settings: Settings, tasks: Sequence[BenchTask]) -
             good += task.check(reply)
     return ModelScore(
         model=redact_spec(model), asked=len(tasks), good=good, errors=tuple(errors), answers=tuple(answers),
-        seconds=_median([reply.seconds for reply in replies]),
-        first_token_s=_median([reply.first_token_s for reply in replies]),
-        tokens_per_s=_median([tokens_per_s(reply) for reply in replies]),
-        output_tokens=_sum([reply.usage.output_tokens for reply in replies]),
-        cost_usd=_sum([reply.cost_usd for reply in replies]),
+        seconds=known_median([reply.seconds for reply in replies]),
+        first_token_s=known_median([reply.first_token_s for reply in replies]),
+        tokens_per_s=known_median([tokens_per_s(reply) for reply in replies]),
+        output_tokens=known_sum([reply.usage.output_tokens for reply in replies]),
+        cost_usd=known_sum([reply.cost_usd for reply in replies]),
     )  # fmt: skip
 
 
@@ -153,13 +152,3 @@ def _shown(reply: ModelReply) -> str:
         return str(reply.parsed.model_dump_json())[:200]
     calls = "; ".join(f"{call.name}({call.args})" for call in reply.tool_calls)
     return (reply.text or calls)[:200]
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return median(known) if known else None
-
-
-def _sum(values: Sequence[Any]) -> Any:  # int or float, as they come
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

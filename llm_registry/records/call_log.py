@@ -203,12 +203,12 @@ def _figures(role: str, spec: str, rows: Sequence[Row]) -> SpecStatistics:
         spec=spec,
         calls=len(rows),
         failures=failures,
-        first_token_s=_median(row["first_token_s"] for row in good),
-        total_s=_median(row["total_s"] for row in good),
+        first_token_s=known_median(row["first_token_s"] for row in good),
+        total_s=known_median(row["total_s"] for row in good),
         tokens_per_s=_speed(good),
-        input_tokens=_sum(row["input_tokens"] for row in rows),
-        output_tokens=_sum(row["output_tokens"] for row in rows),
-        cost_usd=_sum(row["cost_usd"] for row in rows),
+        input_tokens=known_sum(row["input_tokens"] for row in rows),
+        output_tokens=known_sum(row["output_tokens"] for row in rows),
+        cost_usd=known_sum(row["cost_usd"] for row in rows),
         unpriced_calls=sum(row["cost_usd"] is None for row in good),
     )
 
@@ -221,12 +221,14 @@ def _speed(rows: Sequence[Row]) -> float | None:
     return tokens / seconds if seconds > 0 and tokens else None
 
 
-def _median(values: Iterable[float | None]) -> float | None:
+def known_median(values: Iterable[float | None]) -> float | None:
+    """The median of what is known; `None` when nothing is."""
     known = [value for value in values if value is not None]
     return median(known) if known else None
 
 
-def _sum(values: Iterable[Any]) -> Any:  # int or float as the column is
+def known_sum(values: Iterable[Any]) -> Any:  # int or float as the column is
+    """The sum of what is known; `None` when nothing is."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.text import counted, visible, visible_line
+from core.text import counted, one_line, visible, visible_line
 
 EMBEDDED = "embedded"
 
@@ -66,8 +66,7 @@ def hanging_indent(text: str) -> str:
 
 def single_line(text: object, *, width: int = 160) -> str:
     """A text on one line, cut at `width` characters, without what would drive the terminal."""
-    flat = visible_line(str(text))
-    return flat if len(flat) <= width else f"{flat[: width - 1]}…"
+    return one_line(visible_line(str(text)), width)
 
 
 def _joined(label: str, *parts: object) -> str:
