@@ -20,7 +20,8 @@ from core.storage.database import Database
 from core.storage.layout import RepoLayout
 from core.storage.ownership import make_state_folder
 from graph.build import build_graph
-from graph.runner import ResumeRequest, RunRequest, resume, run
+from graph.context_factory import RunSpec
+from graph.runner import resume_thread, run
 from graph.store.checkpoints import open_checkpoints
 from graph.store.inbox import SqliteInbox
 from graph.store.thread_store import ThreadStore
@@ -86,17 +87,11 @@ async def _run(plan: ProductPlan, ready: Any) -> int:
     options = RunOptions(approve_all=True)
     known = plan.thread in {row.thread_id for row in await ThreadStore(Database(plan.database)).list()}
     if known:
-        onward = ResumeRequest(repo=plan.repo, thread=plan.thread, settings=settings(plan.url), options=options)
-        outcome = await resume(onward, listen=listen)
+        outcome = await resume_thread(RunSpec(plan.thread, plan.repo, settings(plan.url), options), listen=listen)
     else:
-        request = RunRequest(
-            task="Add a function slugify with tests",
-            repo=plan.repo,
-            settings=settings(plan.url),
-            options=options,
-            thread_id=plan.thread,
-        )
-        outcome = await run(request, listen=listen)
+        task = "Add a function slugify with tests"
+        spec = RunSpec(plan.thread, plan.repo, settings(plan.url), options, task=task)
+        outcome = await run(spec, listen=listen)
     return 0 if outcome.exit_code == Exit.DONE else 10 + outcome.exit_code
 
 

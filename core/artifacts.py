@@ -229,6 +229,19 @@ class Refusal(Artifact):
     reason: str
 
 
+class EarlierRequest(Artifact):
+    """What a thread was asked for before its present request, and what became of it."""
+
+    task: str
+    outcome: str
+    """How the thread stood at its end; `superseded` when the next request came before that."""
+    summary: str = ""
+    steps: tuple[str, ...] = ()
+    """Titles of the steps that were done."""
+    planned: int = 0
+    """How many steps its plan had; ids of later steps begin after them."""
+
+
 class Report(Artifact):
     """How a thread ended."""
 

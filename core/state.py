@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict, TypeVar
 from core.artifacts import (
     AssessDecision,
     BudgetLeft,
+    EarlierRequest,
     Guidance,
     Plan,
     QAReport,
@@ -48,6 +49,10 @@ class RunState(TypedDict):
     """Everything a thread knows. Only `task` is there at the start."""
 
     task: str
+    request: NotRequired[Annotated[int, latest]]
+    """Row of the inbox whose request the thread works on; none while it is what the thread was begun for."""
+    earlier: NotRequired[Annotated[tuple[EarlierRequest, ...], append]]
+    """The requests before, oldest first."""
     routing: NotRequired[RoutingDecision]
     answer: NotRequired[str]
     scope: NotRequired[Scope]

@@ -46,6 +46,11 @@ def visible_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
+def single_line(text: object, *, width: int = 160) -> str:
+    """A text on one line, cut at `width` characters, without what would drive the terminal."""
+    return one_line(visible_line(str(text)), width)
+
+
 def safe_json(text: str) -> str:
     r"""Escape in a JSON document what `visible` escapes, as `\uXXXX`, which means the same to whoever parses it.
 

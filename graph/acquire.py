@@ -3,18 +3,18 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from core.context import Context
 from core.errors import ModelError
 from core.storage.database import Database
 from core.storage.thread_ids import require_thread_id
-from graph.context_factory import ThreadSpec, open_context
+from core.threads import ThreadStatus
+from graph.context_factory import RunSpec, open_context
 from graph.store.event_log import Listen
-from graph.store.inbox import SqliteInbox
+from graph.store.inbox import REQUEST, SqliteInbox, requests_in
 from graph.store.lease import Lease
 from graph.store.thread_store import ThreadRow, ThreadStore
 from llm_registry.specs.address_keys import keys_to_references
@@ -30,6 +30,8 @@ class AcquiredThread:
     context: Context
     store: ThreadStore
     database: Database
+    task: str
+    """What the thread was begun for."""
     since: int
     """Id of the last order in the inbox before it was held."""
     known: bool
@@ -40,14 +42,14 @@ class AcquiredThread:
 
 @asynccontextmanager
 async def acquire_thread(
-    spec: ThreadSpec, task: str, *, kept: Mapping[str, Any], listen: Listen | None = None
+    spec: RunSpec, task: str, *, request: str = "", listen: Listen | None = None
 ) -> AsyncIterator[AcquiredThread]:
     """Hold a thread while the block runs; one that is left by an error is listed as interrupted.
 
     Args:
         spec: What it is opened with.
         task: What is to be done; a thread that is in the list keeps its own.
-        kept: What holds for resuming it too.
+        request: What the thread goes on with; put into its inbox once everything is open.
         listen: Told of every event.
 
     Raises:
@@ -60,26 +62,29 @@ async def acquire_thread(
     layout = await ensure_layout(await find_top(spec.repo))
     spec = replace(spec, repo=layout.repo)
     async with Database(layout.database) as database, Lease(database, spec.thread_id) as lease:
-        store = ThreadStore(database)
-        since = await SqliteInbox(database, spec.thread_id).last_id()
+        store, inbox = ThreadStore(database), SqliteInbox(database, spec.thread_id)
+        since, earlier = await inbox.last_id(), requests_in(await inbox.after(0))
         before = await store.get(spec.thread_id)
-        async with _opened(spec, listen, database, _row(spec, task, kept), lease) as context:
-            if before is not None and before.status == "running":
+        budget_from = time.time() if request else earlier[-1].created if earlier else 0.0
+        async with _opened(spec, listen, database, _row(spec, task), lease, budget_from) as context:
+            if before is not None and before.status == ThreadStatus.RUNNING:
                 context.events.emit("interrupted", by="the run before was killed, or the machine went down")
             try:
-                yield AcquiredThread(context, store, database, since, before is not None, lease.generation)
+                if request:
+                    since = await inbox.put(spec.thread_id, kind=REQUEST, author="user", text=request)
+                yield AcquiredThread(context, store, database, task, since, before is not None, lease.generation)
             except BaseException as error:
                 # What ended the run may be what keeps us from writing that down; it is what the user is told.
                 with suppress(OSError):
                     context.events.emit("interrupted", by=_said(error))
                 with suppress(sqlite3.Error):
-                    await store.set_status(spec.thread_id, "interrupted", generation=lease.generation)
+                    await store.set_status(spec.thread_id, ThreadStatus.INTERRUPTED, generation=lease.generation)
                 raise
 
 
 @asynccontextmanager
 async def _opened(
-    spec: ThreadSpec, listen: Listen | None, database: Database, row: ThreadRow, lease: Lease
+    spec: RunSpec, listen: Listen | None, database: Database, row: ThreadRow, lease: Lease, budget_from: float
 ) -> AsyncIterator[Context]:
     """The collaborators of a thread, which is in the list before anything is made for it: a kill loses no thread.
 
@@ -89,11 +94,11 @@ async def _opened(
     new = await store.create(row)
     async with AsyncExitStack() as stack:
         try:
-            context = await stack.enter_async_context(open_context(spec, listen, database=database))
+            context = await stack.enter_async_context(open_context(spec, listen, database=database, since=budget_from))
         except ModelError as error:
             # Nothing was made for it yet; it can be resumed once somebody serves.
             await store.set_options(spec.thread_id, row.options)
-            await store.set_status(spec.thread_id, "needs_model", exit_code=int(error.exit_code))
+            await store.set_status(spec.thread_id, ThreadStatus.NEEDS_MODEL, exit_code=int(error.exit_code))
             await store.set_branch(spec.thread_id, "")
             raise
         except BaseException:
@@ -103,7 +108,7 @@ async def _opened(
                 lease.discard = True
             raise
         await store.set_options(spec.thread_id, row.options)
-        await store.set_status(spec.thread_id, "running")
+        await store.set_status(spec.thread_id, ThreadStatus.RUNNING)
         if not new:
             await store.set_branch(spec.thread_id, row.branch)
         yield context
@@ -115,15 +120,15 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _row(spec: ThreadSpec, task: str, kept: Mapping[str, Any]) -> ThreadRow:
+def _row(spec: RunSpec, task: str) -> ThreadRow:
     now = time.time()
     return ThreadRow(
         thread_id=spec.thread_id,
         task=task,
         repo=spec.repo,
         branch=GitWorkspace(spec.repo, spec.thread_id).branch,
-        status="running",
-        options={**kept, "checks": list(spec.checks), "models": keys_to_references(spec.models)[0]},
+        status=ThreadStatus.RUNNING,
+        options=spec.asked.model_copy(update={"models": keys_to_references(spec.asked.models)[0]}),
         created=now,
         updated=now,
     )

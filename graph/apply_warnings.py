@@ -9,19 +9,19 @@ from core.config.settings import Settings
 from core.state import RunState
 from core.storage.database import Database
 from core.text import counted, visible_line
+from core.threads import ThreadStatus
 from graph.runner import open_graph
 from graph.store.thread_store import ThreadRow
 
-_ENDED_WELL = frozenset({"done", "answered"})
 _SAID = {
-    "not_done": "it finished without being done",
-    "stuck": "it is stuck",
-    "needs_model": "it stopped because it needs a model",
+    ThreadStatus.NOT_DONE: "it finished without being done",
+    ThreadStatus.STUCK: "it is stuck",
+    ThreadStatus.NEEDS_MODEL: "it stopped because it needs a model",
     "budget": "a budget stopped it half-way",
-    "paused": "it is paused half-way",
-    "interrupted": "it was interrupted half-way",
-    "waiting": "it waits for an answer",
-    "running": "it is still running",
+    ThreadStatus.PAUSED: "it is paused half-way",
+    ThreadStatus.INTERRUPTED: "it was interrupted half-way",
+    ThreadStatus.WAITING: "it waits for an answer",
+    ThreadStatus.RUNNING: "it is still running",
 }
 
 
@@ -32,7 +32,7 @@ async def apply_warnings(row: ThreadRow, database: Database) -> tuple[str, ...]:
         row: The thread, with the status that is true now.
         database: Of its repository.
     """
-    if row.status in _ENDED_WELL:
+    if row.status.succeeded:
         return ()
     async with open_graph(Settings(), database) as graph:
         snapshot = await graph.aget_state({"configurable": {"thread_id": row.thread_id}})
@@ -40,9 +40,9 @@ async def apply_warnings(row: ThreadRow, database: Database) -> tuple[str, ...]:
     return tuple(_reasons(row.status, state))
 
 
-def _reasons(status: str, state: RunState) -> Iterator[str]:
+def _reasons(status: ThreadStatus, state: RunState) -> Iterator[str]:
     why = state.get("stop_reason", "")
-    yield _SAID.get(status, f"it is {status}") + (f": {visible_line(why)}" if why else "")
+    yield _SAID[status] + (f": {visible_line(why)}" if why else "")
     plan, done = state.get("plan"), state.get("steps_done", ())
     if plan is not None and (left := [step for step in plan.steps if step.id not in done]):
         yield f"{len(left)} of {counted(len(plan.steps), 'step')} {'is' if len(left) == 1 else 'are'} not done"

@@ -12,8 +12,10 @@ from core.errors import ModelError, RolecallError, traceback_text
 from core.events import EventSink
 from core.known_secrets import known_secrets
 from core.redaction import Redactor
+from core.run_result import RunResult
 from core.secret_files import SecretFiles
 from core.storage.database import Database
+from core.threads import ThreadOptions, ThreadStatus
 from graph.drive.in_flight import ActivityTracker
 from graph.store.checkpoints import database_of
 from graph.store.event_log import EventLog, Listen
@@ -35,18 +37,18 @@ from tools.worktree.workspace import GitWorkspace
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadSpec:
-    """What a thread is opened with."""
+class RunSpec:
+    """One run of a thread: where, with which settings, and what was asked for."""
 
     thread_id: str
     repo: Path
     """Top level of the user's checkout."""
     settings: Settings
+    """As they are now; limits may be higher than when the thread began."""
     options: RunOptions = field(default_factory=RunOptions)
-    checks: tuple[str, ...] = ()
-    """Given on the command line; empty: configured or detected."""
-    models: Mapping[str, str] = field(default_factory=dict)
-    """Role to spec, from the command line."""
+    """Of this run alone."""
+    asked: ThreadOptions = field(default_factory=ThreadOptions)
+    """What holds for later runs of the thread too; keys in specs of models are used and not kept."""
     task: str = ""
     """Of a thread that begins now: one that nobody can do is refused before anything is made for it."""
 
@@ -59,16 +61,17 @@ _UNWALLED_CHECKS = (
 
 @asynccontextmanager
 async def open_context(
-    spec: ThreadSpec, listen: Listen | None = None, *, database: Database | None = None
+    spec: RunSpec, listen: Listen | None = None, *, database: Database | None = None, since: float = 0.0
 ) -> AsyncIterator[Context]:
     """Open everything a node may use; the worktree is there when the block begins.
 
     What goes wrong inside by a fault of rolecall leaves its traceback in the thread's record.
 
     Args:
-        spec: What it is opened with.
+        spec: What is opened.
         listen: Told of every event.
         database: The handle of this run; by default one that keeps no connection.
+        since: Seconds since the epoch; what was used before does not count towards the budget.
 
     Raises:
         RepositoryError: The repository cannot be worked in.
@@ -88,7 +91,7 @@ async def open_context(
         events = ActivityTracker(log)
         async with open_registry(
             settings, thread_id=spec.thread_id, database=handle, events=events,
-            models=spec.models, redactor=redactor,
+            models=spec.asked.models, redactor=redactor, since=since,
         ) as models:  # fmt: skip
             await models.assign()
             await _name_servers(models, events)
@@ -99,7 +102,7 @@ async def open_context(
 
 
 async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
-    spec: ThreadSpec, workspace: GitWorkspace, models: Models, events: EventSink, redactor: Redactor,
+    spec: RunSpec, workspace: GitWorkspace, models: Models, events: EventSink, redactor: Redactor,
     secrets: Mapping[str, str], database: Database,
 ) -> Context:  # fmt: skip
     settings = spec.settings
@@ -109,7 +112,7 @@ async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
     target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
     _warn(events, workspace, target)
     sandbox = await asyncio.to_thread(bare.showing, target.readable)
-    if not (sandbox.walled or spec.checks or settings.checks.commands or spec.options.approve_all):
+    if not (sandbox.walled or spec.asked.checks or settings.checks.commands or spec.options.approve_all):
         events.emit("warning", message=_UNWALLED_CHECKS)
     outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
     commands = await asyncio.to_thread(
@@ -121,7 +124,7 @@ async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
         settings.checks,
         target,
         events,
-        spec.checks,
+        tuple(spec.asked.checks),
         files=workspace.files,
         state=workspace.state,
     )
@@ -153,16 +156,21 @@ def _faults_kept(events: EventSink) -> Iterator[None]:
         raise
 
 
-async def _require_model(spec: ThreadSpec, models: Models, events: EventSink) -> None:
+async def _require_model(spec: RunSpec, models: Models, events: EventSink) -> None:
     """Refuse a task that nobody can do, and write down that the run ended so."""
     try:
         await require_model(spec.task, models, spec.thread_id)
     except ModelError as error:
-        events.emit(
-            "result", status="needs_model", exit_code=int(error.exit_code), branch="", usage={},
-            message=error.message, hint=error.hint, report="", diff="",
-        )  # fmt: skip
+        events.emit("result", **refused(spec.thread_id, error).event())
         raise
+
+
+def refused(thread_id: str, error: ModelError) -> RunResult:
+    """The result of a run that was refused before anything was made for it."""
+    status = ThreadStatus.NEEDS_MODEL
+    return RunResult(
+        thread_id=thread_id, status=status, exit_code=status.exit_code, message=error.message, hint=error.hint
+    )
 
 
 async def _name_servers(models: Models, events: EventSink) -> None:
@@ -178,7 +186,7 @@ async def _name_servers(models: Models, events: EventSink) -> None:
         )
 
 
-async def secrets_of(spec: ThreadSpec, git: Git | None = None) -> dict[str, str]:
+async def secrets_of(spec: RunSpec, git: Git | None = None) -> dict[str, str]:
     """What a run of the thread must hide: of settings and environment, of `--model`, of the repository's git config.
 
     Args:
@@ -189,7 +197,7 @@ async def secrets_of(spec: ThreadSpec, git: Git | None = None) -> dict[str, str]
         UsageError: A model was asked for that is none.
     """
     of_git = (await (git or Git(spec.repo)).config()).secrets()
-    return {**known_secrets(with_overrides(spec.settings, spec.models)), **of_git}
+    return {**known_secrets(with_overrides(spec.settings, spec.asked.models)), **of_git}
 
 
 def _warn(events: EventSink, workspace: GitWorkspace, target: TargetPython) -> None:

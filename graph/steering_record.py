@@ -37,7 +37,7 @@ def steering_markdown(receipts: Sequence[Receipt], interventions: Sequence[Inter
 def message_outcome(receipt: Receipt) -> str:
     """What became of a message."""
     if receipt.refused:
-        return f"reached `{receipt.node}`, not followed: {receipt.refused}"
+        return f"reached `{receipt.node}`, {receipt.not_followed}"
     if receipt.status == "seen":
         return f"reached `{receipt.node}`"
     return "not delivered: the work had ended" if receipt.status == "undelivered" else "waits for the thread to go on"

@@ -1,20 +1,19 @@
 """A thread whose graph a development server drives: held and noted as one of the command line. It steers nothing."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from core.context import Context
 from core.errors import BudgetError, ModelError
 from graph.acquire import acquire_thread
-from graph.context_factory import ThreadSpec
+from graph.context_factory import RunSpec
 from graph.drive.thread_run import ThreadRun, run_end_for
 from graph.runner import close, note, open_graph
 from graph.store.inbox import SqliteInbox
 
 
 @asynccontextmanager
-async def hold_served_thread(spec: ThreadSpec, task: str, *, kept: Mapping[str, Any]) -> AsyncIterator[Context]:
+async def hold_served_thread(spec: RunSpec, task: str) -> AsyncIterator[Context]:
     """Hold the thread while the server runs its graph; leaving the block writes down how it stands then.
 
     Raises:
@@ -24,7 +23,7 @@ async def hold_served_thread(spec: ThreadSpec, task: str, *, kept: Mapping[str, 
     """
     failed: BudgetError | ModelError | None = None
     async with (
-        acquire_thread(spec, task, kept=kept) as thread,
+        acquire_thread(spec, task) as thread,
         open_graph(spec.settings, thread.database) as graph,
     ):
         inbox = SqliteInbox(thread.database, spec.thread_id)

@@ -269,6 +269,7 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
     state_dir: Path | None = None,
     breaker_dir: Path | None = None,
     redactor: Redactor | None = None,
+    since: float = 0.0,
 ) -> AsyncIterator[Registry]:
     """Open the registry of a thread.
 
@@ -281,6 +282,7 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
         state_dir: Folder of what all runs share; `None` means the user's own.
         breaker_dir: Folder of breakers for this registry alone; `None` means those that all runs share.
         redactor: Cleans what is sent and stored; `None` means that it knows settings and environment.
+        since: Seconds since the epoch; what was used before does not count towards the budget.
 
     Raises:
         UsageError: An override names an unknown role or model.
@@ -302,7 +304,7 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
             effective, thread_id, log=CallLog(database, secrets=secrets, redactor=redactor, watch=watch),
             prompts=PromptLog(database, effective.telemetry, redactor=redactor), capabilities=CapabilityCache(database),
             breakers=Breakers(own), slots=Slots(state), events=events, overridden=models or {},
-            trace=trace, clock=WallClock(database, thread_id), redactor=redactor,
+            trace=trace, clock=WallClock(database, thread_id, since=since), redactor=redactor,
         )  # fmt: skip
         await opened.refresh_usage()
         try:

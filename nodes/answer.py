@@ -7,7 +7,7 @@ from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from core.artifacts import RoutingDecision
+from core.artifacts import EarlierRequest, RoutingDecision
 from core.context import Context
 from core.errors import ModelError
 from core.replies import CallSite
@@ -15,6 +15,7 @@ from nodes.guidance.delivery import deliver_waiting
 from nodes.model_calls.agent_loop import RoleModelMiddleware, build_loop, final_text, served_by
 from nodes.model_calls.consult_tools import ConsultToolsMiddleware
 from nodes.model_calls.model_call import bookkeeping, budget_left
+from nodes.text.prompt_text import earlier_text
 from nodes.text.rendering import render
 from tools.agent.toolbox import reading_tools
 
@@ -24,6 +25,7 @@ class AnswerInput(TypedDict):
 
     task: str
     routing: RoutingDecision
+    earlier: NotRequired[tuple[EarlierRequest, ...]]
     guidance_cursor: NotRequired[int]
 
 
@@ -97,4 +99,5 @@ async def _synthesized(final: Mapping[str, Any], task: str, context: Context) ->
 
 
 async def _question(state: AnswerInput, context: Context) -> str:
-    return render("answer/user", task=state["task"], listing=await context.workspace.listing())
+    earlier = earlier_text(state.get("earlier", ()))
+    return render("answer/user", task=state["task"], listing=await context.workspace.listing(), earlier=earlier)

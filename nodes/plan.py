@@ -5,10 +5,10 @@ from typing import Any, NotRequired, TypedDict
 
 from langgraph.runtime import Runtime
 
-from core.artifacts import AssessDecision, Milestone, Plan, PlanStep, QAReport, Scope
+from core.artifacts import AssessDecision, EarlierRequest, Milestone, Plan, PlanStep, QAReport, Scope
 from core.context import Context
 from nodes.model_calls.model_call import NodeQuestion, ask_role
-from nodes.text.prompt_text import checks_text, plan_text, scope_text
+from nodes.text.prompt_text import checks_text, earlier_text, plan_text, scope_text
 
 
 class PlanInput(TypedDict):
@@ -17,6 +17,7 @@ class PlanInput(TypedDict):
     task: str
     scope: Scope
     baseline: QAReport
+    earlier: NotRequired[tuple[EarlierRequest, ...]]
     plan: NotRequired[Plan]
     steps_done: NotRequired[tuple[str, ...]]
     qa: NotRequired[QAReport | None]
@@ -36,10 +37,12 @@ async def plan(state: PlanInput, runtime: Runtime[Context]) -> dict[str, Any]:
         "checks": checks_text(checks),
         "done": plan_text(before, done=done) if before and done else "",
         "setback": _setback(state) if before else "",
+        "earlier": earlier_text(state.get("earlier", ())),
     }
     question = NodeQuestion("plan", "primary", values, state.get("guidance_cursor", 0))
     answered = await ask_role(question, Plan, runtime)
-    made = number_steps(answered.value, keep=finished_steps(before, done))
+    used = sum(request.planned for request in state.get("earlier", ()))
+    made = number_steps(answered.value, keep=finished_steps(before, done), after=used)
     context.events.emit("plan", steps=[{"id": step.id, "title": step.title} for step in made.steps])
     first = next((step.id for step in made.steps if step.id not in done), None)
     return {"plan": made, "current_step": first, "attempt": 1, "qa": None, **answered.update}
@@ -55,13 +58,18 @@ def finished_steps(plan: Plan | None, done: tuple[str, ...]) -> tuple[PlanStep, 
     return tuple(step for step in plan.steps if step.id in done) if plan else ()
 
 
-def number_steps(plan: Plan, *, keep: tuple[PlanStep, ...] = ()) -> Plan:
+def number_steps(plan: Plan, *, keep: tuple[PlanStep, ...] = (), after: int = 0) -> Plan:
     """Give every step its own id, after those of the steps to keep, which come first.
 
     Models repeat ids or leave them empty; a step is found by its id, so they are made unique here.
+
+    Args:
+        plan: As the model made it.
+        keep: Steps of the plan before that are done.
+        after: How many steps earlier requests of the thread had.
     """
     taken = {step.id for step in keep}
-    free = (ident for number in count(len(keep) + 1) if (ident := f"s{number}") not in taken)
+    free = (ident for number in count(after + len(keep) + 1) if (ident := f"s{number}") not in taken)
     milestones: list[Milestone] = [Milestone(title="Done before", steps=keep)] if keep else []
     for milestone in plan.milestones:
         steps = tuple(step.model_copy(update={"id": next(free)}) for step in milestone.steps)

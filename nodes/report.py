@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 from langgraph.runtime import Runtime
 
 from core.artifacts import (
+    EarlierRequest,
     Plan,
     QAReport,
     Report,
@@ -35,6 +36,7 @@ class ReportInput(TypedDict):
     outcome: NotRequired[Outcome]
     stop_reason: NotRequired[str]
     answer: NotRequired[str]
+    earlier: NotRequired[tuple[EarlierRequest, ...]]
     routing: NotRequired[RoutingDecision]
     scope: NotRequired[Scope]
     plan: NotRequired[Plan]
@@ -49,8 +51,8 @@ class ReportInput(TypedDict):
 async def report(state: ReportInput, runtime: Runtime[Context]) -> dict[str, Any]:
     """Write the report; a thread does not end because no model could write it."""
     context = runtime.context
-    if "answer" in state:
-        narrative, update = ReportNarrative(summary=state["answer"]), {"outcome": "answered"}
+    if (answer := state.get("answer")) is not None:
+        narrative, update = ReportNarrative(summary=answer), {"outcome": "answered"}
     else:
         narrative, update = await _narrative(state, runtime)
     made = await write_report(state, narrative, context)
@@ -97,7 +99,7 @@ async def write_report(state: ReportInput, narrative: ReportNarrative, context: 
         usage=dict(context.models.usage()),
         sandbox=context.commands.policy,
     )
-    status: Outcome = "answered" if "answer" in state else state.get("outcome", "not_done")
+    status: Outcome = "answered" if state.get("answer") is not None else state.get("outcome", "not_done")
     markdown = report_markdown(state, narrative, facts, status=status)
     await asyncio.to_thread(_write, context, changes.diff)
     await write_markdown(context, markdown)
@@ -121,7 +123,18 @@ def _write(context: Context, diff: str) -> None:
 def interim_state(state: Mapping[str, Any], *, outcome: Outcome, reason: str) -> ReportInput:
     """The state of a thread that stopped in the middle, as the report wants it."""
     known: ReportInput = {"task": str(state.get("task", "")), "outcome": outcome, "stop_reason": reason}
-    for key in ("routing", "scope", "plan", "steps_done", "step_results", "summaries", "baseline", "qa", "served"):
+    for key in (
+        "earlier",
+        "routing",
+        "scope",
+        "plan",
+        "steps_done",
+        "step_results",
+        "summaries",
+        "baseline",
+        "qa",
+        "served",
+    ):
         if key in state:
             known[key] = state[key]
     return known

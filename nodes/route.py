@@ -4,17 +4,19 @@ from typing import Any, NotRequired, TypedDict
 
 from langgraph.runtime import Runtime
 
-from core.artifacts import RoutingDecision
+from core.artifacts import EarlierRequest, RoutingDecision
 from core.context import Context
 from core.errors import ModelError
 from llm_registry.embedded.stages import extract_routing
 from nodes.model_calls.model_call import NodeQuestion, ask_role
+from nodes.text.prompt_text import earlier_text
 
 
 class RouteInput(TypedDict):
     """What routing needs."""
 
     task: str
+    earlier: NotRequired[tuple[EarlierRequest, ...]]
     guidance_cursor: NotRequired[int]
 
 
@@ -24,7 +26,11 @@ async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
     A run does not end because no model could route it: it is then delegated by its wording.
     """
     context = runtime.context
-    values = {"task": state["task"], "listing": await context.workspace.listing(limit=60)}
+    values = {
+        "task": state["task"],
+        "listing": await context.workspace.listing(limit=60),
+        "earlier": earlier_text(state.get("earlier", ())),
+    }
     question = NodeQuestion("route", "router", values, state.get("guidance_cursor", 0))
     try:
         answered = await ask_role(question, RoutingDecision, runtime)

@@ -4,12 +4,12 @@ from typing import Any, NotRequired, TypedDict
 
 from langgraph.runtime import Runtime
 
-from core.artifacts import QAReport, Scope
+from core.artifacts import EarlierRequest, QAReport, Scope
 from core.context import Context
 from nodes.guidance.plan_changes import keep_criteria
 from nodes.model_calls.model_call import NodeQuestion, ask_role
 from nodes.model_calls.task_preflight import require_model
-from nodes.text.prompt_text import checks_text
+from nodes.text.prompt_text import checks_text, earlier_text
 
 
 class ScopeInput(TypedDict):
@@ -18,6 +18,7 @@ class ScopeInput(TypedDict):
     task: str
     scope: NotRequired[Scope]
     """Set when the node is run again, in Studio or after a rewind."""
+    earlier: NotRequired[tuple[EarlierRequest, ...]]
     guidance_cursor: NotRequired[int]
 
 
@@ -31,6 +32,7 @@ async def scope(state: ScopeInput, runtime: Runtime[Context]) -> dict[str, Any]:
         "listing": await context.workspace.listing(),
         "checks": checks_text(baseline.checks) if baseline.checks else "",
         "red": bool(baseline.checks) and not baseline.green,
+        "earlier": earlier_text(state.get("earlier", ())),
     }
     question = NodeQuestion("scope", "primary", values, state.get("guidance_cursor", 0))
     answered = await ask_role(question, Scope, runtime)

@@ -122,6 +122,19 @@ def resume_options(parser: argparse.ArgumentParser) -> None:
     running_options(parser)
 
 
+def continue_options(parser: argparse.ArgumentParser) -> None:
+    """`continue`."""
+    thread_options(parser)
+    parser.add_argument(
+        "text", nargs="*", metavar="TEXT", help="what is to be done next, in quotes; - reads it from stdin"
+    )
+    parser.add_argument("--file", "-f", type=Path, metavar="FILE", help="read the request from a file")
+    repo_options(parser)
+    limits_options(parser)
+    configuration_options(parser)
+    running_options(parser)
+
+
 def thread_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """A thread."""
     parser.add_argument(
@@ -135,7 +148,8 @@ def threads_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "delete", "adopt"),
                         metavar="ACTION", help="list (default), show THREAD, delete THREAD with its worktree and "
                         "branch, or adopt threads that another machine, user or version made here")  # fmt: skip
-    thread_options(parser, optional=True)
+    parser.add_argument("thread", metavar="THREAD", nargs="*", default=[],
+                        help="a thread's id, or a beginning that fits one only; delete takes several")  # fmt: skip
     parser.add_argument("--yes", "-y", action="store_true", help="delete or adopt without asking")
     repo_options(parser)
     json_options(parser)
@@ -221,7 +235,7 @@ def models_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", default="list", choices=("list", "bench"), metavar="ACTION",
                         help="list (default), or bench: ask several models the same questions")  # fmt: skip
     parser.add_argument("--role", default="summarizer", metavar="ROLE", help="bench: whose work (default: summarizer)")
-    parser.add_argument("--model", action="append", default=[], metavar="SPEC",
+    parser.add_argument("--model", action="append", default=[], metavar="SPEC", dest="specs",
                         help="bench: a role, a named model, or provider:model[@url]; may be repeated")  # fmt: skip
     parser.add_argument("--limit", type=whole, default=10, metavar="N", help="bench: questions at most (default: 10)")
     repo_options(parser)

@@ -10,8 +10,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from rolecall.invocation import Invocation
-from rolecall.lookup import folder_of, settings_for
 from rolecall.output.jsonl import write_answer
+from rolecall.output.warnings import warn
+from rolecall.service.lookup import folder_of, settings_for
+from rolecall.thread_options import asked, repo_of
 
 _PATIENCE_S = 20.0
 """How long the run may take to write its first line."""
@@ -25,8 +27,8 @@ async def start_detached(task: str, options: argparse.Namespace, invocation: Inv
     from tools.git.repository import find_top
     from tools.git.state_folder import ensure_layout
 
-    top = await find_top(folder_of(options))
-    loaded = await settings_for(options, top)
+    top = await find_top(folder_of(repo_of(options)))
+    loaded = await settings_for(asked(options), top, warn)
     await checked_overrides(loaded.settings, dict(options.model))  # a mistake must show here, not in a log
     layout = await ensure_layout(top)
     thread = str(uuid4())

@@ -5,8 +5,12 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.storage.thread_ids import short_id
+
+if TYPE_CHECKING:
+    from graph.store.thread_store import ThreadRow
 
 
 @dataclass(slots=True)
@@ -33,6 +37,10 @@ class Invocation:
     next_command: str = ""
     """What continues, where it is no command of rolecall."""
     result_written: bool = False
+
+    def about(self, row: "ThreadRow") -> None:
+        """Take note of the thread this call is about."""
+        self.thread, self.resumable = row.thread_id, not row.finished
 
     @property
     def name(self) -> str:

@@ -17,8 +17,9 @@ from langchain_core.runnables import RunnableConfig
 
 from core.context import RunOptions
 from core.storage.layout import RepoLayout
+from core.threads import ThreadOptions
 from graph.acquire import acquire_thread
-from graph.context_factory import ThreadSpec
+from graph.context_factory import RunSpec
 from graph.runner import open_graph
 from tests.integration.jobs import SLUGIFY, SLUGS, openai, settings_with
 from tests.modelserver.competent import CompetentScript
@@ -125,10 +126,12 @@ def make_world(folder: Path, server: ModelServer) -> World:
 
 async def _drive(world: World, ident: str, *, before: str) -> None:
     settings = settings_with(openai(world.server.v1, context_length=100_000), supervisor={"enabled": False})
-    spec = ThreadSpec(ident, world.repo, settings, RunOptions(approve_all=True), checks=(CHECK,))
+    spec = RunSpec(
+        ident, world.repo, settings, RunOptions(approve_all=True), ThreadOptions(checks=[CHECK], supervise=False)
+    )  # fmt: skip
     start = {"task": "Add a function slugify"}
     config: RunnableConfig = {"configurable": {"thread_id": ident}}
-    async with acquire_thread(spec, start["task"], kept={"supervise": False}) as thread:
+    async with acquire_thread(spec, start["task"]) as thread:
         async with open_graph(settings, thread.database) as graph:
             await graph.ainvoke(start, config, context=thread.context, interrupt_before=[before], durability="sync")
         await thread.store.set_status(ident, "paused", exit_code=130)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
@@ -13,9 +14,11 @@ from core.context import Context
 from core.errors import BudgetError, ModelError
 from core.state import UNCHECKED
 from core.storage.thread_ids import short_id
+from core.threads import ThreadStatus
+from graph.drive.continuation import continued
 from graph.drive.interruptible_stream import Graph, PausedError, interruptible_stream
 from graph.drive.stream_events import ProgressEvents
-from graph.store.inbox import InboxStore
+from graph.store.inbox import InboxStore, requests_in
 from nodes.guidance.delivery import SPOKEN
 
 
@@ -30,20 +33,27 @@ class UserQuestion(BaseModel):
     payload: dict[str, Any] = Field(default_factory=dict)
 
 
-AskUser = Callable[[UserQuestion], Awaitable[str]]
+AskUser = Callable[[UserQuestion], Awaitable[str | None]]
+"""Gets the answer to a question; `None` leaves it open."""
+SUPERSEDES = "what was asked before is not finished and is superseded; what it changed so far stays"
 NOBODY = "Nobody is there to answer. Decide yourself, and say in the end what you decided."
 """The answer to a question of a run that is to go on unattended."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run of a thread ended."""
+    """How a thread_run came to its end."""
 
-    status: str
+    status: ThreadStatus
     message: str = ""
     hint: str = ""
     exit_code: int | None = None
     """Where the status alone does not say it."""
+
+    @property
+    def code(self) -> int:
+        """What the run exits with."""
+        return self.status.exit_code if self.exit_code is None else self.exit_code
 
 
 class ThreadRun:
@@ -60,11 +70,13 @@ class ThreadRun:
         """The thread as its last checkpoint holds it."""
         return await self.graph.aget_state(self.config)
 
-    async def run(self, start: dict[str, Any]) -> RunEnd:
-        """Drive to the end, or to what stops it."""
-        before = await self.state()
-        self.announce(str(start["task"]), resumed=bool(before.created_at))
-        inp: Any = None if before.created_at else start
+    async def run(self, task: str) -> RunEnd:
+        """Drive to the end, or to what stops it.
+
+        Args:
+            task: What the thread was begun for.
+        """
+        inp = await self._entry(task)
         try:
             while True:
                 await self._stream(inp)
@@ -76,9 +88,23 @@ class ThreadRun:
                     return _waiting(asked, self.context)
                 inp = Command(resume=answers)
         except PausedError as paused:
-            return RunEnd("paused", paused.message, paused.hint, paused.exit_code)
+            return RunEnd(ThreadStatus.PAUSED, paused.message, paused.hint, paused.exit_code)
         except (BudgetError, ModelError) as error:
             return run_end_for(error)
+
+    async def _entry(self, task: str) -> Any:
+        """What the graph is given: the task, a new request that waits in the inbox, or nothing to go on as it was."""
+        before = await self.state()
+        rows = await self._inbox.after(int(before.values.get("request", 0)))
+        known, waiting = bool(before.created_at), requests_in(rows)
+        now = str(before.values.get("task", task))
+        self.announce(waiting[-1].text if waiting else now, resumed=known or bool(waiting))
+        if not waiting:
+            return None if known else {"task": task}
+        finished = known and not before.next
+        if not finished:
+            self.context.events.emit("warning", message=f"{SUPERSEDES}: {shorten(now, 80, placeholder=' …')}")
+        return continued(before.values, waiting, task=task, finished=finished)
 
     async def current_end(self) -> RunEnd:
         """How a thread stands that somebody else drove up to here."""
@@ -86,7 +112,7 @@ class ThreadRun:
         if state.interrupts:
             return _waiting(state.interrupts, self.context)
         if state.next:
-            return RunEnd("paused", f"stopped before {', '.join(state.next)}")
+            return RunEnd(ThreadStatus.PAUSED, f"stopped before {', '.join(state.next)}")
         return await self._natural_end()
 
     def announce(self, task: str, *, resumed: bool) -> None:
@@ -125,8 +151,9 @@ class ThreadRun:
                 answers[item.id] = "yes"
                 continue
             self.context.events.emit("question", id=question.id, text=question.text)
-            if self._ask is not None:
-                answers[item.id] = self.context.redactor.clean(await self._ask(question))
+            answer = await self._ask(question) if self._ask is not None else None
+            if answer is not None:
+                answers[item.id] = self.context.redactor.clean(answer)
             elif self.context.options.approve_all:
                 answers[item.id] = NOBODY
         return answers
@@ -134,10 +161,11 @@ class ThreadRun:
     async def _natural_end(self) -> RunEnd:
         values = (await self.state()).values
         report = values.get("report")
-        status = report.status if report else "not_done"
+        status = ThreadStatus(report.status if report else "not_done")
         qa = values.get("qa")
         unchecked = "" if qa is None or qa.checks else UNCHECKED
-        said = {"done": unchecked, "answered": values.get("answer", "")}.get(status, values.get("stop_reason", ""))
+        known = {ThreadStatus.DONE: unchecked, ThreadStatus.ANSWERED: values.get("answer", "")}
+        said = known.get(status, values.get("stop_reason", ""))
         parts = [str(said)] if said else []
         waiting = await self._inbox.after(values.get("guidance_cursor", 0))
         late = [item for item in waiting if item.kind in SPOKEN]
@@ -152,7 +180,8 @@ class ThreadRun:
 
 def run_end_for(error: BudgetError | ModelError) -> RunEnd:
     """The ending of a thread that cannot go on as things are."""
-    return RunEnd("budget" if isinstance(error, BudgetError) else "needs_model", error.message, error.hint)
+    status = ThreadStatus.BUDGET if isinstance(error, BudgetError) else ThreadStatus.NEEDS_MODEL
+    return RunEnd(status, error.message, error.hint)
 
 
 def _question(item: Interrupt) -> UserQuestion:
@@ -164,4 +193,4 @@ def _question(item: Interrupt) -> UserQuestion:
 def _waiting(asked: tuple[Interrupt, ...], context: Context) -> RunEnd:
     text = "; ".join(_question(item).text for item in asked)
     hint = f"answer it with `rolecall resume {short_id(context.thread_id)}` in a terminal, or allow it with `--yes`"
-    return RunEnd("waiting", f"waits for an answer: {text}", hint)
+    return RunEnd(ThreadStatus.WAITING, f"waits for an answer: {text}", hint)

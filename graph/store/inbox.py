@@ -2,12 +2,15 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from core.context import InboxItem
 from core.redaction import Redactor
 from core.storage.database import Database, Row
+
+REQUEST = "request"
+"""Kind of a row that a thread continues with once what it was started for has ended, or is given up."""
 
 
 class InboxStore(Protocol):
@@ -71,6 +74,11 @@ class SqliteInbox:
         """Highest id of this thread, 0 when it has no rows."""
         query = "SELECT coalesce(max(id), 0) AS last FROM inbox WHERE thread_id = :thread"
         return int((await self._database.read(query, {"thread": self._thread_id}))[0]["last"])
+
+
+def requests_in(items: Sequence[InboxItem]) -> tuple[InboxItem, ...]:
+    """The rows that a thread continues with, oldest first."""
+    return tuple(item for item in items if item.kind == REQUEST)
 
 
 def _payload(row: Row) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from langgraph.types import StateSnapshot
 
 from core.artifacts import Guidance
 from core.context import Context, InboxItem
+from graph.store.inbox import REQUEST
 
 _Graph = CompiledStateGraph[Any, Context, Any, Any]
 
@@ -26,6 +27,11 @@ class Receipt:
     """The first checkpoint of the thread that holds it; empty while only the running node has it."""
     refused: str = ""
     """Why it was not followed, where that is known."""
+
+    @property
+    def not_followed(self) -> str:
+        """The same in words."""
+        return f"not followed: {self.refused}" if self.refused else ""
 
 
 async def read_receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem]) -> tuple[Receipt, ...]:
@@ -47,6 +53,9 @@ async def read_receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem
     ended = state.created_at is not None and not state.tasks
     made: list[Receipt] = []
     for item in items:
+        if item.kind == REQUEST:
+            made.append(Receipt(item, "seen" if state.values.get("request", 0) >= item.id else "queued"))
+            continue
         seen = outside.get(item.id) or inside.get(item.id)
         if seen is not None:
             made.append(Receipt(item, "seen", seen.node, first.get(item.id, ""), refused.get(item.id, "")))

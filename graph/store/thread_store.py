@@ -3,7 +3,6 @@
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +11,7 @@ from core.errors import ThreadError
 from core.storage.database import Database, Row, Transaction
 from core.storage.storage_errors import damaged
 from core.storage.thread_ids import is_thread_id, short_id
+from core.threads import ThreadOptions, ThreadStatus
 
 _PROMPTS_OF = "DELETE FROM call_prompts WHERE trace_id IN (SELECT trace_id FROM calls WHERE thread = :thread)"
 """Prompts name their call, and only the call its thread."""
@@ -23,21 +23,6 @@ _FENCED = "AND EXISTS (SELECT 1 FROM leases WHERE thread_id = :thread AND genera
 TABLES_BY_THREAD = """SELECT m.name AS t, c.name AS c FROM sqlite_master m JOIN pragma_table_info(m.name) c
                       WHERE m.type = 'table' AND c.name IN ('thread_id', 'thread')"""
 """The tables that hold rows of single threads, each with the column that says whose."""
-FINISHED = frozenset({"done", "answered", "not_done", "stuck"})
-"""Statuses after which there is nothing to resume."""
-
-
-class ThreadOptions(BaseModel):
-    """What was asked for on the command line and holds for resuming too. What is none of this is left out."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
-
-    config: str = ""
-    trust_project: bool = False
-    supervise: bool = True
-    limits: dict[str, float] = {}
-    checks: list[str] = []
-    models: dict[str, str] = {}
 
 
 class ThreadRow(BaseModel):
@@ -49,10 +34,9 @@ class ThreadRow(BaseModel):
     task: str
     repo: Path
     branch: str
-    status: str
+    status: ThreadStatus
     exit_code: int | None = None
-    options: dict[str, Any] = {}
-    """As `ThreadOptions` has them; only what was given."""
+    options: ThreadOptions = ThreadOptions()
     created: float
     updated: float
 
@@ -63,11 +47,6 @@ class ThreadRow(BaseModel):
             raise PydanticCustomError("thread_id", "the id of a thread is a UUID")
         return thread_id
 
-    @field_validator("options")
-    @classmethod
-    def _are_known(cls, options: dict[str, Any]) -> dict[str, Any]:
-        return ThreadOptions.model_validate(options).model_dump(exclude_unset=True)
-
     @property
     def short(self) -> str:
         """The short name of the thread, as in the name of its branch."""
@@ -76,7 +55,7 @@ class ThreadRow(BaseModel):
     @property
     def finished(self) -> bool:
         """Whether it came to an end, good or bad."""
-        return self.status in FINISHED
+        return self.status.finished
 
 
 class ThreadStore:
@@ -97,13 +76,13 @@ class ThreadStore:
         """
         values = {
             "thread": row.thread_id, "task": row.task, "repo": str(row.repo), "branch": row.branch,
-            "status": row.status, "exit_code": row.exit_code, "options": json.dumps(row.options),
+            "status": row.status, "exit_code": row.exit_code, "options": _written(row.options),
             "created": row.created, "updated": row.updated,
         }  # fmt: skip
         return bool(await self._database.write(_ADD, values))
 
     async def set_status(
-        self, thread_id: str, status: str, *, exit_code: int | None = None, generation: int | None = None
+        self, thread_id: str, status: ThreadStatus, *, exit_code: int | None = None, generation: int | None = None
     ) -> bool:
         """Record how the thread stands now.
 
@@ -121,10 +100,10 @@ class ThreadStore:
         query = f"{_SET_STATUS} {fenced} RETURNING thread_id"
         return bool(await self._database.write(query, {**values, "generation": generation}))
 
-    async def set_options(self, thread_id: str, options: dict[str, Any]) -> None:
+    async def set_options(self, thread_id: str, options: ThreadOptions) -> None:
         """Replace what holds for the next runs of the thread."""
         query = "UPDATE threads SET options = :options WHERE thread_id = :thread"
-        await self._database.write(query, {"options": json.dumps(options), "thread": thread_id})
+        await self._database.write(query, {"options": _written(options), "thread": thread_id})
 
     async def set_branch(self, thread_id: str, branch: str) -> None:
         """Say where the thread works; empty as long as nothing was made for it."""
@@ -186,6 +165,10 @@ class ThreadStore:
                     unit.execute(query, {"thread": thread_id})
 
         await self._database.erase(forgotten)
+
+
+def _written(options: ThreadOptions) -> str:
+    return json.dumps(options.model_dump(exclude_unset=True))
 
 
 def _row(row: Row) -> ThreadRow | None:

@@ -53,7 +53,7 @@ class Budget:
         Raises:
             BudgetError: Says what was spent and which option raises the limit.
         """
-        limits, spent = self._limits, await self._store.totals(self._thread)
+        limits, spent = self._limits, await self._store.totals(self._thread, since=self._clock.since)
         self._tell(spent)
         guessed = f" ({spent.estimated_tokens} of them estimated)" if spent.estimated_tokens else ""
         if limits.max_tokens is not None and spent.tokens >= limits.max_tokens:

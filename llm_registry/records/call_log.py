@@ -35,7 +35,7 @@ SELECT count(*) FILTER (WHERE outcome NOT IN ({_REFUSALS})) calls,
     coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0.0) cost_usd,
     count(*) FILTER (WHERE outcome = 'ok' AND coalesce(cost_usd, estimated_cost_usd) IS NULL) unpriced_calls,
     cast(coalesce(avg(output_tokens), 0) AS INTEGER) usual_answer
-FROM calls WHERE thread = :thread
+FROM calls WHERE thread = :thread AND started >= :since
 """  # noqa: S608 - our own words
 
 
@@ -166,9 +166,9 @@ class CallLog:
             by_spec.setdefault(one["role"], {})[one["spec"]] = SpecUsage(**_without(one, "role", "spec"))
         return {row["role"]: _usage(row, by_spec[row["role"]]) for row in rows}
 
-    async def totals(self, thread: str) -> ThreadTotals:
-        """What the whole thread has spent, for comparing with its limits."""
-        rows = await self._database.read(_TOTALS, {"thread": thread})
+    async def totals(self, thread: str, *, since: float = 0.0) -> ThreadTotals:
+        """What the thread has spent since a moment, in seconds since the epoch, for comparing with its limits."""
+        rows = await self._database.read(_TOTALS, {"thread": thread, "since": since})
         return ThreadTotals(**rows[0])
 
     async def figures(self, role: str | None = None) -> tuple[SpecStatistics, ...]:

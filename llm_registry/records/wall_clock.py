@@ -20,9 +20,11 @@ class WallClock:
     Args:
         database: Of the repository.
         thread: Whose time it is.
+        since: Seconds since the epoch; what was worked before counts for nothing.
     """
 
-    def __init__(self, database: Database, thread: str) -> None:
+    def __init__(self, database: Database, thread: str, *, since: float = 0.0) -> None:
+        self.since = since
         self._database = database
         self._thread = thread
         self._began = time.time()
@@ -40,7 +42,7 @@ class WallClock:
 
         noted, rows = await self._database.transaction(live)
         self._row = noted[0]["id"] if noted else self._row
-        self.last_s = union_length((row["began"], row["ended"]) for row in rows)
+        self.last_s = union_length((max(row["began"], self.since), row["ended"]) for row in rows)
         return self.last_s
 
     async def close(self) -> None:

@@ -65,7 +65,7 @@ async def deliver_waiting(cursor: int, context: Context, node: str) -> Delivered
     items = await context.inbox.after(cursor)
     if not items:
         return DeliveredGuidance((), {})
-    taken = tuple(as_guidance(item, node) for item in items)
+    taken = tuple(as_guidance(item, node) for item in items if item.kind != "request")
     for item in taken:
         context.events.emit("guidance", id=item.id, kind=item.kind, author=item.author, text=item.text, node=node)
     update = {"guidance_cursor": items[-1].id, "guidance": taken}

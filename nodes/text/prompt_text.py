@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from core.artifacts import CheckRun, Plan, PlanStep, QAReport, Scope
+from core.artifacts import CheckRun, EarlierRequest, Plan, PlanStep, QAReport, Scope
 from nodes.text.shorten import clip
 
 CHECK_CHARS = 6000
+EARLIER_CHARS = 1500
 
 
 def checks_text(runs: Iterable[CheckRun], *, limit: int = CHECK_CHARS) -> str:
@@ -36,6 +37,21 @@ def scope_text(scope: Scope) -> str:
     if scope.how_to_check:
         lines.append(f"How to check: {scope.how_to_check}")
     return "\n".join(lines)
+
+
+def earlier_text(requests: Iterable[EarlierRequest]) -> str:
+    """What the thread was asked for before, each with its outcome and what was done; empty where there is nothing."""
+    return "\n\n".join(
+        "\n".join(
+            [
+                f"Request: {clip(request.task, EARLIER_CHARS)}",
+                f"Outcome: {request.outcome}",
+                *(f"[x] {title}" for title in request.steps),
+                clip(request.summary, EARLIER_CHARS),
+            ]
+        ).rstrip()
+        for request in requests
+    )
 
 
 def step_text(step: PlanStep) -> str:

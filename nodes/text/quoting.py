@@ -18,8 +18,9 @@ from core.context import Context
 
 DOT = "·"
 TAGS = (
-    "calls", "checks", "criteria", "diff", "diffstat", "done", "facts", "file", "files", "guidance", "notes", "outcome",
-    "plan", "question", "reason", "result", "review", "scope", "setback", "step", "steps", "summary", "task", "text",
+    "calls", "checks", "criteria", "diff", "diffstat", "done", "earlier", "facts", "file", "files", "guidance", "notes",
+    "outcome", "plan", "question", "reason", "result", "review", "scope", "setback", "step", "steps", "summary", "task",
+    "text",
 )  # fmt: skip
 """Every tag that a prompt uses."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.artifacts import CheckRun, QAReport, ReportNarrative, RoleUsage, RoutingDecision
+from core.artifacts import CheckRun, EarlierRequest, QAReport, ReportNarrative, RoleUsage, RoutingDecision
 from core.config.settings import EMBEDDED
 from core.state import UNCHECKED, Outcome
 from core.storage.thread_ids import short_id
@@ -46,6 +46,7 @@ def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts:
     sections = [
         f"# {_title(status, state)}",
         _quoted("Task", str(state["task"])),
+        _part("Earlier requests", _earlier(state.get("earlier", ()))),
         _part("Routing", _routing(state.get("routing"))),
         _part("What happened", narrative.summary),
         _part("Why it stopped", "" if status in ("done", "answered") else str(state.get("stop_reason", ""))),
@@ -80,6 +81,15 @@ def _routing(decision: RoutingDecision | None) -> str:
     if decision is None:
         return ""
     return f"{decision.routing_decision} to {decision.target_model} ({decision.confidence:.2f}): {decision.reason}"
+
+
+def _earlier(requests: Iterable[EarlierRequest]) -> str:
+    parts = []
+    for at, request in enumerate(requests, start=1):
+        quoted = "\n".join(f"   > {line}" for line in request.task.strip().splitlines())
+        said = "\n".join(f"   {line}".rstrip() for line in request.summary.strip().splitlines())
+        parts.append("\n\n".join(part for part in (f"{at}. {request.outcome}", quoted, said) if part))
+    return "\n\n".join(parts)
 
 
 def _bullets(items: Iterable[str]) -> str:

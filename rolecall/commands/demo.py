@@ -42,27 +42,16 @@ def _place(wanted: Path | None) -> Path:
 
 async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocation) -> int:
     from core.config.settings import Settings
-    from core.context import RunOptions
-    from graph import runner
-    from graph.drive.thread_run import AskUser
-    from graph.store.event_log import Listen
-    from rolecall.terminal.terminal_run import DisplayOptions, TerminalRun, message_sender
+    from rolecall.service.runs import StartRequest, prepare_start
+    from rolecall.terminal.terminal_run import DisplayOptions, TerminalRun
 
-    await _make_repository(folder)
+    await make_example_repository(folder)
     invocation.repo = str(folder)
     print(f"a broken repository was made in {folder}", file=sys.stderr)
     before = await asyncio.to_thread(fingerprint, folder)
     # The user's own configuration stays out of it: this must run anywhere.
-    request = runner.RunRequest(task=TASK, repo=folder, settings=Settings(), options=RunOptions(approve_all=True))
-
-    async def job(*, listen: Listen, ask: AskUser | None) -> runner.RunOutcome:
-        return await runner.run(request, listen=listen, ask=ask)
-
-    code = await TerminalRun(
-        invocation,
-        DisplayOptions(json=options.json, quiet=options.quiet),
-        tell=message_sender(folder, request.settings),
-    ).live(job)
+    prepared = await prepare_start(StartRequest(task=TASK, repo=folder, settings=Settings(), approve_all=True))
+    code = await TerminalRun(invocation, DisplayOptions(json=options.json, quiet=options.quiet), prepared).live()
     if await asyncio.to_thread(fingerprint, folder) != before:
         raise DemoError(f"the checkout in {folder} was changed by the run")
     if not options.json:
@@ -78,7 +67,12 @@ def _show_patch(folder: Path, thread: str) -> None:
     print(f"the checkout in {folder} is as it was: the patch lies on the branch only", file=sys.stderr)
 
 
-async def _make_repository(folder: Path) -> None:
+async def make_example_repository(folder: Path) -> None:
+    """Put the broken repository of the demo into a folder.
+
+    Raises:
+        RepositoryError: The example is not installed.
+    """
     from tools.git.command import Git
 
     example = next((path for path in _EXAMPLES if path.is_dir()), None)

@@ -1,48 +1,30 @@
 """The commands `log`, `diff` and `apply`: what a thread did, what it changed, and taking that over."""
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.errors import Exit, ThreadError
 from core.storage.thread_ids import short_id
 from rolecall.invocation import Invocation
-from rolecall.lookup import as_it_stands, folder_of, record_of, settings_of, thread_named, top_of
-from rolecall.output.event_reader import Follower, event_of
-from rolecall.output.event_text import single_line, without_control_characters
+from rolecall.output.event_text import without_control_characters
 from rolecall.output.jsonl import write_answer
 from rolecall.output.run_view import RunView
 from rolecall.output.streams import write_patch
+from rolecall.service import threads, work
+from rolecall.service.event_reader import event_of
+from rolecall.service.threads import EventsRequest
+from rolecall.service.work import ApplyRequest, DiffRequest
 from rolecall.terminal.confirm import confirm
-
-if TYPE_CHECKING:
-    from graph.store.thread_store import ThreadRow
-    from tools.worktree.staging_rules import StagingRules
+from rolecall.thread_options import repo_of
 
 
 def log(options: argparse.Namespace, invocation: Invocation) -> int:
     """Print what happened."""
-    return asyncio.run(_log(options, invocation))
-
-
-def diff(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Print what changed."""
-    return asyncio.run(_diff(options, invocation))
-
-
-def apply(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Bring the changes into the user's checkout."""
-    return asyncio.run(_apply(options, invocation))
-
-
-async def _log(options: argparse.Namespace, invocation: Invocation) -> int:
-    top = await top_of(folder_of(options))
-    row = await thread_named(top, options.thread, invocation)
-    records = await asyncio.to_thread(Follower(record_of(top, row.thread_id)).fresh)
+    request = EventsRequest(repo=repo_of(options), thread=options.thread)
+    records = threads.events(request, on_thread=invocation.about).events
     for text in map(json.dumps, records) if options.json else log_lines(records):
         print(text)
     return 0
@@ -60,63 +42,46 @@ def log_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
                 yield f"{moment:<19}  {line}"
 
 
-async def _diff(options: argparse.Namespace, invocation: Invocation) -> int:
-    from tools.worktree.workspace import GitWorkspace
-
-    top = await top_of(folder_of(options))
-    row = await thread_named(top, options.thread, invocation)
-    workspace = await GitWorkspace.open(top, row.thread_id, await _rules(row, top))
-    begun = bool(row.branch)
+def diff(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Print what changed."""
     # What goes into a pipe may go into `git apply`, which wants binary files and whole object names.
-    readable = options.stat or options.json or sys.stdout.isatty()
-    text = await (workspace.diff(stat=options.stat) if readable else workspace.patch()) if begun else ""
+    exact = not (options.stat or options.json or sys.stdout.isatty())
+    request = DiffRequest(repo=repo_of(options), thread=options.thread, stat=options.stat, exact=exact)
+    found = work.diff(request, on_thread=invocation.about)
     if options.json:
-        write_answer({"thread": row.thread_id, "diff": text})
-    elif text:
-        write_patch(text if text.endswith("\n") else f"{text}\n")
+        write_answer(found.model_dump())
+    elif found.diff:
+        write_patch(found.diff if found.diff.endswith("\n") else f"{found.diff}\n")
     else:
         print("nothing was changed", file=sys.stderr)
     return 0
 
 
-async def _apply(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.store.checkpoints import database_of
-    from graph.store.lease import live_holder
-    from tools.worktree.apply import ApplyMode, apply_branch, has_work
-
-    top = await top_of(folder_of(options))
-    row = await thread_named(top, options.thread, invocation)
-    running = await live_holder(database_of(top), row.thread_id) is not None
-    told = await _told_against(row, top) if await has_work(top, row.thread_id) else ()
-    if told and not options.force and not await _wanted_all_the_same(told, options, invocation):
-        invocation.next_command = invocation.on_thread("diff")
-        return int(Exit.NOT_DONE)
-    way: ApplyMode = "files" if options.no_commit else "squash" if options.squash else "merge"
-    title, rules = single_line(row.task, width=72), await _rules(row, top)
-    outcome = await apply_branch(top, row.thread_id, title=title, running=running, rules=rules, way=way)
-    if told:
-        print(f"warning: this work is not known to be right: {_listed(told)}", file=sys.stderr)
+def apply(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Bring the changes into the user's checkout."""
+    way = "files" if options.no_commit else "squash" if options.squash else "merge"
+    request = ApplyRequest.model_validate(
+        {"repo": repo_of(options), "thread": options.thread, "way": way, "force": options.force}
+    )
+    done = work.apply(request, on_thread=invocation.about)
+    if done.how == "refused":
+        if not _wanted_all_the_same(done.reservations, options, invocation):
+            invocation.next_command = invocation.on_thread("diff")
+            return int(Exit.NOT_DONE)
+        done = work.apply(request.model_copy(update={"force": True}))
+    if done.reservations:
+        print(f"warning: this work is not known to be right: {_listed(done.reservations)}", file=sys.stderr)
     if options.json:
-        write_answer({
-            "thread": row.thread_id, **outcome.model_dump(mode="json"), "applied": outcome.applied,
-            "reservations": told,
-        })  # fmt: skip
+        write_answer(done.model_dump(mode="json"))
     else:
-        print(without_control_characters(outcome.message))
-    if outcome.applied:
+        print(without_control_characters(done.message))
+    if done.applied:
         return 0
-    invocation.next_command = " && ".join(outcome.commands)
+    invocation.next_command = " && ".join(done.commands)
     return int(Exit.NOT_DONE)
 
 
-async def _told_against(row: "ThreadRow", top: Path) -> tuple[str, ...]:
-    from graph.apply_warnings import apply_warnings
-    from graph.store.checkpoints import database_of
-
-    return await apply_warnings(await as_it_stands(row, top), database_of(top))
-
-
-async def _wanted_all_the_same(told: Sequence[str], options: argparse.Namespace, invocation: Invocation) -> bool:
+def _wanted_all_the_same(told: Sequence[str], options: argparse.Namespace, invocation: Invocation) -> bool:
     """Ask whoever is there; without anybody, refuse and name the option.
 
     Raises:
@@ -132,7 +97,7 @@ async def _wanted_all_the_same(told: Sequence[str], options: argparse.Namespace,
         )
     for reason in told:
         print(f"warning: {without_control_characters(reason)}", file=sys.stderr)
-    if await confirm(f"the work of {short} is not known to be right; apply it all the same?"):
+    if confirm(f"the work of {short} is not known to be right; apply it all the same?"):
         return True
     print("nothing was applied", file=sys.stderr)
     return False
@@ -140,13 +105,3 @@ async def _wanted_all_the_same(told: Sequence[str], options: argparse.Namespace,
 
 def _listed(told: Sequence[str]) -> str:
     return without_control_characters("; ".join(told))
-
-
-async def _rules(row: "ThreadRow", top: Path) -> "StagingRules":
-    """What the thread leaves out of its commits, by the configuration it was begun with."""
-    from core.known_secrets import redactor_of
-    from core.secret_files import SecretFiles
-    from tools.worktree.staging_rules import StagingRules
-
-    settings = await settings_of(row, top)
-    return StagingRules(SecretFiles(settings.sandbox.show), redactor_of(settings))

@@ -1,16 +1,19 @@
 """The commands `models` and `doctor`: who serves which role, how well, and what to change."""
 
 import argparse
-import asyncio
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import Exit, RepositoryError
+from core.errors import Exit
 from rolecall.invocation import Invocation
-from rolecall.lookup import database_in, folder_of, settings_for, top_of
 from rolecall.output.event_text import token_count, without_control_characters
 from rolecall.output.jsonl import write_answer
+from rolecall.output.warnings import warn
+from rolecall.service import setup
+from rolecall.service.lookup import SetupRequest
+from rolecall.service.setup import BenchRequest, DoctorRequest
+from rolecall.thread_options import asked, repo_of
 
 if TYPE_CHECKING:
     from llm_registry.diagnosis.bench import Comparison
@@ -20,21 +23,20 @@ if TYPE_CHECKING:
 
 def models(options: argparse.Namespace, invocation: Invocation) -> int:
     """Print who serves each role, and what was measured in this repository; or compare models."""
-    if options.action == "bench":
-        return asyncio.run(_bench(options))
-    return asyncio.run(_models(options))
+    return _bench(options) if options.action == "bench" else _models(options)
 
 
 def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
     """Examine every role; what no run would take makes it exit 3, a role that nobody can serve 4."""
-    diagnosis = asyncio.run(_examine(options, live=options.live))
-    policy, holds = asyncio.run(_policy(options))
+    request = DoctorRequest(repo=repo_of(options), options=asked(options), live=options.live)
+    health = setup.doctor(request, on_warning=warn)
+    diagnosis, holds = health.diagnosis, health.sandbox_holds
     if options.json:
-        write_answer({"healthy": diagnosis.healthy and holds, "sandbox": policy, **diagnosis.model_dump(mode="json")})
+        write_answer({"healthy": health.healthy, "sandbox": health.sandbox, **diagnosis.model_dump(mode="json")})
     else:
         print(
             without_control_characters(
-                "\n".join((f"{'sandbox' if holds else 'SANDBOX':<10} {policy}", *doctor_lines(diagnosis)))
+                "\n".join((f"{'sandbox' if holds else 'SANDBOX':<10} {health.sandbox}", *doctor_lines(diagnosis)))
             )
         )
     if diagnosis.invalid or not holds:
@@ -46,16 +48,9 @@ def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
     return int(Exit.NO_MODEL)
 
 
-async def _policy(options: argparse.Namespace) -> tuple[str, bool]:
-    from rolecall.sandbox_check import sandbox_policy
-
-    top = await _top(options)
-    return await sandbox_policy((await settings_for(options, top)).settings.sandbox, top)
-
-
-async def _models(options: argparse.Namespace) -> int:
-    diagnosis, top = await _examine(options, live=False), await _top(options)
-    figures = await _figures(top)
+def _models(options: argparse.Namespace) -> int:
+    found = setup.models(SetupRequest(repo=repo_of(options), options=asked(options)), on_warning=warn)
+    diagnosis, figures = found.diagnosis, found.figures
     if options.json:
         from dataclasses import asdict
 
@@ -73,45 +68,17 @@ async def _models(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _bench(options: argparse.Namespace) -> int:
-    from llm_registry.diagnosis.bench import bench
-
-    top = await _top(options)
-    loaded = await settings_for(options, top)
-    database = await database_in(top) if top else None
-    compared = await bench(loaded.settings, options.role, options.model, database=database, limit=options.limit)
+def _bench(options: argparse.Namespace) -> int:
+    request = BenchRequest(
+        repo=repo_of(options), options=asked(options), role=options.role, models=tuple(options.specs),
+        limit=options.limit,
+    )  # fmt: skip
+    compared = setup.compare_models(request, on_warning=warn)
     if options.json:
         write_answer(compared.model_dump(mode="json"))
     else:
         print(without_control_characters("\n".join(compared_lines(compared))))
     return int(Exit.DONE) if any(one.good for one in compared.models) else int(Exit.NO_MODEL)
-
-
-async def _examine(options: argparse.Namespace, *, live: bool) -> "Diagnosis":
-    from core.config.files import is_sample, new_config
-    from llm_registry.diagnosis.config_edits import ConfigOrigin
-    from llm_registry.diagnosis.doctor import diagnose_roles
-
-    loaded = await settings_for(options, await _top(options))
-    origin = ConfigOrigin(loaded.path, loaded.sources, new_config(), sample=is_sample(loaded.path))
-    return await diagnose_roles(loaded.settings, origin=origin, live=live)
-
-
-async def _top(options: argparse.Namespace) -> Path | None:
-    folder = folder_of(options)
-    try:
-        return await top_of(folder)
-    except RepositoryError:
-        return None  # models can be looked at anywhere
-
-
-async def _figures(top: Path | None) -> "tuple[SpecStatistics, ...]":
-    from llm_registry.records.call_log import CallLog
-
-    database = await database_in(top) if top else None
-    if database is None:
-        return ()
-    return await CallLog(database).figures()
 
 
 def compared_lines(compared: "Comparison") -> Iterator[str]:

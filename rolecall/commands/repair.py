@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import Exit, UsageError
+from core.text import single_line
 from rolecall.invocation import Invocation
-from rolecall.lookup import folder_of, top_of
-from rolecall.output.event_text import single_line
 from rolecall.output.jsonl import write_answer
 from rolecall.output.streams import write_patch
+from rolecall.service.lookup import folder_of, top_of
+from rolecall.thread_options import repo_of
 
 if TYPE_CHECKING:
     from tools.repair.result import RepairEvent, RepairResult
@@ -35,7 +36,7 @@ EXHAUSTED = "every candidate was tried"
 def repair(options: argparse.Namespace, invocation: Invocation) -> int:
     """Search for a patch and print it; nothing is changed."""
     arguments = search_arguments(options.checks)
-    result = asyncio.run(_search(folder_of(options), arguments, options.budget, quiet=options.json))
+    result = asyncio.run(_search(folder_of(repo_of(options)), arguments, options.budget, quiet=options.json))
     invocation.next_command = _going_on(result, options.budget, invocation)
     if options.json:
         write_answer(result.model_dump(mode="json"))

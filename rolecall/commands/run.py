@@ -1,21 +1,21 @@
-"""The commands `run` and `resume`."""
+"""The commands `run`, `resume` and `continue`."""
 
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from core.errors import UsageError
 from core.text import readable
 from rolecall.invocation import Invocation
-from rolecall.lookup import folder_of, last_thread, settings_for, thread_named, top_of
-from rolecall.thread_options import Asked
+from rolecall.output.warnings import warn
 
 
 def run(options: argparse.Namespace, invocation: Invocation) -> int:
     """Do a task."""
-    task = task_of(options)
+    task = request_of(options.task, options.file, TASK)
     if options.background:
         from rolecall.background import start_detached
 
@@ -30,97 +30,78 @@ def resume(options: argparse.Namespace, invocation: Invocation) -> int:
     return asyncio.run(_resume(options, invocation))
 
 
-def task_of(options: argparse.Namespace) -> str:
-    """The task out of the argument, the file or stdin.
+def continue_thread(options: argparse.Namespace, invocation: Invocation) -> int:
+    """Go on with a thread with a new request."""
+    example = f'rolecall continue {options.thread} "Add a test for it"'
+    words = Words("request", example, example)
+    return asyncio.run(_continue(request_of(options.text, options.file, words), options, invocation))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How errors name what was to be given, and an example."""
+
+    name: str
+    example: str
+    quoted: str
+
+
+TASK = Words("task", 'rolecall run "Make the failing tests pass"', 'rolecall run "Fix the tests"')
+
+
+def request_of(given: Sequence[str], file: Path | None, words: Words) -> str:
+    """The text of a request out of the argument, the file or stdin.
 
     Raises:
         UsageError: There is none, there are two, or it is empty.
     """
-    words: list[str] = options.task
-    if len(words) > 1:
-        raise UsageError("the task is given as several words", hint='put it in quotes: rolecall run "Fix the tests"')
-    if words and options.file:
-        raise UsageError("the task is given twice, as an argument and with -f", hint="give one of them")
-    if options.file:
-        text = _read(options.file)
-    elif not words:
-        raise UsageError("no task given", hint='say what is to be done: rolecall run "Make the failing tests pass"')
+    name, say = words.name, f"say what is to be done: {words.example}"
+    if len(given) > 1:
+        raise UsageError(f"the {name} is given as several words", hint=f"put it in quotes: {words.quoted}")
+    if given and file:
+        raise UsageError(f"the {name} is given twice, as an argument and with -f", hint="give one of them")
+    if file:
+        text = _read(file, name)
+    elif not given:
+        raise UsageError(f"no {name} given", hint=say)
     else:
-        text = sys.stdin.read() if words[0] == "-" else words[0]
+        text = sys.stdin.read() if given[0] == "-" else given[0]
     if not text.strip():
-        raise UsageError("the task is empty", hint='say what is to be done: rolecall run "Make the failing tests pass"')
+        raise UsageError(f"the {name} is empty", hint=say)
     return readable(text.strip())  # arguments and stdin are bytes; a checkpoint holds text
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, name: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"the task cannot be read from {file}: {error.strerror}") from error
+        raise UsageError(f"the {name} cannot be read from {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"the task in {file} is no UTF-8 text") from error
+        raise UsageError(f"the {name} in {file} is no UTF-8 text") from error
 
 
 async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
-    from tools.git.repository import find_top
+    from rolecall.service.runs import StartRequest, prepare_start
+    from rolecall.terminal.terminal_run import driven, running
 
-    top = await find_top(folder_of(options))
-    asked = Asked.by(options)
-    loaded = await settings_for(options, top, asked=asked)
-    from core.context import RunOptions
-    from graph import runner
-    from graph.drive.thread_run import AskUser
-    from graph.store.event_log import Listen
-    from llm_registry.overrides import checked_overrides
-    from rolecall.terminal.terminal_run import TerminalRun, display_options, message_sender
-
-    # Before a worktree is made for a run that cannot begin.
-    await checked_overrides(loaded.settings, dict(options.model))
-    manner = display_options(options, loaded.settings)
-    invocation.approves = options.yes
-    request = runner.RunRequest(
-        task=task,
-        repo=top,
-        settings=loaded.settings,
-        options=RunOptions(interactive=manner.attended, approve_all=options.yes),
-        checks=tuple(options.checks),
-        models=dict(options.model),
-        thread_id=options.thread or str(uuid4()),
-        supervise=asked.supervise,
-        remembered=asked.kept(),
-    )
-
-    async def job(*, listen: Listen, ask: AskUser | None) -> runner.RunOutcome:
-        return await runner.run(request, listen=listen, ask=ask)
-
-    return await TerminalRun(invocation, manner, tell=message_sender(top, loaded.settings)).live(job)
+    request = StartRequest(task=task, **running(options), **({"thread_id": options.thread} if options.thread else {}))
+    return await driven(await prepare_start(request, on_warning=warn), options, invocation)
 
 
 async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
-    top = await top_of(folder_of(options))
-    row = await (thread_named(top, options.thread, invocation) if options.thread else last_thread(top, invocation))
-    asked = Asked.remembered(row.options).then(Asked.by(options))
-    loaded = await settings_for(options, top, asked=asked)
-    from core.context import RunOptions
-    from graph import runner
-    from graph.drive.thread_run import AskUser
-    from graph.store.event_log import Listen
-    from llm_registry.overrides import checked_overrides
-    from rolecall.terminal.terminal_run import TerminalRun, display_options, message_sender
+    from rolecall.service.runs import ResumeRequest, prepare_resume
+    from rolecall.terminal.terminal_run import driven, running
 
-    models = {**row.options.get("models", {}), **dict(options.model)}
-    await checked_overrides(loaded.settings, models)
-    manner = display_options(options, loaded.settings)
-    invocation.approves = options.yes
-    request = runner.ResumeRequest(
-        repo=top,
-        thread=row.thread_id,
-        settings=loaded.settings,
-        options=RunOptions(interactive=manner.attended, approve_all=options.yes),
-        remembered={**asked.kept(), "models": models},
+    request = ResumeRequest(thread=options.thread, **running(options))
+    prepared = await prepare_resume(request, on_thread=invocation.about, on_warning=warn)
+    return await driven(prepared, options, invocation)
+
+
+async def _continue(text: str, options: argparse.Namespace, invocation: Invocation) -> int:
+    from rolecall.service.runs import ContinueRequest, prepare_continue
+    from rolecall.terminal.terminal_run import driven, running
+
+    request = ContinueRequest(thread=options.thread, text=text, **running(options))
+    return await driven(
+        await prepare_continue(request, on_thread=invocation.about, on_warning=warn), options, invocation
     )
-
-    async def job(*, listen: Listen, ask: AskUser | None) -> runner.RunOutcome:
-        return await runner.resume(request, listen=listen, ask=ask)
-
-    return await TerminalRun(invocation, manner, tell=message_sender(top, loaded.settings)).live(job)

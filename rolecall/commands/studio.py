@@ -19,8 +19,9 @@ from core.errors import Exit, RolecallError, UsageError
 from graph.store.checkpoints import database_of
 from graph.store.thread_store import ThreadStore
 from rolecall.invocation import Invocation
-from rolecall.lookup import folder_of, settings_for
-from rolecall.thread_options import Asked
+from rolecall.output.warnings import warn
+from rolecall.service.lookup import folder_of, settings_for
+from rolecall.thread_options import asked, repo_of
 from rolecall.web.http_guard import client_url, new_token
 from rolecall.web.studio_graph import ASKED_VARIABLE, ORIGINS_VARIABLE, REPO_VARIABLE, STUDIO_ORIGIN, TOKEN_VARIABLE
 from tools.git.repository import find_top
@@ -78,8 +79,8 @@ def _check_origins(origins: Sequence[str]) -> None:
 
 
 async def _studio(options: argparse.Namespace) -> int:
-    top = await find_top(folder_of(options))
-    loaded = await settings_for(options, top)
+    top = await find_top(folder_of(repo_of(options)))
+    loaded = await settings_for(asked(options), top, warn)
     folder = (await ensure_layout(top)).studio
     await asyncio.to_thread(_write, folder, options.origin)
     token = os.environ.get(TOKEN_VARIABLE) or new_token()
@@ -91,7 +92,7 @@ async def _studio(options: argparse.Namespace) -> int:
             # The server leaves files where it stands, and imports from there: neither is for the repository itself.
             cwd=folder, env={**_quiet(), **os.environ, **config, REPO_VARIABLE: str(top), TOKEN_VARIABLE: token,
                              ORIGINS_VARIABLE: " ".join(options.origin),
-                             ASKED_VARIABLE: json.dumps(Asked.by(options).kept()), **_SILENT},
+                             ASKED_VARIABLE: asked(options).model_dump_json(), **_SILENT},
         )  # fmt: skip
         address = client_url(f"http://{_HOST}:{options.port}", token)
         return await _served(process, signals, _announce(top, address, browser=options.browser))

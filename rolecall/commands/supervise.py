@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING
 from core.errors import UsageError
 from core.storage.thread_ids import short_id
 from rolecall.invocation import Invocation
-from rolecall.lookup import folder_of, record_of, settings_for, store_of, thread_named, top_of
 from rolecall.output.display import Display, Screen
+from rolecall.output.warnings import warn
+from rolecall.service.lookup import (
+    ThreadRequest,
+    found,
+    is_driven,
+    record_of,
+    settings_for,
+    store_of,
+    top_of,
+)
+from rolecall.thread_options import asked, repo_of
 
 if TYPE_CHECKING:
     from core.config.settings import Settings
@@ -28,24 +38,25 @@ def supervise(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _supervise(options: argparse.Namespace, invocation: Invocation) -> int:
-    top = await top_of(folder_of(options))
-    loaded = await settings_for(options, top)
-    named = [(await thread_named(top, word, invocation)).thread_id for word in options.threads]
+    repo = repo_of(options)
+    top = await top_of(repo)
+    loaded = await settings_for(asked(options), top, warn)
+    named = [(await found(ThreadRequest(repo=repo, thread=word), invocation.about))[1] for word in options.threads]
     invocation.resumable = False
-    watch = _Round(top, loaded.settings, invocation)
+    watch = _Round(top, loaded.settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, watch.stop.set)
-    await (watch.all() if options.all else watch.threads(named))
+    await (watch.all() if options.all else watch.threads([row.thread_id for row in named]))
     return 0
 
 
 class _Round:
     """Supervises threads side by side."""
 
-    def __init__(self, top: Path, settings: "Settings", invocation: Invocation) -> None:
+    def __init__(self, top: Path, settings: "Settings") -> None:
         self.stop = asyncio.Event()
-        self._top, self._settings, self._invocation = top, settings, invocation
+        self._top, self._settings = top, settings
 
     async def threads(self, wanted: list[str]) -> None:
         """Supervise these until each has ended; the fault of one leaves the others as they are.
@@ -63,10 +74,7 @@ class _Round:
 
     async def all(self) -> None:
         """Supervise whatever runs, until told to stop; a thread that cannot be supervised is named and left."""
-        from graph.store.checkpoints import database_of
-        from graph.store.lease import live_holder
-
-        store = await store_of(self._top, self._invocation)
+        store = await store_of(self._top)
         under_way: dict[str, asyncio.Task[bool]] = {}
         async with asyncio.TaskGroup() as group:
             while not self.stop.is_set():
@@ -74,7 +82,7 @@ class _Round:
                     if (
                         row.thread_id not in under_way
                         and not row.finished
-                        and await live_holder(database_of(self._top), row.thread_id) is not None
+                        and await is_driven(self._top, row.thread_id)
                     ):
                         under_way[row.thread_id] = group.create_task(self._guarded(row.thread_id))
                 under_way = {thread: task for thread, task in under_way.items() if self._is_kept(task)}

@@ -7,12 +7,14 @@ from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
+from core.run_result import RunResult
 from rolecall.invocation import Invocation
-from rolecall.lookup import as_it_stands, folder_of, record_of, thread_named, top_of
 from rolecall.output.display import Display, Screen, utc_now
-from rolecall.output.event_reader import Follower, event_of
 from rolecall.output.jsonl import write_json_line
 from rolecall.output.result_output import print_outcome
+from rolecall.service.event_reader import Follower, event_of
+from rolecall.service.lookup import ThreadRequest, as_it_stands, found, is_driven, record_of
+from rolecall.thread_options import repo_of
 
 _POLL_S = 0.2
 
@@ -27,25 +29,21 @@ def watch(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 async def _watch(options: argparse.Namespace, invocation: Invocation) -> int:
-    from graph.runner import RunOutcome
-    from graph.store.checkpoints import database_of
-    from graph.store.lease import live_holder
-
-    top = await top_of(folder_of(options))
-    row = await thread_named(top, options.thread, invocation)
+    request = ThreadRequest(repo=repo_of(options), thread=options.thread)
+    top, row = await found(request, invocation.about)
     follower, view = Follower(record_of(top, row.thread_id)), _Watched(lines=options.json)
     with view.display or nullcontext():
         while True:
-            driven = await live_holder(database_of(top), row.thread_id) is not None
+            driven = await is_driven(top, row.thread_id)
             for record in await asyncio.to_thread(follower.fresh):
                 view.show(record)
             if not driven:
                 break
             await asyncio.sleep(_POLL_S)
-    row = await as_it_stands(await thread_named(top, row.thread_id, invocation), top)
+    row = await as_it_stands((await found(request, invocation.about))[1], top)
     if view.result and not options.json:
-        outcome = RunOutcome.retold(view.result)
-        print_outcome(outcome, outcome.exit_code, invocation)
+        result = RunResult.model_validate(view.result)
+        print_outcome(result, result.exit_code, invocation)
     on = "" if row.finished else f"; {invocation.on_thread('resume')} goes on with it"
     print(f"nobody drives {row.short} at present; it is {row.status}{on}", file=sys.stderr)
     return 0

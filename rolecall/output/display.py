@@ -14,7 +14,8 @@ from rich.text import Text
 
 from core.events import Event
 from core.storage.thread_ids import short_id
-from rolecall.output.event_text import single_line, without_control_characters
+from core.text import single_line
+from rolecall.output.event_text import without_control_characters
 from rolecall.output.run_view import RunView
 from rolecall.output.streams import safe_stream, unfiltered
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.text import counted, one_line, visible, visible_line
+from core.text import counted, single_line, visible
 
 EMBEDDED = "embedded"
 
@@ -62,11 +62,6 @@ def without_control_characters(text: str) -> str:
 def hanging_indent(text: str) -> str:
     """A text whose further lines are indented, so that none of them looks like a line of ours."""
     return "\n  ".join(without_control_characters(text).splitlines())
-
-
-def single_line(text: object, *, width: int = 160) -> str:
-    """A text on one line, cut at `width` characters, without what would drive the terminal."""
-    return one_line(visible_line(str(text)), width)
 
 
 def _joined(label: str, *parts: object) -> str:

@@ -3,18 +3,14 @@
 import json
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from core.text import safe_json
 
 if TYPE_CHECKING:
     from core.events import Event
-
-_JOIN_S = 0.2
 
 
 def write_json_line(record: Mapping[str, Any]) -> None:
@@ -35,54 +31,34 @@ def write_answer(data: Mapping[str, Any]) -> None:
 class EventLines:
     """Writes events in their order and keeps the result back, since it must be the last line.
 
-    A thread of its own writes: a reader that has stopped reading must not hold the event loop of the run.
+    Writing waits for the reader, so this is for a thread that holds nobody up.
     """
 
     def __init__(self) -> None:
-        self.result: dict[str, Any] = {}
-        self._waiting: SimpleQueue[str | None] = SimpleQueue()
-        self._writer: threading.Thread | None = None
+        self._ended = ""
+        self._open = True
 
     def listen(self, event: "Event") -> None:
-        """Have one event written."""
+        """Write one event."""
         if event.event == "result":
-            self.result = event.flat()
+            self._ended = str(event.flat()["ts"])
         else:
-            self._put(event.flat())
+            self._write(event.flat())
 
     def finish(self, **outcome: Any) -> None:
         """Write the last line: the result as the command line tells it, with the time the run gave."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._put({"v": 1, "ts": self.result.get("ts", now), **outcome})
-        self.close()
+        self._write({"v": 1, "ts": self._ended or now, "event": "result", **outcome})
 
-    def close(self) -> None:
-        """Wait until everything is written, for as long as the reader takes."""
-        if self._writer is None:
-            return
-        self._waiting.put(None)
-        while self._writer.is_alive():
-            self._writer.join(_JOIN_S)  # in slices, so that Ctrl-C is heard
-        self._writer = None
-
-    def _put(self, record: Mapping[str, Any]) -> None:
-        if self._writer is None:
-            sys.stdout.flush()
-            self._writer = threading.Thread(target=self._write, args=(sys.stdout.fileno(),), daemon=True)
-            self._writer.start()
-        self._waiting.put(_line(record))
-
-    def _write(self, stdout: int) -> None:
-        """Write what waits; not through `sys.stdout`, whose lock a blocked writer would keep to the end."""
-        open_ = True
-        while (line := self._waiting.get()) is not None:
-            data = line.encode("utf-8", "backslashreplace")
-            while open_ and data:
-                try:
-                    data = data[os.write(stdout, data) :]
-                except OSError:
-                    open_ = False
-                    print("warning: nobody reads the events on stdout any more; the run goes on", file=sys.stderr)
+    def _write(self, record: Mapping[str, Any]) -> None:
+        """Not through `sys.stdout`, whose lock a blocked writer would keep to the end."""
+        data = _line(record).encode("utf-8", "backslashreplace")
+        while self._open and data:
+            try:
+                data = data[os.write(sys.stdout.fileno(), data) :]
+            except OSError:
+                self._open = False
+                print("warning: nobody reads the events on stdout any more; the run goes on", file=sys.stderr)
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -3,41 +3,33 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from core.artifacts import RoleUsage, SpecUsage
 from core.errors import Exit
+from core.run_result import RunResult
 from core.state import UNCHECKED
 from core.storage.thread_ids import short_id
 from core.text import counted
+from core.threads import ThreadStatus
 from rolecall.invocation import Invocation
 from rolecall.output.event_text import hanging_indent, tokens_in_out, without_control_characters
 
-if TYPE_CHECKING:
-    from graph.runner import RunOutcome
-
 _SAID = {
-    "done": "done, the checks are green",
-    "answered": "answered",
-    "not_done": "finished, but not done",
-    "stuck": "stuck",
-    "needs_model": "stuck: needs a model",
-    "budget": "stopped by a budget",
-    "waiting": "waits for an answer",
+    ThreadStatus.DONE: "done, the checks are green",
+    ThreadStatus.NOT_DONE: "finished, but not done",
+    ThreadStatus.NEEDS_MODEL: "stuck: needs a model",
+    ThreadStatus.BUDGET: "stopped by a budget",
+    ThreadStatus.WAITING: "waits for an answer",
 }
+"""Of statuses whose own word does not say it."""
 
 
-def result_fields(outcome: "RunOutcome", code: int) -> dict[str, Any]:
-    """The fields of the last JSON line."""
-    return {"v": 1, "thread": outcome.thread_id, "event": "result", **outcome.told(), "exit_code": code}
-
-
-def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> None:
+def print_outcome(outcome: RunResult, code: int, invocation: Invocation) -> None:
     """Print the result to stdout: what came of it, where it lies, what it took, what to do next."""
     changed = bool(outcome.diff_path) and Path(outcome.diff_path).stat().st_size > 0
-    unchecked = outcome.status == "done" and UNCHECKED in outcome.message
+    unchecked = outcome.status is ThreadStatus.DONE and UNCHECKED in outcome.message
     rows = [
-        (short_id(outcome.thread_id), "done" if unchecked else _SAID.get(outcome.status, outcome.status)),
+        (short_id(outcome.thread_id), "done" if unchecked else _SAID.get(outcome.status, str(outcome.status))),
         ("", without_control_characters(invocation.named(outcome.message))),
         ("branch", outcome.branch if changed else ""),
         ("report", outcome.report_path),
@@ -51,12 +43,12 @@ def print_outcome(outcome: "RunOutcome", code: int, invocation: Invocation) -> N
         for at, line in enumerate(without_control_characters(text).splitlines()):
             print(f"{label if at == 0 else '':<9} {line}")
     sys.stdout.flush()
-    if outcome.hint and outcome.status != "paused":  # how to go on is said below anyway
+    if outcome.hint and outcome.status is not ThreadStatus.PAUSED:  # how to go on is said below anyway
         print(f"hint: {hanging_indent(invocation.named(outcome.hint))}", file=sys.stderr)
 
 
 def usage_lines(usage: Mapping[str, RoleUsage]) -> list[str]:
-    """One line per role and model called: calls, tokens, cost. What is unknown is left out, not shown as 0."""
+    """One line per role and model called: calls, token_count, cost. What is unknown is left out, not shown as 0."""
     return [
         " ".join(_used_by(role, spec, one))
         for role, whole in sorted(usage.items())

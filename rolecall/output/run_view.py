@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from core.events import Event
-from core.text import counted
-from rolecall.output.event_text import clock, event_line, seconds_text, single_line, tokens_in_out
+from core.text import counted, single_line
+from rolecall.output.event_text import clock, event_line, seconds_text, tokens_in_out
 
 
 @dataclass(slots=True)

@@ -6,40 +6,28 @@ It decides nothing about the work; the graph's runner does that.
 import asyncio
 import sys
 from argparse import Namespace
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-from core.config.settings import Settings
 from core.errors import Exit
 from core.events import Event
 from core.known_secrets import redactor_of
-from graph.drive.thread_run import AskUser, UserQuestion
-from graph.runner import RunOutcome
-from graph.store.checkpoints import database_of
-from graph.store.event_log import Listen
-from graph.store.inbox import SqliteInbox
-from graph.store.thread_store import FINISHED
+from core.run_result import RunResult
+from core.threads import ThreadStatus
+from graph.drive.thread_run import UserQuestion
 from rolecall.error_boundary import stop_writing
 from rolecall.invocation import Invocation
 from rolecall.output.display import Display, Screen
 from rolecall.output.jsonl import EventLines
-from rolecall.output.result_output import print_outcome, result_fields
+from rolecall.output.result_output import print_outcome
+from rolecall.service.listeners import QueuedListener
+from rolecall.service.runs import Prepared
+from rolecall.service.steering import inbox_of
 from rolecall.terminal.keyboard import Keyboard, in_foreground, listening
 from rolecall.terminal.signals import StopRequests, catch_signals
-from rolecall.thread_options import raised
-
-SendMessage = Callable[[str, str, str, str], Awaitable[None]]
-"""Thread, author, kind and text of a message to the run."""
-
-
-class RunJob(Protocol):
-    """The run itself."""
-
-    async def __call__(self, *, listen: Listen, ask: AskUser | None) -> RunOutcome:
-        """Drive the thread to its end."""
+from rolecall.thread_options import asked, raised, repo_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +47,13 @@ class DisplayOptions:
 class TerminalRun:
     """Joins a run to the terminal."""
 
-    def __init__(self, invocation: Invocation, manner: DisplayOptions, *, tell: SendMessage) -> None:
+    def __init__(self, invocation: Invocation, manner: DisplayOptions, prepared: Prepared) -> None:
         self._invocation = invocation
         self._manner = manner
-        self._tell = tell
+        self._prepared = prepared
+        self._redactor = redactor_of(prepared.spec.settings)
         self._lines = EventLines()
+        self._events = QueuedListener(self._show)
         # With --json on the same terminal the display would be drawn into the lines.
         shown = not manner.json or (sys.stderr.isatty() and not sys.stdout.isatty())
         console = Screen()
@@ -74,9 +64,10 @@ class TerminalRun:
         """The line being typed was begun before the question there is: it steers, whatever is asked meanwhile."""
         self._messages: set[asyncio.Task[None]] = set()
 
-    async def live(self, job: RunJob) -> int:
-        """Run the job and return the exit code."""
-        work = asyncio.ensure_future(job(listen=self._listen, ask=self._ask if self._manner.attended else None))
+    async def live(self) -> int:
+        """Drive the run and return the exit code."""
+        ask = self._ask if self._manner.attended else None
+        work = asyncio.ensure_future(self._prepared.drive(listen=self._listen, ask=ask))
         stopping = StopRequests(ask=lambda by: self._ask_to_stop(work, by), cut=lambda: self._cut(work), say=self._say)
         try:
             with ExitStack() as stack:
@@ -84,21 +75,24 @@ class TerminalRun:
                 if self._display:
                     stack.enter_context(self._display)
                 self._listen_to_keys(stack, stopping)
-                outcome = await work
+                result = await work
         except asyncio.CancelledError:
             if stopping.code is None:
                 raise
-            return self._cut_short(stopping.code)
+            result = None
         finally:
             if self._messages:
                 await asyncio.gather(*self._messages, return_exceptions=True)
-            self._lines.close()  # before an error that ends the run is told on the same stream
-        return self._finished(outcome)
+            self._events.close()  # before an error that ends the run is told on the same stream
+        return self._cut_short(stopping.code or Exit.INTERRUPTED) if result is None else self._finished(result)
 
     def _listen(self, event: Event) -> None:
         if event.event == "run_started":  # before that there is nothing to go on with, and nobody to be told
             self._invocation.thread = event.thread
             self._invocation.resumable = True
+        self._events(event)
+
+    def _show(self, event: Event) -> None:
         if self._manner.json:
             self._lines.listen(event)
         if self._display:
@@ -132,12 +126,12 @@ class TerminalRun:
         else:
             self._send("guidance", line)
 
-    def _cut(self, work: asyncio.Future[RunOutcome]) -> None:
+    def _cut(self, work: asyncio.Future[RunResult]) -> None:
         if self._display:
             self._display.stopping = "stopping at once"
         _cancel(work)
 
-    def _ask_to_stop(self, work: asyncio.Future[RunOutcome], by: str) -> None:
+    def _ask_to_stop(self, work: asyncio.Future[RunResult], by: str) -> None:
         if self._display:
             self._display.stopping = "stopping at the next step · Ctrl-C again stops at once"
         if self._waits_for_answer() or not self._invocation.thread:
@@ -150,6 +144,7 @@ class TerminalRun:
 
     async def _ask(self, question: UserQuestion) -> str:
         async with self._asking:
+            await self._events.flushed()  # the question itself is an event
             self._answer = waiting = asyncio.get_running_loop().create_future()
             if self._display and self._display.typed:
                 self._begun_before = self._display.steers = True
@@ -169,9 +164,13 @@ class TerminalRun:
             return
         if text:
             self._say(f"> {text}")
-        task = asyncio.ensure_future(self._tell(thread, author, kind, text))
+        task = asyncio.ensure_future(self._post(thread, author, kind, text))
         self._messages.add(task)
         task.add_done_callback(self._sent)
+
+    async def _post(self, thread: str, author: str, kind: str, text: str) -> None:
+        inbox = inbox_of(self._prepared.spec.repo, thread, self._redactor)
+        await inbox.put(thread, kind=kind, author=author, text=text)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._messages.discard(task)
@@ -187,19 +186,19 @@ class TerminalRun:
     def _cut_short(self, code: Exit) -> int:
         thread = self._invocation.thread
         if self._manner.json:
-            self._lines.finish(v=1, event="result", thread=thread, status="interrupted", exit_code=int(code))
+            self._lines.finish(thread=thread, status=str(ThreadStatus.INTERRUPTED), exit_code=int(code))
             self._invocation.result_written = True
         text = "stopped; what the last step saved is kept" if thread else "stopped before it began"
         return _with_last_words(lambda: print(text, file=sys.stderr), int(code))
 
-    def _finished(self, outcome: RunOutcome) -> int:
+    def _finished(self, outcome: RunResult) -> int:
         code = outcome.exit_code  # also after Ctrl-C: a run that ended before it could stop did not stop
         self._invocation.thread = outcome.thread_id
-        self._invocation.resumable = outcome.status not in FINISHED
-        self._invocation.raised = self._manner.raised if outcome.status == "budget" else ()
+        self._invocation.resumable = not outcome.status.finished
+        self._invocation.raised = self._manner.raised if outcome.status is ThreadStatus.BUDGET else ()
         self._invocation.environment = self._manner.more_calls if "max_model_calls" in outcome.hint else ""
         if self._manner.json:
-            self._lines.finish(**result_fields(outcome, code))
+            self._lines.finish(thread=outcome.thread_id, **outcome.event())
             self._invocation.result_written = True
             return code
         return _with_last_words(lambda: print_outcome(outcome, code, self._invocation), code)
@@ -214,28 +213,35 @@ def _with_last_words(say: Callable[[], None], code: int) -> int:
     return code
 
 
-def _cancel(work: asyncio.Future[RunOutcome]) -> None:
+def _cancel(work: asyncio.Future[RunResult]) -> None:
     work.cancel()
 
 
-def display_options(options: Namespace, settings: Settings) -> DisplayOptions:
-    """How the options ask for a run to be shown, and how its limits would be raised."""
-    unattended = options.json or getattr(options, "yes", False) or not sys.stdin.isatty() or not sys.stderr.isatty()
-    calls = settings.budget.max_model_calls
-    return DisplayOptions(
+def running(options: Namespace) -> dict[str, Any]:
+    """What the options ask of a run, for the requests of the service."""
+    return {
+        "repo": repo_of(options),
+        "options": asked(options),
+        "interactive": _attended(options),
+        "approve_all": options.yes,
+    }
+
+
+async def driven(prepared: Prepared, options: Namespace, invocation: Invocation) -> int:
+    """Drive a run as the options ask for it to be shown; returns the exit code."""
+    invocation.approves = options.yes
+    budget = prepared.spec.settings.budget
+    calls = budget.max_model_calls
+    manner = DisplayOptions(
         json=options.json,
         quiet=options.quiet,
-        attended=not unattended,
-        raised=raised(settings.budget),
+        attended=_attended(options),
+        raised=raised(budget),
         more_calls=f"ROLECALL_BUDGET__MAX_MODEL_CALLS={calls * 2}" if calls else "",
     )
+    return await TerminalRun(invocation, manner, prepared).live()
 
 
-def message_sender(top: Path, settings: Settings) -> SendMessage:
-    """A way to send messages to the threads of a repository."""
-    redactor = redactor_of(settings)
-
-    async def tell(thread: str, author: str, kind: str, text: str) -> None:
-        await SqliteInbox(database_of(top), thread, redactor).put(thread, kind=kind, author=author, text=text)
-
-    return tell
+def _attended(options: Namespace) -> bool:
+    """Whether somebody is there to answer questions."""
+    return not options.json and not options.yes and sys.stdin.isatty() and sys.stderr.isatty()

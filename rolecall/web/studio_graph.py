@@ -1,6 +1,5 @@
 """What `langgraph dev` serves: the same graph on the same SQLite file. Owns the life of what a thread opens there."""
 
-import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -11,12 +10,12 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from core.config.loader import load_settings
 from core.context import Context
 from core.storage.database import Database
+from core.threads import ThreadOptions
 from graph.build import GraphBuilder, build_graph
-from graph.context_factory import ThreadSpec
+from graph.context_factory import RunSpec
 from graph.store.checkpoints import open_checkpoints
 from graph.store.thread_store import ThreadStore
 from graph.studio_thread import hold_served_thread
-from rolecall.thread_options import Asked
 from tools.git.repository import find_top
 from tools.git.state_folder import ensure_layout
 
@@ -59,13 +58,10 @@ async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Contex
     """The thread as its row in the list says, or as the command that started the server was called."""
     top = await find_top(repository())
     row = await ThreadStore(Database((await ensure_layout(top)).database)).get(thread)
-    kept = row.options if row else json.loads(os.environ.get(ASKED_VARIABLE, "{}"))
-    asked = Asked.remembered(kept)
+    asked = row.options if row else ThreadOptions.model_validate_json(os.environ.get(ASKED_VARIABLE, "{}"))
     config = Path(asked.config) if asked.config else None
     settings = load_settings(config, repo=top, trust_project=asked.trust_project, overrides=asked.overrides()).settings
-    checks, models = tuple(kept.get("checks", ())), dict(kept.get("models", {}))
-    spec = ThreadSpec(thread, top, settings, checks=checks, models=models)
-    return hold_served_thread(spec, row.task if row else task, kept=kept)
+    return hold_served_thread(RunSpec(thread, top, settings, asked=asked), row.task if row else task)
 
 
 @asynccontextmanager

@@ -27,3 +27,12 @@ def test_help_and_version_import_nothing_heavy(words: list[str]) -> None:
     loaded = set(json.loads(done.stdout))
     assert "rolecall.cli" in loaded
     assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize("module", ["threads", "steering", "work", "runs", "setup"])
+def test_the_service_knows_no_terminal_and_loads_no_graph_before_a_verb_is_called(module: str) -> None:
+    """What of ours it may import is kept by import-linter."""
+    heavy = ("langchain", "langgraph", "graph.", "nodes.", "tools.", "llm_registry.", "argparse", "rich", "termios")
+    probe = f"import sys, rolecall.service.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=HOUSE, capture_output=True, text=True, check=True)
+    assert not [name for name in done.stdout.split() if f"{name}.".startswith(heavy)]

@@ -3,8 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.artifacts import CheckRun, CriterionVerdict, Milestone, Plan, PlanStep, QAReport, QAVerdict, Scope
-from nodes.text.prompt_text import checks_text, plan_text, review_text, scope_text, step_text
+from core.artifacts import (
+    CheckRun,
+    CriterionVerdict,
+    EarlierRequest,
+    Milestone,
+    Plan,
+    PlanStep,
+    QAReport,
+    QAVerdict,
+    Scope,
+)
+from nodes.text.prompt_text import checks_text, earlier_text, plan_text, review_text, scope_text, step_text
 
 TASK = "Make the failing tests pass"
 LISTING = "README.md\ninventory/__init__.py\ninventory/items.py\ntests/test_items.py"
@@ -40,12 +50,15 @@ VERDICT = QAVerdict(
     concerns=("The bound is changed twice.",),
     accept=False,
 )
+EARLIER = EarlierRequest(
+    task=TASK, outcome="done", summary="The bound includes the mark now.", steps=(FIRST.title,), planned=2
+)  # fmt: skip
 REJECTED = QAReport(checks=(RED,), verdict=VERDICT)
 CALLS = "read_file {'path': 'inventory/items.py'} -> ok\nrun_checks {} -> 1 failing"
 
 PLANNING = {
     "task": TASK, "listing": LISTING, "scope": scope_text(SCOPE), "checks": checks_text((RED,)),
-    "done": "", "setback": "",
+    "done": "", "setback": "", "earlier": "",
 }  # fmt: skip
 BRIEF = {
     "task": TASK, "criteria": SCOPE.acceptance_criteria, "plan": plan_text(PLAN, current="s1"),
@@ -62,7 +75,7 @@ ENDING = {
     "task": TASK, "outcome": "done: the step is accepted", "steps": "s1: The bound includes the mark now.",
     "checks": checks_text((GREEN,)), "stat": STAT,
 }  # fmt: skip
-SCOPING = {"task": TASK, "listing": LISTING, "checks": checks_text((RED,)), "red": True}
+SCOPING = {"task": TASK, "listing": LISTING, "checks": checks_text((RED,)), "red": True, "earlier": ""}
 SUMMING = {"step": step_text(FIRST), "result": "The bound includes the mark now.", "stat": STAT}
 WATCHING = {
     "task": TASK, "plan": "s1 [current] Order at the mark", "reason": "the same call was made three times",
@@ -73,7 +86,7 @@ WATCHING = {
 PROMPTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "answer/system": {"": {"tools": False}, "with_tools": {"tools": True}},
     "answer/synthesize": {"": {"task": "What does reorder_at mean?", "notes": "inventory/items.py:14: the mark."}},
-    "answer/user": {"": {"task": "What does reorder_at mean?", "listing": LISTING}},
+    "answer/user": {"": {"task": "What does reorder_at mean?", "listing": LISTING, "earlier": ""}},
     "ask/system": {"": {}},
     "ask/user": {
         "": {"question": "Is a bound inclusive here?", "files": [("inventory/items.py", "    14\treorder_at: int")]},
@@ -101,6 +114,7 @@ PROMPTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "plan/system": {"": PLANNING},
     "plan/user": {
         "": PLANNING,
+        "continued": {**PLANNING, "task": "Say so in the README too", "earlier": earlier_text((EARLIER,))},
         "again": {**PLANNING, "done": plan_text(PLAN, done=("s1",)), "setback": "The mark was read the wrong way."},
     },
     "qa/system": {"": JUDGING, "last_step": {**JUDGING, "steps_left": False}},
@@ -108,7 +122,7 @@ PROMPTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "report/system": {"": ENDING},
     "report/user": {"": ENDING},
     "route/system": {"": {"task": TASK, "listing": LISTING}},
-    "route/user": {"": {"task": TASK, "listing": LISTING}},
+    "route/user": {"": {"task": TASK, "listing": LISTING, "earlier": ""}},
     "scope/system": {"": SCOPING},
     "scope/user": {"": SCOPING, "no_checks": {**SCOPING, "checks": "", "red": False}},
     "shared/data": {"": {}},

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from core.config.settings import Settings
 from core.context import RunOptions
-from graph.runner import RunRequest, run
+from core.threads import ThreadOptions
+from graph.context_factory import RunSpec
+from graph.runner import run
 from graph.store.checkpoints import database_of
 from tests.repositories import make_repository
 
@@ -38,11 +40,11 @@ async def keep(target: Path) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         repo = make_repository(Path(folder) / "sums", RED)
-        request = RunRequest(
-            task=TASK, repo=repo, thread_id=THREAD, supervise=False, options=RunOptions(approve_all=True),
-            settings=Settings.model_validate({"sandbox": {"mode": "host"}}),
+        spec = RunSpec(
+            task=TASK, repo=repo, thread_id=THREAD, options=RunOptions(approve_all=True),
+            asked=ThreadOptions(supervise=False), settings=Settings.model_validate({"sandbox": {"mode": "host"}}),
         )  # fmt: skip
-        outcome = await run(request, listen=lambda event: print(event.event))
+        outcome = await run(spec, listen=lambda event: print(event.event))
         if outcome.exit_code != 0:
             raise RuntimeError(f"the run ended as {outcome.status}: {outcome.message}")
         _copy(database_of(repo).path, target)

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from core import artifacts
 from core.config.settings import Settings
 from core.storage.database import Database
-from graph.context_factory import ThreadSpec, open_context
+from graph.context_factory import RunSpec, open_context
 from graph.runner import open_graph
 from graph.store.adoption import adopt_folder
 from graph.store.checkpoints import database_of
@@ -94,7 +94,7 @@ async def test_an_old_thread_can_be_driven_on(database: Path, tmp_path: Path, mo
     await adopt_folder(repo)
     settings = Settings.model_validate({"sandbox": {"mode": "host"}})
     async with (
-        open_context(ThreadSpec(THREAD, repo, settings)) as context,
+        open_context(RunSpec(THREAD, repo, settings)) as context,
         open_graph(settings, database_of(repo)) as app,
     ):
         before = [it async for it in app.aget_state_history(THREAD_CONFIG) if it.next == ("assess",)]

@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from core.artifacts import Report
 from core.config.settings import Settings
 from core.context import RunOptions
 from core.events import Event
+from core.run_result import RunResult
 from core.state import RunState
+from core.threads import ThreadOptions
+from graph.context_factory import RunSpec
 from graph.drive.thread_run import AskUser
-from graph.runner import ResumeRequest, RunOutcome, RunRequest, open_graph, resume, run
+from graph.runner import open_graph, resume_thread, run, run_request
 from graph.store.checkpoints import database_of
 from tests.repositories import make_repository
 
@@ -76,22 +80,28 @@ async def do(
     ask: AskUser | None = None,
     checks: Sequence[str] = (),
     options: RunOptions | None = None,
-) -> RunOutcome:
-    request = RunRequest(
-        task=task,
-        repo=repo,
-        settings=settings or settings_with(),
-        options=options or RunOptions(approve_all=True),
-        checks=tuple(checks),
-    )
-    return await run(request, listen=heard or Heard(), ask=ask)
+) -> RunResult:
+    spec = spec_of(repo, settings, options=options, task=task, asked=ThreadOptions(checks=list(checks)))
+    return await run(spec, listen=heard or Heard(), ask=ask)
 
 
-async def go_on(repo: Path, thread: str, settings: Settings | None = None, **more: Any) -> RunOutcome:
-    options = more.pop("options", RunOptions(approve_all=True))
+async def go_on(repo: Path, thread: str, settings: Settings | None = None, **more: Any) -> RunResult:
     listen = more.pop("heard", None) or Heard()
-    request = ResumeRequest(repo=repo, thread=thread, settings=settings or settings_with(), options=options)
-    return await resume(request, listen=listen, **more)
+    spec = spec_of(repo, settings, thread_id=thread, options=more.pop("options", None))
+    return await resume_thread(spec, listen=listen, **more)
+
+
+async def ask_more(repo: Path, thread: str, text: str, settings: Settings | None = None, **more: Any) -> RunResult:
+    """Continue a thread with a new request."""
+    listen = more.pop("heard", None) or Heard()
+    return await run_request(spec_of(repo, settings, thread_id=thread), text, listen=listen, **more)
+
+
+def spec_of(repo: Path, settings: Settings | None = None, *, options: RunOptions | None = None, **more: Any) -> RunSpec:
+    return RunSpec(
+        **{"thread_id": str(uuid4()), **more}, repo=repo, settings=settings or settings_with(),
+        options=options or RunOptions(approve_all=True),
+    )  # fmt: skip
 
 
 async def state_of(repo: Path, thread: str) -> RunState:

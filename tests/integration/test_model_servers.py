@@ -4,13 +4,16 @@ import asyncio
 import subprocess
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from core.config.settings import Settings
 from core.context import RunOptions
+from core.run_result import RunResult
+from core.threads import ThreadOptions
 from graph import runner
-from graph.runner import RunOutcome, RunRequest
+from graph.context_factory import RunSpec
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
@@ -62,19 +65,19 @@ def settings(url: str, shape: Shape = Shape.OPENAI, **options: Any) -> Settings:
     return Settings.model_validate({"llm": {"primary": spec} | dict.fromkeys(others, "primary")})
 
 
-async def run(repo: Path, chosen: Settings) -> RunOutcome:
-    request = RunRequest(
-        task="Add a function slugify with tests",
-        repo=repo,
-        settings=chosen,
-        options=RunOptions(interactive=False, approve_all=True),
-        checks=CHECKS,
-        supervise=False,
+async def run(repo: Path, chosen: Settings) -> RunResult:
+    spec = RunSpec(
+        str(uuid4()),
+        repo,
+        chosen,
+        RunOptions(interactive=False, approve_all=True),
+        ThreadOptions(checks=list(CHECKS), supervise=False),
+        "Add a function slugify with tests",
     )
-    return await runner.run(request, listen=lambda _: None)
+    return await runner.run(spec, listen=lambda _: None)
 
 
-def assert_done(repo: Path, outcome: RunOutcome) -> None:
+def assert_done(repo: Path, outcome: RunResult) -> None:
     assert (outcome.status, outcome.exit_code) == ("done", 0), outcome.message
     for path, content in FILES.items():
         assert git(repo, "show", f"{outcome.branch}:{path}") == content
@@ -136,8 +139,8 @@ async def test_a_run_whose_server_was_killed_goes_on_when_it_is_back(repo, tmp_p
         assert (stopped.status, stopped.exit_code) == ("needs_model", 4), stopped.message
         await asyncio.to_thread(server.start)
         options = RunOptions(interactive=False, approve_all=True)
-        request = runner.ResumeRequest(repo=repo, thread=stopped.thread_id, settings=chosen, options=options)
-        outcome = await runner.resume(request, listen=lambda _: None)
+        request = RunSpec(stopped.thread_id, repo, chosen, options)
+        outcome = await runner.resume_thread(request, listen=lambda _: None)
         state = await asyncio.to_thread(server.state)
     assert_done(repo, outcome)
     asked_again = [request["title"] for request in state["requests"]]

@@ -8,6 +8,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 FIRST = NOTEBOOKS / "01_first_run.ipynb"
+SERVICE = NOTEBOOKS / "02_service.ipynb"
 
 
 @pytest.fixture
@@ -50,6 +51,23 @@ async def test_the_first_run_goes_as_the_notebook_tells_it() -> None:
     assert "next: implement" in text
     assert "+        return self.count <= self.reorder_at" in text
     assert any(page.startswith("# Done: all checks are green") for page in shown(notebook))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_jupyter")
+async def test_the_service_is_used_as_the_notebook_tells_it() -> None:
+    notebook = nbformat.read(SERVICE, as_version=4)
+    await NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
+    ).async_execute()
+    text = printed(notebook)
+    assert " done Make the failing tests pass" in text
+    assert "+        return self.count <= self.reorder_at" in text
+    assert "the last of them: result" in text
+    assert "new since then: 0" in text
+    assert "True True needs_model" in text
+    assert "refused it stopped because it needs a model" in text
+    assert "is merged into your branch" in text
 
 
 def test_notebooks_are_kept_without_outputs() -> None:

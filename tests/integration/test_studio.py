@@ -19,7 +19,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from graph.acquire import acquire_thread
-from graph.context_factory import ThreadSpec, open_context
+from graph.context_factory import RunSpec, open_context
 from graph.runner import open_graph
 from graph.store.checkpoints import database_of
 from graph.store.thread_store import ThreadStore
@@ -153,7 +153,7 @@ async def test_threads_of_the_command_line_are_listed_while_the_server_runs(repo
     async with get_client(url=server) as client:
         assert await client.threads.search() == []
         task = "Make the failing tests pass"
-        async with acquire_thread(ThreadSpec(ident, repo, settings_with()), task, kept={}) as driven:
+        async with acquire_thread(RunSpec(ident, repo, settings_with()), task) as driven:
             async with open_graph(settings_with(), database_of(repo)) as graph:
                 await graph.ainvoke({"task": task}, config, context=driven.context, interrupt_before=["implement"])
             busy = await until_listed(client, ident, "busy")
@@ -197,7 +197,7 @@ async def test_plain_langgraph_dev_in_the_repository_lists_its_threads(repo: Pat
 async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo: Path, server: str) -> None:
     ident = thread()
     async with (
-        open_context(ThreadSpec(ident, repo, settings_with())) as context,
+        open_context(RunSpec(ident, repo, settings_with())) as context,
         open_graph(settings_with(), database_of(repo)) as graph,
     ):
         config = {"configurable": {"thread_id": ident}}

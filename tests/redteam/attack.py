@@ -20,7 +20,7 @@ from langgraph.prebuilt import ToolNode
 from core.config.loader import load_settings
 from core.context import Context, RunOptions
 from core.errors import RolecallError
-from graph.context_factory import ThreadSpec, open_context
+from graph.context_factory import RunSpec, open_context
 from tests.redteam.attempt import Action, Attempt, Cli, Policy, Shell, Tool
 from tests.redteam.world import World
 from tools.agent.toolbox import coding_tools
@@ -102,7 +102,7 @@ class Attack:
         if self._context is None:
             loaded = await asyncio.to_thread(load_settings, None, repo=self.world.repo)
             options = RunOptions(approve_all=self.attempt.yes, interactive=not self.attempt.yes)
-            spec = ThreadSpec(str(uuid.uuid4()), self.world.repo, loaded.settings, options)
+            spec = RunSpec(str(uuid.uuid4()), self.world.repo, loaded.settings, options)
             stack: AsyncExitStack = self.kept["shared"] if self.attempt.group else self.stack
             self._context = await stack.enter_async_context(open_context(spec))
             self.kept["context"] = self._context

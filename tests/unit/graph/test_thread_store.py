@@ -5,6 +5,7 @@ import pytest
 
 from core.errors import ThreadError
 from core.storage.database import Database
+from core.threads import ThreadOptions
 from graph.store.event_log import EventLog
 from graph.store.inbox import SqliteInbox
 from graph.store.thread_store import ThreadRow, ThreadStore
@@ -34,7 +35,7 @@ def store(tmp_path: Path) -> ThreadStore:
 async def test_a_thread_is_found_by_the_beginning_of_its_id(store: ThreadStore) -> None:
     await store.create(row(id_of("aaaa1")))
     await store.create(row(id_of("aaaa2")))
-    assert (await store.find("AAAA1")).options == {"checks": ["make test"]}
+    assert (await store.find("AAAA1")).options == ThreadOptions(checks=["make test"])
     with pytest.raises(ThreadError, match="beginning of 2 threads"):
         await store.find("aaaa")
     with pytest.raises(ThreadError, match="no thread 'ffff'"):

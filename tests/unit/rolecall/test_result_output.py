@@ -3,8 +3,8 @@
 import pytest
 
 from core.artifacts import RoleUsage, SpecUsage
+from core.run_result import RunResult
 from core.state import UNCHECKED
-from graph.runner import RunOutcome
 from rolecall.invocation import Invocation
 from rolecall.output.result_output import print_outcome, usage_lines
 
@@ -39,7 +39,7 @@ def test_each_model_is_charged_with_what_it_was_asked() -> None:
 
 def test_a_thread_whose_id_begins_with_the_time_is_named_as_its_branch(capsys: pytest.CaptureFixture[str]) -> None:
     thread = "01a1fe58-4a08-771e-b920-5cb6eb94149b"
-    outcome = RunOutcome(thread_id=thread, status="answered", exit_code=0, branch="rolecall/eb94149b", message="Four.")
+    outcome = RunResult(thread_id=thread, status="answered", exit_code=0, branch="rolecall/eb94149b", message="Four.")
 
     print_outcome(outcome, 0, Invocation([]))
 
@@ -49,7 +49,7 @@ def test_a_thread_whose_id_begins_with_the_time_is_named_as_its_branch(capsys: p
 def test_nothing_is_called_green_where_there_was_no_check(capsys: pytest.CaptureFixture[str]) -> None:
     thread = "1a2b3c4d-4a08-471e-b920-5cb6eb94149b"
     print_outcome(
-        RunOutcome(thread_id=thread, status="done", exit_code=0, branch="rolecall/1a2b3c4d", message=UNCHECKED), 0,
+        RunResult(thread_id=thread, status="done", exit_code=0, branch="rolecall/1a2b3c4d", message=UNCHECKED), 0,
         Invocation([]),
     )  # fmt: skip
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from core.config.settings import BudgetSettings
-from rolecall.thread_options import Asked, raised
+from core.threads import ThreadOptions
+from rolecall.thread_options import asked, raised
 
 
 def options(**given: Any) -> Namespace:
@@ -15,9 +16,11 @@ def options(**given: Any) -> Namespace:
 
 def test_what_was_asked_once_holds_when_the_thread_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    begun = Asked.by(options(config=Path("mine.json"), max_tokens=500, max_minutes=2.5, no_supervisor=True))
+    begun = asked(options(config=Path("mine.json"), max_tokens=500, max_minutes=2.5, no_supervisor=True))
 
-    again = Asked.remembered({**begun.kept(), "checks": ["true"]}).then(Asked.by(options(max_tokens=900)))
+    again = ThreadOptions.model_validate({**begun.model_dump(), "checks": ["true"]}).then(
+        asked(options(max_tokens=900))
+    )
 
     assert again.config == str(tmp_path / "mine.json")
     assert again.overrides() == {
@@ -26,12 +29,12 @@ def test_what_was_asked_once_holds_when_the_thread_is_resumed(tmp_path: Path, mo
 
 
 def test_what_was_not_asked_for_overrides_nothing() -> None:
-    assert Asked.by(options()).overrides() == {}
-    assert Asked.remembered({"checks": []}) == Asked()
+    assert asked(options()).overrides() == {}
+    assert ThreadOptions.model_validate({"checks": [], "of_a_later_version": 1}) == ThreadOptions()
 
 
 def test_a_limit_named_on_the_command_line_is_that_of_the_settings() -> None:
-    given = Asked.by(options(max_tokens=1, max_cost=0.5, max_minutes=2)).overrides()["budget"]
+    given = asked(options(max_tokens=1, max_cost=0.5, max_minutes=2)).overrides()["budget"]
 
     assert BudgetSettings(**given).max_cost_usd == 0.5
 

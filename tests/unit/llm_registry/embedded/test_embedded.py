@@ -41,7 +41,7 @@ def asked(title: str, prompt: str) -> dict[str, Any]:
 
 
 def scope_prompt(task: str, checks: str) -> str:
-    return render("scope/user", task=task, listing="a.py", checks=checks, red="exit code 1" in checks)
+    return render("scope/user", task=task, listing="a.py", checks=checks, red="exit code 1" in checks, earlier="")
 
 
 def step_messages(checks: str = RED, task: str = "Make the failing tests pass") -> list[BaseMessage]:
@@ -77,7 +77,7 @@ def test_what_search_cannot_do_is_refused_with_advice(task: str, checks: str) ->
 
 
 def test_the_plan_is_one_step_with_the_failing_test_in_it() -> None:
-    prompt = render("plan/user", task="Fix it", listing="", scope="", checks=RED, done="", setback="")
+    prompt = render("plan/user", task="Fix it", listing="", scope="", checks=RED, done="", setback="", earlier="")
     made = Plan.model_validate(asked("Plan", prompt))
     assert len(made.steps) == 1
     assert "tests/test_a.py::test_sum" in made.steps[0].details
@@ -99,7 +99,7 @@ def test_a_criterion_beyond_the_checks_is_not_judged() -> None:
 
 def test_routing_tells_questions_from_work() -> None:
     for task, target in (("What does a.py do?", "REASONING"), ("Why do the tests fail? Fix them", "CODING")):
-        prompt = render("route/user", task=task, listing="")
+        prompt = render("route/user", task=task, listing="", earlier="")
         assert RoutingDecision.model_validate(asked("RoutingDecision", prompt)).target_model == target
 
 

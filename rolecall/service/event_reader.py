@@ -31,19 +31,20 @@ def _moment(text: object) -> datetime:
 class Follower:
     """Reads what is added to a file of JSON lines; a last line without an end waits for the rest."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int = 0) -> None:
         self._path = path
-        self._offset = 0
+        self.offset = offset
+        """Where the next call goes on, in bytes."""
 
     def fresh(self) -> list[dict[str, Any]]:
         """The records added since the last call; lines that a kill cut off are left out."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:
-            file.seek(self._offset)
+            file.seek(self.offset)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
+        self.offset += len(whole)
         return [record for line in whole.splitlines() if (record := _record(line)) is not None]
 
 

@@ -1,0 +1,88 @@
+"""How a thread stands, and what was asked for it: the same words in every room and record."""
+
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from core.errors import Exit
+
+
+class ThreadStatus(StrEnum):
+    """How a thread stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    ANSWERED = "answered"
+    NOT_DONE = "not_done"
+    STUCK = "stuck"
+    NEEDS_MODEL = "needs_model"
+    BUDGET = "budget"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    """Nobody was there to answer its question."""
+    INTERRUPTED = "interrupted"
+    """The run was killed or failed, and could not say how it ended."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to an end, good or bad: there is nothing to resume."""
+        return self in {self.DONE, self.ANSWERED, self.NOT_DONE, self.STUCK}
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether what was asked is done."""
+        return self in {self.DONE, self.ANSWERED}
+
+    @property
+    def reported(self) -> bool:
+        """Whether the report of the last run tells how the thread stands now."""
+        return self.finished or self in {self.BUDGET, self.NEEDS_MODEL}
+
+    @property
+    def exit_code(self) -> Exit:
+        """What a run that ends so exits with."""
+        return _EXIT_CODES.get(self, Exit.DONE if self.succeeded else Exit.NOT_DONE)
+
+
+_EXIT_CODES = {
+    ThreadStatus.NEEDS_MODEL: Exit.NO_MODEL,
+    ThreadStatus.BUDGET: Exit.BUDGET,
+    ThreadStatus.PAUSED: Exit.INTERRUPTED,
+    ThreadStatus.INTERRUPTED: Exit.INTERRUPTED,
+}
+
+
+class ThreadOptions(BaseModel):
+    """What was asked for and holds for all runs of a thread, as it is kept; what is none of this is left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
+
+    config: str = ""
+    """The whole path, since a thread may be resumed from another folder."""
+    trust_project: bool = False
+    supervise: bool = True
+    limits: dict[str, float] = {}
+    """By the names of `BudgetSettings`."""
+    checks: list[str] = []
+    """Empty: configured or detected."""
+    models: dict[str, str] = {}
+    """Role to spec."""
+
+    def then(self, later: Self) -> Self:
+        """This, with what a later call asks for on top."""
+        return self.model_copy(
+            update={
+                "config": later.config or self.config,
+                "trust_project": later.trust_project or self.trust_project,
+                "supervise": later.supervise and self.supervise,
+                "limits": {**self.limits, **later.limits},
+                "checks": later.checks or self.checks,
+                "models": {**self.models, **later.models},
+            }
+        )
+
+    def overrides(self) -> dict[str, Any]:
+        """The settings that all of this stands for."""
+        budget = {"budget": dict(self.limits)} if self.limits else {}
+        return budget if self.supervise else {**budget, "supervisor": {"enabled": False}}

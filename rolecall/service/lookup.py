@@ -1,0 +1,193 @@
+"""Finds what a verb works on: the repository, its database, a thread by the beginning of its id, its settings."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from core.errors import ConfigError, RepositoryError, ThreadError
+from core.storage.layout import RepoLayout
+from core.threads import ThreadOptions, ThreadStatus
+
+if TYPE_CHECKING:
+    from core.config.loader import LoadedSettings
+    from core.config.settings import Settings
+    from core.storage.database import Database
+    from graph.store.thread_store import ThreadRow, ThreadStore
+    from tools.worktree.staging_rules import StagingRules
+
+OnThread = Callable[["ThreadRow"], None]
+"""Told which thread it is about, as soon as that is known."""
+OnWarning = Callable[[str], None]
+"""Told what a person should know of their configuration."""
+
+
+def unheard(_: object) -> None:
+    """Nobody wants to be told."""
+
+
+class Request(BaseModel):
+    """What every verb is asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repo: Path = Path()
+    """Any folder of the repository."""
+
+
+class ThreadRequest(Request):
+    """About one thread."""
+
+    thread: str = ""
+    """Its id, or a beginning of it that fits one only; empty: the thread that was worked on last."""
+
+
+class SetupRequest(Request):
+    """About what the settings say."""
+
+    options: ThreadOptions = ThreadOptions()
+    """Where the settings come from, and what goes over them."""
+
+
+def folder_of(repo: Path) -> Path:
+    """The folder the user means, whole.
+
+    Raises:
+        RepositoryError: There is no such folder.
+    """
+    folder = repo.expanduser().resolve()
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise RepositoryError(f"the folder {folder} {what}", hint="give the top folder of a git repository with --repo")
+    return folder
+
+
+async def top_of(folder: Path) -> Path:
+    """The top of the repository around a folder, whatever state the repository is in.
+
+    Raises:
+        RepositoryError: There is no such folder, or it belongs to no repository with a working tree.
+    """
+    from tools.git.command import Git
+    from tools.git.repository import find_top
+
+    folder = folder_of(folder)
+    found = await Git(folder, discover=True).try_run("rev-parse", "--show-toplevel")
+    return Path(found.out.strip()) if found.code == 0 else await find_top(folder)
+
+
+async def top_if_any(folder: Path) -> Path | None:
+    """The top of the repository around a folder; `None` outside of any."""
+    folder = folder_of(folder)
+    try:
+        return await top_of(folder)
+    except RepositoryError:
+        return None
+
+
+async def found(request: ThreadRequest, on_thread: OnThread = unheard) -> "tuple[Path, ThreadRow]":
+    """The top of the repository and the thread that a request is about.
+
+    Raises:
+        RepositoryError: There is no repository, or its `.rolecall/` is not ours.
+        ThreadError: No thread or several begin so.
+    """
+    top = await top_of(request.repo)
+    store = await store_of(top)
+    row = await (store.find(request.thread) if request.thread else store.last())
+    on_thread(row)
+    return top, row
+
+
+async def as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
+    """The row as it is true now: a run that was killed could not write that it stopped."""
+    killed = row.status == ThreadStatus.RUNNING and not await is_driven(top, row.thread_id)
+    return row.model_copy(update={"status": ThreadStatus.INTERRUPTED}) if killed else row
+
+
+async def is_driven(top: Path, thread_id: str) -> bool:
+    """Whether a process drives the thread at present."""
+    from graph.store.checkpoints import database_of
+    from graph.store.lease import live_holder
+
+    return await live_holder(database_of(top), thread_id) is not None
+
+
+async def database_in(top: Path) -> "Database | None":
+    """The database of a repository, once `.rolecall/` is proved to be ours; `None` when there is none.
+
+    Raises:
+        RepositoryError: The folder is there and not ours; nothing of it was read.
+    """
+    from core.storage.database import Database
+    from tools.git.state_folder import verified_layout
+
+    database = (await verified_layout(top)).database
+    return Database(database) if await asyncio.to_thread(database.is_file) else None
+
+
+async def store_of(top: Path) -> "ThreadStore":
+    """The threads of a repository.
+
+    Raises:
+        ThreadError: rolecall never worked here.
+        RepositoryError: `.rolecall/` is there and not ours.
+    """
+    from graph.store.thread_store import ThreadStore
+
+    database = await database_in(top)
+    if database is None:
+        raise ThreadError(f"there is no thread in {top} yet", hint="start one: `rolecall run TASK`")
+    return ThreadStore(database)
+
+
+def record_of(top: Path, thread_id: str) -> Path:
+    """The file with the events of a thread."""
+    return RepoLayout(top).run(thread_id).events
+
+
+async def settings_for(options: ThreadOptions, top: Path | None, on_warning: OnWarning = unheard) -> "LoadedSettings":
+    """The settings as options, environment and files give them.
+
+    Args:
+        options: Of a call, or what holds for a thread.
+        top: The repository, whose own file is read when it is trusted.
+        on_warning: Told what a person should know of them.
+
+    Raises:
+        ConfigError: They are not valid.
+    """
+    from core.config.loader import load_settings
+
+    loaded = await asyncio.to_thread(
+        load_settings,
+        Path(options.config) if options.config else None,
+        repo=top,
+        trust_project=options.trust_project,
+        overrides=options.overrides(),
+    )
+    for said in loaded.warnings:
+        on_warning(said)
+    return loaded
+
+
+async def settings_of(row: "ThreadRow", top: Path) -> "Settings":
+    """The settings a thread was begun with, as they are by now; the defaults where its configuration is broken."""
+    from core.config.settings import Settings
+
+    try:
+        return (await settings_for(row.options, top)).settings
+    except ConfigError:
+        return Settings()
+
+
+async def rules_of(row: "ThreadRow", top: Path) -> "StagingRules":
+    """What the thread leaves out of its commits, by the configuration it was begun with."""
+    from core.known_secrets import redactor_of
+    from core.secret_files import SecretFiles
+    from tools.worktree.staging_rules import StagingRules
+
+    settings = await settings_of(row, top)
+    return StagingRules(SecretFiles(settings.sandbox.show), redactor_of(settings))

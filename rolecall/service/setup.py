@@ -1,0 +1,215 @@
+"""The verbs `models`, `doctor` and `config`: who serves which role, what works, and what the settings say."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rolecall.service.lookup import OnWarning, SetupRequest, database_in, settings_for, top_if_any, unheard
+from rolecall.service.plain import finished
+
+if TYPE_CHECKING:
+    from core.config.loader import LoadedSettings
+    from core.config.settings import Settings
+    from llm_registry.diagnosis.bench import Comparison
+    from llm_registry.diagnosis.doctor import Diagnosis
+    from llm_registry.records.call_log import SpecStatistics
+
+_SECRET_KEYS = ("key", "authorization", "password", "passphrase", "secret", "token", "credentials", "cookie",
+                "auth", "extra_body")  # fmt: skip
+_PLAIN_HEADERS = frozenset({"accept", "content-type", "user-agent", "http-referer", "x-title"})
+
+
+class DoctorRequest(SetupRequest):
+    """An examination of every role."""
+
+    live: bool = False
+    """Also ask each model: tools, JSON, tokens per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What works, and what does not."""
+
+    diagnosis: "Diagnosis"
+    sandbox: str
+    """The policy commands run under, in one sentence."""
+    sandbox_holds: bool
+    """Whether a run may begin under it."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a run can begin, with a model for each role it needs."""
+        return self.diagnosis.healthy and self.sandbox_holds
+
+
+@dataclass(frozen=True, slots=True)
+class RoleModels:
+    """Who serves each role, and what was measured in the repository."""
+
+    diagnosis: "Diagnosis"
+    figures: "tuple[SpecStatistics, ...]" = ()
+
+
+class BenchRequest(SetupRequest):
+    """Several models for the work of one role."""
+
+    role: str = "summarizer"
+    models: tuple[str, ...] = ()
+    """A role, a named model, or `provider:model[@url]` each."""
+    limit: int = Field(default=10, gt=0)
+    """Questions at most."""
+
+
+class ConfigRequest(SetupRequest):
+    """The settings."""
+
+    validated: bool = False
+    """Also make sure that a run could use them."""
+
+
+class ConfigResult(BaseModel):
+    """Where the settings come from, and what they are."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path | None
+    """The file; `None` when there is none."""
+    user: Path
+    """The user's own, whether it is there or not."""
+    sample: bool
+    """The file came with rolecall."""
+    sources: dict[str, str]
+    """Where each section comes from."""
+    settings: dict[str, Any]
+    """Without their secrets."""
+
+
+def models(request: SetupRequest, *, on_warning: OnWarning = unheard) -> RoleModels:
+    """Who serves each role, and what each spec did in this repository.
+
+    Raises:
+        ConfigError: The settings are not valid.
+    """
+    return finished(_models(request, on_warning))
+
+
+def compare_models(request: BenchRequest, *, on_warning: OnWarning = unheard) -> "Comparison":
+    """Ask several models the same questions.
+
+    Raises:
+        ConfigError: The settings are not valid.
+        UsageError: A model was named that there is not.
+    """
+    return finished(_bench(request, on_warning))
+
+
+def doctor(request: DoctorRequest, *, on_warning: OnWarning = unheard) -> Health:
+    """Examine every role and the sandbox.
+
+    Raises:
+        ConfigError: The settings are not valid.
+    """
+    return finished(_doctor(request, on_warning))
+
+
+def config(request: ConfigRequest, *, on_warning: OnWarning = unheard) -> ConfigResult:
+    """The settings as a run would have them.
+
+    Raises:
+        ConfigError: They are not valid, or, when that is asked, a run could not use them.
+    """
+    return finished(_config(request, on_warning))
+
+
+async def _models(request: SetupRequest, on_warning: OnWarning) -> RoleModels:
+    from llm_registry.records.call_log import CallLog
+
+    top = await top_if_any(request.repo)
+    loaded = await settings_for(request.options, top, on_warning)
+    diagnosis = await _examined(loaded, live=False)
+    database = await database_in(top) if top else None
+    return RoleModels(diagnosis, await CallLog(database).figures() if database else ())
+
+
+async def _bench(request: BenchRequest, on_warning: OnWarning) -> "Comparison":
+    from llm_registry.diagnosis.bench import bench as compare
+
+    top = await top_if_any(request.repo)
+    loaded = await settings_for(request.options, top, on_warning)
+    database = await database_in(top) if top else None
+    return await compare(loaded.settings, request.role, request.models, database=database, limit=request.limit)
+
+
+async def _doctor(request: DoctorRequest, on_warning: OnWarning) -> Health:
+    from rolecall.service.sandbox_check import sandbox_policy
+
+    top = await top_if_any(request.repo)
+    loaded = await settings_for(request.options, top, on_warning)
+    diagnosis = await _examined(loaded, live=request.live)
+    policy, holds = await sandbox_policy(loaded.settings.sandbox, top)
+    return Health(diagnosis=diagnosis, sandbox=policy, sandbox_holds=holds)
+
+
+async def _examined(loaded: "LoadedSettings", *, live: bool) -> "Diagnosis":
+    from core.config.files import is_sample, new_config
+    from llm_registry.diagnosis.config_edits import ConfigOrigin
+    from llm_registry.diagnosis.doctor import diagnose_roles
+
+    origin = ConfigOrigin(loaded.path, loaded.sources, new_config(), sample=is_sample(loaded.path))
+    return await diagnose_roles(loaded.settings, origin=origin, live=live)
+
+
+async def _config(request: ConfigRequest, on_warning: OnWarning) -> ConfigResult:
+    from core.config.files import is_sample, user_config
+
+    # The settings may be looked at anywhere.
+    loaded = await settings_for(request.options, await top_if_any(request.repo), on_warning)
+    if request.validated:
+        _require_usable(loaded.settings)
+    return ConfigResult(
+        path=loaded.path,
+        user=user_config(),
+        sample=is_sample(loaded.path),
+        sources=dict(loaded.sources),
+        settings=_shown(loaded.settings),
+    )
+
+
+def _require_usable(settings: "Settings") -> None:
+    from llm_registry.providers.catalog import check_spec
+    from llm_registry.records.telemetry import require_exporter
+    from llm_registry.specs.role_chains import resolve_chain, role_names
+
+    for name in (*role_names(settings), *settings.llm.models):
+        for link in resolve_chain(settings.llm, name).links:
+            check_spec(link.spec, link.origin)
+    require_exporter(settings.telemetry)
+
+
+def _shown(settings: "Settings") -> dict[str, Any]:
+    """The settings as anybody may see them: by name, by form, and by what is known to be secret."""
+    from core.known_secrets import redactor_of
+
+    shown: dict[str, Any] = redactor_of(settings).clean_tree(masked(settings.model_dump(mode="json", by_alias=True)))
+    return shown
+
+
+def masked(value: Any, key: str = "") -> Any:
+    """The settings without their secrets: keys, headers that carry one, passwords and query strings of addresses."""
+    from core.redaction import MASK, NOT_SECRET, redact, without_query
+
+    if isinstance(value, dict) and key.lower().endswith("headers"):
+        # Any of them may be a key, whatever it is called.
+        return {name: inner if name.lower() in _PLAIN_HEADERS else MASK for name, inner in value.items()}
+    plain_key = key.lower().replace("-", "_")
+    if isinstance(value, dict):
+        # What lies below such a key is as secret as it, and a body may hold a key under any name.
+        below = key if plain_key.endswith(_SECRET_KEYS) else ""
+        return {name: masked(inner, below or name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [masked(inner, key) for inner in value]
+    if not isinstance(value, str) or not value or value in NOT_SECRET:
+        return value
+    return MASK if plain_key.endswith(_SECRET_KEYS) else without_query(redact(value))

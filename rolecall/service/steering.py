@@ -1,0 +1,93 @@
+"""The verbs `steer` and `pause`: a message into a thread's inbox, whoever drives the thread."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.errors import ThreadError
+from rolecall.service.lookup import OnThread, ThreadRequest, found, is_driven, settings_of, unheard
+from rolecall.service.plain import finished
+
+if TYPE_CHECKING:
+    from core.redaction import Redactor
+    from graph.store.inbox import SqliteInbox
+
+
+class SteerRequest(ThreadRequest):
+    """A word to a thread."""
+
+    text: str = Field(min_length=1)
+    urgent: bool = False
+    """Interrupt the model call in progress."""
+    author: str = "user"
+
+
+class Sent(BaseModel):
+    """A message that is in the inbox."""
+
+    model_config = ConfigDict(frozen=True)
+
+    thread: str
+    """The whole id."""
+    id: int
+    running: bool
+    """Somebody drives the thread; otherwise the message waits for that."""
+    hidden: tuple[str, ...] = ()
+    """What is kept in place of secrets that the text held."""
+
+
+def steer(request: SteerRequest, *, on_thread: OnThread = unheard) -> Sent:
+    """Tell a thread something.
+
+    Raises:
+        ThreadError: The thread is unknown, or finished, so that nobody would read it.
+    """
+    return finished(_steer(request, on_thread))
+
+
+def pause(request: ThreadRequest, *, on_thread: OnThread = unheard) -> Sent:
+    """Ask a running thread to stop at its next step.
+
+    Raises:
+        ThreadError: The thread is unknown or not running.
+    """
+    return finished(_pause(request, on_thread))
+
+
+def inbox_of(top: Path, thread_id: str, redactor: "Redactor") -> "SqliteInbox":
+    """The inbox of a thread, for whoever drives it and passes on what a person says meanwhile."""
+    from graph.store.checkpoints import database_of
+    from graph.store.inbox import SqliteInbox
+
+    return SqliteInbox(database_of(top), thread_id, redactor)
+
+
+async def _steer(request: SteerRequest, on_thread: OnThread) -> Sent:
+    from core.known_secrets import redactor_of
+
+    top, row = await found(request, on_thread)
+    running = await is_driven(top, row.thread_id)
+    if row.finished and not running:
+        raise ThreadError(
+            f"{row.short} is finished ({row.status}): nobody would read a message to it, and none was kept",
+            hint=f"`rolecall continue {row.short} TEXT` goes on from what it did",
+        )
+    redactor = redactor_of(await settings_of(row, top))
+    hidden = tuple(sorted(redactor.found_in(request.text)))
+    number = await inbox_of(top, row.thread_id, redactor).put(
+        row.thread_id, kind="guidance", author=request.author, text=request.text,
+        payload={"urgent": True} if request.urgent else {},
+    )  # fmt: skip
+    return Sent(thread=row.thread_id, id=number, running=running, hidden=hidden)
+
+
+async def _pause(request: ThreadRequest, on_thread: OnThread) -> Sent:
+    from core.redaction import Redactor
+
+    top, row = await found(request, on_thread)
+    if not await is_driven(top, row.thread_id):
+        raise ThreadError(f"{row.short} is not running, so there is nothing to pause")
+    inbox = inbox_of(top, row.thread_id, Redactor())
+    number = await inbox.put(row.thread_id, kind="pause", author="user", text="")
+    return Sent(thread=row.thread_id, id=number, running=True)

@@ -1,0 +1,274 @@
+"""The verbs about threads as such: what there is, one in detail, its events, and forgetting or taking over some."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
+
+from core.storage.layout import RepoLayout
+from core.threads import ThreadOptions, ThreadStatus
+from rolecall.service.event_reader import Follower
+from rolecall.service.lookup import (
+    OnThread,
+    Request,
+    ThreadRequest,
+    as_it_stands,
+    database_in,
+    found,
+    record_of,
+    store_of,
+    top_of,
+    unheard,
+)
+from rolecall.service.plain import finished
+
+if TYPE_CHECKING:
+    from graph.store.adoption import AdoptedFolder
+    from graph.store.receipts import Receipt
+    from graph.store.thread_store import ThreadRow
+
+
+class ThreadInfo(BaseModel):
+    """A thread as the list has it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    thread_id: str
+    status: ThreadStatus
+    exit_code: int | None
+    """Of its last run; `None` while there was none, or it could not say."""
+    task: str
+    """What it was begun for."""
+    branch: str
+    repo: Path
+    options: ThreadOptions
+    created: datetime
+    updated: datetime
+
+    @field_serializer("created", "updated")
+    def _iso(self, moment: datetime) -> str:
+        return moment.isoformat(timespec="seconds")
+
+    @field_serializer("options")
+    def _given(self, options: ThreadOptions) -> dict[str, Any]:
+        return options.model_dump(exclude_unset=True)
+
+
+class ThreadListing(BaseModel):
+    """The threads of a repository, newest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    repo: Path
+    """Top of the repository."""
+    threads: tuple[ThreadInfo, ...] = ()
+    unreadable: int = 0
+    """Entries that rolecall cannot have written, which are left out."""
+
+
+class Message(BaseModel):
+    """What was put into a thread's inbox, and what became of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    kind: str
+    author: str
+    text: str
+    status: str
+    """`queued`, `seen`, `undelivered`, or `obeyed` by a pause."""
+    node: str
+    checkpoint: str
+    refused: str
+    """Why it was not followed; empty when it was, or nobody knows."""
+    not_followed: str = Field(default="", exclude=True)
+    """The same in words."""
+
+
+class ThreadDetails(ThreadInfo):
+    """A thread with what it wrote and was told."""
+
+    files: dict[str, str]
+    """Paths of its `report`, `diff` and `events`, as far as they tell how it stands now."""
+    messages: tuple[Message, ...] = ()
+
+
+class EventsRequest(ThreadRequest):
+    """What a thread recorded."""
+
+    after: int = Field(default=0, ge=0)
+    """`Events.cursor` of the call before; 0 for all."""
+
+
+class Events(BaseModel):
+    """What a thread recorded, as it was written."""
+
+    model_config = ConfigDict(frozen=True)
+
+    thread: str
+    events: tuple[dict[str, Any], ...]
+    cursor: int
+    """Where the next call goes on."""
+
+
+class DeleteRequest(Request):
+    """Threads to forget, with worktrees and branches."""
+
+    threads: tuple[str, ...] = Field(min_length=1)
+
+
+class Deleted(BaseModel):
+    """Threads that are gone, by their whole ids."""
+
+    model_config = ConfigDict(frozen=True)
+
+    threads: tuple[str, ...]
+
+
+def list_threads(request: Request) -> ThreadListing:
+    """All threads of a repository, each as it stands now.
+
+    Raises:
+        RepositoryError: There is no repository, or its `.rolecall/` is not ours.
+    """
+    return finished(_list(request))
+
+
+def thread(request: ThreadRequest, *, on_thread: OnThread = unheard) -> ThreadDetails:
+    """One thread in detail.
+
+    Raises:
+        ThreadError: The thread is unknown.
+    """
+    return finished(_thread(request, on_thread))
+
+
+def events(request: EventsRequest, *, on_thread: OnThread = unheard) -> Events:
+    """What a thread recorded since a call before, also while it runs.
+
+    Raises:
+        ThreadError: The thread is unknown.
+    """
+    return finished(_events(request, on_thread))
+
+
+def delete(request: DeleteRequest, *, on_thread: OnThread = unheard) -> Deleted:
+    """Forget threads, with their worktrees, branches and rows; none is touched unless all are known.
+
+    Raises:
+        ThreadError: A thread is unknown.
+        LockedError: A thread is driven or supervised; those named before it are gone.
+    """
+    return finished(_delete(request, on_thread))
+
+
+def adopt(request: Request) -> "AdoptedFolder":
+    """Take over a `.rolecall/` that another machine, user or version made.
+
+    Raises:
+        RepositoryError: There is no repository.
+    """
+    return finished(_adopt(request))
+
+
+async def _list(request: Request) -> ThreadListing:
+    top = await top_of(request.repo)
+    if await database_in(top) is None:
+        return ThreadListing(repo=top)
+    store = await store_of(top)
+    rows = [await as_it_stands(row, top) for row in await store.list()]
+    return ThreadListing(repo=top, threads=tuple(map(_info, rows)), unreadable=await store.unreadable())
+
+
+async def _thread(request: ThreadRequest, on_thread: OnThread) -> ThreadDetails:
+    top, row = await found(request, on_thread)
+    row = await as_it_stands(row, top)
+    return ThreadDetails(**dict(_info(row)), files=_files(top, row), messages=await _messages(top, row))
+
+
+def _files(top: Path, row: "ThreadRow") -> dict[str, str]:
+    """What the thread wrote, as far as it got. A report of an end that it has gone beyond says nothing of it now."""
+    files = RepoLayout(top).run(row.thread_id)
+    papers = {"report": files.report, "diff": files.diff} if row.status.reported else {}
+    papers["events"] = files.events
+    return {name: str(path) for name, path in papers.items() if path.is_file()}
+
+
+async def _messages(top: Path, row: "ThreadRow") -> tuple[Message, ...]:
+    from graph.store.checkpoints import database_of
+    from graph.store.inbox import SqliteInbox
+
+    database = database_of(top)
+    items = await SqliteInbox(database, row.thread_id).after(0)
+    if not items:
+        return ()
+    from core.config.settings import Settings
+    from core.text import single_line
+    from graph.runner import open_graph
+    from graph.store.receipts import read_receipts
+
+    async with open_graph(Settings(), database) as graph:
+        told = await read_receipts(graph, row.thread_id, items)
+    return tuple(
+        Message(
+            **receipt.item.model_dump(include={"id", "kind", "author"}),
+            text=single_line(receipt.item.text),
+            status=_became(receipt, row.status),
+            node=receipt.node,
+            checkpoint=receipt.checkpoint,
+            refused=receipt.refused,
+            not_followed=receipt.not_followed,
+        )
+        for receipt in told
+    )
+
+
+def _became(receipt: "Receipt", status: ThreadStatus) -> str:
+    """What became of a message; the graph itself sees an order that stopped it only when it is resumed."""
+    stopped_it = receipt.item.kind == "pause" and receipt.status == "queued" and status == ThreadStatus.PAUSED
+    return "obeyed" if stopped_it else receipt.status
+
+
+async def _events(request: EventsRequest, on_thread: OnThread) -> Events:
+    top, row = await found(request, on_thread)
+    follower = Follower(record_of(top, row.thread_id), request.after)
+    records = await asyncio.to_thread(follower.fresh)
+    return Events(thread=row.thread_id, events=tuple(records), cursor=follower.offset)
+
+
+async def _delete(request: DeleteRequest, on_thread: OnThread) -> Deleted:
+    from graph.store.checkpoints import database_of
+    from graph.store.lease import Lease, supervisor_lease
+    from tools.worktree.workspace import GitWorkspace
+
+    top = await top_of(request.repo)
+    store, database, layout = await store_of(top), database_of(top), RepoLayout(top)
+    rows = [await store.find(name) for name in request.threads]
+    for row in {row.thread_id: row for row in rows}.values():
+        on_thread(row)
+        # Nobody may begin to drive it while it goes away; a thread that is driven or supervised stays.
+        async with (
+            Lease(database, row.thread_id, discard=True),
+            Lease(database, supervisor_lease(row.thread_id), discard=True),
+        ):
+            await (await GitWorkspace.open(top, row.thread_id)).remove()
+            await asyncio.to_thread(layout.remove_run, row.thread_id)
+            await store.forget(row.thread_id)
+    return Deleted(threads=tuple(dict.fromkeys(row.thread_id for row in rows)))
+
+
+async def _adopt(request: Request) -> "AdoptedFolder":
+    from graph.store.adoption import adopt_folder
+
+    return await adopt_folder(await top_of(request.repo))
+
+
+def _info(row: "ThreadRow") -> ThreadInfo:
+    return ThreadInfo(
+        **row.model_dump(exclude={"created", "updated", "options"}),
+        options=row.options,
+        created=datetime.fromtimestamp(row.created, UTC),
+        updated=datetime.fromtimestamp(row.updated, UTC),
+    )

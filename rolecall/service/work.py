@@ -1,0 +1,113 @@
+"""The verbs `diff` and `apply`: what a thread changed, and bringing that into the user's checkout."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from core.text import single_line
+from rolecall.service.lookup import OnThread, ThreadRequest, as_it_stands, found, is_driven, rules_of, unheard
+from rolecall.service.plain import finished
+
+if TYPE_CHECKING:
+    from graph.store.thread_store import ThreadRow
+
+
+class DiffRequest(ThreadRequest):
+    """What a thread changed."""
+
+    stat: bool = False
+    """Files and line counts only."""
+    exact: bool = False
+    """As `git apply` takes it: binary files and whole object names."""
+
+
+class Diff(BaseModel):
+    """What a thread changed since its base, committed or not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    thread: str
+    diff: str
+    """Empty when nothing was changed."""
+
+
+class ApplyRequest(ThreadRequest):
+    """A thread's work for the user's checkout."""
+
+    way: Literal["merge", "squash", "files"] = "merge"
+    """A merge commit, one commit without the thread's own, or changed files and no commit at all."""
+    force: bool = False
+    """Also work that is not known to be right."""
+
+
+class AppliedWork(BaseModel):
+    """What became of the work."""
+
+    model_config = ConfigDict(frozen=True)
+
+    thread: str
+    how: Literal["merged", "squashed", "patched", "nothing", "manual", "refused"]
+    """Refused: it is not known to be right, and was not forced."""
+    message: str = ""
+    commands: tuple[str, ...] = ()
+    """What a person can run instead, when it was not done here."""
+    conflicts: tuple[str, ...] = ()
+    """Files that stand in the way, all of them."""
+    applied: bool = False
+    """Whether the checkout holds the work now."""
+    reservations: tuple[str, ...] = ()
+    """What speaks against taking it over."""
+
+
+def diff(request: DiffRequest, *, on_thread: OnThread = unheard) -> Diff:
+    """What a thread changed.
+
+    Raises:
+        ThreadError: The thread is unknown.
+        RepositoryError: Its work is gone from the repository.
+    """
+    return finished(_diff(request, on_thread))
+
+
+def apply(request: ApplyRequest, *, on_thread: OnThread = unheard) -> AppliedWork:
+    """Bring a thread's work into the user's checkout, where that cannot lose an edit.
+
+    Raises:
+        ThreadError: The thread is unknown.
+        RepositoryError: Its work is gone from the repository.
+    """
+    return finished(_apply(request, on_thread))
+
+
+async def _diff(request: DiffRequest, on_thread: OnThread) -> Diff:
+    from tools.worktree.workspace import GitWorkspace
+
+    top, row = await found(request, on_thread)
+    text = ""
+    if row.branch:  # else nothing was made for it
+        workspace = await GitWorkspace.open(top, row.thread_id, await rules_of(row, top))
+        text = await (workspace.patch() if request.exact else workspace.diff(stat=request.stat))
+    return Diff(thread=row.thread_id, diff=text)
+
+
+async def _apply(request: ApplyRequest, on_thread: OnThread) -> AppliedWork:
+    from tools.worktree.apply import apply_branch, has_work
+
+    top, row = await found(request, on_thread)
+    running = await is_driven(top, row.thread_id)
+    told = await _told_against(row, top) if await has_work(top, row.thread_id) else ()
+    if told and not request.force:
+        return AppliedWork(thread=row.thread_id, how="refused", reservations=told)
+    done = await apply_branch(
+        top, row.thread_id, title=single_line(row.task, width=72), running=running, rules=await rules_of(row, top),
+        way=request.way,
+    )  # fmt: skip
+    return AppliedWork(thread=row.thread_id, **done.model_dump(), applied=done.applied, reservations=told)
+
+
+async def _told_against(row: "ThreadRow", top: Path) -> tuple[str, ...]:
+    from graph.apply_warnings import apply_warnings
+    from graph.store.checkpoints import database_of
+
+    return await apply_warnings(await as_it_stands(row, top), database_of(top))
