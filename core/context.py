@@ -173,6 +173,23 @@ class ReadWriteLock(Protocol):
         """For whoever runs code of the repository."""
 
 
+class OutputWatch(Protocol):
+    """Follows what a command writes while it runs."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Variables the command gets besides."""
+
+    def look(self, descriptor: int) -> None:
+        """Read what is new; blocking."""
+
+    def close(self, code: int) -> tuple[int, str]:
+        """The exit code that holds, and a last line for the output."""
+
+    def clean(self, data: bytes) -> bytes:
+        """The output as it is to be kept."""
+
+
 class Commands(Protocol):
     """Runs commands in the worktree, in the sandbox."""
 
@@ -188,8 +205,10 @@ class Commands(Protocol):
     def count(self) -> int:
         """How many commands were begun so far; each may have changed what no tree of git shows."""
 
-    async def run(self, command: str, *, timeout_s: float | None = None) -> CommandResult:
-        """Run a shell command; never raises for what the command does."""
+    async def run(
+        self, command: str, *, timeout_s: float | None = None, watch: OutputWatch | None = None
+    ) -> CommandResult:
+        """Run a shell command, with somebody who follows its output; never raises for what the command does."""
 
     async def spawn(self, argv: Sequence[str]) -> Process:
         """Start a program of ours where commands run, with its output piped; whoever starts it has a turn and ends it.

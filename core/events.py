@@ -25,6 +25,7 @@ EventName = Literal[
     "plan",  # steps: [{id, title}]
     "step_committed",  # step, commit, files
     "check_started",  # command
+    "check_progress",  # command, test, number, total: which test runs, the how many-th, and of how many (0: not known)
     "check_finished",  # command, exit_code, seconds; reused: nothing changed since it ran, so it was not run again
     "repair",  # phase, detail: progress of a repair search
     "guidance",  # id, author, text, node: delivered

@@ -172,6 +172,8 @@ class CheckSettings(Section):
     commands: tuple[str, ...] = ()
     """Empty: detected from the repository's files."""
     timeout_s: PositiveFloat = 900.0
+    test_timeout_s: NonNegativeFloat = 0.0
+    """Seconds one test may take. 0: rolecall decides by how long the other tests take and took before."""
     python: str = ""
     """The interpreter of the repository; empty: its own venv, else the first on the PATH."""
 

@@ -157,6 +157,11 @@ class RunView:
     def _on_check_started(self, data: dict[str, Any], _: datetime) -> None:
         self.doing = f"check {data.get('command', '')}"
 
+    def _on_check_progress(self, data: dict[str, Any], _: datetime) -> None:
+        number, total = data.get("number") or 0, data.get("total") or 0
+        count = f" ({number} of {total})" if number and total else ""
+        self.doing = f"check {data.get('command', '')}: {single_line(str(data.get('test', '')), width=80)}{count}"
+
     def _on_check_finished(self, *_: object) -> None:
         self.doing = ""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from core.config.settings import ApprovalSettings, SandboxSettings
-from core.context import CommandResult
+from core.context import CommandResult, OutputWatch
 from core.errors import SandboxError
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
@@ -80,17 +80,20 @@ class SandboxCommands:
         """Whether the command runs without asking."""
         return self._allow.allows(command)
 
-    async def run(self, command: str, *, timeout_s: float | None = None) -> CommandResult:
+    async def run(
+        self, command: str, *, timeout_s: float | None = None, watch: OutputWatch | None = None
+    ) -> CommandResult:
         """Run a shell command; never raises for what the command does. No other command and no file tool runs beside.
 
         Args:
             command: A line for the shell, run in the worktree.
             timeout_s: Seconds until it is killed; the setting `sandbox.command_timeout_s` when `None`.
+            watch: Follows what it writes.
         """
         async with self._sandbox.turns.exclusive():
-            return await self._run_alone(command, timeout_s)
+            return await self._run_alone(command, timeout_s, watch)
 
-    async def _run_alone(self, command: str, timeout_s: float | None) -> CommandResult:
+    async def _run_alone(self, command: str, timeout_s: float | None, watch: OutputWatch | None) -> CommandResult:
         self._count += 1
         limit = self._settings.command_timeout_s if timeout_s is None else timeout_s
         started = time.monotonic()
@@ -98,7 +101,9 @@ class SandboxCommands:
         with await asyncio.to_thread(lambda: tempfile.TemporaryFile("w+b", dir=self._outputs.folder())) as raw:
             # Appending, since a program may open its output once more, as in `>> /dev/stdout`.
             fcntl.fcntl(raw.fileno(), fcntl.F_SETFL, os.O_APPEND)
-            code, stopped, timed_out = await self._run_into(raw.fileno(), command, limit)
+            code, stopped, timed_out = await self._run_into(raw.fileno(), command, limit, watch)
+            if watch is not None:
+                code = await asyncio.to_thread(_closed, raw, code, watch)
             name = await asyncio.to_thread(self._keep, raw)
         output = await asyncio.to_thread(self._outputs.excerpt, name)
         if stopped:
@@ -116,19 +121,22 @@ class SandboxCommands:
             redact_stream(raw, kept, self._redactor, most=MAX_STORED_BYTES)
         return name
 
-    async def _run_into(self, descriptor: int, command: str, limit: float) -> tuple[int, str, bool]:
+    async def _run_into(
+        self, descriptor: int, command: str, limit: float, watch: OutputWatch | None
+    ) -> tuple[int, str, bool]:
         """Its exit code, why it was stopped, and whether that was for its time."""
         mark = uuid.uuid4().hex
+        env = self._env | dict(watch.env if watch else {}) | {MARK: mark}
         argv = [self._shell, "-c", command]
         watchdog = Watchdog(self._sandbox.root, self._settings)
         await asyncio.to_thread(watchdog.begin)
         try:
-            running = await self._sandbox.start(argv, env=self._env | {MARK: mark}, output=descriptor)
+            running = await self._sandbox.start(argv, env=env, output=descriptor)
         except OSError as error:
             return 126, f"could not be started: {error.strerror or error}", False
         stopped, timed_out = "", False
         try:
-            stopped, timed_out = await self._watch(running.process, descriptor, limit, watchdog)
+            stopped, timed_out = await self._watch(running.process, descriptor, limit, watchdog, watch)
             if not stopped and running.walls_failed():
                 raise SandboxError(
                     f"the sandbox for a command could not be set up: {await asyncio.to_thread(_last_line, descriptor)}",
@@ -139,7 +147,12 @@ class SandboxCommands:
         return running.process.returncode or 0, stopped, timed_out
 
     async def _watch(
-        self, process: asyncio.subprocess.Process, descriptor: int, limit: float, watchdog: Watchdog
+        self,
+        process: asyncio.subprocess.Process,
+        descriptor: int,
+        limit: float,
+        watchdog: Watchdog,
+        watch: OutputWatch | None,
     ) -> tuple[str, bool]:
         """Wait for the end of a process; say why when it must be stopped, and whether that was for its time."""
         waiting = asyncio.ensure_future(process.wait())
@@ -154,10 +167,24 @@ class SandboxCommands:
                     return f"killed after {limit:g} s: the command did not finish", True
                 if os.fstat(descriptor).st_size > MAX_STORED_BYTES:
                     return f"killed: it wrote more than {MAX_STORED_BYTES // 2**20} MB", False
+                if watch is not None:
+                    await asyncio.to_thread(watch.look, descriptor)
                 if reason := await asyncio.to_thread(watchdog.look, process.pid):
                     return f"killed: {reason}", False
         finally:
             waiting.cancel()
+
+
+def _closed(raw: IO[bytes], code: int, watch: OutputWatch) -> int:
+    """End a watch: the output becomes what it would be without it, with its last line; returns the exit code."""
+    watch.look(raw.fileno())
+    code, line = watch.close(code)
+    raw.seek(0)
+    data = watch.clean(raw.read(2 * MAX_STORED_BYTES))
+    raw.truncate(0)
+    raw.write(data + (f"\n{line}\n".encode() if line else b""))
+    raw.flush()
+    return code
 
 
 def _last_line(descriptor: int) -> str:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from core.artifacts import CheckRun
 from core.config.settings import CheckSettings
-from core.context import Commands
+from core.context import CommandResult, Commands
 from core.events import EventSink
 from tools.files.worktree_lock import run_in_thread
 from tools.target.check_detection import detect_checks
 from tools.target.target_python import TargetPython
+from tools.target.test_watch import TestWatch, UsualTimes, cannot_load, plugin_env
 
 
 class RepositoryChecks:
@@ -104,7 +105,7 @@ class RepositoryChecks:
 
     async def _run_one(self, command: str) -> CheckRun:
         self._events.emit("check_started", command=command)
-        done = await self._commands.run(command, timeout_s=self._settings.timeout_s)
+        done = await self._watched(command)
         self._events.emit(
             "check_finished", command=command, exit_code=done.exit_code, seconds=round(done.duration_s, 3),
             output_path=done.output_path, timed_out=done.timed_out,
@@ -113,3 +114,20 @@ class RepositoryChecks:
             command=command, exit_code=done.exit_code, duration_s=done.duration_s, output=done.output,
             output_path=done.output_path, timed_out=done.timed_out,
         )  # fmt: skip
+
+    async def _watched(self, command: str) -> CommandResult:
+        """Run a check, with a word on each second about the test that runs and an early end of one that hangs."""
+        usual = UsualTimes(self._root)
+        known = await asyncio.to_thread(usual.read, command)
+        env = plugin_env(self._target.env, limit_s=self._settings.test_timeout_s, usual_s=known)
+
+        def on_test(test: str, number: int, total: int) -> None:
+            self._events.emit("check_progress", command=command, test=test, number=number, total=total)
+
+        watch = TestWatch(env, on_test)
+        done = await self._commands.run(command, timeout_s=self._settings.timeout_s, watch=watch)
+        if cannot_load(done.output):
+            return await self._commands.run(command, timeout_s=self._settings.timeout_s)
+        if watch.longest:
+            await asyncio.to_thread(usual.write, command, watch.longest)
+        return done

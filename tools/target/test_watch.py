@@ -1,0 +1,150 @@
+"""What a run of pytest says of itself while it is a check: which test runs, and in which one it ended or hung.
+
+Owns the reading, and what is remembered of how long tests usually take. `repair/worker/pytest_plugin` does the telling,
+in the repository's interpreter; all it says is data of a foreign program.
+"""
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+PLUGIN_DIR = Path(__file__).parents[1] / "repair" / "worker" / "pytest_plugin"
+PLUGIN = "rolecall_watch"
+_TOLD = re.compile(rb"\x1e([^\x1e\x1f]{0,4096})\x1f")
+_UNLOADABLE = re.compile(rb'Error importing plugin "' + PLUGIN.encode() + rb'"')
+_CHUNK = 1 << 20
+_LONGEST = 4100
+_SHOWN = 200
+_TELL_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class TestWatch:
+    """Follows one run of a check."""
+
+    __test__ = False
+
+    env: Mapping[str, str]
+    """What the commands of the check get besides: the plugin, and how long tests usually take."""
+    on_test: Callable[[str, int, int], None]
+    """Told now and then of the test that runs, its number, and how many there are (0 when not known)."""
+    current: dict[int, str] = field(default_factory=dict)
+    """By process: the test that runs or the file that is imported."""
+    ending: int | None = None
+    longest: float = 0.0
+    _begun: int = 0
+    _total: int = 0
+    _at: int = 0
+    _told: str = ""
+    _told_at: float = 0.0
+
+    def look(self, descriptor: int) -> None:
+        """Read what was told since the last time; blocking."""
+        while data := os.pread(descriptor, _CHUNK, self._at):
+            last = 0
+            for match in _TOLD.finditer(data):
+                last = match.end()
+                self._take(match[1])
+            # A mark may be cut at the end of what was read.
+            cut = data.rfind(b"\x1e", last)
+            self._at += cut if cut >= 0 and len(data) - cut < _LONGEST else len(data)
+            if cut >= 0 and len(data) < _CHUNK:
+                break
+        name, now = next(reversed(self.current.values()), ""), time.monotonic()
+        if name not in ("", self._told) and now - self._told_at >= _TELL_EVERY_S:
+            self._told, self._told_at = name, now
+            self.on_test(name, self._begun, self._total)
+
+    def _take(self, raw: bytes) -> None:
+        try:
+            said = json.loads(raw)
+            pid = int(said["pid"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return
+        self._total = _number(said.get("collected")) or self._total
+        name = said.get("test") or said.get("importing")
+        if isinstance(name, str) and name.isprintable():
+            self.current.pop(pid, None)
+            self.current[pid] = name[:_SHOWN]
+            self._begun += "test" in said
+        elif "ending" in said:
+            self.ending, self.longest = _number(said["ending"]), float(_number(said.get("longest")))
+            self.current.pop(pid, None)
+        elif "collected" in said:
+            self.current.pop(pid, None)
+
+    def clean(self, data: bytes) -> bytes:
+        """An output as it would be without the plugin."""
+        return _TOLD.sub(b"", data)
+
+    def close(self, code: int) -> tuple[int, str]:
+        """The exit code that holds and what to say of the end, when the command has ended with a code."""
+        if self.current:
+            name = next(reversed(self.current.values()))
+            how = f"the interpreter ended or hung in it with exit code {code}"
+            return code or 1, f"FAILED {name} - {how}; what comes after it was not run"
+        if code and self.ending == 0:
+            return code, "The tests passed, and then the interpreter failed to end: a thread may still run."
+        return code, ""
+
+
+def _number(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and 0 <= value < 10**9 else 0
+
+
+def cannot_load(output: str) -> bool:
+    """Whether the interpreter of a check does not know the plugin."""
+    return bool(_UNLOADABLE.search(output.encode()))
+
+
+def plugin_env(env: Mapping[str, str], *, limit_s: float = 0.0, usual_s: float = 0.0) -> dict[str, str]:
+    """The variables that load the plugin, added to an environment.
+
+    Args:
+        env: That of the command.
+        limit_s: Seconds a test may take; 0 lets the plugin choose.
+        usual_s: What the longest test took when all of them ended.
+    """
+    paths = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    return {
+        "PYTHONPATH": os.pathsep.join([*paths, str(PLUGIN_DIR)]),
+        "PYTEST_ADDOPTS": f"{env.get('PYTEST_ADDOPTS', '')} -p {PLUGIN}".strip(),
+        "ROLECALL_TEST_LIMIT_S": f"{limit_s:g}",
+        "ROLECALL_TEST_KNOWN_S": f"{usual_s:g}",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class UsualTimes:
+    """How long the longest test of a check takes, remembered in the user's cache; blocking."""
+
+    root: Path
+    cache: Path | None = None
+
+    def read(self, command: str) -> float:
+        """Seconds; 0 when it is not known."""
+        try:
+            return float(self._place(command).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0.0
+
+    def write(self, command: str, seconds: float) -> None:
+        """Remember it."""
+        place = self._place(command)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(f"{seconds:.3f}", encoding="ascii")
+        except OSError:
+            return  # a cache that cannot be written only makes the next run less patient
+
+    def _place(self, command: str) -> Path:
+        digest = hashlib.sha256(f"{self.root}\0{command}".encode()).hexdigest()[:24]
+        return (self.cache or user_cache_path("rolecall")) / "test-times" / digest
