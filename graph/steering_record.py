@@ -1,4 +1,4 @@
-"""What was said to a thread and what became of it: the part of the report that only the end of a run knows."""
+"""The messages sent to a thread and their outcomes: the part of the report that is known only at the end of a run."""
 
 from collections.abc import Iterable, Sequence
 from textwrap import shorten
@@ -11,9 +11,9 @@ _LONGEST = 600
 _BY_CHECKS = {
     "green": "the checks that followed were green",
     "unchanged": "the checks that followed were green, as before",
-    "better": "the checks that followed failed less",
-    "same": "the checks that followed failed as before",
-    "worse": "the checks that followed failed more",
+    "better": "the checks that followed had fewer failures",
+    "same": "the checks that followed had the same failures",
+    "worse": "the checks that followed had more failures",
     "no check followed": "no check followed",
 }
 
@@ -40,7 +40,9 @@ def message_outcome(receipt: Receipt) -> str:
         return f"reached `{receipt.node}`, {receipt.not_followed}"
     if receipt.status == "seen":
         return f"reached `{receipt.node}`"
-    return "not delivered: the work had ended" if receipt.status == "undelivered" else "waits for the thread to go on"
+    return (
+        "not delivered: the work had ended" if receipt.status == "undelivered" else "waiting for the thread to resume"
+    )
 
 
 def _message(receipt: Receipt) -> str:

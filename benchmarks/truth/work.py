@@ -34,7 +34,7 @@ def files(seen: Seen) -> Iterator[Claim]:
         yield same("files", "diff.patch", patched(seen.patch), sorted(seen.real.standing))
         if "The work is on branch" in seen.report:
             whole = sorted(real.items()) == sorted(seen.real.standing.items())
-            yield same("files", "report, all of it on the branch", "is in no commit yet" not in seen.report, whole)
+            yield same("files", "report, all of it on the branch", "is not committed yet" not in seen.report, whole)
     yield from _stat("diff --stat", seen.diff, seen.real.standing)
     if seen.status in {"done", "stuck", "answered", "not_done"}:
         yield same("files", "the branch of a finished thread", sorted(real), sorted(seen.real.standing))

@@ -148,7 +148,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise _TwiceError(f"the key {key!r} is given twice in one object")
+            raise _TwiceError(f"the key {key!r} is duplicated in one object")
         found[key] = value
     return found
 
@@ -183,7 +183,7 @@ def _loader() -> type[yaml.SafeLoader]:
                 if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                     if key.value in keys:
                         raise yaml.constructor.ConstructorError(
-                            None, None, f"the key {key.value!r} is given twice in one object", key.start_mark
+                            None, None, f"the key {key.value!r} is duplicated in one object", key.start_mark
                         )
                     keys.add(key.value)
             return super().construct_mapping(node, deep)

@@ -1,1 +1,1 @@
-"""A thread on its way: the stream of its graph, interruptions, progress."""
+"""A running thread: the stream of its graph, interruptions, progress."""

@@ -1,4 +1,4 @@
-"""What a run is doing at this moment, read off its own events. It passes them on and decides nothing of the run."""
+"""What a run is doing at this moment, read from its own events. It passes them on and decides nothing about the run."""
 
 from collections import Counter
 from typing import Any
@@ -7,14 +7,14 @@ from core.config.settings import CONSULTING_TOOLS
 from core.events import EventName, EventSink
 
 BESIDE = "supervisor"
-"""The node name of calls made beside the run; a pause need not wait for them nor give them up."""
+"""The node name of calls made alongside the run; a pause neither waits for them nor cancels them."""
 
 HELPERS = frozenset({"supervisor", "summarizer"})
-"""Roles that call beside the work; that they wait says nothing of the work."""
+"""Roles that make calls alongside the work; their waiting says nothing about the work."""
 
 
 class ActivityTracker:
-    """An event sink that remembers what a pause or an urgent word must know.
+    """An event sink that remembers what a pause or an urgent message must know.
 
     Args:
         inner: Where the events go.
@@ -23,7 +23,7 @@ class ActivityTracker:
     def __init__(self, inner: EventSink) -> None:
         self._inner = inner
         self.calls_in_flight = 0
-        """Model calls that have begun and not ended."""
+        """Model calls that have started and not ended."""
         self.waits_for_place = False
         """Whether a call waits for its turn at a busy server."""
         self._tools: Counter[str] = Counter()
@@ -34,7 +34,7 @@ class ActivityTracker:
         """Id of the last guidance a model was shown."""
 
     def emit(self, event: EventName, /, **data: Any) -> None:
-        """Note the event and pass it on; a word that was told of before is not told again."""
+        """Note the event and pass it on; a message that was already reported is not reported again."""
         match event:
             case "model_waiting" if data.get("role") not in HELPERS:
                 self.waits_for_place = True
@@ -64,8 +64,8 @@ class ActivityTracker:
 
     @property
     def calling(self) -> bool:
-        """Whether the run only waits for a model: nothing is lost if that call is given up.
+        """Whether the run only waits for a model: nothing is lost if that call is cancelled.
 
-        A tool that works beside the call, such as a command, would be lost.
+        A tool that runs alongside the call, such as a command, would be lost.
         """
         return (self.calls_in_flight > 0 or self.waits_for_place) and not self._tools.total()

@@ -1,7 +1,7 @@
-"""Drives the stream of a graph while people and the supervisor may pause it or break in; leases are not its business.
+"""Runs the stream of a graph that users and the supervisor may pause or interrupt; leases are handled elsewhere.
 
-A pause stops at the next step; a model call in flight is given up at once, since it is simply made again; anything
-else has until a deadline. An urgent word gives up the model call in flight and goes on from the last checkpoint.
+A pause stops at the next step; a model call in flight is cancelled immediately, since it can be repeated; anything
+else has until a deadline. An urgent message cancels the model call in flight and continues from the last checkpoint.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from graph.store.inbox import InboxStore
 
 POLL_S = 0.2
 GRACE_S = 0.3
-"""What a model call in flight gets to end by itself when a pause comes."""
+"""Time a model call in flight gets to finish by itself when a pause arrives."""
 DEADLINE_S = 30.0
-"""What a tool gets to end by itself; afterwards it is cancelled and runs again after the resume."""
+"""Time a tool gets to finish by itself; then it is cancelled and runs again on resume."""
 
 _SIGNALS = frozenset({"SIGTERM", "SIGHUP"})
 """Authors of pauses that end a run with 143."""
@@ -34,7 +34,7 @@ Graph = CompiledStateGraph[Any, Context, Any, Any]
 
 
 class PausedError(RolecallError):
-    """The run stopped because somebody asked for it; it can be resumed where it stands."""
+    """The run stopped on request; it can be resumed from there."""
 
     code = "paused"
     exit_code = Exit.INTERRUPTED
@@ -81,7 +81,7 @@ async def interruptible_stream(
 
 
 class _Streaming:
-    """One run of a graph, over as many streams as urgent words make of it."""
+    """One run of a graph, split into several streams by urgent messages."""
 
     def __init__(self, graph: Graph, config: RunnableConfig, context: Context, inbox: InboxStore) -> None:
         self._graph, self._config, self._context = graph, config, context
@@ -94,7 +94,7 @@ class _Streaming:
         self._halt: _Halt | None = None
         self._again = False
         self.seen = 0
-        """Id of the last order that was looked at."""
+        """Id of the last inbox row processed."""
 
     async def parts(self, inp: Any) -> AsyncIterator[Any]:
         """Yield parts until the run ends or is paused."""
@@ -113,7 +113,7 @@ class _Streaming:
             inp = await self._entry(inp)
 
     async def close(self) -> None:
-        """End what still runs; errors of a stream nobody reads any more have no taker."""
+        """End what still runs; errors of an abandoned stream are dropped."""
         for task in (self._watcher, self._pump):
             if task is not None and not task.done():
                 task.cancel()
@@ -158,12 +158,12 @@ class _Streaming:
         return False
 
     async def _entry(self, inp: Any) -> Any:
-        """What goes on a stream that was given up: the last checkpoint, if there is one yet."""
+        """What continues a cancelled stream: the last checkpoint, if there is one yet."""
         return None if (await self._graph.aget_state(self._config)).created_at else inp
 
     def _paused(self) -> PausedError:
         reason = self._halt.reason if self._halt else "the run was asked to stop"
-        error = PausedError(reason, hint=f"go on with `rolecall resume {self._context.thread_id}`")
+        error = PausedError(reason, hint=f"resume it with `rolecall resume {self._context.thread_id}`")
         if self._halt and self._halt.by_system:
             error.exit_code = Exit.TERMINATED
         return error

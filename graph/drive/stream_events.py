@@ -22,7 +22,7 @@ class ProgressEvents:
         self._events = events
         self._begun: dict[str, float] = {}
         self._steps: list[dict[str, str]] = []
-        """The plan as it was told last."""
+        """The plan as last reported."""
 
     def note(self, part: Mapping[str, Any]) -> None:
         """Look at one part of `astream(..., version="v2")`; parts other than `tasks` pass by."""

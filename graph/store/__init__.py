@@ -1,1 +1,1 @@
-"""What is kept of threads: checkpoints, the list of threads, inbox, lease, record of events."""
+"""What is stored about threads: checkpoints, the list of threads, inbox, lease, record of events."""

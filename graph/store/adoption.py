@@ -1,4 +1,4 @@
-"""Takes over a `.rolecall/` without our mark: the user says it is theirs, and only rows of data come along."""
+"""Adopts a `.rolecall/` without our mark: the user says it is theirs, and only data rows are kept."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tools.git.command import Git
 from tools.git.state_folder import require_untracked
 
 _TRUSTING = ("trust_project", "config", "models", "checks")
-"""Options of a thread that name programs, files or servers; whoever takes it over says them anew."""
+"""Options of a thread that name programs, files or servers; whoever adopts it must give them again."""
 _LARGEST_LINK = 4096
 
 
@@ -30,11 +30,11 @@ class AdoptedFolder:
     dropped: tuple[str, ...] = ()
     """Triggers and views, by kind and name."""
     removed: int = 0
-    """Rows of the list of threads whose id is no UUID."""
+    """Rows of the list of threads whose id is not a UUID."""
 
 
 async def adopt_folder(top: Path) -> AdoptedFolder:
-    """Clean what lies in `.rolecall/` and put the mark of this user into it.
+    """Clean the contents of `.rolecall/` and add this user's mark.
 
     Args:
         top: Top level of the checkout.
@@ -46,7 +46,7 @@ async def adopt_folder(top: Path) -> AdoptedFolder:
     layout = RepoLayout(top)
     await require_untracked(layout)
     if await asyncio.to_thread(ownership.folder_ownership, layout) == "absent":
-        raise RepositoryError(f"there is no {layout.folder} to take over")
+        raise RepositoryError(f"there is no {layout.folder} to adopt")
     await _require_own_worktrees(layout)
     cleaned = await asyncio.to_thread(_clean, layout.database)
     await asyncio.to_thread(ownership.adopt_state_folder, layout)
@@ -87,8 +87,8 @@ def _require_plain_tables(db: sqlite3.Connection, database: Path) -> None:
     found = db.execute(query).fetchone()
     if found is not None:
         raise RepositoryError(
-            f"{database} holds the table {str(found[0])[:80]!r}, which is not one of rolecall's",
-            hint="delete the folder; branches rolecall/… keep the work of its threads",
+            f"{database} contains the table {str(found[0])[:80]!r}, which is not one of rolecall's",
+            hint="delete the directory; branches rolecall/… keep its threads' work",
         )
 
 
@@ -98,8 +98,8 @@ async def _require_own_worktrees(layout: RepoLayout) -> None:
     foreign = await asyncio.to_thread(_foreign, layout.folder / WORKTREES, common / "worktrees")
     if foreign:
         raise RepositoryError(
-            f"{foreign[0]} is no worktree of this repository",
-            hint="delete it (its branch keeps what was committed), then take the folder over again",
+            f"{foreign[0]} is not a worktree of this repository",
+            hint="delete it (its branch keeps what was committed), then adopt the directory again",
         )
 
 

@@ -49,7 +49,7 @@ def unpack(data: bytes) -> bytes:
     """The bytes as they were.
 
     Raises:
-        ValueError: They were not packed here, or are cut off.
+        ValueError: They were not packed here, or are truncated.
     """
     unpacking = zlib.decompressobj(zdict=_dictionary())
     try:
@@ -57,7 +57,7 @@ def unpack(data: bytes) -> bytes:
     except zlib.error as error:
         raise ValueError(f"it cannot be unpacked ({error})") from error
     if not unpacking.eof:
-        raise ValueError("it is cut off")
+        raise ValueError("it is truncated")
     return whole
 
 

@@ -32,7 +32,7 @@ class CheckpointWriter:
 
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-6[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-"""An id LangGraph made; another, written by some other tool, tells no time."""
+"""An id made by LangGraph; ids written by other tools carry no time."""
 _ROWS = 64
 """Read at a time."""
 

@@ -36,7 +36,7 @@ class SqliteInbox:
     Args:
         database: Of the repository.
         thread_id: The thread whose rows `after` and `last_id` read. `put` may write to any thread.
-        redactor: Cleans every word that is put in, and every word that is read: it may know more secrets by then.
+        redactor: Cleans every message written and every message read: it may know more secrets by then.
     """
 
     def __init__(self, database: Database, thread_id: str, redactor: Redactor | None = None) -> None:
@@ -82,7 +82,7 @@ def requests_in(items: Sequence[InboxItem]) -> tuple[InboxItem, ...]:
 
 
 def _payload(row: Row) -> dict[str, Any]:
-    """What came with a message; nothing where the row is damaged, since the words are what counts."""
+    """What came with a message; nothing where the row is damaged, since the text is what counts."""
     try:
         found = json.loads(row["payload"])
     except (ValueError, TypeError, RecursionError):

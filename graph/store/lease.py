@@ -1,4 +1,4 @@
-"""The lease: at most one process drives a thread. It guards the thread; it does not know what driving means."""
+"""The lease: at most one process runs a thread. It only guards the thread; it does not run it."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ _DROP = f"DELETE FROM leases {_MINE}"  # noqa: S608 - a constant
 
 @dataclass(frozen=True, slots=True)
 class LeaseHolder:
-    """Who drives a thread."""
+    """The process that runs a thread."""
 
     pid: int
     host: str
@@ -50,7 +50,7 @@ class LeaseHolder:
     released: bool
 
     def alive(self, *, here: str, now: float) -> bool:
-        """Whether the thread is still driven: by the process itself on this host, elsewhere by its heartbeat."""
+        """Whether the thread is still running: by the process itself on this host, elsewhere by its heartbeat."""
         if self.released:
             return False
         if self.host != here:
@@ -62,16 +62,16 @@ class Lease:
     """Hold a thread for as long as the block runs.
 
     When another process takes the thread over (this one was suspended past its heartbeat), the block is cancelled
-    and leaves with `LockedError`, so that two drivers never write side by side.
+    and leaves with `LockedError`, so that two processes never write at the same time.
 
     Args:
         database: Of the repository.
-        thread_id: The thread to drive.
+        thread_id: The thread to hold.
         heartbeat_s: Seconds between two signs of life.
         discard: Whether no trace of the lease stays afterwards, since the thread itself is gone by then.
 
     Raises:
-        LockedError: Another live process drives the thread.
+        LockedError: Another live process is running the thread.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Lease:
 async def fence_writes(db: "aiosqlite.Connection", thread_id: str, generation: int) -> None:
     """Let a connection write checkpoints of a thread only while the lease of this generation holds.
 
-    A process that was stopped past its lease and wakes up cannot write beside the new driver: the triggers live in
+    A process that was stopped past its lease and wakes up cannot write alongside the new holder: the triggers live in
     the connection, so no check comes too early and none costs a round trip. A refused write raises
     `sqlite3.IntegrityError` with `FENCED`.
 
@@ -195,7 +195,7 @@ def supervisor_lease(thread_id: str) -> str:
 
 
 async def live_holder(database: Database, thread_id: str) -> LeaseHolder | None:
-    """Who drives the thread at present; `None` when nobody alive does."""
+    """The process that is running the thread; `None` when no live one is."""
     held = await read_holder(database, thread_id)
     if held is None:
         return None
@@ -243,6 +243,7 @@ def _started(pid: int) -> float | None:
 def _locked(thread_id: str, held: LeaseHolder) -> LockedError:
     since = datetime.fromtimestamp(held.since, UTC).isoformat(timespec="seconds")
     return LockedError(
-        f"thread {thread_id} is driven by process {held.pid} on {held.host.split(' ', maxsplit=1)[0]} since {since}",
+        f"thread {thread_id} has been running in process {held.pid} on {held.host.split(' ', maxsplit=1)[0]} "
+        f"since {since}",
         hint=f"steer it with `rolecall steer {thread_id} TEXT`, or stop it with `rolecall pause {thread_id}`",
     )

@@ -21,7 +21,7 @@ class Receipt:
 
     item: InboxItem
     status: Literal["queued", "seen", "undelivered"]
-    """Undelivered: the thread ended before anybody saw it."""
+    """Undelivered: the thread ended before any model saw it."""
     node: str = ""
     checkpoint: str = ""
     """The first checkpoint of the thread that holds it; empty while only the running node has it."""

@@ -101,7 +101,7 @@ def _late(error: TimeoutError, kind: ErrorKind, timeouts: Timeouts) -> CallFailu
         return CallFailure(ErrorKind.RESET, str(error) or "the connection timed out")
     said = {
         ErrorKind.FIRST_TOKEN_TIMEOUT: f"no first token within {timeouts.first_token:g} s",
-        ErrorKind.IDLE_TIMEOUT: f"silent for {timeouts.idle:g} s in the middle of the answer",
+        ErrorKind.IDLE_TIMEOUT: f"no data for {timeouts.idle:g} s in the middle of the answer",
         ErrorKind.TOTAL_TIMEOUT: f"the answer was not finished after {timeouts.total:g} s",
     }
     return CallFailure(kind, said[kind])

@@ -219,7 +219,8 @@ class Adviser:
         there = sorted(str(one) for one in folder.glob("*.gguf") if one != path) if folder.is_dir() else []
         near = near_matches(str(path), there) or there
         key = ("options", "path") if link.spec.options.get("path") else ("model",)
-        what = f"{folder} holds {', '.join(Path(one).name for one in there[:5])}" if there else "nothing is downloaded"
+        names = ", ".join(Path(one).name for one in there[:5])
+        what = f"{folder} contains {names}" if names else "nothing is downloaded"
         return self._advise(link, problem, key, near[0] if near else "/path/to/a/file.gguf", what)
 
     def _refused(self, link: ChainLink, facts: EndpointFacts) -> Advice:

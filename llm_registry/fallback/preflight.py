@@ -89,7 +89,7 @@ async def _connect(host: str, port: int, link: ChainLink) -> None:
             ErrorKind.CONNECT_TIMEOUT, f"{host}:{port} accepted no connection within {limit:g} s"
         ) from error
     except socket.gaierror as error:
-        raise CallFailure(ErrorKind.DNS, f"the name {host!r} is not known") from error
+        raise CallFailure(ErrorKind.DNS, f"the host name {host!r} is unknown") from error
     except OSError as error:
         raise CallFailure(ErrorKind.REFUSED, f"nothing is listening on {host}:{port}") from error
     writer.close()

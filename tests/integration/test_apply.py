@@ -79,7 +79,7 @@ async def test_a_conflict_with_a_commit_stops_a_merge(repo) -> None:
     git(repo, "commit", "--quiet", "--all", "--message", "Mine")
     outcome = await untouched(repo, identity)
     assert outcome.how == "manual"
-    assert "conflicts with what was committed since, in a.txt" in outcome.message
+    assert "conflicts with newer commits in a.txt" in outcome.message
     assert outcome.conflicts == ("a.txt",)
 
 
@@ -96,7 +96,7 @@ async def test_squashed_it_is_one_commit_and_not_committed_it_is_none(repo) -> N
 
     files = await apply_branch(repo, identity, way="files")
     assert (files.how, git(repo, "rev-parse", "HEAD")) == ("patched", before)
-    assert "not committed, as you asked: one.py, two.py" in files.message
+    assert "uncommitted, as requested: one.py, two.py" in files.message
     assert git(repo, "diff", "--cached", "--name-only") == ""
     for name in ("one.py", "two.py"):
         (repo / name).unlink()
@@ -140,7 +140,7 @@ async def test_a_merge_under_way_is_not_disturbed(repo) -> None:
     git(repo, "commit", "--quiet", "--message", "Side")
     git(repo, "checkout", "--quiet", "main")
     git(repo, "merge", "--no-ff", "--no-commit", "side")
-    assert "merge is under way" in (await untouched(repo, identity)).message
+    assert "merge is in progress" in (await untouched(repo, identity)).message
 
 
 async def test_work_on_uncommitted_changes_becomes_a_patch(repo) -> None:
@@ -150,7 +150,7 @@ async def test_work_on_uncommitted_changes_becomes_a_patch(repo) -> None:
                                    "picture.bin": bytes(range(256)), "draft.txt": "draft\nmore\n"})  # fmt: skip
     outcome = await apply_branch(repo, identity)
     assert outcome.how == "patched"
-    assert "not committed, since the thread began with changes you had not committed" in outcome.message
+    assert "uncommitted, because the thread started with uncommitted changes of yours" in outcome.message
     assert "my line" in (repo / "a.txt").read_text()
     assert "theirs" in (repo / "a.txt").read_text()
     assert (repo / "picture.bin").read_bytes() == bytes(range(256))
@@ -197,7 +197,7 @@ async def test_a_patch_that_no_longer_fits_changes_nothing(repo) -> None:
     write(repo, {"a.txt": "all new\n", "b.txt": "new too\n"})
     outcome = await untouched(repo, identity)
     assert outcome.how == "manual"
-    assert "do not fit your files as they are now: a.txt, b.txt" in outcome.message
+    assert "do not apply to your current files: a.txt, b.txt" in outcome.message
     assert outcome.conflicts == ("a.txt", "b.txt")
     assert any("git apply --3way" in command for command in outcome.commands)
 
@@ -208,7 +208,7 @@ async def test_work_in_no_commit_yet_is_left_out_and_named(repo) -> None:
     write(workspace.root, {"half.py": "half\n"})
     outcome = await apply_branch(repo, identity)
     assert outcome.how == "merged"
-    assert "in no commit yet" in outcome.message
+    assert "uncommitted changes of the thread were left out" in outcome.message
     assert not (repo / "half.py").exists()
 
 
@@ -218,7 +218,7 @@ async def test_a_thread_without_work_says_so(repo) -> None:
     assert (await untouched(repo, identity)).how == "nothing"
 
 
-@pytest.mark.parametrize(("running", "way"), [(True, "apply it again when it has ended"), (False, "resume it")])
+@pytest.mark.parametrize(("running", "way"), [(True, "apply it again when it has finished"), (False, "resume it")])
 async def test_what_is_in_no_commit_yet_is_named_with_the_way_to_get_it(repo, running, way) -> None:
     identity = await worked(repo, {"new.py": "x = 1\n"})
     write((await GitWorkspace.open(repo, identity)).root, {"later.py": "y = 2\n"})

@@ -81,4 +81,4 @@ async def test_files_the_user_shows_are_in_the_diff_of_the_command(tmp_path: Pat
     shown = call("diff", thread, "--stat", cwd=repo)
     assert "credentials.json" in shown.out
     assert ".env" not in shown.out
-    assert "in no commit yet" in call("apply", thread, cwd=repo).out
+    assert "uncommitted changes of the thread were left out" in call("apply", thread, cwd=repo).out

@@ -56,7 +56,7 @@ async def test_what_cannot_be_stored_is_left_out_and_named(repo) -> None:
     assert await asyncio.wait_for(workspace.commit("Work"), 30)
     assert await workspace.changed_files() == (".gitattributes", "a.py")
     told = "\n".join(workspace.notices())
-    assert "no regular files: b.py, pkg/c.py" in told
+    assert "not regular files: b.py, pkg/c.py" in told
     assert "NO-SUCH" in told
     assert workspace.notices() == ()
     await workspace.discard()

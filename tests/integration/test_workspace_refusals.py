@@ -29,7 +29,7 @@ async def test_no_repository_is_refused_with_the_way_out(tmp_path) -> None:
 
 
 async def test_a_missing_folder_is_refused(tmp_path) -> None:
-    assert "no folder" in (await refused(tmp_path / "nowhere")).message
+    assert "is not a directory" in (await refused(tmp_path / "nowhere")).message
 
 
 async def test_a_bare_repository_is_refused(tmp_path) -> None:
@@ -40,7 +40,7 @@ async def test_a_bare_repository_is_refused(tmp_path) -> None:
 
 
 async def test_the_git_folder_is_refused(repo) -> None:
-    assert "inside a .git folder" in (await refused(repo / ".git")).message
+    assert "inside a .git directory" in (await refused(repo / ".git")).message
 
 
 async def test_a_repository_without_commits_is_refused(tmp_path) -> None:

@@ -23,7 +23,7 @@ from tools.git.location import GitLocation, git_program, locate
 from tools.git.private_git_dir import make_git_dir
 
 LIMIT_S = 120.0
-"""Seconds after which a call of git is ended."""
+"""Seconds after which a git call is stopped."""
 _ENDING_S = 5.0
 _OFF = (
     "core.hooksPath=/dev/null",
@@ -54,7 +54,7 @@ _OFF = (
     "advice.detachedHead=false",
 )
 _RUNS_HOOKS = frozenset({"update-ref", "worktree", "merge", "commit", "add", "init"})
-"""Subcommands that may run a program which the configuration names under a name of its own."""
+"""Subcommands that may run a program which the configuration names under a custom name."""
 PLAIN_DIFF = (
     "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short", "--ignore-submodules=all", "--src-prefix=a/",
     "--dst-prefix=b/", "--no-relative",
@@ -111,8 +111,8 @@ class Git:
             self._looked = True
         if self._place is None:
             raise RepositoryError(
-                f"{self.folder} is not the top folder of a git working tree",
-                hint="give the folder of a git repository with --repo",
+                f"{self.folder} is not the top-level directory of a git working tree",
+                hint="give the directory of a git repository with --repo",
             )
         return self._place
 
@@ -123,7 +123,7 @@ class Git:
         return self._config
 
     async def isolated(self) -> "IsolatedGit":
-        """The git that looks at files: no configuration that names a program reaches it."""
+        """The git that reads files: it ignores any configuration that names a program."""
         if self._isolated is None:
             self._isolated = IsolatedGit(await self.place(), await self.config())
         return self._isolated
@@ -136,7 +136,7 @@ class Git:
         env: Mapping[str, str] | None = None,
         limit_s: float = LIMIT_S,
     ) -> GitOutput:
-        """Run git and give back whatever came of it.
+        """Run git and return its result.
 
         Args:
             args: Subcommand and arguments.
@@ -173,8 +173,8 @@ class Git:
         done = await _finished(process, stdin, limit_s, _subcommand(args))
         if done.code != 0 and any(words in done.err for words in DISK_FULL):
             raise DiskFullError(
-                f"the disk is full: git {_subcommand(args)} could not write for {self.folder}",
-                hint="free some space, then run the command again; every commit and checkpoint is kept",
+                f"the disk is full: git {_subcommand(args)} could not write in {self.folder}",
+                hint="free some space, then run the command again; all commits and checkpoints are safe",
             )
         return done
 
@@ -202,7 +202,7 @@ class Git:
         if done.code != 0:
             raise RepositoryError(
                 f"git {_subcommand(args)} failed in {self.folder}: {done.reason}",
-                hint=f"run `git -C {str(self.folder)!r} status` and mend what it reports, then run the command again",
+                hint=f"run `git -C {str(self.folder)!r} status` and fix what it reports, then run the command again",
             )
         return done.out.removesuffix("\n")
 
@@ -220,7 +220,7 @@ class Git:
         git = await self.isolated()
         made = await git.try_run("commit-tree", tree, *ancestry, stdin=message, env=await self.identity())
         if made.code != 0:
-            raise RepositoryError(f"git could not make a commit in {self.folder}: {made.reason}")
+            raise RepositoryError(f"git could not commit in {self.folder}: {made.reason}")
         return made.out.strip()
 
     async def resolve(self, revision: str) -> str | None:
@@ -293,7 +293,7 @@ async def _finished(process: asyncio.subprocess.Process, stdin: str | None, limi
     except TimeoutError as error:
         await _asked_to_end(process)
         raise GitTimeoutError(
-            f"git {command} took longer than {limit_s:.0f} s and was ended",
+            f"git {command} took longer than {limit_s:.0f} s and was stopped",
             hint="look for very large files, pipes or a slow disk in the working tree, then run the command again",
         ) from error
     except asyncio.CancelledError:
@@ -337,7 +337,9 @@ def _environment() -> dict[str, str]:
 
 def _not_started(folder: Path) -> RepositoryError:
     if not folder.is_dir():
-        return RepositoryError(f"{folder} is no folder", hint="give the folder of a git repository with --repo")
+        return RepositoryError(
+            f"{folder} is not a directory", hint="give the directory of a git repository with --repo"
+        )
     return RepositoryError("git is not installed", hint="install git and run the command again")
 
 

@@ -21,7 +21,7 @@ _KEPT = {
     "committer": ("name", "email"),
     "extensions": ("objectformat", "partialclone"),
 }  # fmt: skip
-"""Settings without which files would be stored otherwise than by the user's own git. None of them names a program."""
+"""Settings without which files would be stored differently than by the user's own git. None of them names a program."""
 _FIXED = {
     "core": {
         "bare": "false", "hookspath": os.devnull, "fsmonitor": "false", "quotepath": "false", "safecrlf": "false",
@@ -69,7 +69,7 @@ class GitConfig:
         return {name for name, variable, value in self._of("merge") if variable == "driver" and value}
 
     def secrets(self) -> dict[str, str]:
-        """Passwords and tokens that stand in the configuration, by the name they are shown under."""
+        """Passwords and tokens in the configuration, by the name they are shown under."""
         found = {}
         for name, value in self._values.items():
             section, _, variable = name.partition(".")

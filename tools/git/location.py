@@ -1,5 +1,5 @@
 """Where git is told to work. Owns what is found without asking git: git directory and working tree of a folder, for
-which git would believe whatever `.git` lies there, refs that have a file of their own, and which `git` program of the
+which git would trust whatever `.git` is there, refs that have a file of their own, and which `git` program of the
 PATH is not the target's own."""
 
 import os
@@ -22,7 +22,7 @@ class GitLocation:
     """A working tree with the git directory that belongs to it."""
 
     git_dir: Path
-    """Its own one: for a linked worktree the folder in `worktrees/` of the repository."""
+    """Its own git directory: for a linked worktree the one in the repository's `worktrees/`."""
     common_dir: Path
     """The one that all worktrees of the repository share."""
     work_tree: Path
@@ -53,8 +53,8 @@ def locate(folder: Path) -> GitLocation | None:
     private = None if home is None else registered_git_dir(home.common_dir, folder)
     if home is None or private is None:
         raise RepositoryError(
-            f"the worktree {folder} is not registered in its repository any more",
-            hint="resume the thread: the worktree is made again from its branch",
+            f"the worktree {folder} is no longer registered in its repository",
+            hint="resume the thread: the worktree is recreated from its branch",
         )
     return GitLocation(private, home.common_dir, folder)
 

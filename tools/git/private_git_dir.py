@@ -18,7 +18,7 @@ from tools.git.location import GitLocation
 
 _PREFIX = "rolecall-git-"
 _YOUNG_S = 60.0
-"""Seconds in which a directory may be without its lock, since it is being made."""
+"""Seconds in which a directory may be without its lock, while it is being created."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,12 @@ async def find_top(folder: Path) -> Path:
             hint=f"clone it (`git clone {folder} work`) and give the clone with --repo",
         )
     if lines[1] == "true":
-        raise RepositoryError(f"{folder} is inside a .git folder", hint="give the folder of the working tree")
+        raise RepositoryError(f"{folder} is inside a .git directory", hint="give the working tree's directory")
     if found.code != 0:
         top = lines[2] if len(lines) > 2 else str(folder)
         raise RepositoryError(
-            f"{top} has no commit yet, and rolecall works on a branch of one",
-            hint=f"make a first commit: {_FIRST_COMMIT}",
+            f"{top} has no commits yet, and rolecall needs one to branch from",
+            hint=f"create a first commit: {_FIRST_COMMIT}",
         )
     return Path(lines[2])
 
@@ -58,7 +58,7 @@ def _no_repository(folder: Path, reason: str) -> RepositoryError:
     if "not a git repository" not in reason:
         return RepositoryError(f"git cannot read {folder}: {reason}")
     return RepositoryError(
-        f"{folder} is not a git repository", hint=f"make it one: cd {folder} && git init && {_FIRST_COMMIT}"
+        f"{folder} is not a git repository", hint=f"initialize it: cd {folder} && git init && {_FIRST_COMMIT}"
     )
 
 

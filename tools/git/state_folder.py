@@ -35,7 +35,7 @@ async def ensure_layout(top: Path) -> RepoLayout:
 
 
 async def require_untracked(layout: RepoLayout) -> None:
-    """See that git tracks nothing of ours, in the index or in HEAD.
+    """Check that git tracks nothing of ours, in the index or in HEAD.
 
     Raises:
         RepositoryError: It does, under any case of the name.
@@ -49,7 +49,7 @@ async def require_untracked(layout: RepoLayout) -> None:
         raise RepositoryError(f"git cannot list the files of {layout.repo}: {tracked.reason}")
     if tracked.out:
         raise RepositoryError(
-            f"the repository {layout.repo} tracks {FOLDER}, which is where rolecall keeps its own things, so nothing "
+            f"the repository {layout.repo} tracks {FOLDER}, where rolecall stores its own data, so nothing "
             "in it is used",
-            hint=f"if you trust who sent it: git rm -r --cached {FOLDER} && git commit, then delete the folder",
+            hint=f"if you trust who sent it: git rm -r --cached {FOLDER} && git commit, then delete the directory",
         )

@@ -1,1 +1,1 @@
-"""The worktree of a thread: made, filled, committed, and brought home."""
+"""The worktree of a thread: creating, filling, committing and applying it."""

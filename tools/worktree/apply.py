@@ -35,9 +35,9 @@ class ApplyResult(BaseModel):
     how: Literal["merged", "squashed", "patched", "nothing", "manual"]
     message: str
     commands: tuple[str, ...] = ()
-    """What a person can run instead, when it was not done here."""
+    """What the user can run instead, when it was not done here."""
     conflicts: tuple[str, ...] = ()
-    """Files that stand in the way, all of them."""
+    """All conflicting files."""
 
     @property
     def applied(self) -> bool:
@@ -68,15 +68,15 @@ async def apply_branch(
 
     A branch that began at a commit of the current branch is merged. Where the user had uncommitted changes when
     the thread began, or is on another branch now, the patch is applied to the files and not committed. Nothing is
-    begun that could end half done.
+    started that could end half done.
 
     Args:
         repo: The user's checkout.
         thread_id: The thread.
         title: What the merge is said to bring; the title of the last commit when empty.
-        running: Somebody drives the thread at present.
+        running: A process is running the thread.
         rules: What is left out of commits, as the thread had it.
-        way: How the work is to come; where no commit is safe, the files are changed all the same.
+        way: How the work is to come; where no commit is safe, the files are changed anyway.
 
     Raises:
         RepositoryError: The repository holds no work of this thread.
@@ -85,8 +85,8 @@ async def apply_branch(
     outcome = await _apply(workspace, title, way)
     if not await workspace.has_uncommitted():
         return outcome
-    remedy = "it is still running, apply it again when it has ended" if running else "resume it to finish them"
-    rest = f"; changes of the thread that are in no commit yet were left out: {remedy}"
+    remedy = "it is still running, apply it again when it has finished" if running else "resume it to finish them"
+    rest = f"; uncommitted changes of the thread were left out: {remedy}"
     return outcome.model_copy(update={"message": f"{outcome.message}{rest}"})
 
 
@@ -95,7 +95,7 @@ async def _span(workspace: GitWorkspace) -> tuple[str, str]:
     base = await workspace.base()
     tip = await Git(workspace.repo).resolve(f"refs/heads/{workspace.branch}^{{commit}}")
     if tip is None:
-        raise RepositoryError(f"the branch {workspace.branch} is gone", hint=f"its base is still there: {base}")
+        raise RepositoryError(f"the branch {workspace.branch} no longer exists", hint=f"its base still exists: {base}")
     return base, tip
 
 
@@ -104,22 +104,22 @@ async def _apply(workspace: GitWorkspace, title: str, way: ApplyMode) -> ApplyRe
     if nothing := await _nothing(git, base, tip):
         return ApplyResult(how="nothing", message=f"{workspace.branch} {nothing}")
     if way == "files":
-        return await _patch(git, workspace.branch, (base, tip), "as you asked")
+        return await _patch(git, workspace.branch, (base, tip), "as requested")
     if await _is_ancestor(git, base, "HEAD"):
         return await _merge(git, workspace.branch, (base, tip), title, squash=way == "squash")
-    why = "since the thread began with changes you had not committed, or on another branch"
+    why = "because the thread started with uncommitted changes of yours, or on another branch"
     return await _patch(git, workspace.branch, (base, tip), why)
 
 
 async def _nothing(git: Git, base: str, tip: str) -> str:
-    """Why there is nothing to bring home; empty when there is something."""
+    """Why there is nothing to apply; empty when there is something."""
     if tip == base:
         return "changes nothing"
     if await _is_ancestor(git, tip, "HEAD"):
-        return "is merged already"
+        return "is already merged"
     head, tree = (await git.run("rev-parse", "HEAD^{commit}", "HEAD^{tree}")).split()
     tried = await _tried(git, head, tip)
-    return "brings nothing that your branch does not hold already" if (tried.code, tried.tree) == (0, tree) else ""
+    return "contains nothing that your branch does not already have" if (tried.code, tried.tree) == (0, tree) else ""
 
 
 async def _merge(git: Git, branch: str, span: tuple[str, str], title: str, *, squash: bool) -> ApplyResult:
@@ -155,10 +155,10 @@ async def _squash(git: Git, branch: str, span: tuple[str, str], subject: str) ->
     done = await git.try_run("merge", "--ff-only", "--no-stat", "--no-autostash", "--no-verify-signatures", made)
     if done.code != 0:
         command = f"git merge --squash {branch} && git commit"
-        return _manual(f"git could not bring {branch} into your files: {done.reason}", command)
+        return _manual(f"git could not apply {branch} to your files: {done.reason}", command)
     return ApplyResult(
         how="squashed",
-        message=f"the work of {branch} is one commit on your branch; undo it with git reset --merge HEAD~1",
+        message=f"the work of {branch} is now one commit on your branch; undo it with git reset --merge HEAD~1",
     )
 
 
@@ -166,14 +166,14 @@ async def _obstacle(git: Git, base: str, tip: str) -> tuple[str, tuple[str, ...]
     """Why a merge would not be safe now, what to run first, and which files it is about; empty when it is safe."""
     operation = await _operation(git)
     if operation:
-        return f"a {operation} is under way", (f"git {operation} --continue",), ()
+        return f"a {operation} is in progress", (f"git {operation} --continue",), ()
     if (await git.try_run("symbolic-ref", "--quiet", "HEAD")).code != 0:
-        return "HEAD is detached, so the merge would belong to no branch", ("git switch --create NAME",), ()
+        return "HEAD is detached, so the merge would not belong to any branch", ("git switch --create NAME",), ()
     files = await git.isolated()
     head = await git.run("rev-parse", "HEAD^{commit}")
     staged = await files.names("diff-index", "--cached", "--name-only", "--ignore-submodules=all", "-z", head)
     if staged:
-        return f"your index holds staged changes: {_some(staged)}", ("git commit",), tuple(staged)
+        return f"your index contains staged changes: {_some(staged)}", ("git commit",), tuple(staged)
     touched = await _touched(git, base, tip)
     program = await _program(git, tip, touched)
     if program:
@@ -205,10 +205,10 @@ async def _conflict(git: Git, base: str, tip: str) -> tuple[str, tuple[str, ...]
     head = await git.run("rev-parse", "HEAD^{commit}")
     tried = await _tried(git, head, tip)
     if tried.code == 1:
-        return f"it conflicts with what was committed since, in {_some(list(tried.conflicts))}", tried.conflicts
+        return f"it conflicts with newer commits in {_some(list(tried.conflicts))}", tried.conflicts
     # An older git cannot try a merge; without commits of the user's since then it cannot conflict.
     if tried.code != 0 and head != base:
-        return "this git is too old to try a merge beforehand", ()
+        return "this git is too old to test a merge first", ()
     return "", ()
 
 
@@ -223,18 +223,18 @@ async def _patch(git: Git, branch: str, span: tuple[str, str], why: str) -> Appl
     patch = await files.run("diff", *PLAIN_DIFF, "--binary", "--full-index", "--no-renames", base, tip, "--")
     check = ("apply", "--check", "--whitespace=nowarn")
     if (await files.try_run(*check, "--reverse", stdin=f"{patch}\n")).code == 0:
-        return ApplyResult(how="nothing", message=f"the changes of {branch} are in your files already")
+        return ApplyResult(how="nothing", message=f"the changes of {branch} are already in your files")
     tried = await files.try_run(*check, stdin=f"{patch}\n")
     if tried.code != 0:
         misfits = sorted(names & set(_BESIDE_ERROR.findall(tried.err)))
         return _manual(
-            f"the changes of {branch} do not fit your files as they are now: {_some(misfits) or tried.reason}",
+            f"the changes of {branch} do not apply to your current files: {_some(misfits) or tried.reason}",
             command, conflicts=tuple(misfits),
         )  # fmt: skip
     await files.run("apply", "--whitespace=nowarn", stdin=f"{patch}\n")
     return ApplyResult(
         how="patched",
-        message=f"the changes of {branch} are in your files, not committed, {why}: {_some(sorted(names))}",
+        message=f"the changes of {branch} are in your files, uncommitted, {why}: {_some(sorted(names))}",
     )
 
 

@@ -104,7 +104,7 @@ def restore_link(place: GitLocation) -> None:
 
 
 def remove_worktree(common_dir: Path, layout: RepoLayout, thread_id: str) -> None:
-    """Remove a worktree and what git knows of it; blocking. git itself would believe the `.git` that lies in it."""
+    """Remove a worktree and what git knows of it; blocking. git itself would trust the `.git` in it."""
     folder = layout.worktree(thread_id)
     try:
         layout.remove_worktree(thread_id)

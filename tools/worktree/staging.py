@@ -20,7 +20,7 @@ JUNK = (
     "/.rolecall/", "__pycache__/", "*.pyc", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".tox/", ".nox/",
     ".hypothesis/", ".coverage", ".venv/", "node_modules/", "*.egg-info/",
 )  # fmt: skip
-"""What runs leave behind; a repository without a .gitignore would get it into its commits otherwise."""
+"""What runs leave behind; without a .gitignore it would otherwise be committed."""
 
 GITLINK = "160000"
 _CACHE_MARK = "CACHEDIR.TAG"
@@ -46,7 +46,7 @@ class StagingResult:
 
     tree: str
     left_out: dict[str, str] = field(default_factory=dict)
-    """Files that are in the tree as the commit before had them, or not at all, each with the reason."""
+    """Files that are in the tree as in the previous commit, or not at all, each with the reason."""
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ async def stage(
     if changes.unmerged:
         raise RepositoryError(
             f"{git.folder} is in the middle of a merge with conflicts",
-            hint="solve the conflicts and commit, or take the merge back with `git merge --abort`",
+            hint="resolve the conflicts and commit, or abort the merge with `git merge --abort`",
         )
     present = await asyncio.to_thread(_present, git.folder, changes)
     left_out = await asyncio.to_thread(rules.judge, git.folder, present)
@@ -261,7 +261,8 @@ async def _fed(git: IsolatedGit, index: Path, how: str, names: Sequence[str]) ->
     if any(word in done.err for word in _NOT_THE_FILE):
         raise RepositoryError(
             f"git could not store the files of {git.folder}: {done.reason}",
-            hint="see that the disk has room and that the .git folder can be written, then run the command again",
+            hint="check that the disk has free space and that the .git directory is writable, then run the "
+            "command again",
         )
     lines = [line for line in done.err.splitlines() if line.strip()]
     return lines[0].removeprefix("error: ").removeprefix("fatal: ") if lines else f"exit code {done.code}"

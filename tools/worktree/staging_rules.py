@@ -14,17 +14,17 @@ MAX_NEW_FILE = 64 * 2**20
 MAX_NEW_FILES = 512 * 2**20
 """Bytes of one new or changed file, and of all of them, that are stored at a time."""
 _MAX_TEXT = 2**20
-"""Bytes of a file that is looked through for secrets."""
+"""Bytes of a file that are scanned for secrets."""
 _SHOWN = 5
 
-SECRET_NAME = "look like they hold secrets"  # noqa: S105 - words for people
-SECRET_TEXT = "hold what looks like a key, token or password"  # noqa: S105 - words for people
+SECRET_NAME = "look like they contain secrets"  # noqa: S105 - words for people
+SECRET_TEXT = "contain what looks like a key, token or password"  # noqa: S105 - words for people
 TOO_LARGE = "are too large"
-NO_FILE = "are no regular files"
+NO_FILE = "are not regular files"
 UNREADABLE = "cannot be read"
-SHOW = "name them in sandbox.show if models and commands may see them"
-NESTED = "are repositories of their own"
-FILTERED = "go through a filter program of the git configuration, which rolecall does not run"
+SHOW = "list them in sandbox.show if models and commands may see them"
+NESTED = "are separate repositories"
+FILTERED = "use a filter program from the git configuration, which rolecall does not run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def exclusion_reasons(left_out: Mapping[str, str]) -> tuple[str, ...]:
     for name, reason in sorted(left_out.items()):
         by_reason.setdefault(reason, []).append(name)
     return tuple(
-        f"left out of the commit, since they {reason}: {name_some(names)}" for reason, names in by_reason.items()
+        f"left out of the commit because they {reason}: {name_some(names)}" for reason, names in by_reason.items()
     )
 
 
@@ -111,7 +111,7 @@ def base_warnings(left_out: dict[str, str]) -> tuple[str, ...]:
     for name, reason in left_out.items():
         by_reason.setdefault(reason, []).append(name)
     return tuple(
-        f"uncommitted files were not taken into the worktree, since they {reason}"
+        f"uncommitted files were not copied into the worktree because they {reason}"
         f"{f' ({SHOW})' if reason in {SECRET_NAME, SECRET_TEXT} else ''}: {name_some(names)}"
         for reason, names in by_reason.items() if reason != NESTED
     )  # fmt: skip
@@ -155,7 +155,7 @@ def _size(path: Path) -> int:
 
 
 def _text_of(path: Path) -> str:
-    """The text of a regular file of bearable size; empty for anything else."""
+    """The text of a regular file of limited size; empty for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -34,16 +34,16 @@ async def fill_submodules(repo: Path, root: Path, paths: Iterable[str], rules: S
     told = []
     for path in paths:
         if not (repo / path / ".git").exists():
-            told.append(f"the submodule {path} is not checked out, so its files are missing in the worktree too")
+            told.append(f"the submodule {path} is not checked out, so its files are missing from the worktree too")
             continue
         if await asyncio.to_thread(_through_link, repo, path):
-            told.append(f"the submodule {path} is reached through a link, so its files are missing in the worktree")
+            told.append(f"the submodule {path} is reached through a link, so its files are missing from the worktree")
             continue
         names = await tracked_and_new(Git(repo / path))
         secret = await asyncio.to_thread(_copy, repo / path, root / path, names, rules)
-        told.append(f"the submodule {path} is there as a copy: rolecall does not change it")
+        told.append(f"the submodule {path} is a copy: rolecall does not change it")
         if secret:
-            told.append(f"files of the submodule {path} that may hold secrets were not copied: {name_some(secret)}")
+            told.append(f"files of the submodule {path} that may contain secrets were not copied: {name_some(secret)}")
     return tuple(told)
 
 

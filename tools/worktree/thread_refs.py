@@ -52,7 +52,7 @@ class ThreadRefs:
         found = await self._read(self.base)
         if found is None:
             raise RepositoryError(
-                f"this repository holds no work of the thread {self._short}",
+                f"this repository contains no work of the thread {self._short}",
                 hint="`rolecall threads list` shows the threads of this repository",
             )
         return found[0]

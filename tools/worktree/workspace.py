@@ -1,5 +1,5 @@
 """The git worktree in which a thread works. Owns its branch, its base and its snapshots; the user's checkout,
-index, stashes and other refs are read and never written. Bringing the work home is in `apply`."""
+index, stashes and other refs are read and never written. Applying the work is in `apply`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -72,7 +72,7 @@ class GitWorkspace:
         """The last diff with some options: from which commit, to which tree, and its text."""
         self._submodules: tuple[str, tuple[str, ...]] | None = None
         self.warnings: tuple[str, ...] = ()
-        """What a person should know about this repository, one sentence each."""
+        """Notes for the user about this repository, one sentence each."""
 
     @classmethod
     async def open(cls, repo: Path, thread_id: str, rules: StagingRules | None = None) -> "GitWorkspace":
@@ -139,7 +139,7 @@ class GitWorkspace:
         if known.branch not in refs:
             orders.append(f"update {known.branch} {tip}\n")
             if tip != base:
-                self.warnings += (f"the branch {self.branch} was deleted; it is made again with all its commits",)
+                self.warnings += (f"the branch {self.branch} was deleted; it was recreated with all its commits",)
         if orders:
             await self._user.run("update-ref", "--stdin", stdin="".join(orders))
         if await self._is_ready():
@@ -273,8 +273,8 @@ class GitWorkspace:
     async def _capture_base(self, refs: dict[str, str]) -> str:
         if "refs/heads/rolecall" in refs:
             raise RepositoryError(
-                "this repository has a branch named rolecall, which leaves no room for branches rolecall/…",
-                hint="give it another name: git branch -m rolecall NAME",
+                "this repository has a branch named rolecall, which prevents branches rolecall/…",
+                hint="rename it: git branch -m rolecall NAME",
             )
         head, before = (await self._user.run("rev-parse", "HEAD^{commit}", "HEAD^{tree}")).split()
         git = await self._user.isolated()
@@ -337,12 +337,12 @@ class GitWorkspace:
         filtered = await checkout.filtered(filled.names)
         if filtered:
             self.warnings += (
-                f"files that {FILTERED}; the worktree has them as git stores them: {name_some(filtered)}",
+                f"files that {FILTERED}; the worktree contains them as git stores them: {name_some(filtered)}",
             )
         rules = self._rules.for_base()
         _, secret = await copy_generated(self._user, self._root, filled.names, rules)
         if secret:
-            self.warnings += (f"generated files that may hold secrets were not copied; {SHOW}: {name_some(secret)}",)
+            self.warnings += (f"generated files that may contain secrets were not copied; {SHOW}: {name_some(secret)}",)
         self.warnings += await fill_submodules(self._repo, self._root, filled.links, rules)
         await asyncio.to_thread(self._ready_mark.touch)
 

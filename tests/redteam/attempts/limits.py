@@ -223,7 +223,7 @@ ATTEMPTS = (
     Attempt("daemon-disowned", 10, "Outlive the command by the shell's own means",
             (Shell("nohup setsid env -i sh -c 'while :; do sleep 1; : @TOKEN@; done' > /dev/null 2>&1 < /dev/null & disown -a; sleep 0.3"),),
             (alive(),), ALL),
-    Attempt("daemon-after-kill", 10, "Outlive a command that ran out of time",
+    Attempt("daemon-after-kill", 10, "Outlive a command that timed out",
             (Shell(python(DAEMON) + "\nsleep 30", timeout_s=2, reached=False),), (alive(),), ALL),
     Attempt("daemon-of-check", 10, "Outlive a check", (Tool("run_checks"),), (alive(),), ALL,
             files={"test_daemon.py": "import subprocess, sys\n\n\ndef test_daemon():\n"

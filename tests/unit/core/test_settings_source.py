@@ -137,7 +137,7 @@ def test_a_repository_configures_only_when_trusted(write: Any, tmp_path: Path) -
         ({"tools": {"ask": {"role": "resaerch"}}}, ["tools.ask.role", "`research`"]),
         ([1], ["list"]),
         ('{"a": 1,\n  b}', ["line 2, column 3"]),
-        ('{"a": 1, "a": 2}', ["'a'", "twice"]),
+        ('{"a": 1, "a": 2}', ["'a'", "duplicated"]),
     ],
 )
 def test_what_is_wrong_is_named(write: Any, content: Any, words: list[str]) -> None:

@@ -40,7 +40,7 @@ def config(folder: Path, text: str, name: str = "config.json") -> Path:
     ],
 )
 def test_a_key_given_twice_is_named_with_its_place(tmp_path: Path, name: str, text: str, place: str) -> None:
-    with pytest.raises(ConfigError, match="is given twice in one object") as caught:
+    with pytest.raises(ConfigError, match="is duplicated in one object") as caught:
         load_settings(config(tmp_path, text, name))
     assert place in caught.value.message
 
@@ -95,7 +95,7 @@ def test_broken_json_of_the_environment_is_told_and_not_quoted(
     with pytest.raises(ConfigError) as caught:
         load_settings(config(tmp_path, "{}"))
     assert TOKEN not in caught.value.message + caught.value.hint
-    assert variable.removeprefix("ROLECALL_").split("__")[0].lower() in caught.value.message or "twice" in str(
+    assert variable.removeprefix("ROLECALL_").split("__")[0].lower() in caught.value.message or "duplicated" in str(
         caught.value
     )
 

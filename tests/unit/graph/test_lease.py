@@ -105,7 +105,7 @@ async def test_who_was_taken_over_stops(tmp_path: Path) -> None:
                 stopped.append(True)
                 raise
 
-    with pytest.raises(LockedError, match="is driven by process 1 on elsewhere"):
+    with pytest.raises(LockedError, match="has been running in process 1 on elsewhere"):
         await drive()
     assert stopped
 

@@ -39,7 +39,7 @@ def tls(tmp_path: Path) -> tuple[Path, Path]:
 
 @asynccontextmanager
 async def slowly(url: str, seconds: float) -> AsyncIterator[str]:
-    """A line on which each connection stays silent for some time, as to the other end of the world."""
+    """A line on which each connection stays no data for some time, as to the other end of the world."""
     port = int(url.rpartition(":")[2])
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -165,7 +165,7 @@ class TestHistory:
         git(repo, "rm", "--quiet", ".env")
         git(repo, "commit", "--quiet", "-m", "Better")
         sandbox = await sandbox_of(workspace.root, "bubblewrap")
-        assert "git history hidden (it holds .env" in sandbox.policy
+        assert "git history hidden (it contains .env" in sandbox.policy
         told = await output_of(workspace, f"git show HEAD; ls '{repo}/.git'; find / -name '*.pack' 2>/dev/null")
         assert "not a git repository" in told
         assert "no form" not in await output_of(workspace, "git log -p --all", git_history="hide")
@@ -325,7 +325,7 @@ async def test_limits_are_told_and_concurrent_starts_do_not_mix(workspace) -> No
 
 async def test_more_secret_files_than_can_be_covered_are_refused_and_not_half_covered(tmp_path) -> None:
     repo = make_repository(tmp_path / "repo", {f"keys/{number}.pem": "k" for number in range(501)})
-    with pytest.raises(ConfigError, match="501 files look like they hold secrets") as refused:
+    with pytest.raises(ConfigError, match="501 files look like they contain secrets") as refused:
         await open_sandbox(SandboxSettings(mode="bubblewrap"), SandboxPaths(repo, repo))
     assert "sandbox.show" in refused.value.hint
     shown = SandboxSettings(mode="bubblewrap", show=("*.pem",))
