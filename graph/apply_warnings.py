@@ -1,4 +1,4 @@
-"""What speaks against taking a thread's work over: how it stands, which checks are red, which steps are left.
+"""Reasons not to apply a thread's work: its status, red checks, unfinished steps.
 
 Reads what the thread left behind; judges no diff and changes nothing.
 """
@@ -17,10 +17,10 @@ _SAID = {
     ThreadStatus.NOT_DONE: "it finished without being done",
     ThreadStatus.STUCK: "it is stuck",
     ThreadStatus.NEEDS_MODEL: "it stopped because it needs a model",
-    "budget": "a budget stopped it half-way",
-    ThreadStatus.PAUSED: "it is paused half-way",
-    ThreadStatus.INTERRUPTED: "it was interrupted half-way",
-    ThreadStatus.WAITING: "it waits for an answer",
+    "budget": "a budget stopped it halfway",
+    ThreadStatus.PAUSED: "it is paused halfway",
+    ThreadStatus.INTERRUPTED: "it was interrupted halfway",
+    ThreadStatus.WAITING: "it is waiting for an answer",
     ThreadStatus.RUNNING: "it is still running",
 }
 
@@ -52,7 +52,7 @@ def _reasons(status: ThreadStatus, state: RunState) -> Iterator[str]:
         return
     for run in qa.checks:
         if not run.passed:
-            how = "ran out of time" if run.timed_out else f"red, exit {run.exit_code}"
+            how = "timed out" if run.timed_out else f"red, exit {run.exit_code}"
             yield f"the check `{visible_line(run.command)}` is {how}"
     if qa.verdict is not None and not qa.verdict.accept:
         yield "its review did not accept the change"

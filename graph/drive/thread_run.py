@@ -1,4 +1,4 @@
-"""The graph on its way: from its input or last checkpoint to the end, a stop, or a question nobody answers."""
+"""One run of the graph: from its input or last checkpoint to the end, a stop, or an unanswered question."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -23,7 +23,7 @@ from nodes.guidance.delivery import SPOKEN
 
 
 class UserQuestion(BaseModel):
-    """Something the run wants to know from a person before it goes on."""
+    """Something the run wants to know from a person before it continues."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,8 +36,8 @@ class UserQuestion(BaseModel):
 AskUser = Callable[[UserQuestion], Awaitable[str | None]]
 """Gets the answer to a question; `None` leaves it open."""
 SUPERSEDES = "what was asked before is not finished and is superseded; what it changed so far stays"
-NOBODY = "Nobody is there to answer. Decide yourself, and say in the end what you decided."
-"""The answer to a question of a run that is to go on unattended."""
+NOBODY = "No user is available to answer. Decide yourself, and state your decision at the end."
+"""The answer to questions in an unattended run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class RunEnd:
 
 
 class ThreadRun:
-    """One drive of a thread, with the questions it asks."""
+    """One run of a thread, with the questions it asks."""
 
     def __init__(self, graph: Graph, context: Context, inbox: InboxStore, ask: AskUser | None, *, since: int) -> None:
         self.graph, self.context, self._inbox, self._ask = graph, context, inbox, ask
         self._since = since
-        """Orders in the inbox up to this id came before the run and do not stop it."""
+        """Inbox rows up to this id came before the run and do not stop it."""
         self.config: RunnableConfig = {"configurable": {"thread_id": context.thread_id}}
         self._progress = ProgressEvents(context.events)
 
@@ -71,7 +71,7 @@ class ThreadRun:
         return await self.graph.aget_state(self.config)
 
     async def run(self, task: str) -> RunEnd:
-        """Drive to the end, or to what stops it.
+        """Run to the end, or until something stops it.
 
         Args:
             task: What the thread was begun for.
@@ -107,7 +107,7 @@ class ThreadRun:
         return continued(before.values, waiting, task=task, finished=finished)
 
     async def current_end(self) -> RunEnd:
-        """How a thread stands that somebody else drove up to here."""
+        """The status of a thread that another process has run up to here."""
         state = await self.state()
         if state.interrupts:
             return _waiting(state.interrupts, self.context)
@@ -116,7 +116,7 @@ class ThreadRun:
         return await self._natural_end()
 
     def announce(self, task: str, *, resumed: bool) -> None:
-        """Tell that the thread is driven now."""
+        """Announce that the thread is running now."""
         workspace = self.context.workspace
         self.context.events.emit(
             "run_started",
@@ -143,7 +143,7 @@ class ThreadRun:
         return (await self.state()).interrupts
 
     async def _answers(self, asked: tuple[Interrupt, ...]) -> dict[str, Any]:
-        """Answers by interrupt; those nobody is there to give are left out."""
+        """Answers by interrupt; those that no user is present to give are left out."""
         answers: dict[str, Any] = {}
         for item in asked:
             question = _question(item)
@@ -193,4 +193,4 @@ def _question(item: Interrupt) -> UserQuestion:
 def _waiting(asked: tuple[Interrupt, ...], context: Context) -> RunEnd:
     text = "; ".join(_question(item).text for item in asked)
     hint = f"answer it with `rolecall resume {short_id(context.thread_id)}` in a terminal, or allow it with `--yes`"
-    return RunEnd(ThreadStatus.WAITING, f"waits for an answer: {text}", hint)
+    return RunEnd(ThreadStatus.WAITING, f"waiting for an answer: {text}", hint)

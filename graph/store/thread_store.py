@@ -1,4 +1,4 @@
-"""The list of threads of a repository: what was asked, where it is worked on, how it ended. Drives none."""
+"""The list of threads of a repository: what was asked, where it is worked on, how it ended. Runs none."""
 
 import json
 import time
@@ -44,7 +44,7 @@ class ThreadRow(BaseModel):
     @classmethod
     def _is_uuid(cls, thread_id: str) -> str:
         if not is_thread_id(thread_id):
-            raise PydanticCustomError("thread_id", "the id of a thread is a UUID")
+            raise PydanticCustomError("thread_id", "a thread id must be a UUID")
         return thread_id
 
     @property
@@ -116,7 +116,7 @@ class ThreadStore:
         return [found for row in rows if (found := _row(row)) is not None]
 
     async def unreadable(self) -> int:
-        """How many rows `list` leaves out: their id is no UUID, or they do not hold what they should."""
+        """How many rows `list` leaves out: their id is not a UUID, or their content is invalid."""
         return sum(_row(row) is None for row in await self._database.read("SELECT * FROM threads"))
 
     async def last(self) -> ThreadRow:
@@ -127,7 +127,7 @@ class ThreadStore:
         """
         rows = sorted(await self.list(), key=lambda row: row.updated)
         if not rows:
-            raise ThreadError("there is no thread in this repository yet", hint='start one with `rolecall run "…"`')
+            raise ThreadError("this repository has no threads yet", hint='start one with `rolecall run "…"`')
         return rows[-1]
 
     async def find(self, prefix: str) -> ThreadRow:
@@ -139,10 +139,10 @@ class ThreadStore:
         given = prefix.strip().lower()
         found = [row for row in await self.list() if row.thread_id.startswith(given) or row.short == given]
         if not given or not found:
-            raise ThreadError(f"there is no thread {prefix!r} here", hint="`rolecall threads list` shows them")
+            raise ThreadError(f"no thread {prefix!r} in this repository", hint="`rolecall threads list` shows them")
         if len(found) > 1:
             names = ", ".join(row.thread_id[:13] for row in found[:5])
-            raise ThreadError(f"{prefix!r} is the beginning of {len(found)} threads: {names}", hint="give more of it")
+            raise ThreadError(f"{prefix!r} matches {len(found)} threads: {names}", hint="give a longer prefix")
         return found[0]
 
     async def get(self, thread_id: str) -> ThreadRow | None:

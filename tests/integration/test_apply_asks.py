@@ -51,7 +51,7 @@ def test_red_work_is_taken_only_when_one_insists(stuck: tuple[Path, str]) -> Non
     assert "warning: this work is not known to be right: it is stuck" in taken.err
     assert git(repo, "log", "-1", "--format=%s") == "Add a function slugify"
     again = call("apply", thread, cwd=repo)
-    assert (again.code, "brings nothing that your branch does not hold" in again.out) == (0, True), again.err
+    assert (again.code, "contains nothing that your branch does not already have" in again.out) == (0, True), again.err
 
 
 def test_somebody_at_the_terminal_is_asked(stuck: tuple[Path, str]) -> None:

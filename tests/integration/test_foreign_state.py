@@ -137,7 +137,7 @@ async def test_a_worktree_that_leads_elsewhere_is_not_taken_over(tmp_path: Path)
     worktree.mkdir(parents=True)
     (worktree / ".git").write_text(f"gitdir: {tmp_path}/evil\n")
     done = rolecall("threads", "adopt", "--yes", cwd=repo, env=OFF)
-    assert (done.code, "no worktree of this repository" in done.err) == (2, True)
+    assert (done.code, "not a worktree of this repository" in done.err) == (2, True)
     assert rolecall("threads", "list", cwd=repo, env=OFF).code == 2
 
 

@@ -36,14 +36,14 @@ async def test_a_thread_is_found_by_the_beginning_of_its_id(store: ThreadStore) 
     await store.create(row(id_of("aaaa1")))
     await store.create(row(id_of("aaaa2")))
     assert (await store.find("AAAA1")).options == ThreadOptions(checks=["make test"])
-    with pytest.raises(ThreadError, match="beginning of 2 threads"):
+    with pytest.raises(ThreadError, match="matches 2 threads"):
         await store.find("aaaa")
     with pytest.raises(ThreadError, match="no thread 'ffff'"):
         await store.find("ffff")
 
 
 async def test_the_last_thread_is_the_one_worked_on_last(store: ThreadStore) -> None:
-    with pytest.raises(ThreadError, match="no thread in this repository"):
+    with pytest.raises(ThreadError, match="this repository has no threads"):
         await store.last()
     await store.create(row(A, updated=1))
     await store.create(row(B, updated=2))
@@ -91,5 +91,5 @@ async def test_ids_that_begin_with_the_time_have_short_names_that_differ(store: 
     assert GitWorkspace(tmp_path, first).branch != GitWorkspace(tmp_path, second).branch
     found = await store.find("EB94149b")
     assert (found.thread_id, f"rolecall/{found.short}") == (first, GitWorkspace(tmp_path, first).branch)
-    with pytest.raises(ThreadError, match="beginning of 2 threads"):
+    with pytest.raises(ThreadError, match="matches 2 threads"):
         await store.find("01a1fe58")
