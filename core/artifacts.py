@@ -86,8 +86,6 @@ class StepSummary(Artifact):
 
     status_line: str
     """At most 100 characters."""
-    dashboard: str = ""
-    """Two or three sentences for a person checking progress."""
 
 
 class CheckRun(Artifact):

@@ -1,4 +1,4 @@
-"""Says in a line and in three sentences what the last step did; by the summarizer, never by the primary."""
+"""Says in a line what the last step did; by the summarizer, never by the primary."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -49,4 +49,4 @@ async def summarize(state: SummarizeInput, runtime: Runtime[Context]) -> dict[st
 def extract_summary(title: str, result: StepResult) -> StepSummary:
     """A summary from the text that already exists."""
     files = ", ".join(result.files) or "no file"
-    return StepSummary(status_line=one_line(f"{title}: {files}", LINE), dashboard=clip(result.text, 400))
+    return StepSummary(status_line=one_line(f"{title}: {files}", LINE))

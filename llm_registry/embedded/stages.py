@@ -72,13 +72,8 @@ def extract_plan(data: Sections) -> dict[str, Any]:
 
 
 def extract_step_summary(data: Sections) -> dict[str, Any]:
-    """The first sentences of what the coder said."""
-    said = data.get("result", "")
-    stat = data.get("diffstat", "").strip().splitlines()
-    return {
-        "status_line": sentences(said, 1)[:100] or sentences(data.get("step", ""), 1)[:100],
-        "dashboard": " ".join([sentences(said, 2), *(stat[-1:])]),
-    }
+    """The first sentence of what the coder said."""
+    return {"status_line": sentences(data.get("result", ""), 1)[:100] or sentences(data.get("step", ""), 1)[:100]}
 
 
 def extract_verdict(data: Sections) -> dict[str, Any]:

@@ -186,7 +186,7 @@ class CompetentScript:
     def summarize(self, request: ModelRequest) -> dict[str, Any]:
         """`StepSummary`, naming the step it is shown."""
         title = next((s.title for s in self.plan if s.title in request.prompt), "A step")
-        return {"status_line": f"{title}: done"[:100], "dashboard": f"{title}. {self.summary}"}
+        return {"status_line": f"{title}: done"[:100]}
 
     def suggest(self, _: ModelRequest) -> dict[str, Any]:
         """`Suggestion` of the supervisor: the work is on its way."""

@@ -125,7 +125,7 @@ async def test_the_coder_is_judged_by_its_calls(settings: Settings) -> None:
 async def test_an_empty_object_is_no_good_answer_to_a_recorded_call(tmp_path: Path) -> None:
     database = tmp_path / "rolecall.db"
     prompt = LoggedPrompt("summarizer", (HumanMessage("Step 1 is done."),), StepSummary.__name__)
-    with ModelServer(lambda _: give({"status_line": "", "dashboard": ""})) as server:
+    with ModelServer(lambda _: give({"status_line": ""})) as server:
         hollow = {"provider": "openai_compatible", "model": "scripted", "base_url": server.v1}
         given = {"llm": {"summarizer": hollow}, "telemetry": {"record_prompts": True}}
         settings = Settings.model_validate(given)
