@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import MessageLikeRepresentation
 from pydantic import BaseModel
 
 from core.artifacts import CheckRun, RoleUsage, Served
@@ -16,6 +14,11 @@ from core.config.settings import Settings
 from core.events import EventSink
 from core.redaction import Redactor
 from core.replies import NOWHERE, CallSite, ModelReply
+
+if TYPE_CHECKING:
+    # These take a second to import, and commands that only read the inbox need none of them.
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import MessageLikeRepresentation
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -29,7 +32,7 @@ class Models(Protocol):
     async def chat(
         self,
         role: str,
-        messages: Sequence[MessageLikeRepresentation],
+        messages: "Sequence[MessageLikeRepresentation]",
         *,
         site: CallSite = NOWHERE,
         tools: Sequence[Any] = (),
@@ -48,7 +51,7 @@ class Models(Protocol):
         """
 
     async def ask(
-        self, role: str, messages: Sequence[MessageLikeRepresentation], artifact: type[A], *, site: CallSite = NOWHERE
+        self, role: str, messages: "Sequence[MessageLikeRepresentation]", artifact: type[A], *, site: CallSite = NOWHERE
     ) -> tuple[A, ModelReply]:
         """Ask for a structured answer; errors are fed back and methods changed until it validates.
 
@@ -57,7 +60,7 @@ class Models(Protocol):
             BudgetError: A limit of the thread is used up.
         """
 
-    def chat_model(self, role: str, *, site: CallSite = NOWHERE) -> BaseChatModel:
+    def chat_model(self, role: str, *, site: CallSite = NOWHERE) -> "BaseChatModel":
         """A LangChain chat model that calls the chain of the role; for agent loops.
 
         Its answers carry `response_metadata["rolecall"] = {"role", "spec", "reason"}`.

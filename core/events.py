@@ -1,9 +1,8 @@
 """What a run reports while it works: one flat record per event, the same in file, stdout and screen."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
-
-from pydantic import BaseModel, ConfigDict, Field
 
 EventName = Literal[
     "run_started",  # task, repo, branch, resumed, sandbox: the policy that holds
@@ -37,15 +36,14 @@ EventName = Literal[
 ]
 
 
-class Event(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
     """One event. Serialized flat: the fields of `data` stand beside the others."""
-
-    model_config = ConfigDict(frozen=True)
 
     event: EventName
     thread: str = ""
-    ts: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    data: dict[str, Any] = Field(default_factory=dict)
+    ts: datetime = field(default_factory=lambda: datetime.now(UTC))
+    data: dict[str, Any] = field(default_factory=dict)
 
     def flat(self) -> dict[str, Any]:
         """The event as one JSON object, version first."""

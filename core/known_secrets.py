@@ -3,11 +3,18 @@ names that mean a secret. They are gathered once per run and hidden wherever con
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from core.config.settings import LLMSettings, ModelSpec, Settings
+from core.config.files import VARIABLE, dotted_leaves, find_config, find_project_config, parse_strict_json, read_config
+from core.errors import ConfigError
 from core.redaction import Redactor
+
+if TYPE_CHECKING:
+    from core.config.settings import LLMSettings, ModelSpec, Settings
 
 _SECRET_NAME = re.compile(
     r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|DSN"
@@ -18,6 +25,8 @@ _PLAIN_HEADERS = frozenset(
     {"user-agent", "accept", "accept-language", "content-type", "http-referer", "referer", "x-title"}
 )
 """Headers that say who calls or what is wanted; hiding their values would mask ordinary words."""
+_INNER = frozenset({"models", "options", "headers", "otlp_headers"})
+"""Parts of the place of a setting that the name of its secret goes without."""
 _NOT_SECRET_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "KEYMAP", "XKEYSYMDB"})
 
 
@@ -26,37 +35,92 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET_NAME.search(name)) and name not in _NOT_SECRET_NAMES
 
 
-def known_secrets(settings: Settings, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+def known_secrets(settings: "Settings", environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Secrets by the name they are shown under.
 
     Args:
         settings: Whose specs and collectors hold keys.
         environment: Variables; those of this process when `None`.
     """
+    given = os.environ if environment is None else environment
+    return _named((*_of_settings(settings), *_of_environment(given)))
+
+
+def environment_secrets() -> dict[str, str]:
+    """Secrets of this process's environment alone."""
+    return _named(_of_environment(os.environ))
+
+
+def redactor_of(settings: "Settings") -> Redactor:
+    """A redactor for everything this process knows to be secret."""
+    return Redactor(known_secrets(settings))
+
+
+def unchecked_redactor(config: Path | None, project: Path | None) -> Redactor:
+    """What hides the secrets of settings nobody has validated: validating takes longer than a short command.
+
+    It knows all that `redactor_of` knows of them, and the values that a stronger source replaced. A file that cannot
+    be read adds nothing.
+
+    Args:
+        config: The file given on the command line.
+        project: The repository whose own file is trusted, if it is.
+    """
+    trees: list[Mapping[str, Any]] = []
+    with suppress(ConfigError):
+        trees += [read_config(file) for file in [find_config(config)] if file is not None]
+    with suppress(ConfigError):
+        own = find_project_config(project) if project is not None else None
+        trees += [read_config(own, follow=False)] if own is not None else []
+    trees += [{_path_of(name): _tree(value)} for name, value in os.environ.items() if name.startswith("ROLECALL_")]
+    written = [pair for tree in trees for pair in _of_tree(tree)]
+    return Redactor(_named((*written, *_of_environment(os.environ))))
+
+
+def _named(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for where, value in (*_of_settings(settings), *_of_environment(os.environ if environment is None else environment)):
+    for where, value in pairs:
         if value and value not in found.values():
             found.setdefault(where, value)
     return found
 
 
-def redactor_of(settings: Settings) -> Redactor:
-    """A redactor for everything this process knows to be secret."""
-    return Redactor(known_secrets(settings))
+def _path_of(variable: str) -> str:
+    return variable.removeprefix("ROLECALL_").lower().replace("__", ".")
 
 
-def spec_secrets(spec: ModelSpec) -> tuple[str, ...]:
+def _tree(value: str) -> Any:
+    with suppress(ValueError):
+        return parse_strict_json(value)
+    return value
+
+
+def _of_tree(tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The secrets of a tree as it was written, found by the names of its keys."""
+    for place, written in dotted_leaves(tree).items():
+        value = VARIABLE.sub(lambda name: os.environ.get(name[1], ""), str(written))
+        *above, name = place.split(".")
+        where = ".".join(part for part in above if part not in _INNER)
+        if name == "api_key":
+            yield f"{where}.api_key", value
+        elif above and above[-1] in {"headers", "otlp_headers"}:
+            yield from _of_header(f"{where}.{name}", name, value)
+        elif name in {"base_url", "endpoint", "otlp_endpoint", "url"}:
+            yield from _of_address(f"{where}.{'base_url' if name == 'endpoint' else name}", value)
+
+
+def spec_secrets(spec: "ModelSpec") -> tuple[str, ...]:
     """What of a spec must never be shown, short ones too: its key, its headers, and what its address holds of both."""
     return tuple(dict.fromkeys(value for _, value in _of_spec("spec", spec) if value))
 
 
-def llm_secrets(llm: LLMSettings) -> tuple[str, ...]:
+def llm_secrets(llm: "LLMSettings") -> tuple[str, ...]:
     """The same of all specs, to be masked wherever messages are stored."""
     entries = [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
-    return tuple(dict.fromkeys(one for spec in entries if isinstance(spec, ModelSpec) for one in spec_secrets(spec)))
+    return tuple(dict.fromkeys(one for spec in entries if not isinstance(spec, str) for one in spec_secrets(spec)))
 
 
-def _of_spec(name: str, spec: ModelSpec) -> Iterator[tuple[str, str]]:
+def _of_spec(name: str, spec: "ModelSpec") -> Iterator[tuple[str, str]]:
     yield f"{name}.api_key", spec.api_key
     headers = spec.options.get("headers")
     for header, value in headers.items() if isinstance(headers, Mapping) else ():
@@ -70,9 +134,9 @@ def _of_header(where: str, name: str, value: str) -> Iterator[tuple[str, str]]:
         yield f"{where}.token", value.rpartition(" ")[2]
 
 
-def _of_settings(settings: Settings) -> Iterator[tuple[str, str]]:
+def _of_settings(settings: "Settings") -> Iterator[tuple[str, str]]:
     for name, entry in {**settings.llm.models, **(settings.llm.__pydantic_extra__ or {})}.items():
-        if isinstance(entry, ModelSpec):
+        if not isinstance(entry, str):
             yield from _of_spec(f"llm.{name}", entry)
     for header, value in settings.telemetry.otlp_headers.items():
         yield from _of_header(f"telemetry.{header}", header, value)

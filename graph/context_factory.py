@@ -14,10 +14,9 @@ from core.known_secrets import known_secrets
 from core.redaction import Redactor
 from core.run_result import RunResult
 from core.secret_files import SecretFiles
-from core.storage.database import Database
+from core.storage.database import Database, database_of
 from core.threads import ThreadOptions, ThreadStatus
 from graph.drive.in_flight import ActivityTracker
-from graph.store.checkpoints import database_of
 from graph.store.event_log import EventLog, Listen
 from graph.store.inbox import SqliteInbox
 from llm_registry.diagnosis.doctor import PATIENCE_S, find_servers

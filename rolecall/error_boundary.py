@@ -79,11 +79,10 @@ def _show(invocation: Invocation, code: str, message: str, hint: str) -> None:
 
 def _presentable(text: str) -> str:
     """A text of some error without secrets: whoever worded it may not have known what it held."""
-    from core.config.settings import Settings
-    from core.known_secrets import known_secrets
+    from core.known_secrets import environment_secrets
     from core.redaction import Redactor, redact, without_query
 
-    return without_query(redact(Redactor(known_secrets(Settings())).clean(text)))
+    return without_query(redact(Redactor(environment_secrets()).clean(text)))
 
 
 def _finish(invocation: Invocation, code: int) -> None:

@@ -10,14 +10,18 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from platformdirs import user_config_path
 
 from core.errors import ConfigError
 
+if TYPE_CHECKING:
+    import yaml
+
 CONFIG_VARIABLE = "ROLECALL_CONFIG"
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""How a value names an environment variable."""
 _JSON_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 _MOST_VALUES = 100_000
 PROJECT_NAMES = ("rolecall.json", "rolecall.yaml", "rolecall.yml")
@@ -99,17 +103,11 @@ def read_config(path: Path, *, follow: bool = True) -> dict[str, Any]:
     """
     try:
         text = _text(path, follow=follow)
-        # A safe loader, which makes plain values only.
-        yamled = path.suffix in {".yaml", ".yml"}
-        value = yaml.load(text, Loader=_loader()) if yamled else _json(text)  # noqa: S506
-        if yamled and _unfolded(value, {}) > _MOST_VALUES:
-            raise ConfigError(f"{path}: its aliases expand to more than {_MOST_VALUES:,} values")
+        value = _yaml(text, path) if path.suffix in {".yaml", ".yml"} else _json(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except yaml.MarkedYAMLError as error:
-        raise ConfigError(f"{path}, {_mark(error)}: {error.problem or 'not valid YAML'}") from error
     except RecursionError as error:
         raise ConfigError(f"{path} is nested too deeply") from error
     except ValueError as error:
@@ -175,7 +173,9 @@ def _second(text: str) -> tuple[int, int]:
     return 1, 1
 
 
-def _loader() -> type[yaml.SafeLoader]:
+def _yaml(text: str, path: Path) -> Any:
+    import yaml  # noqa: PLC0415 - most users write JSON, and this takes as long as a whole command
+
     class Unique(yaml.SafeLoader):
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
             keys: set[str] = set()
@@ -188,7 +188,14 @@ def _loader() -> type[yaml.SafeLoader]:
                     keys.add(key.value)
             return super().construct_mapping(node, deep)
 
-    return Unique
+    try:
+        # A safe loader, which makes plain values only.
+        value = yaml.load(text, Loader=Unique)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{path}, {_mark(error)}: {error.problem or 'not valid YAML'}") from error
+    if _unfolded(value, {}) > _MOST_VALUES:
+        raise ConfigError(f"{path}: its aliases expand to more than {_MOST_VALUES:,} values")
+    return value
 
 
 def _unfolded(value: Any, known: dict[int, float]) -> float:
@@ -210,7 +217,7 @@ def _text(path: Path, *, follow: bool) -> str:
         return file.read()
 
 
-def _mark(error: yaml.MarkedYAMLError) -> str:
+def _mark(error: "yaml.MarkedYAMLError") -> str:
     mark = error.problem_mark or error.context_mark
     return f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
 

@@ -12,11 +12,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from core.config.files import VARIABLE
 from core.config.settings import CONSULTING_TOOLS, EMBEDDED, ROLES, LLMSettings, ModelRole, ModelSpec, Settings
 from core.errors import ConfigError
 from core.suggest import did_you_mean
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NO = frozenset({"0", "false", "no", "off", "f", "n"})
 
 Sources = Mapping[str, str]
@@ -104,7 +104,7 @@ def _unset(value: Any) -> list[str]:
         return [name for inner in value.values() for name in _unset(inner)]
     if isinstance(value, list | tuple):
         return [name for inner in value for name in _unset(inner)]
-    return [name for name in _VARIABLE.findall(value) if name not in os.environ] if isinstance(value, str) else []
+    return [name for name in VARIABLE.findall(value) if name not in os.environ] if isinstance(value, str) else []
 
 
 def _by_model(entry: Any, specs: Mapping[str, Any]) -> Any:
@@ -245,7 +245,7 @@ def _resolve(value: Any, key: str, sources: Sources, *, disabled: bool = False) 
             hint=f'set {name}, or disable the spec with "enabled": false',
         )
 
-    return _VARIABLE.sub(read, value)
+    return VARIABLE.sub(read, value)
 
 
 def _explain(error: ValidationError, where: tuple[str, ...], sources: Sources, model: type[BaseModel]) -> ConfigError:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from core.storage.database_file import Migration, about, open_file, shrink
+from core.storage.layout import RepoLayout
 from core.storage.migrations import REPOSITORY
 from core.text import readable
 
@@ -127,6 +128,11 @@ class Database:
             return work(connection)
         finally:
             connection.close()
+
+
+def database_of(repo: Path) -> Database:
+    """A handle on the database of a repository, which is not opened yet."""
+    return Database(RepoLayout(repo).database)
 
 
 class _Kept:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import aiosqlite
@@ -17,7 +16,6 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from core import artifacts
 from core.storage.database import Database
-from core.storage.layout import RepoLayout
 from core.storage.storage_errors import damaged
 from graph.store.checkpoint_packing import PACKED, pack, unpack
 from graph.store.lease import fence_writes
@@ -35,11 +33,6 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-6[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{1
 """An id made by LangGraph; ids written by other tools carry no time."""
 _ROWS = 64
 """Read at a time."""
-
-
-def database_of(repo: Path) -> Database:
-    """A handle on everything structured of a repository."""
-    return Database(RepoLayout(repo).database)
 
 
 class CheckpointSerializer(JsonPlusSerializer):

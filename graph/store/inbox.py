@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from core.context import InboxItem
 from core.redaction import Redactor
 from core.storage.database import Database, Row
+
+if TYPE_CHECKING:
+    from core.context import InboxItem
 
 REQUEST = "request"
 """Kind of a row that a thread continues with once what it was started for has ended, or is given up."""
@@ -21,7 +23,7 @@ class InboxStore(Protocol):
     ) -> int:
         """Append one row and return its id once it is durable."""
 
-    async def after(self, cursor: int) -> list[InboxItem]:
+    async def after(self, cursor: int) -> "list[InboxItem]":
         """Rows of this thread with an id above the cursor, oldest first."""
 
     async def last_id(self) -> int:
@@ -61,12 +63,14 @@ class SqliteInbox:
         )  # fmt: skip
         return int(rows[0]["id"])
 
-    async def after(self, cursor: int) -> list[InboxItem]:
+    async def after(self, cursor: int) -> "list[InboxItem]":
         """Rows of this thread with an id above the cursor, oldest first."""
         rows = await self._database.read(
             "SELECT * FROM inbox WHERE thread_id = :thread AND id > :cursor ORDER BY id",
             {"thread": self._thread_id, "cursor": cursor},
         )
+        from core.context import InboxItem  # noqa: PLC0415 - whoever only puts needs none of what it imports
+
         found = [{**row, "payload": _payload(row)} for row in rows]
         return [InboxItem(**self._redactor.clean_tree(row)) for row in found]
 
@@ -76,7 +80,7 @@ class SqliteInbox:
         return int((await self._database.read(query, {"thread": self._thread_id}))[0]["last"])
 
 
-def requests_in(items: Sequence[InboxItem]) -> tuple[InboxItem, ...]:
+def requests_in(items: "Sequence[InboxItem]") -> "tuple[InboxItem, ...]":
     """The rows that a thread continues with, oldest first."""
     return tuple(item for item in items if item.kind == REQUEST)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from core.errors import Exit, RolecallError, UsageError
-from graph.store.checkpoints import database_of
+from core.storage.database import database_of
 from graph.store.thread_store import ThreadStore
 from rolecall.invocation import Invocation
 from rolecall.output.warnings import warn

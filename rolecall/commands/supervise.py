@@ -109,8 +109,8 @@ class _Round:
             return
 
     async def _one(self, thread: str) -> None:
+        from core.storage.database import database_of
         from graph.runner import open_graph
-        from graph.store.checkpoints import database_of
         from graph.store.event_log import EventLog
         from graph.supervisor.supervise import supervise as watch_over
         from llm_registry.registry import open_registry

@@ -13,7 +13,7 @@ def event_of(record: dict[str, Any]) -> Event:
     """An event out of its flat record. Names of a later version are taken as they are."""
     thread = str(record.get("thread", ""))
     head = {"v", "event", "thread", "ts"}
-    return Event.model_construct(
+    return Event(
         event=record["event"],
         thread=thread if is_thread_id(thread) else "",
         ts=_moment(record.get("ts")),

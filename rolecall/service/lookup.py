@@ -14,6 +14,7 @@ from core.threads import ThreadOptions, ThreadStatus
 if TYPE_CHECKING:
     from core.config.loader import LoadedSettings
     from core.config.settings import Settings
+    from core.redaction import Redactor
     from core.storage.database import Database
     from graph.store.thread_store import ThreadRow, ThreadStore
     from tools.worktree.staging_rules import StagingRules
@@ -109,7 +110,7 @@ async def as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
 
 async def is_driven(top: Path, thread_id: str) -> bool:
     """Whether a process drives the thread at present."""
-    from graph.store.checkpoints import database_of
+    from core.storage.database import database_of
     from graph.store.lease import live_holder
 
     return await live_holder(database_of(top), thread_id) is not None
@@ -181,6 +182,14 @@ async def settings_of(row: "ThreadRow", top: Path) -> "Settings":
         return (await settings_for(row.options, top)).settings
     except ConfigError:
         return Settings()
+
+
+async def redactor_for(row: "ThreadRow", top: Path) -> "Redactor":
+    """What hides the secrets of the settings a thread was begun with, as they are by now."""
+    from core.known_secrets import unchecked_redactor
+
+    config = Path(row.options.config) if row.options.config else None
+    return await asyncio.to_thread(unchecked_redactor, config, top if row.options.trust_project else None)
 
 
 async def rules_of(row: "ThreadRow", top: Path) -> "StagingRules":

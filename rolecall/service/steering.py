@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import ThreadError
-from rolecall.service.lookup import OnThread, ThreadRequest, found, is_driven, settings_of, unheard
+from rolecall.service.lookup import OnThread, ThreadRequest, found, is_driven, redactor_for, unheard
 from rolecall.service.plain import finished
 
 if TYPE_CHECKING:
@@ -57,15 +57,13 @@ def pause(request: ThreadRequest, *, on_thread: OnThread = unheard) -> Sent:
 
 def inbox_of(top: Path, thread_id: str, redactor: "Redactor") -> "SqliteInbox":
     """The inbox of a thread, for whoever drives it and passes on what a person says meanwhile."""
-    from graph.store.checkpoints import database_of
+    from core.storage.database import database_of
     from graph.store.inbox import SqliteInbox
 
     return SqliteInbox(database_of(top), thread_id, redactor)
 
 
 async def _steer(request: SteerRequest, on_thread: OnThread) -> Sent:
-    from core.known_secrets import redactor_of
-
     top, row = await found(request, on_thread)
     running = await is_driven(top, row.thread_id)
     if row.finished and not running:
@@ -73,7 +71,7 @@ async def _steer(request: SteerRequest, on_thread: OnThread) -> Sent:
             f"{row.short} is finished ({row.status}): nobody would read a message to it, and none was kept",
             hint=f"`rolecall continue {row.short} TEXT` goes on from what it did",
         )
-    redactor = redactor_of(await settings_of(row, top))
+    redactor = await redactor_for(row, top)
     hidden = tuple(sorted(redactor.found_in(request.text)))
     number = await inbox_of(top, row.thread_id, redactor).put(
         row.thread_id, kind="guidance", author=request.author, text=request.text,

@@ -197,7 +197,7 @@ def _files(top: Path, row: "ThreadRow") -> dict[str, str]:
 
 
 async def _messages(top: Path, row: "ThreadRow") -> tuple[Message, ...]:
-    from graph.store.checkpoints import database_of
+    from core.storage.database import database_of
     from graph.store.inbox import SqliteInbox
 
     database = database_of(top)
@@ -239,7 +239,7 @@ async def _events(request: EventsRequest, on_thread: OnThread) -> Events:
 
 
 async def _delete(request: DeleteRequest, on_thread: OnThread) -> Deleted:
-    from graph.store.checkpoints import database_of
+    from core.storage.database import database_of
     from graph.store.lease import Lease, supervisor_lease
     from tools.worktree.workspace import GitWorkspace
 

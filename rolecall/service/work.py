@@ -107,7 +107,7 @@ async def _apply(request: ApplyRequest, on_thread: OnThread) -> AppliedWork:
 
 
 async def _told_against(row: "ThreadRow", top: Path) -> tuple[str, ...]:
+    from core.storage.database import database_of
     from graph.apply_warnings import apply_warnings
-    from graph.store.checkpoints import database_of
 
     return await apply_warnings(await as_it_stands(row, top), database_of(top))

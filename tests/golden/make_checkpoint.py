@@ -13,10 +13,10 @@ from pathlib import Path
 
 from core.config.settings import Settings
 from core.context import RunOptions
+from core.storage.database import database_of
 from core.threads import ThreadOptions
 from graph.context_factory import RunSpec
 from graph.runner import run
-from graph.store.checkpoints import database_of
 from tests.repositories import make_repository
 
 FOLDER = Path(__file__).parent / "checkpoints"

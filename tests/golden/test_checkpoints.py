@@ -11,11 +11,10 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from core import artifacts
 from core.config.settings import Settings
-from core.storage.database import Database
+from core.storage.database import Database, database_of
 from graph.context_factory import RunSpec, open_context
 from graph.runner import open_graph
 from graph.store.adoption import adopt_folder
-from graph.store.checkpoints import database_of
 from tests.golden.make_checkpoint import FOLDER, RED, TASK, THREAD
 from tests.repositories import make_repository
 

@@ -14,11 +14,11 @@ from core.context import RunOptions
 from core.events import Event
 from core.run_result import RunResult
 from core.state import RunState
+from core.storage.database import database_of
 from core.threads import ThreadOptions
 from graph.context_factory import RunSpec
 from graph.drive.thread_run import AskUser
 from graph.runner import open_graph, resume_thread, run, run_request
-from graph.store.checkpoints import database_of
 from tests.repositories import make_repository
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "inventory"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from graph.store.checkpoints import database_of
+from core.storage.database import database_of
 from graph.store.inbox import SqliteInbox
 from graph.store.thread_store import ThreadStore
 from rolecall.commands.repair import print_result

@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from graph.store.checkpoints import database_of
+from core.storage.database import database_of
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, openai, settings_with
 from tests.modelserver.competent import COMPACT_MARK, CompetentScript
 from tests.modelserver.reply import Reply, call

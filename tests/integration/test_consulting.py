@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.config.settings import Settings
-from graph.store.checkpoints import database_of
+from core.storage.database import database_of
 from graph.store.thread_store import ThreadStore
 from nodes.model_calls.consult_tools import RESEARCH_CALLS
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai

@@ -14,9 +14,9 @@ import pytest
 
 from core.errors import RepositoryError
 from core.run_result import RunResult
+from core.storage.database import database_of
 from core.threads import ThreadOptions
 from graph.runner import run_request
-from graph.store.checkpoints import database_of
 from graph.store.inbox import SqliteInbox
 from tests.integration.jobs import (
     SLUGIFY,

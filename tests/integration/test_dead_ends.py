@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from graph.store.checkpoints import database_of
+from core.storage.database import database_of
 from graph.store.inbox import SqliteInbox
 from llm_registry.diagnosis import doctor
 from tests.integration.jobs import SLUGS, Heard, do, openai, settings_with

@@ -9,8 +9,8 @@ import pytest
 
 from core.context import RunOptions
 from core.events import Event
+from core.storage.database import database_of
 from graph.drive.thread_run import UserQuestion
-from graph.store.checkpoints import database_of
 from graph.store.inbox import SqliteInbox
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, read, settings_with, state_of
 from tests.modelserver.competent import CompetentScript, Step

@@ -5,7 +5,7 @@ import pytest
 
 from core.config.settings import Settings
 from core.errors import ConfigError
-from graph.store.checkpoints import database_of
+from core.storage.database import database_of
 from graph.store.thread_store import ThreadStore
 from tests.integration.jobs import (
     SLUGIFY,

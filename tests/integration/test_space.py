@@ -5,8 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from core.storage.database import Database
-from graph.store.checkpoints import database_of, serializer
+from core.storage.database import Database, database_of
+from graph.store.checkpoints import serializer
 from graph.store.thread_store import ThreadStore
 from tests.integration.jobs import SLUGIFY, SLUGS, do, openai, report_of, settings_with
 from tests.modelserver.competent import CompetentScript

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from core.config.settings import Settings
+from core.storage.database import database_of
 from graph.runner import open_graph
-from graph.store.checkpoints import database_of
 from graph.store.inbox import SqliteInbox
 from graph.store.receipts import read_receipts
 from graph.supervisor.intervention_log import InterventionLog, NewIntervention

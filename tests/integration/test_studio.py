@@ -18,10 +18,10 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
+from core.storage.database import database_of
 from graph.acquire import acquire_thread
 from graph.context_factory import RunSpec, open_context
 from graph.runner import open_graph
-from graph.store.checkpoints import database_of
 from graph.store.thread_store import ThreadStore
 from rolecall.commands.studio import served_config
 from rolecall.web.http_guard import client_url

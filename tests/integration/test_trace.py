@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from graph.store.checkpoints import database_of
+from core.storage.database import database_of
 from tests.integration.jobs import SLUGIFY, SLUGS, do, go_on, openai, settings_with
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.reply import Reply, say
