@@ -41,7 +41,7 @@ async def test_a_red_repository_ends_green_on_a_branch_without_any_model(tmp_pat
     assert fingerprint(repo) == before
     changed = git(repo, "diff", "--name-only", "HEAD", outcome.branch)
     assert changed == "inventory/items.py"
-    assert "embedded engine (no weights) served: coder, primary" in await read(outcome.report_path)
+    assert "embedded engine (no LLM) served: coder, primary" in await read(outcome.report_path)
     assert "reorder_at" in await read(outcome.diff_path)
     report = await report_of(repo, outcome.thread_id)
     assert report.status == "done"
