@@ -207,3 +207,20 @@ async def test_a_continued_run_that_is_killed_is_resumed_to_the_same_end(
     )  # fmt: skip
     assert applied.returncode == 0, applied.stderr
     assert all((repo / path).is_file() for path in (*SLUGIFY, *WHISPER))
+
+
+async def test_a_question_about_what_was_done_is_answered_and_the_work_stays(repo: Path) -> None:
+    def asked(request: ModelRequest) -> Reply:
+        question = "Why did you" in request.prompt
+        script = CompetentScript(files=SLUGIFY, routing="HANDLE" if question else "DELEGATE", answer="For the slugs.")
+        return script(request)
+
+    with ModelServer(asked) as server:
+        settings = settings_with(openai(server.v1))
+        first = await do(repo, FIRST, settings)
+        answered = await ask_more(repo, first.thread_id, "Why did you add it?", settings)
+        prompt = server.requests[-1].prompt
+    assert (answered.status, answered.message) == ("answered", "For the slugs.")
+    assert f"Request: {FIRST}" in prompt
+    assert (await state_of(repo, first.thread_id)).get("plan") is None
+    assert set(git(repo, "diff", "--name-only", "HEAD", first.branch).splitlines()) == set(SLUGIFY)
