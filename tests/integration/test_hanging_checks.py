@@ -1,5 +1,6 @@
 """Checks that hang or end their interpreter: red within seconds, and the test is named."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,12 @@ async def test_a_thread_that_never_ends_does_not_keep_the_check(tmp_path: Path) 
 
 
 async def test_a_hang_among_short_tests_is_seen_without_any_setting(tmp_path: Path) -> None:
-    begun = time.monotonic()
+    begun, crowded = time.monotonic(), max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     run, events = await checked(tmp_path, HANGS["loop"], 0.0)
     assert not run.passed
     assert "FAILED test_b.py::test_odd" in run.output
     assert "while True" in run.output
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 30 * min(3.0, crowded)
     shown = [data["test"] for data in events.of("check_progress")]
     assert "test_b.py::test_odd" in shown
 

@@ -1,7 +1,10 @@
 """Suspicion grows with failing tests and shrinks with passing ones."""
 
+from rolecall_search.evidence.baseline import Baseline
 from rolecall_search.evidence.baseline import TestRun as Run
 from rolecall_search.evidence.localize import add_imported, rank_import, rank_lines
+from rolecall_search.repair import Repair
+from rolecall_search.runtime.hosting import Host
 
 FILE = "/p/m.py"
 
@@ -29,3 +32,13 @@ def test_lines_run_at_import_only_get_a_share() -> None:
     suspicion = rank_lines([Run(0, "t", "failed", 0.0, lines={FILE: [5]})], [])
     add_imported(suspicion, {FILE: [1, 5]}, lambda path, line: False)
     assert 0 < suspicion.scores[FILE][1] < suspicion.scores[FILE][5]
+
+
+def test_a_failing_test_whose_lines_are_not_known_is_not_set_aside() -> None:
+    seen = Run(0, "a", "failed", 0.1, lines={"/p/a.py": [1]}, traced=True)
+    unseen = Run(1, "b", "failed", 0.1)
+    outside = Run(2, "c", "failed", 0.1, traced=True)
+    baseline = Baseline([seen, unseen, outside])
+    repair = Repair.__new__(Repair)
+    assert repair._set_aside(Host(None), baseline) == "; 1 failures outside the program were set aside"
+    assert (baseline.aside, baseline.failing()) == (["c"], [seen, unseen])

@@ -20,6 +20,7 @@ FIRST_S = float(os.environ.get("ROLECALL_TEST_LIMIT_S") or 0.0)
 KNOWN_S = float(os.environ.get("ROLECALL_TEST_KNOWN_S") or 0.0)
 HANGS_AFTER_S = 12.0  # where all tests before took less than SHORT_S
 UNKNOWN_S = 16.0  # where none did end yet
+IMPORT_S = 22.0
 SHORT_S = 1.5
 SLOW_SUITE_S = 120.0
 FURTHER_S, FURTHER_ALL_S = 2.0, 6.0
@@ -32,6 +33,14 @@ def tell(**fields):
     """Say something to whoever reads the output."""
     with contextlib.suppress(OSError):
         os.write(TOLD, b"\x1e" + json.dumps(dict(fields, pid=os.getpid())).encode() + b"\x1f")
+
+
+def crowded():
+    """How many times longer things take on a machine that has more to do than it can; seconds are of the wall."""
+    try:
+        return max(1.0, min(3.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+    except OSError:
+        return 1.0
 
 
 class Watch:
@@ -49,11 +58,13 @@ class Watch:
             return FIRST_S
         if self.hung_at is not None:
             return max(FURTHER_S, 10 * self.longest)
-        if item is not None and any(item.get_closest_marker(name) for name in PATIENT):
+        if item is None:
+            return IMPORT_S * crowded()
+        if any(item.get_closest_marker(name) for name in PATIENT):
             return SLOW_SUITE_S
         if max(self.longest, KNOWN_S) >= SHORT_S:
             return max(SLOW_SUITE_S, 20 * max(self.longest, KNOWN_S))
-        return HANGS_AFTER_S if self.ended or KNOWN_S else UNKNOWN_S
+        return (HANGS_AFTER_S if self.ended or KNOWN_S else UNKNOWN_S) * crowded()
 
     def arm(self, limit):
         """Begin to count."""

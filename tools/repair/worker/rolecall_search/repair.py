@@ -175,11 +175,11 @@ class Repair:
         missing third party, would reject every candidate.
         """
         failing = baseline.failing()
-        within = [run for run in failing if run.lines or run.hang]
-        if not within:
+        within = [run for run in failing if run.lines or run.hang or not run.traced]
+        if not any(run.lines or run.hang for run in within):
             return ""
         for run in failing:
-            if not run.lines and not run.hang:
+            if run not in within:
                 run.outcome = OTHER
                 baseline.aside.append(run.nodeid)
         for nodeid, frames in list(plugin.collect_errors.items()):

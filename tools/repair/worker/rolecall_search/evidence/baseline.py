@@ -43,8 +43,14 @@ class TestRun:
     hang: bool = False
     lines: Lines = field(default_factory=dict)
     handled: list[str] = field(default_factory=list)
+    traced: bool = False
+    """Whether its lines are known; time may have ended before."""
     unsteady: bool = False
     """It did not end alike twice, or is too slow for a fork: fresh processes alone judge it."""
+
+    def took(self, lines: Lines) -> None:
+        """Keep the lines that it ran."""
+        self.lines, self.traced = lines, True
 
 
 @dataclass
@@ -118,8 +124,12 @@ class Runner:
     temp: str
     wanted: Callable[[str], bool]
 
-    def run(self, order: list[int], *, traced: bool, limit: float, until: float) -> tuple[list[TestRun], bool]:
+    def run(
+        self, order: list[int], *, traced: bool, limit: float, until: float, only: Optional[Lines] = None
+    ) -> tuple[list[TestRun], bool]:
         """Run tests in `order`; returns the runs and whether the end was reached.
+
+        With `only`, tracing looks at the functions that these lines are in, which costs less.
 
         A child that hangs inside C code is killed, its test counts as hanging, and a new child
         goes on with the rest.
@@ -128,7 +138,7 @@ class Runner:
         while len(done) < len(order):
             rest = order[len(done) :]
             limit_now = next_limit(limit, sum(run.hang for run in done))
-            stream = Stream(self._work(rest, limit_now, traced), os.path.join(self.temp, "base"))
+            stream = Stream(self._work(rest, limit_now, traced, only), os.path.join(self.temp, "base"))
             got = [unpack(value) for value in stream.read(limit_now + STALL_S, until) if value]
             stream.close()
             done += got
@@ -161,10 +171,13 @@ class Runner:
         order: list[int],
         limit: float,
         traced: bool,  # noqa: FBT001
+        only: Optional[Lines] = None,
     ) -> Callable[[Callable[[Any], None]], None]:
         def work(reply: Callable[[Any], None]) -> None:
             tracer = make_tracer(self.wanted) if traced else None
             if tracer is not None:
+                if only is not None:
+                    tracer.only(frozenset((name, line) for name, lines in only.items() for line in lines))
                 tracer.start()
             for at, index in enumerate(order):
                 following = order[at + 1] if at + 1 < len(order) else None
@@ -206,6 +219,10 @@ def measure(runner: Runner, budget: float) -> Baseline:
     order = list(range(len(runner.items)))
     until = begun + PLAIN_SHARE * budget
     runs, complete = runner.run(order, traced=False, limit=FIRST_LIMIT_S, until=until)
+    if not complete and all(run.outcome != FAILED for run in runs):
+        # What fails stands at the end of a long suite: without it there is nothing to search for.
+        rest, complete = runner.run(order[len(runs) :], traced=False, limit=FIRST_LIMIT_S, until=begun + budget)
+        runs += rest
     baseline = Baseline(runs, complete)
     known = {run.index: run for run in runs}
     slow = [run.index for run in runs if run.hang]
@@ -224,10 +241,14 @@ def _trace(runner: Runner, baseline: Baseline, begun: float, budget: float) -> N
     passing = sorted(baseline.passing(), key=lambda run: run.seconds)
     total = sum(run.seconds for run in baseline.tests)
     if TRACE_SLOWS * total < TRACING_SHARE * budget and not any(run.hang for run in failing):
-        order, until = [run.index for run in baseline.tests], begun + budget
-        for run in runner.run(order, traced=True, limit=CONTROL_LIMIT_S, until=until)[0]:
-            known[run.index].lines = run.lines
-            _second(known[run.index], run)
+        until = begun + budget
+        for runs, only in ((baseline.failing(), False), (baseline.passing(), True)):
+            # Lines that no failing test runs are not suspicious, whoever else runs them.
+            chosen = _joined(failing) if only else None
+            order = [run.index for run in runs]
+            for run in runner.run(order, traced=True, limit=CONTROL_LIMIT_S, until=until, only=chosen)[0]:
+                known[run.index].took(run.lines)
+                _second(known[run.index], run)
         return
     until = begun + FAILING_SHARE * budget
     ended = [run.index for run in failing if not run.hang]
@@ -235,15 +256,24 @@ def _trace(runner: Runner, baseline: Baseline, begun: float, budget: float) -> N
     again = runner.run(ended, traced=True, limit=FIRST_LIMIT_S, until=until)[0]
     again += runner.run(endless, traced=True, limit=SHORT_LIMIT_S, until=until)[0]
     for run in again:
-        known[run.index].lines = run.lines
+        known[run.index].took(run.lines)
         _second(known[run.index], run)
     for run in failing:
         if run.hang and not run.lines and time.monotonic() < until:
             run.lines = runner.lines_until_the_end(run.index, SHORT_LIMIT_S)
     until = min(begun + budget, time.monotonic() + SAMPLE_SHARE * budget)
     rest = [run.index for run in passing]
-    for run in runner.run(rest, traced=True, limit=CONTROL_LIMIT_S, until=until)[0]:
-        known[run.index].lines = run.lines
+    for run in runner.run(rest, traced=True, limit=CONTROL_LIMIT_S, until=until, only=_joined(failing))[0]:
+        known[run.index].took(run.lines)
+
+
+def _joined(runs: list[TestRun]) -> Lines:
+    """The lines that any of the tests ran."""
+    made: dict[str, set[int]] = {}
+    for run in runs:
+        for name, lines in run.lines.items():
+            made.setdefault(name, set()).update(lines)
+    return {name: sorted(lines) for name, lines in made.items()}
 
 
 def _second(first: TestRun, again: TestRun) -> None:

@@ -67,6 +67,7 @@ class Pool:
         self.size = size
         self._temp = temp
         self._count = 0
+        self._memory = _address_space() + MEMORY_BYTES
         self.running: dict[int, Child] = {}
 
     def free(self) -> int:
@@ -87,7 +88,7 @@ class Pool:
             os.close(read_fd)
             for other in self.running.values():
                 os.close(other.fd)
-            run_child(work, write_fd, limits, temp)
+            run_child(work, write_fd, limits, temp, self._memory)
         os.close(write_fd)
         self.running[read_fd] = Child(job, pid, read_fd, now + limits.wall, now, temp)
 
@@ -137,13 +138,13 @@ class Pool:
             self._finish(child)
 
 
-def run_child(work: Callable[[], Any], fd: int, limits: Limits, temp: str) -> None:
+def run_child(work: Callable[[], Any], fd: int, limits: Limits, temp: str, memory: int = 0) -> None:
     """Be the child: apply the limits, work, send the value and leave without clean-up."""
     code = 1
     try:
         os.setpgid(0, 0)
         _show_to_itself()
-        _limit(limits)
+        _limit(limits, memory or _address_space() + MEMORY_BYTES)
         for name in TEMP_VARIABLES:
             os.environ[name] = temp
         send(fd, work())
@@ -175,14 +176,20 @@ def _show_to_itself() -> None:
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
-def _limit(limits: Limits) -> None:
+def _address_space() -> int:
+    """Bytes of address space this process has; what an unlimited one may have where nobody tells."""
+    if not os.path.exists("/proc/self/statm"):
+        return resource.RLIM_INFINITY
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def _limit(limits: Limits, memory: int) -> None:
     for number in (signal.SIGPROF, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     renew(limits.cpu)
-    if os.path.exists("/proc/self/statm"):
-        with open("/proc/self/statm", encoding="ascii") as file:
-            pages = int(file.read().split()[0])
-        _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY_BYTES)
+    if memory > MEMORY_BYTES:
+        _lower(resource.RLIMIT_AS, memory)
     _lower(resource.RLIMIT_FSIZE, FILE_BYTES)
     _lower(resource.RLIMIT_CORE, 0)
 
