@@ -1,7 +1,7 @@
 """The collaborators a node is given through `Runtime[Context]`: protocols only, so that any package can be replaced."""
 
 from asyncio.subprocess import Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +14,13 @@ from core.config.settings import Settings
 from core.events import EventSink
 from core.redaction import Redactor
 from core.replies import NOWHERE, CallSite, ModelReply
+from core.tool_effects import UNKNOWN, ToolEffects
 
 if TYPE_CHECKING:
     # These take a second to import, and commands that only read the inbox need none of them.
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import MessageLikeRepresentation
+    from langchain_core.tools import BaseTool
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -245,6 +247,73 @@ class Repair(Protocol):
         """Search the worktree, without the patches to skip; changes nothing in it."""
 
 
+class ToolSource(Protocol):
+    """Gives tools to the models of a run. It may fail or hang: that costs its tools, never the run."""
+
+    @property
+    def name(self) -> str:
+        """A word that tells it from other sources; stands before the names of its tools that others have too."""
+
+    async def tools(self, role: str) -> "Sequence[BaseTool]":
+        """The tools a role may have at this moment; asked before each call of a model, so what is slow is kept.
+
+        Tools say what they do by `core.tool_effects`; of one that does not, the worst is assumed.
+        """
+
+    async def names(self) -> Collection[str]:
+        """Every name of a tool it knows, whoever may have it and whether it is turned on."""
+
+    async def close(self) -> None:
+        """Let go of what it holds, at the end of the run."""
+
+
+class Tools(Protocol):
+    """The tools of a run, out of all its sources."""
+
+    async def offered(self, role: str) -> "Sequence[BaseTool]":
+        """What a role may call now."""
+
+    async def find(self, name: str, role: str) -> "BaseTool | None":
+        """The tool that a role means by a name; `None` when it has none such."""
+
+    def effects_of(self, name: str) -> ToolEffects:
+        """What calls of that name may do, as far as it was offered in this run."""
+
+    async def begin(self, call: str, tool: str) -> bool:
+        """Write down that a call begins which is not simply repeated; false when it had begun before.
+
+        Args:
+            call: What tells it from every other call of the thread, also after a restart.
+            tool: Its tool.
+        """
+
+    async def forget(self, call: str) -> None:
+        """Take back that a call began: it did nothing yet, and will be made again."""
+
+
+class NoTools:
+    """Of a run without any."""
+
+    async def offered(self, role: str) -> "Sequence[BaseTool]":
+        """Nothing."""
+        return ()
+
+    async def find(self, name: str, role: str) -> "BaseTool | None":
+        """Nothing."""
+        return None
+
+    def effects_of(self, name: str) -> ToolEffects:
+        """The worst."""
+        return UNKNOWN
+
+    async def begin(self, call: str, tool: str) -> bool:
+        """Every call is the first."""
+        return True
+
+    async def forget(self, call: str) -> None:
+        """Nothing was written down."""
+
+
 class InboxItem(BaseModel):
     """A row of the inbox."""
 
@@ -290,3 +359,4 @@ class Context:
     options: RunOptions = field(default_factory=RunOptions)
     redactor: Redactor = field(default_factory=Redactor)
     """Removes secrets from content before it is stored or sent."""
+    tools: Tools = field(default_factory=NoTools)

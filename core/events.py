@@ -10,8 +10,8 @@ EventName = Literal[
     "roles",  # roles: {role: {spec, reason, terms}}; calls, input_tokens, output_tokens: of the thread's earlier runs
     "node_started",  # node, step; steps: [{id, title}], where the plan is another than was told
     "node_finished",  # node, seconds, ok
-    "tool_started",  # tool, args
-    "tool_finished",  # tool, seconds, ok
+    "tool_started",  # tool, call: its id, args, effects: what it may do, as `core.tool_effects` names it
+    "tool_finished",  # tool, call, seconds, ok
     "command_finished",  # command, exit_code, seconds, timed_out: of a model's command
     "command_refused",  # command, answer: the user said no, and what they said besides
     "model_started",  # node, role, spec

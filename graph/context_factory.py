@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.config.settings import EMBEDDED, Settings
-from core.context import Context, Models, RunOptions
+from core.context import Context, Models, RunOptions, ToolSource
 from core.errors import ModelError, RolecallError, traceback_text
 from core.events import EventSink
 from core.known_secrets import known_secrets
@@ -19,10 +19,14 @@ from core.threads import ThreadOptions, ThreadStatus
 from graph.drive.in_flight import ActivityTracker
 from graph.store.event_log import EventLog, Listen
 from graph.store.inbox import SqliteInbox
+from graph.store.started_calls import SqliteStartedCalls
 from llm_registry.diagnosis.doctor import PATIENCE_S, find_servers
 from llm_registry.overrides import with_overrides
 from llm_registry.registry import open_registry
+from nodes.model_calls.consult_tools import ConsultingTools
 from nodes.model_calls.task_preflight import require_model
+from nodes.model_calls.toolset import Toolset
+from tools.agent.toolbox import WorkspaceTools
 from tools.commands.command_runner import SandboxCommands
 from tools.commands.outputs import OutputStore
 from tools.git.command import Git
@@ -50,6 +54,8 @@ class RunSpec:
     """What holds for later runs of the thread too; keys in specs of models are used and not kept."""
     task: str = ""
     """Of a thread that begins now: one that nobody can do is refused before anything is made for it."""
+    sources: tuple[ToolSource, ...] = ()
+    """More tools than rolecall's own."""
 
 
 _UNWALLED_CHECKS = (
@@ -97,7 +103,23 @@ async def open_context(
             if spec.task:
                 await _require_model(spec, models, events)
             await workspace.prepare()
-            yield await _context(spec, workspace, models, events, redactor, secrets, handle)
+            async with _tools(spec, handle, models, events) as tools:
+                context = await _context(spec, workspace, models, events, redactor, secrets, handle)
+                yield replace(context, tools=tools)
+
+
+@asynccontextmanager
+async def _tools(spec: RunSpec, database: Database, models: Models, events: EventSink) -> AsyncIterator[Toolset]:
+    """The tools of the run; its own sources come first, so that nobody takes their names."""
+    sources: tuple[ToolSource, ...] = (WorkspaceTools(), ConsultingTools(spec.settings, models), *spec.sources)
+    started = SqliteStartedCalls(database, spec.thread_id)
+    tools = Toolset(sources, spec.settings, events, started)
+    try:
+        for said in await tools.unknown():
+            events.emit("warning", message=said)
+        yield tools
+    finally:
+        await tools.close()
 
 
 async def _context(  # noqa: PLR0913, PLR0917 - what it is made of

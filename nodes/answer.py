@@ -13,11 +13,9 @@ from core.errors import ModelError
 from core.replies import CallSite
 from nodes.guidance.delivery import deliver_waiting
 from nodes.model_calls.agent_loop import RoleModelMiddleware, build_loop, final_text, served_by
-from nodes.model_calls.consult_tools import ConsultToolsMiddleware
 from nodes.model_calls.model_call import bookkeeping, budget_left
 from nodes.text.prompt_text import earlier_text
 from nodes.text.rendering import render
-from tools.agent.toolbox import reading_tools
 
 
 class AnswerInput(TypedDict):
@@ -36,11 +34,9 @@ def build_answer(*, max_calls: int) -> AnswerNode:
     """Make the node around the loop that reads."""
     loop = build_loop(
         name="answer",
-        tools=reading_tools(),
         speaker=RoleModelMiddleware("reasoning", "answer", "answer/system", tools=True),
         role="reasoning",
         max_calls=max_calls,
-        wearing=[ConsultToolsMiddleware()],
     )
 
     async def answer(state: AnswerInput, runtime: Runtime[Context]) -> dict[str, Any]:

@@ -11,12 +11,10 @@ from core.artifacts import AssessDecision, Guidance, Plan, PlanStep, QAReport, S
 from core.context import Context
 from core.text import one_line, readable, visible_line
 from nodes.model_calls.agent_loop import RoleModelMiddleware, build_loop, final_text, served_by
-from nodes.model_calls.consult_tools import ConsultToolsMiddleware
 from nodes.model_calls.model_call import budget_left
 from nodes.text.prompt_text import checks_text, plan_text, review_text
 from nodes.text.rendering import render
 from nodes.text.shorten import shorten_texts
-from tools.agent.toolbox import coding_tools
 
 SUBJECT = 72
 ROLE = "coder"
@@ -50,11 +48,9 @@ def build_implement(*, max_calls: int) -> ImplementNode:
     """
     loop = build_loop(
         name="implement",
-        tools=coding_tools(),
         speaker=RoleModelMiddleware(ROLE, "implement", "implement/system"),
         role=ROLE,
         max_calls=max_calls,
-        wearing=[ConsultToolsMiddleware()],
     )
 
     async def implement(state: ImplementInput, runtime: Runtime[Context]) -> dict[str, Any]:

@@ -61,9 +61,14 @@ def _tool(entry: Any) -> Any:
         return {"role": role_name(entry)}
     if isinstance(entry, Mapping) and "role" not in entry and "model" in entry:
         entry = {"role" if name == "model" else name: value for name, value in entry.items()}
-    if isinstance(entry, Mapping) and isinstance(role := entry.get("role"), str):
-        return {**entry, "role": role_name(role)}
-    return entry
+    if not isinstance(entry, Mapping):
+        return entry
+    new = dict(entry)
+    if isinstance(role := new.get("role"), str):
+        new["role"] = role_name(role)
+    if isinstance(roles := new.get("offered_to"), list | tuple):
+        new["offered_to"] = [role_name(role) if isinstance(role, str) else role for role in roles]
+    return new
 
 
 def _by_roles(models: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,12 +25,11 @@ def config_schema() -> dict[str, Any]:
     llm = definitions["LLMSettings"]
     llm["properties"] |= dict.fromkeys(ROLES, role)
     llm["additionalProperties"] = role
-    tool = {"anyOf": [{"$ref": "#/$defs/ToolRole"}, {"type": "string", "description": "A role or a named model."}]}
+    tool = {"anyOf": [{"$ref": "#/$defs/ToolSettings"}, {"type": "string", "description": "A role or a named model."}]}
     schema["properties"]["tools"]["additionalProperties"] = tool
     by_role = {"description": "Alternative to `llm`: specs by name, each with the `role` it serves.", "type": "object"}
     schema["properties"]["models"] = by_role
-    definitions["ToolRole"]["properties"]["model"] = {"type": "string", "description": "Alias for `role`."}
-    del definitions["ToolRole"]["required"]
+    definitions["ToolSettings"]["properties"]["model"] = {"type": "string", "description": "Alias for `role`."}
     return schema
 
 

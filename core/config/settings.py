@@ -146,14 +146,21 @@ class ModelSpec(Section):
         return read
 
 
-CONSULTING_TOOLS = ("ask", "explain_code", "deep_research")
-"""Tools that let a model ask another one; those named in `tools` are offered to the working models."""
+ToolApproval = Literal["auto", "ask", "allow", "deny"]
 
 
-class ToolRole(Section):
-    """The role that serves a tool, or a named model."""
+class ToolSettings(Section):
+    """One tool: who may use it, whether it asks first, and who answers where it asks a model."""
 
-    role: str
+    enabled: bool = True
+    role: str = ""
+    """The role, or a named model, that answers where the tool asks one; empty: the tool's usual one."""
+    offered_to: tuple[str, ...] | None = None
+    """Roles that may use it, of those it is made for; absent: all of them."""
+    approval: ToolApproval = "auto"
+    """Whether each call is asked for. "auto": as its effects and `approvals` say; "deny": it is not offered."""
+    timeout_s: PositiveFloat | None = None
+    """Seconds a call may take; absent: what the tool sets itself, else 300."""
 
 
 class LLMSettings(BaseModel):
@@ -324,7 +331,8 @@ class Settings(Section):
 
     schema_: str = Field(default="", alias="$schema")
     llm: LLMSettings = LLMSettings()
-    tools: dict[str, ToolRole] = Field(default_factory=dict)
+    tools: dict[str, ToolSettings] = Field(default_factory=dict)
+    """By name. A tool that asks another model is offered only when it is named here."""
     checks: CheckSettings = CheckSettings()
     budget: BudgetSettings = BudgetSettings()
     sandbox: SandboxSettings = SandboxSettings()
@@ -335,11 +343,9 @@ class Settings(Section):
     embedded: EmbeddedSettings = EmbeddedSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
-    def role_of(self, tool: str) -> str:
-        """The role that serves a tool: as configured, else research for research and primary for the rest."""
-        if tool in self.tools:
-            return self.tools[tool].role
-        return ModelRole.RESEARCH.value if tool == "deep_research" else ModelRole.PRIMARY.value
+    def tool(self, name: str) -> ToolSettings:
+        """What holds for a tool, named or not."""
+        return self.tools.get(name) or ToolSettings()
 
 
 _COUNTS = frozenset({"num_ctx", "threads", "slots"})

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from core.config.files import VARIABLE
-from core.config.settings import CONSULTING_TOOLS, EMBEDDED, ROLES, LLMSettings, ModelRole, ModelSpec, Settings
+from core.config.settings import EMBEDDED, ROLES, LLMSettings, ModelRole, ModelSpec, Settings
 from core.errors import ConfigError
 from core.suggest import did_you_mean
 
@@ -172,7 +172,7 @@ def _check_names(settings: Settings, sources: Sources) -> None:
     llm = settings.llm
     entries = llm.__pydantic_extra__ or {}
     known = {*ROLES, *entries, *llm.models, EMBEDDED}
-    used = {tool.role for tool in settings.tools.values()} | set(_references(llm))
+    used = {tool.role for tool in settings.tools.values() if tool.role} | set(_references(llm))
     for name in entries:
         if name not in ROLES and name not in used:
             raise ConfigError(
@@ -195,14 +195,13 @@ def _check_names(settings: Settings, sources: Sources) -> None:
 
 def _check_tools(settings: Settings, known: set[str], sources: Sources) -> None:
     for tool, entry in settings.tools.items():
-        if tool not in CONSULTING_TOOLS:
-            raise ConfigError(
-                f"tools.{tool}: no such tool{did_you_mean(tool, CONSULTING_TOOLS)}{_from(f'tools.{tool}', sources)}",
-                hint=f"known tools: {', '.join(CONSULTING_TOOLS)}",
-            )
-        if entry.role not in known:
+        if entry.role and entry.role not in known:
             said = f"unknown role {entry.role!r}{did_you_mean(entry.role, known)}"
             raise ConfigError(f"tools.{tool}.role: {said}{_from(f'tools.{tool}.role', sources)}")
+        for role in entry.offered_to or ():
+            if role not in ROLES:
+                said = f"unknown role {role!r}{did_you_mean(role, ROLES)}"
+                raise ConfigError(f"tools.{tool}.offered_to: {said}{_from(f'tools.{tool}.offered_to', sources)}")
 
 
 def _references(llm: LLMSettings) -> Iterator[str]:

@@ -45,6 +45,9 @@ CREATE TABLE IF NOT EXISTS spec_traits(
 CREATE TABLE IF NOT EXISTS call_prompts(
     id INTEGER PRIMARY KEY AUTOINCREMENT, made REAL NOT NULL, trace_id TEXT NOT NULL, role TEXT NOT NULL,
     artifact TEXT NOT NULL, messages TEXT NOT NULL, tools TEXT NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS started_calls(
+    thread_id TEXT NOT NULL, call TEXT NOT NULL, tool TEXT NOT NULL, started REAL NOT NULL,
+    PRIMARY KEY(thread_id, call));
 """
 _WRITES = """
 CREATE TABLE IF NOT EXISTS writes(

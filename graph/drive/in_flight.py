@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Any
 
-from core.config.settings import CONSULTING_TOOLS
 from core.events import EventName, EventSink
+from core.tool_effects import kept_effects
 
 BESIDE = "supervisor"
 """The node name of calls made alongside the run; a pause neither waits for them nor cancels them."""
@@ -27,7 +27,7 @@ class ActivityTracker:
         self.waits_for_place = False
         """Whether a call waits for its turn at a busy server."""
         self._tools: Counter[str] = Counter()
-        """Tools at work that ask no model themselves."""
+        """Tools at work that do more than ask a model."""
         self.check = ""
         """The check that is running; empty when none is."""
         self.delivered = 0
@@ -43,7 +43,7 @@ class ActivityTracker:
                 self.waits_for_place = False
             case "model_finished" if data.get("node") != BESIDE:
                 self.calls_in_flight = max(0, self.calls_in_flight - 1)
-            case "tool_started" if data.get("tool") not in CONSULTING_TOOLS:
+            case "tool_started" if not _only_asks(data):
                 self._tools[str(data.get("tool"))] += 1
             case "tool_finished" if self._tools[str(data.get("tool"))] > 0:
                 self._tools[str(data.get("tool"))] -= 1
@@ -69,3 +69,9 @@ class ActivityTracker:
         A tool that runs alongside the call, such as a command, would be lost.
         """
         return (self.calls_in_flight > 0 or self.waits_for_place) and not self._tools.total()
+
+
+def _only_asks(data: dict[str, Any]) -> bool:
+    """Whether a tool waits for a model and may be called again if that is given up."""
+    effects = kept_effects(data.get("effects"))
+    return effects.asks_model and effects.repeatable

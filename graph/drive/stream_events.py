@@ -1,11 +1,12 @@
 """Turns the parts of a graph's stream into events: nodes and tools as they start and end."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.artifacts import Plan
 from core.events import EventSink
+from core.tool_effects import UNKNOWN, ToolEffects
 
 HIDDEN = frozenset({"__start__", "__end__"})
 ARGS_CHARS = 200
@@ -16,10 +17,11 @@ class ProgressEvents:
 
     Args:
         events: Where the events go.
+        effects_of: What calls of a tool may do.
     """
 
-    def __init__(self, events: EventSink) -> None:
-        self._events = events
+    def __init__(self, events: EventSink, effects_of: Callable[[str], ToolEffects] = lambda _: UNKNOWN) -> None:
+        self._events, self._effects_of = events, effects_of
         self._begun: dict[str, float] = {}
         self._steps: list[dict[str, str]] = []
         """The plan as last reported."""
@@ -50,7 +52,9 @@ class ProgressEvents:
         elif task["name"] == "tools":
             for call in _calls(task["input"]):
                 args = {key: _short(value) for key, value in call.get("args", {}).items()}
-                self._events.emit("tool_started", tool=call.get("name", ""), args=args)
+                name = str(call.get("name", ""))
+                effects = self._effects_of(name).names()
+                self._events.emit("tool_started", tool=name, call=call.get("id"), args=args, effects=effects)
 
     def _end(self, task: Mapping[str, Any], *, outer: bool) -> None:
         seconds = round(time.monotonic() - self._begun.pop(task["id"], time.monotonic()), 3)
@@ -61,7 +65,10 @@ class ProgressEvents:
         elif task["name"] == "tools":
             for message in _results(task.get("result")):
                 ok = getattr(message, "status", "success") != "error"
-                self._events.emit("tool_finished", tool=getattr(message, "name", ""), seconds=seconds, ok=ok)
+                self._events.emit(
+                    "tool_finished", tool=getattr(message, "name", ""), call=getattr(message, "tool_call_id", None),
+                    seconds=seconds, ok=ok,
+                )  # fmt: skip
 
 
 def _steps(state: Any) -> list[dict[str, str]]:

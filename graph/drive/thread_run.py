@@ -64,7 +64,7 @@ class ThreadRun:
         self._since = since
         """Inbox rows up to this id came before the run and do not stop it."""
         self.config: RunnableConfig = {"configurable": {"thread_id": context.thread_id}}
-        self._progress = ProgressEvents(context.events)
+        self._progress = ProgressEvents(context.events, context.tools.effects_of)
 
     async def state(self) -> StateSnapshot:
         """The thread as its last checkpoint holds it."""

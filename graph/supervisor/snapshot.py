@@ -11,10 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from core.artifacts import BudgetLeft, Plan, PlanStep, QAReport, RoleUsage, StepResult
 from core.config.settings import BudgetSettings
-
-CHANGING = frozenset({"edit_file", "write_file"})
-CHECKING = frozenset({"run_checks"})
-COMMANDS = frozenset({"run_command"})
+from core.tool_effects import kept_effects
 
 _WRITES = re.compile(
     r">|\b(tee|mv|cp|rm|touch|mkdir|patch|black|isort)\b|sed\s+-i|--fix\b|\b(ruff|cargo|go)\s+(format|fmt)\b"
@@ -49,7 +46,9 @@ class FinishedToolCall:
     """Mark of the result without numbers, so that two runs of the same compare equal."""
     error: bool = False
     changed: bool = False
-    """Whether it changed files, as far as its name and text show."""
+    """Whether it changed files, as far as its effects and its words tell."""
+    file: str = ""
+    """The file it changed, where it says so."""
     outcome: CheckOutcome | None = None
     """Of a run of the checks."""
 
@@ -166,21 +165,22 @@ def share_done(snapshot: Snapshot) -> float:
 def _act(tool: str, args: Mapping[str, Any], result: ToolMessage, *, at: int) -> FinishedToolCall:
     text = result.text
     error = result.status == "error"
+    effects = kept_effects(result.additional_kwargs.get("effects"))
     outcome = None
-    if tool in CHECKING and not error:
+    if effects.checks and not error:
         failing = _failing(text)
         red = len(set(failing)) or len(_RED.findall(text))
         outcome = CheckOutcome(red, _mark(failing, text) if red else "", at)
-    writes = tool in CHANGING or (tool in COMMANDS and bool(_WRITES.search(str(args.get("command", "")))))
+    command = args.get("command") if effects.runs_commands else None
+    writes = effects.writes if command is None else bool(_WRITES.search(str(command)))
     changed = writes and not error and _UNCHANGED not in text[:200]
-    return FinishedToolCall(
-        tool, json.dumps(args, sort_keys=True, default=str), _mark((), text), error, changed, outcome
-    )
+    file = str(args.get("path", "")) if changed and command is None else ""
+    given = json.dumps(args, sort_keys=True, default=str)
+    return FinishedToolCall(tool, given, _mark((), text), error, changed, file, outcome)
 
 
 def _files(results: Sequence[StepResult], acts: Sequence[FinishedToolCall]) -> tuple[str, ...]:
-    edited = [str(json.loads(act.args).get("path", "")) for act in acts if act.changed and act.tool in CHANGING]
-    return tuple(sorted({*(file for result in results for file in result.files), *edited} - {""}))
+    return tuple(sorted({*(file for result in results for file in result.files), *(act.file for act in acts)} - {""}))
 
 
 def _failing(output: str) -> list[str]:

@@ -91,7 +91,7 @@ def endpoint_of(spec: ModelSpec) -> str:
 def role_names(settings: Settings) -> tuple[str, ...]:
     """All roles: the known ones first, then those the user added, and the named models that serve tools."""
     added = [*(settings.llm.__pydantic_extra__ or {}), *(tool.role for tool in settings.tools.values())]
-    extra = [name for name in dict.fromkeys(added) if name not in {*ROLES, EMBEDDED}]
+    extra = [name for name in dict.fromkeys(added) if name and name not in {*ROLES, EMBEDDED}]
     return (*ROLES, *extra)
 
 

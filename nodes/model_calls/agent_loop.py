@@ -11,9 +11,7 @@ from langchain.agents.middleware import (
     ModelRequest,
     ModelResponse,
     SummarizationMiddleware,
-    ToolErrorMiddleware,
 )
-from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
     AIMessage,
@@ -27,7 +25,6 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatResult
-from langchain_core.tools import BaseTool
 from langgraph.channels import DeltaChannel
 from langgraph.graph.message import _messages_delta_reducer
 from langgraph.graph.state import CompiledStateGraph
@@ -35,12 +32,12 @@ from langgraph.runtime import Runtime
 
 from core.artifacts import Served
 from core.context import Context
-from core.errors import DiskFullError, ModelError, ToolError
+from core.errors import ModelError
 from core.replies import CallSite
-from core.storage.storage_errors import storage_error
 from nodes.guidance.delivery import GuidedState, InboxMiddleware, standing_guidance
 from nodes.guidance.plan_changes import role_for
-from nodes.text.quoting import QuotingMiddleware, fence
+from nodes.model_calls.tool_calls import INTERRUPTED, ToolCallsMiddleware
+from nodes.text.quoting import fence
 from nodes.text.rendering import render
 from nodes.text.shorten import clip
 
@@ -121,10 +118,12 @@ def answer_open_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     mended: list[AnyMessage] = []
     for message in messages:
         mended.append(message)
-        for call in message.tool_calls if isinstance(message, AIMessage) else ():
-            if call["id"] not in results:
-                note = "Interrupted before this call returned. Check the current state before retrying."
-                mended.append(ToolMessage(note, tool_call_id=call["id"] or "", name=call["name"], status="error"))
+        calls = message.tool_calls if isinstance(message, AIMessage) else ()
+        mended += [
+            ToolMessage(INTERRUPTED, tool_call_id=call["id"] or "", name=call["name"], status="error")
+            for call in calls
+            if call["id"] not in results
+        ]
     return mended
 
 
@@ -191,46 +190,30 @@ async def _compact(messages: Sequence[BaseMessage], context: Context, node: str)
     return reply.text or clip(log, 4000)
 
 
-def _to_model(error: Exception, request: ToolCallRequest) -> str | None:
-    """What the model is told of a failed tool; an error that is not the tool's ends the run."""
-    if isinstance(error, ToolError):
-        return f"{error.message} {error.hint}".strip()
-    if isinstance(error, OSError) and not isinstance(storage_error(error), DiskFullError):
-        return f"{request.tool_call['name']} failed: {error}"
-    return None
-
-
 def build_loop(
     *,
     name: str,
-    tools: Sequence[BaseTool],
     speaker: RoleModelMiddleware,
     role: str,
     max_calls: int,
-    wearing: Sequence[AgentMiddleware[Any, Context, Any]] = (),
 ) -> CompiledStateGraph[Any, Context, Any, Any]:
     """Build the loop; without a checkpointer of its own it writes into that of the graph around it.
 
     Args:
         name: The node that runs it.
-        tools: What it may call.
         speaker: Chooses the model of each call.
-        role: Whose window bounds the transcript.
+        role: Whose tools it is offered, and whose window bounds the transcript.
         max_calls: Model calls in one visit.
-        wearing: Further middleware.
     """
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
         InboxMiddleware(name),
         ModelCallLimitMiddleware(thread_limit=max_calls, exit_behavior="end"),
         CompactionMiddleware(role, name),
-        *wearing,
+        ToolCallsMiddleware(role),
         speaker,
-        QuotingMiddleware(),
-        ToolErrorMiddleware(_to_model),
     ]
     return create_agent(
         PlaceholderModel(),
-        list(tools),
         name=f"{name}_loop",
         middleware=middleware,
         state_schema=LoopState,

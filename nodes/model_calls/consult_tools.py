@@ -5,7 +5,7 @@ that role: an unused tool takes up space in small windows. What the other model 
 asked. Owns no file and changes none.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from langchain.agents import create_agent
@@ -14,23 +14,22 @@ from langchain.agents.middleware import (
     ClearToolUsesEdit,
     ContextEditingMiddleware,
     ModelCallLimitMiddleware,
-    ModelRequest,
-    ModelResponse,
 )
 from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from langchain_core.tools import BaseTool
 
-from core.config.settings import CONSULTING_TOOLS, EMBEDDED
-from core.context import Context
+from core.config.settings import EMBEDDED, ModelRole, Settings
+from core.context import Context, Models
 from core.replies import CallSite
+from core.tool_effects import ToolEffects
 from nodes.model_calls.agent_loop import CHARS_PER_TOKEN, UNKNOWN_WINDOW, LoopState
-from nodes.text.quoting import QuotingMiddleware
+from nodes.model_calls.tool_calls import ToolCallsMiddleware
 from nodes.text.rendering import render
 from nodes.text.shorten import clip
 from tools.agent.agent_tool import AnyToolRuntime, agent_tool
 from tools.agent.file_tools import page_of
-from tools.agent.toolbox import reading_tools
 
+_ASKS = ToolEffects(reads=True, asks_model=True, idempotent=True, confined=True)
 RESEARCH_CALLS = 20
 """Model calls in one research; then it says what it has found so far."""
 CLEAR_AT = 0.5
@@ -39,7 +38,7 @@ ANSWER_CHARS = 6000
 """How much of another model's answer goes into the asking model's transcript."""
 
 
-@agent_tool
+@agent_tool(_ASKS)
 async def ask(runtime: AnyToolRuntime, question: str, files: list[str] | None = None) -> str:
     """Ask another model a question. It sees only what you write here and the files you list.
 
@@ -53,7 +52,7 @@ async def ask(runtime: AnyToolRuntime, question: str, files: list[str] | None = 
     return await _answer(context, "ask", question=question, files=[(path, clip(text, room)) for path, text in shown])
 
 
-@agent_tool
+@agent_tool(_ASKS)
 async def explain_code(
     runtime: AnyToolRuntime, path: str, question: str = "", start: int = 1, end: int | None = None
 ) -> str:
@@ -70,7 +69,7 @@ async def explain_code(
     return await _answer(context, "explain_code", path=path, code=code, question=question)
 
 
-@agent_tool
+@agent_tool(_ASKS)
 async def deep_research(runtime: AnyToolRuntime, question: str) -> str:
     """Have another model search the repository for an answer, across many files. For a few files, read them yourself.
 
@@ -82,12 +81,11 @@ async def deep_research(runtime: AnyToolRuntime, question: str) -> str:
     window = context.models.window(role) or UNKNOWN_WINDOW
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
         ModelCallLimitMiddleware(run_limit=RESEARCH_CALLS, exit_behavior="end"),
-        QuotingMiddleware(),
+        ToolCallsMiddleware(ModelRole.RESEARCH),
         ContextEditingMiddleware(edits=[ClearToolUsesEdit(trigger=int(window * CLEAR_AT), keep=3)]),
     ]
     agent = create_agent(
         context.models.chat_model(role, site=site),
-        reading_tools(),
         system_prompt=render("deep_research/system"),
         middleware=middleware,
         state_schema=LoopState,
@@ -105,39 +103,51 @@ async def deep_research(runtime: AnyToolRuntime, question: str) -> str:
     return await _answer(context, "deep_research", question=question, notes=notes)
 
 
-class ConsultToolsMiddleware(AgentMiddleware[Any, Context, Any]):
-    """Give a loop the tools, and each call those of them that are configured and served."""
+class ConsultingTools:
+    """The source of these tools, for whoever works but the researcher.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.tools = [ask, explain_code, deep_research]
+    Args:
+        settings: Says which are turned on, and who answers.
+        models: Say who is served.
+    """
 
-    async def awrap_model_call(
-        self,
-        request: ModelRequest[Context],
-        handler: Callable[[ModelRequest[Context]], Awaitable[ModelResponse[Any]]],
-    ) -> ModelResponse[Any]:
-        """Leave out what is not offered."""
-        context = request.runtime.context
-        offered = [one for one in request.tools if _is_offered(one, context)]
-        return await handler(request.override(tools=offered))
+    name = "consulting"
+
+    def __init__(self, settings: Settings, models: Models) -> None:
+        self._settings, self._models = settings, models
+
+    async def tools(self, role: str) -> Sequence[BaseTool]:
+        """Those that are configured and served."""
+        return [] if role == ModelRole.RESEARCH else [one for one in CONSULTING if self._is_served(one.name)]
+
+    async def names(self) -> Collection[str]:
+        """Those that are turned off too."""
+        return [one.name for one in CONSULTING]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _is_served(self, name: str) -> bool:
+        settings = self._settings
+        return name in settings.tools and self._models.served(role_of(settings, name)).spec not in {"", EMBEDDED}
 
 
-def _is_offered(given: BaseTool | dict[str, Any], context: Context) -> bool:
-    name = given.name if isinstance(given, BaseTool) else ""
-    if name not in CONSULTING_TOOLS:
-        return True
-    settings = context.settings
-    return name in settings.tools and context.models.served(settings.role_of(name)).spec not in {"", EMBEDDED}
+CONSULTING = (ask, explain_code, deep_research)
+
+
+def role_of(settings: Settings, tool: str) -> str:
+    """Who answers: as configured, else research for research and primary for the rest."""
+    usual = ModelRole.RESEARCH if tool == deep_research.name else ModelRole.PRIMARY
+    return settings.tool(tool).role or usual.value
 
 
 def _role_and_site(context: Context, tool: str) -> tuple[str, CallSite]:
-    return context.settings.role_of(tool), CallSite(thread=context.thread_id, node=tool)
+    return role_of(context.settings, tool), CallSite(thread=context.thread_id, node=tool)
 
 
 def _room(context: Context, tool: str) -> int:
-    """Characters of foreign text that certainly fit the window of a tool's role, beside question and answer."""
-    return (context.models.window(context.settings.role_of(tool)) or UNKNOWN_WINDOW) * CHARS_PER_TOKEN // 2
+    """Characters of foreign text that surely fit the window of a tool's role, beside question and answer."""
+    return (context.models.window(role_of(context.settings, tool)) or UNKNOWN_WINDOW) * CHARS_PER_TOKEN // 2
 
 
 async def _answer(context: Context, tool: str, **values: Any) -> str:

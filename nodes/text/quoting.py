@@ -6,15 +6,8 @@ can be taken out again: a model that copies what it was shown into a tool call m
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
-
-from langchain.agents.middleware import AgentMiddleware
-from langchain.agents.middleware.types import ToolCallRequest
-from langchain_core.messages import ToolMessage
-from langgraph.types import Command
-
-from core.context import Context
 
 DOT = "·"
 TAGS = (
@@ -62,28 +55,19 @@ def fence(text: object, tag: str) -> str:
     return f"<{tag}>\n{quote(str(text).strip())}\n</{tag}>"
 
 
-class QuotingMiddleware(AgentMiddleware[Any, Any, Any]):
-    """Quote what tools return; take the dots out of what a model hands to them."""
+def intended_args(args: dict[str, Any], give_back: Callable[[str], str]) -> dict[str, Any]:
+    """The arguments that a model means by those it gives: without the dots it copied, with what was withheld of it.
 
-    async def awrap_tool_call(
-        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
-    ) -> ToolMessage | Command[Any]:
-        """Run the tool on the text that is meant."""
-        context: Any = request.runtime.context
-        mean = _meant_in(context) if isinstance(context, Context) else unquote
-        meant = {**request.tool_call, "args": _tree(request.tool_call["args"], mean)}
-        answer = await handler(request.override(tool_call=meant))  # type: ignore[arg-type]  # a tool call with new args
-        if not isinstance(answer, ToolMessage):
-            return answer
-        return answer.model_copy(update={"content": _tree(answer.content, quote)})
-
-
-def _meant_in(context: Context) -> Callable[[str], str]:
-    return lambda text: context.redactor.give_back(unquote(text))
+    Args:
+        args: Of a call of a tool.
+        give_back: Puts secrets in the place of what stands for them.
+    """
+    changed: dict[str, Any] = _tree(args, lambda text: give_back(unquote(text)))
+    return changed
 
 
 def _tree(value: Any, change: Callable[[str], str]) -> Any:
-    # Any: arguments and contents are JSON.
+    # Any: arguments are JSON.
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from core.artifacts import Report
 from core.config.settings import Settings
-from core.context import RunOptions
+from core.context import RunOptions, ToolSource
 from core.events import Event
 from core.run_result import RunResult
 from core.state import RunState
@@ -80,14 +80,17 @@ async def do(
     ask: AskUser | None = None,
     checks: Sequence[str] = (),
     options: RunOptions | None = None,
+    sources: Sequence[ToolSource] = (),
 ) -> RunResult:
-    spec = spec_of(repo, settings, options=options, task=task, asked=ThreadOptions(checks=list(checks)))
+    asked = ThreadOptions(checks=list(checks))
+    spec = spec_of(repo, settings, options=options, task=task, asked=asked, sources=tuple(sources))
     return await run(spec, listen=heard or Heard(), ask=ask)
 
 
 async def go_on(repo: Path, thread: str, settings: Settings | None = None, **more: Any) -> RunResult:
     listen = more.pop("heard", None) or Heard()
-    spec = spec_of(repo, settings, thread_id=thread, options=more.pop("options", None))
+    sources = tuple(more.pop("sources", ()))
+    spec = spec_of(repo, settings, thread_id=thread, options=more.pop("options", None), sources=sources)
     return await resume_thread(spec, listen=listen, **more)
 
 

@@ -13,7 +13,7 @@ import pytest
 from core.config.settings import Settings
 from core.storage.database import database_of
 from graph.store.thread_store import ThreadStore
-from nodes.model_calls.consult_tools import RESEARCH_CALLS
+from nodes.model_calls.consult_tools import RESEARCH_CALLS, role_of
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.reply import Reply, call, say
@@ -183,3 +183,18 @@ async def test_a_research_cut_short_goes_on_where_it_was(tmp_path: Path) -> None
     assert coder.told[0] == "slugs/text.py:2 shouts."
     # The call in flight is made again, the search is not.
     assert steps == [0, 1, 1]
+
+
+def test_who_answers_is_configured_or_usual() -> None:
+    settings = Settings.model_validate({"tools": {"ask": {"role": "summarizer"}, "explain_code": {}}})
+    roles = [role_of(settings, tool) for tool in ("ask", "explain_code", "deep_research")]
+    assert roles == ["summarizer", "primary", "research"]
+
+
+async def test_a_tool_that_is_turned_off_is_not_offered(tmp_path: Path) -> None:
+    coder = Coder("list_files")
+    with ModelServer(coder) as working, ModelServer(lambda _: say("Yes.")) as teaching:
+        tools = {"ask": {"role": "teacher", "enabled": False}, "explain_code": {"role": "teacher"}}
+        settings = settings_for(working, tools, teacher=openai(teaching.v1, model="large"))
+        await do(make_repository(tmp_path / "repo", SLUGS), FEATURE, settings)
+    assert coder.offered == {"explain_code"}

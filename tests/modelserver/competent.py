@@ -19,7 +19,7 @@ STEP_MARK = re.compile(r"(?:Do step |<step>\n)\S+: (?P<title>.+)")
 SHORTEN_MARK = re.compile(r"Shorten the text to at most (?P<limit>\d+) characters")
 COMPACT_MARK = "Summarize this work log"
 FENCED = re.compile(r"<(?P<tag>\w+)>\n(?P<text>.*)\n</(?P=tag)>", re.DOTALL)
-INTERRUPTED = "The run was interrupted before this call had a result"
+INTERRUPTED = "Interrupted before this call returned"
 
 
 @dataclass(frozen=True, slots=True)

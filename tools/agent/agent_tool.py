@@ -16,6 +16,7 @@ from pydantic.v1 import ValidationError as ValidationErrorV1
 from core.errors import BudgetError, DiskFullError, RolecallError, SandboxError, ToolError, traceback_text
 from core.redaction import Redactor
 from core.storage.storage_errors import storage_error
+from core.tool_effects import ToolEffects
 
 P = ParamSpec("P")
 AnyToolRuntime = ToolRuntime[Any, Any]
@@ -26,14 +27,20 @@ _RUNTIME = "runtime"
 _MOST_MISFITS = 8
 
 
-def agent_tool(function: Callable[P, Awaitable[str]]) -> BaseTool:
+def agent_tool(effects: ToolEffects) -> Callable[[Callable[P, Awaitable[str]]], BaseTool]:
     """Make a LangChain tool of an async function; its docstring is what the model reads.
 
     Failures come back as tool messages with the status "error". Interrupts, cancellation, an exhausted budget,
     a full disk and walls that fail pass through, since they are not the model's to mend. Secrets are hidden in
     whatever the tool says.
-    """
 
+    Args:
+        effects: What a call may do.
+    """
+    return functools.partial(_made, effects=effects)
+
+
+def _made(function: Callable[P, Awaitable[str]], effects: ToolEffects) -> BaseTool:
     @functools.wraps(function)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> str:
         redactor = _redactor(kwargs)
@@ -59,7 +66,7 @@ def agent_tool(function: Callable[P, Awaitable[str]]) -> BaseTool:
     made: Any = tool(guarded, parse_docstring=True, error_on_invalid_docstring=True)
     made.handle_tool_error = True
     made.handle_validation_error = _misfit
-    return made  # type: ignore[no-any-return] # the decorator is overloaded beyond what mypy can follow
+    return effects.of_tool(made)
 
 
 def _told(error: RolecallError) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-import re
 from typing import Any
 
 from langgraph.types import interrupt
@@ -12,14 +11,15 @@ from core.artifacts import CheckRun
 from core.context import Context
 from core.errors import ToolError
 from core.text import readable
+from core.tool_effects import ToolEffects
 from tools.agent.agent_tool import AnyToolRuntime, agent_tool
+from tools.agent.approval import command_question, refusal_message, user_refusal
 from tools.commands.outputs import OutputStore
 
-_WIDE_GAP = re.compile(" {20,}")
 _MOST_SHOWN = {"patches": 3, "suspicious": 5, "failing": 20}
 
 
-@agent_tool
+@agent_tool(ToolEffects(reads=True, writes=True, runs_commands=True, confined=True))
 async def run_command(runtime: AnyToolRuntime, command: str, timeout_s: float | None = None) -> str:
     """Run a shell command in the repository and give its output. Each call is a new shell in the top folder.
 
@@ -30,11 +30,11 @@ async def run_command(runtime: AnyToolRuntime, command: str, timeout_s: float | 
     context: Context = runtime.context
     most = context.settings.sandbox.command_timeout_s
     limit = _seconds("timeout_s", most if timeout_s is None else timeout_s, most)
-    if not context.options.approve_all and not context.commands.allowed(command):
-        words = _refusal(interrupt(_question(context.redactor.clean(command))))
+    if _needs_yes(context, command):
+        words = user_refusal(interrupt(command_question(context.redactor.clean(command))))
         if words is not None:
             context.events.emit("command_refused", command=command, answer=words)
-            raise ToolError(_refused(words))
+            raise ToolError(refusal_message("command", words))
     done = await context.commands.run(command, timeout_s=limit)
     context.events.emit(
         "command_finished", command=command, exit_code=done.exit_code, seconds=round(done.duration_s, 3),
@@ -44,7 +44,14 @@ async def run_command(runtime: AnyToolRuntime, command: str, timeout_s: float | 
     return f"{done.output.rstrip()}\n[{end}, {done.duration_s:.1f} s]".lstrip("\n")
 
 
-@agent_tool
+def _needs_yes(context: Context, command: str) -> bool:
+    rule = context.settings.tool(run_command.name).approval
+    if context.options.approve_all or rule == "allow":
+        return False
+    return rule == "ask" or not context.commands.allowed(command)
+
+
+@agent_tool(ToolEffects(reads=True, runs_commands=True, checks=True, idempotent=True, confined=True))
 async def run_checks(runtime: AnyToolRuntime) -> str:
     """Run the repository's own checks (its tests) and say which are green."""
     context: Context = runtime.context
@@ -54,7 +61,7 @@ async def run_checks(runtime: AnyToolRuntime) -> str:
     return "\n\n".join(_check_text(run) for run in runs)
 
 
-@agent_tool
+@agent_tool(ToolEffects(reads=True, idempotent=True, confined=True))
 async def git_diff(runtime: AnyToolRuntime, *, stat: bool = False) -> str:
     """Show everything changed in this task so far, new files included.
 
@@ -67,7 +74,7 @@ async def git_diff(runtime: AnyToolRuntime, *, stat: bool = False) -> str:
     return await asyncio.to_thread(_store(context).keep, text) or "nothing is changed"
 
 
-@agent_tool
+@agent_tool(ToolEffects(reads=True, runs_commands=True, idempotent=True, confined=True))
 async def repair_search(runtime: AnyToolRuntime, budget_s: float | None = None, skip: list[str] | None = None) -> str:
     """Search for a small patch that makes failing Python tests pass, without any model. Changes nothing.
 
@@ -92,42 +99,6 @@ def _seconds(name: str, value: float, most: float) -> float:
     if not math.isfinite(value) or value <= 0:
         raise ToolError(f"{name} is {value}, which is no time that can pass", hint="give seconds, or leave it out")
     return min(value, most)
-
-
-def _question(command: str) -> dict[str, str]:
-    return {
-        "kind": "approval",
-        "command": command,
-        "text": f"May this command run in the worktree? {_shown(command)}",
-    }
-
-
-def _shown(command: str) -> str:
-    """The whole of a command as a person can read it: nothing cut, nothing that an eye would pass over."""
-    seen = "".join(_visible(letter) for letter in readable(command))
-    seen = _WIDE_GAP.sub(lambda gap: f"[{len(gap.group())} spaces]", seen)
-    return seen if "\n" not in seen else "\n" + "\n".join(f"  | {line}" for line in seen.split("\n"))
-
-
-def _visible(letter: str) -> str:
-    return letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
-
-
-def _refusal(answer: object) -> str | None:
-    """What a person says besides no, empty when nothing; `None` for yes."""
-    told = answer.get("text", "") if isinstance(answer, dict) else ""
-    given = answer.get("approved", False) if isinstance(answer, dict) else answer
-    if given is True or (isinstance(given, str) and given.strip().lower() in {"y", "yes", "true", "ok", "approve"}):
-        return None
-    if told:
-        return str(told)
-    return given.strip() if isinstance(given, str) and given.strip().lower() not in {"n", "no", "false"} else ""
-
-
-def _refused(words: str) -> str:
-    """What the model is told."""
-    reason = f" They say: {words}" if words else ""
-    return f"The user did not allow this command.{reason} Go on without it; do not try it in another form."
 
 
 def _check_text(run: CheckRun) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from core.context import Context
 from core.errors import ToolError
 from core.secret_files import SecretFiles
+from core.tool_effects import ToolEffects
 from tools.agent.agent_tool import AnyToolRuntime, agent_tool
 from tools.commands.outputs import FOLDER
 from tools.files.file_tree import format_tree
@@ -21,11 +22,13 @@ from tools.files.text_edit import replace_once
 from tools.files.text_files import MAX_BYTES, TextFile, read_text
 from tools.files.worktree_lock import run_in_thread
 
+_LOOKS = ToolEffects(reads=True, idempotent=True, confined=True)
+_EDITS = ToolEffects(writes=True, idempotent=True, confined=True)
 _MAX_ENTRIES = 200
 _MAX_GLOB = 300
 
 
-@agent_tool
+@agent_tool(_LOOKS)
 async def list_files(runtime: AnyToolRuntime, path: str = ".", pattern: str = "") -> str:
     """List files of the repository; large folders are shown with their number of files.
 
@@ -68,7 +71,7 @@ def matching(names: list[str], pattern: str) -> list[str]:
     return [name for name in names if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(Path(name).name, pattern)]
 
 
-@agent_tool
+@agent_tool(_LOOKS)
 async def read_file(runtime: AnyToolRuntime, path: str, start: int = 1, end: int | None = None) -> str:
     """Read a text file with line numbers. Long files come in pieces; ask for more with start.
 
@@ -97,7 +100,7 @@ def _page_of(context: Context, path: str, start: int, end: int | None) -> str:
     return text_page(text, context.redactor, start, end, context.settings.sandbox.max_output_bytes)
 
 
-@agent_tool
+@agent_tool(_EDITS)
 async def edit_file(runtime: AnyToolRuntime, path: str, old: str, new: str) -> str:
     """Replace a piece of a file that is there exactly once. Give enough lines around it to make it unique.
 
@@ -124,7 +127,7 @@ def _edit(context: Context, path: str, texts: tuple[str, str], submodules: tuple
     return f"{path} changed at line {edited.line}"
 
 
-@agent_tool
+@agent_tool(_EDITS)
 async def write_file(runtime: AnyToolRuntime, path: str, content: str) -> str:
     """Write a whole file, new or in place of an old one. For a small change use edit_file.
 

@@ -14,6 +14,7 @@ from core.context import Context
 from core.errors import ToolError
 from core.redaction import Redactor
 from core.text import readable
+from core.tool_effects import ToolEffects
 from tools.agent.agent_tool import AnyToolRuntime, agent_tool
 from tools.agent.file_tools import files_below, matching, refuse_secret
 from tools.agent.search_fallback import MAX_BYTES
@@ -43,7 +44,7 @@ Hit = tuple[str, int, str]
 """Path, number of the line, its text."""
 
 
-@agent_tool
+@agent_tool(ToolEffects(reads=True, idempotent=True, confined=True))
 async def search_text(
     runtime: AnyToolRuntime, pattern: str, path: str = ".", glob: str = "", *, ignore_case: bool = False
 ) -> str:

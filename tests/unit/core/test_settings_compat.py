@@ -71,7 +71,7 @@ def test_coding_is_the_coder_everywhere(tmp_path: Path, monkeypatch: pytest.Monk
     settings = loaded({"llm": llm, "tools": {"ask": "coding"}}, tmp_path).settings
     given = entries(settings)
     assert (given["coder"].model, given["reasoning"], given["primary"].fallback) == ("other", "coder", ("coder",))
-    assert settings.role_of("ask") == "coder"
+    assert settings.tool("ask").role == "coder"
     with pytest.raises(ConfigError, match=r"the same role as llm\.coder"):
         loaded({"llm": {"coding": SPEC, "coder": SPEC}}, tmp_path)
 
@@ -85,7 +85,7 @@ def test_a_tool_names_a_role_or_a_model(tool: Any, role: str, tmp_path: Path, mo
     monkeypatch.setenv("NO_SUCH_KEY", "x")
     llm = {"primary": SPEC, "research": REMOTE, "models": {"small": {**SPEC, "id": "tiny-1b"}}}
     content = {"llm": llm, "tools": {"ask": tool}}
-    assert loaded(content, tmp_path).settings.role_of("ask") == role
+    assert loaded(content, tmp_path).settings.tool("ask").role == role
     jsonschema.Draft202012Validator(json.loads(schema_text())).validate(content)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from core.config.json_schema import schema_text
 from core.config.loader import load_settings
-from core.config.settings import ModelSpec
+from core.config.settings import ModelSpec, ToolSettings
 from core.errors import ConfigError, Exit
 
 TOP = Path(__file__).resolve().parents[3]
@@ -201,9 +201,27 @@ def test_other_spellings_and_call_paths_are_accepted(write: Any) -> None:
     assert (read.model, read.base_url) == ("m", "http://h:1/v1")
 
 
-def test_a_tool_that_is_none_is_refused_with_the_near_one(write: Any) -> None:
-    with pytest.raises(ConfigError, match=r"tools\.explain_cod: no such tool.*explain_code.*config\.json"):
-        load_settings(write({"tools": {"explain_cod": {"role": "primary"}}}))
+def test_tools_may_have_any_name_and_say_what_holds_for_them(write: Any) -> None:
+    given = {"fetch_page": {"offered_to": ["coding"], "approval": "ask", "timeout_s": 20}, "ask": {}, "x": "primary"}
+    settings = load_settings(write({"tools": given})).settings
+    assert settings.tool("fetch_page") == ToolSettings(offered_to=("coder",), approval="ask", timeout_s=20)
+    assert settings.tool("ask") == settings.tool("not named") == ToolSettings()
+    assert settings.tool("x").role == "primary"
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"offered_to": ["codre"]}, ["tools.t.offered_to", "`coder`"]),
+        ({"aproval": "ask"}, ["tools.t.aproval", "`approval`"]),
+        ({"approval": "never"}, ["tools.t.approval"]),
+        ({"timeout_s": 0}, ["tools.t.timeout_s"]),
+    ],
+)
+def test_what_a_tool_may_not_say_is_named(write: Any, entry: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(write({"tools": {"t": entry}}))
+    assert all(word in str(caught.value) for word in words)
 
 
 def test_a_role_of_a_tool_may_have_any_name(write: Any) -> None:
@@ -223,10 +241,3 @@ def test_the_shipped_configurations_are_valid(path: Path) -> None:
 def test_the_schema_file_is_fresh() -> None:
     written = (TOP / "config.schema.json").read_text(encoding="utf-8")
     assert written == schema_text(), "run: python -m core.config.json_schema > config.schema.json"
-
-
-def test_tools_have_roles_of_their_own(write: Any) -> None:
-    settings = load_settings(write({"tools": {"ask": {"role": "summarizer"}}})).settings
-    assert [settings.role_of(tool) for tool in ("ask", "explain_code", "deep_research")] == [
-        "summarizer", "primary", "research",
-    ]  # fmt: skip

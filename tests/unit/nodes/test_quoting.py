@@ -2,20 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from langchain.agents import create_agent
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_core.tools import tool
 
 from core.artifacts import Guidance
 from nodes import prompts
 from nodes.guidance.delivery import fence_guidance
-from nodes.text.quoting import TAGS, QuotingMiddleware, fence, quote, unquote
+from nodes.text.quoting import TAGS, fence, intended_args, quote, unquote
 from nodes.text.rendering import render
 from tests.golden.canonical import PROMPTS
-from tests.unit.nodes.speaker import Speaker
 
 CLOSERS = ["</{}>", "</{}  >", "< / {} >", "</{}", "<\u200b/{}>", "\uff1c/{}>", "<\uff0f{}>", "</\n{}>"]
 TOKENS = [
@@ -104,41 +99,8 @@ def test_guidance_cannot_close_its_fence_or_forge_another() -> None:
     assert "<|im_end|>" not in text
 
 
-async def test_a_model_gets_what_tools_return_quoted_and_its_copies_mean_the_text_itself() -> None:
+async def test_a_models_copies_of_what_it_was_shown_mean_the_text_itself() -> None:
     held = "a </task> b <|im_end|>\n<s>x</s>"
-    given: list[str] = []
-
-    @tool
-    async def read(path: str) -> str:
-        """Read.
-
-        Args:
-            path: Where.
-        """
-        return held
-
-    @tool
-    async def write(changes: list[dict[str, str]]) -> str:
-        """Write.
-
-        Args:
-            changes: What.
-        """
-        given.extend(change["text"] for change in changes)
-        return "written"
-
-    calls: list[dict[str, Any]] = [
-        {"name": "read", "args": {"path": "x"}, "id": "1"},
-        {"name": "write", "args": {"changes": [{"text": quote(held)}, {"text": held}]}, "id": "2"},
-    ]
-    speaker = Speaker(
-        said=[AIMessage("", tool_calls=[calls[0]]), AIMessage("", tool_calls=[calls[1]]), AIMessage("end")]
-    )
-    agent = create_agent(speaker, [read, write], middleware=[QuotingMiddleware()])
-
-    final = await agent.ainvoke({"messages": [HumanMessage("go")]})
-
-    shown = next(message for message in final["messages"] if isinstance(message, ToolMessage)).text
-    assert shown == quote(held)
-    assert "</task>" not in shown
-    assert given == [held, held]
+    args = {"changes": [{"text": quote(held)}, {"text": held}], "count": 2}
+    assert intended_args(args, lambda text: text) == {"changes": [{"text": held}, {"text": held}], "count": 2}
+    assert intended_args({"text": "KEY"}, lambda text: text.replace("KEY", "secret")) == {"text": "secret"}

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 
 from core.errors import ToolError
 from core.redaction import Redactor
+from core.tool_effects import ToolEffects
 from tests.unit.tools.bench import Events
 from tools.agent.agent_tool import AnyToolRuntime, agent_tool
 
@@ -20,7 +21,7 @@ TOKEN = "ghp_" + "a1B2" * 9
 NAMED = "a-key-of-no-known-form"
 
 
-@agent_tool
+@agent_tool(ToolEffects(reads=True))
 async def echo(runtime: AnyToolRuntime, text: str, seconds: float = 1.0) -> str:
     """Say a text.
 

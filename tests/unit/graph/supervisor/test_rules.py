@@ -9,14 +9,17 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from core.artifacts import BudgetLeft, CheckRun, Milestone, Plan, PlanStep, QAReport, RoleUsage, StepResult
 from core.config.settings import BudgetSettings, RuleThresholds
+from core.tool_effects import effects_of
 from graph.supervisor.rules import RuleInput, find_problems
 from graph.supervisor.snapshot import check_outcome, take_snapshot
+from tools.agent.toolbox import coding_tools
 
 PLAN = Plan(milestones=(Milestone(title="m", steps=(PlanStep(id="s1", title="one"), PlanStep(id="s2", title="two"))),))
 RED = (
     "$ python -m pytest\nFAILED tests/test_a.py::test_x - assert {n}\n1 failed in {n}.12s\n[RED, exit code 1, {n}.2 s]"
 )
 GREEN = "$ pytest\n3 passed in {n}.1s\n[green, {n}.2 s]"
+EFFECTS = {tool.name: effects_of(tool) for tool in coding_tools()}
 
 
 @dataclass
@@ -29,7 +32,10 @@ class Transcript:
         ident = f"c{len(self.messages)}"
         self.messages.append(AIMessage("", tool_calls=[{"name": tool, "args": args, "id": ident}]))
         status = "error" if error else "success"
-        self.messages.append(ToolMessage(result, tool_call_id=ident, name=tool, status=status))
+        effects = {"effects": EFFECTS[tool].names()} if tool in EFFECTS else {}
+        self.messages.append(
+            ToolMessage(result, tool_call_id=ident, name=tool, status=status, additional_kwargs=effects)
+        )
         return self
 
     def say(self, text: str) -> "Transcript":
