@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -263,10 +263,14 @@ def _explain(error: ValidationError, where: tuple[str, ...], sources: Sources, m
 
 def _known_keys(model: type[BaseModel], path: tuple[str, ...]) -> set[str]:
     current: Any = model
-    for part in path:
-        current = _model_in(current.model_fields[part].annotation) if part in current.model_fields else None
+    parts = iter(path)
+    for part in parts:
+        annotation = current.model_fields[part].annotation if part in current.model_fields else None
+        current = _model_in(annotation)
         if current is None:
             return set()
+        if get_origin(annotation) is dict:
+            next(parts, None)  # a name of the user's
     names = {field.alias or name for name, field in current.model_fields.items()}
     return names | ({"id", "endpoint"} if current is ModelSpec else set())
 

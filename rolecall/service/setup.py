@@ -147,6 +147,7 @@ async def _doctor(request: DoctorRequest, on_warning: OnWarning) -> Health:
 
     top = await top_if_any(request.repo)
     loaded = await settings_for(request.options, top, on_warning)
+    _warn_of_unknown_tools(loaded.settings, on_warning)
     diagnosis = await _examined(loaded, live=request.live)
     policy, holds = await sandbox_policy(loaded.settings.sandbox, top)
     return Health(diagnosis=diagnosis, sandbox=policy, sandbox_holds=holds)
@@ -161,11 +162,25 @@ async def _examined(loaded: "LoadedSettings", *, live: bool) -> "Diagnosis":
     return await diagnose_roles(loaded.settings, origin=origin, live=live)
 
 
+def _warn_of_unknown_tools(settings: "Settings", on_warning: OnWarning) -> None:
+    """Say which tools the configuration names that rolecall does not have."""
+    if not settings.tools:
+        return
+    from nodes.model_calls.consult_tools import CONSULTING
+    from nodes.model_calls.toolset import unknown_tools
+    from tools.agent.toolbox import coding_tools
+
+    known = [tool.name for tool in (*coding_tools(), *CONSULTING)]
+    for said in unknown_tools(settings, known):
+        on_warning(said)
+
+
 async def _config(request: ConfigRequest, on_warning: OnWarning) -> ConfigResult:
     from core.config.files import is_sample, user_config
 
     # The settings may be looked at anywhere.
     loaded = await settings_for(request.options, await top_if_any(request.repo), on_warning)
+    _warn_of_unknown_tools(loaded.settings, on_warning)
     if request.validated:
         _require_usable(loaded.settings)
     return ConfigResult(

@@ -11,10 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.jobs import red_repository, state_of
-from tests.repositories import fingerprint, git, write
+from nodes.model_calls.tool_calls import INTERRUPTED
+from tests.integration.jobs import SLUGIFY, SLUGS, openai, red_repository, state_of
+from tests.modelserver.competent import CompetentScript
+from tests.modelserver.reply import Reply, call
+from tests.modelserver.request import ModelRequest
+from tests.modelserver.server import ModelServer
+from tests.repositories import fingerprint, git, make_repository, write
 
 RUN = [sys.executable, "-m", "rolecall"]
+COMPETENT = CompetentScript(files=SLUGIFY)
 
 
 def environment(tmp_path: Path) -> Mapping[str, str]:
@@ -87,3 +93,33 @@ async def test_a_run_killed_while_its_worktree_is_made_is_resumed(tmp_path: Path
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "done"
+
+
+async def test_a_command_that_was_running_at_the_kill_is_not_run_again_unasked(tmp_path: Path) -> None:
+    marks, told = tmp_path / "marks", []
+
+    def coder(request: ModelRequest) -> Reply:
+        if "run_command" not in request.tool_names:
+            return COMPETENT(request)
+        made = [one for one in request.calls if one.name == "run_command"]
+        if not made:
+            return call("run_command", command=f"echo begun >> {marks}; sleep 20")
+        told.append(request.result_of(made[0]))
+        return COMPETENT(request)
+
+    repo, env = make_repository(tmp_path / "repo", SLUGS), environment(tmp_path)
+    with ModelServer(coder) as server:
+        (tmp_path / "config.json").write_text(json.dumps({"llm": {"primary": openai(server.v1)}}))
+        command = [*RUN, "run", "Add a function slugify with tests", "--repo", str(repo), "--yes", "--quiet"]
+        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not marks.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        command = [*RUN, "resume", "--last", "--repo", str(repo), "--yes", "--quiet"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert marks.read_text() == "begun\n"
+    assert told[0] == INTERRUPTED
