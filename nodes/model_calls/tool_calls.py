@@ -41,8 +41,8 @@ _NOT_DONE = (GraphBubbleUp, BudgetError, SandboxError)
 """After these a call did nothing, or only asked, and is made again when the run goes on."""
 _LOG = logging.getLogger(__name__)
 
-Answer = ToolMessage | Command[Any]
-Handler = Callable[[ToolCallRequest], Awaitable[Answer]]
+_Answer = ToolMessage | Command[Any]
+_Handler = Callable[[ToolCallRequest], Awaitable[_Answer]]
 
 
 class ToolCallsMiddleware(AgentMiddleware[Any, Context, Any]):
@@ -65,7 +65,7 @@ class ToolCallsMiddleware(AgentMiddleware[Any, Context, Any]):
         offered = await request.runtime.context.tools.offered(self._role)
         return await handler(request.override(tools=list(offered)))
 
-    async def awrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> Answer:
+    async def awrap_tool_call(self, request: ToolCallRequest, handler: _Handler) -> _Answer:
         """Make a call, and give its answer as text, with what it may have done."""
         context: Any = request.runtime.context
         name = str(request.tool_call["name"])
@@ -87,7 +87,7 @@ class _Call:
         self._rule = context.settings.tool(tool.name)
         self._place = _place_of(request)
 
-    async def made(self, handler: Handler) -> ToolMessage:
+    async def made(self, handler: _Handler) -> ToolMessage:
         """Its answer, whatever becomes of it."""
         begun = time.monotonic()
         try:
@@ -103,7 +103,7 @@ class _Call:
         _LOG.info("tool %s: %s in %.3f s", self._name, message.status, time.monotonic() - begun)
         return message
 
-    async def _answer(self, handler: Handler) -> ToolMessage:
+    async def _answer(self, handler: _Handler) -> ToolMessage:
         call = self._request.tool_call
         args = intended_args(call["args"], self._context.redactor.give_back)
         request = self._request.override(tool_call={**call, "args": args})
@@ -168,7 +168,7 @@ def _guarded(tool: BaseTool) -> BaseTool:
     return guarded
 
 
-async def _result(handler: Handler, request: ToolCallRequest) -> Answer:
+async def _result(handler: _Handler, request: ToolCallRequest) -> _Answer:
     return await handler(request)
 
 
