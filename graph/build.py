@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from core.config.settings import BudgetSettings
 from core.context import Context
 from core.state import RunState
+from graph.store.debug_log import logging_as
 from nodes.answer import build_answer
 from nodes.assess import assess
 from nodes.clarify import clarify
@@ -126,7 +127,8 @@ def with_context(
         context.events.emit("node_started", node=name, step=state.get("current_step"))
         ok = False
         try:
-            made = await node(state, runtime.override(context=context))
+            with logging_as(context.thread_id, context.redactor):
+                made = await node(state, runtime.override(context=context))
             ok = True
         finally:
             seconds = round(time.monotonic() - begun, 3)

@@ -1,6 +1,7 @@
 """Opens the collaborators of one thread and closes them again. The one place that joins all rooms of the house."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from core.secret_files import SecretFiles
 from core.storage.database import Database, database_of
 from core.threads import ThreadOptions, ThreadStatus
 from graph.drive.in_flight import ActivityTracker
+from graph.store.debug_log import debug_log
 from graph.store.event_log import EventLog, Listen
 from graph.store.inbox import SqliteInbox
 from graph.store.started_calls import SqliteStartedCalls
@@ -58,6 +60,7 @@ class RunSpec:
     """More tools than rolecall's own."""
 
 
+_LOG = logging.getLogger(__name__)
 _UNWALLED_CHECKS = (
     "no walls hold here: checks that are found in the repository run its code on the host without asking; "
     "name them with --checks, or install bubblewrap"
@@ -92,7 +95,7 @@ async def open_context(
     files = await workspace.make_run()
     handle = database or database_of(workspace.repo)
     log = await asyncio.to_thread(EventLog, spec.thread_id, files.events, listen, redactor)
-    with log, _faults_kept(log):
+    with debug_log(files.debug_log, spec.thread_id, redactor), log, _faults_kept(log):
         events = ActivityTracker(log)
         async with open_registry(
             settings, thread_id=spec.thread_id, database=handle, events=events,
@@ -171,6 +174,7 @@ def _faults_kept(events: EventSink) -> Iterator[None]:
         yield
     except Exception as error:
         if not isinstance(error, RolecallError):
+            _LOG.error("a fault of rolecall", exc_info=error)
             with suppress(OSError, ValueError):  # the disk is full, say: what happened matters more
                 said = f"{type(error).__name__}: {error}"
                 events.emit("error", code="internal", message=said, hint="", traceback=traceback_text(error))

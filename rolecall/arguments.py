@@ -52,6 +52,7 @@ def new_thread(text: str) -> str:
 
 def common_options(parser: argparse.ArgumentParser) -> None:
     """What every command takes."""
+    parser.add_argument("--verbose", "-v", action="count", default=0, help="print what happens inside; -vv: all of it")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("-h", "--help", action="help", help="show this help and exit")
 

@@ -179,7 +179,12 @@ def _dispatch(argv: list[str], invocation: Invocation) -> int:
         invocation.repo = str(given)
     module, _, function = command.handler.partition(":")
     handler: Handler = getattr(import_module(f"rolecall.commands.{module}"), function)
-    return handler(options, invocation)
+    if not options.verbose:
+        return handler(options, invocation)
+    from rolecall.output.verbose import verbose_logging
+
+    with verbose_logging(options.verbose):
+        return handler(options, invocation)
 
 
 def _known(name: str) -> Command:

@@ -37,6 +37,11 @@ class RunFiles:
         return self.folder / "events.jsonl"
 
     @property
+    def debug_log(self) -> Path:
+        """What the parts of rolecall and its libraries logged."""
+        return self.folder / "debug.log"
+
+    @property
     def report(self) -> Path:
         """The report of the last run."""
         return self.folder / "report.md"

@@ -1,6 +1,8 @@
 """Where checkpoints live: SQLite in the repository, packed, with the serializer's allow-list."""
 
+import logging
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from typing import Any
 
 import aiosqlite
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -19,6 +21,8 @@ from core.storage.database import Database
 from core.storage.storage_errors import damaged
 from graph.store.checkpoint_packing import PACKED, pack, unpack
 from graph.store.lease import fence_writes
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,20 @@ class Checkpoints(AsyncSqliteSaver):
     def get_next_version(self, current: str | None, channel: None) -> str:
         """The version after `current`. LangGraph's own ends in noise, which no packing makes smaller."""
         return f"{int(str(current or 0).partition('.')[0]) + 1:032}.0"
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """As the saver does it, and logged."""
+        begun = time.monotonic()
+        kept = await super().aput(config, checkpoint, metadata, new_versions)
+        space, seconds = config["configurable"].get("checkpoint_ns", ""), time.monotonic() - begun
+        _LOG.debug("checkpoint %s of %r, step %s, %.3f s", checkpoint["id"], space, metadata.get("step"), seconds)
+        return kept
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As the saver does it.

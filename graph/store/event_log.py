@@ -1,7 +1,9 @@
 """The record of a run as it happens: every event into `events.jsonl` of the run folder and to whoever listens."""
 
 import json
+import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +13,9 @@ from core.events import Event, EventName
 from core.redaction import Redactor
 
 Listen = Callable[[Event], None]
+
+_LOG = logging.getLogger(__name__)
+_MAX_LOGGED = 2000
 
 
 class EventLog:
@@ -54,8 +59,15 @@ class EventLog:
         except OSError as error:
             error.filename = self._file.name
             raise
+        self._log(made)
         if self._listen is not None:
             self._listen(made)
+
+    def _log(self, made: Event) -> None:
+        """Repeat it in the debug log, a warning or an error with the exception it is about where there is one."""
+        about = made.event in {"warning", "error"} and sys.exc_info()[0] is not None
+        told = json.dumps({key: value for key, value in made.data.items() if key != "traceback"}, default=str)
+        _LOG.debug("event %s %s", made.event, told[:_MAX_LOGGED], exc_info=about)
 
 
 def _is_cut_off(path: Path) -> bool:

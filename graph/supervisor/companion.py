@@ -1,6 +1,7 @@
 """The supervisor as a companion of a run in the same process: begins and ends with it, and never makes it fail."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from core.storage.database import Database
 from graph.drive.interruptible_stream import Graph
 from graph.supervisor.supervise import supervise
 
+_LOG = logging.getLogger(__name__)
 LEAVE_S = 1.0
 
 
@@ -35,6 +37,7 @@ async def supervise_alongside(graph: Graph, database: Database, context: Context
 
     def tell(task: asyncio.Task[bool]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("the supervisor failed", exc_info=error)
             said = f"the run continues without its supervisor: {error}"
             context.events.emit("warning", message=said, traceback=traceback_text(error))
 

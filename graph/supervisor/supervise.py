@@ -1,6 +1,7 @@
 """The supervisor's loop: poll, consider, rest. The same code alongside a run and in a separate process."""
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
 
@@ -18,6 +19,7 @@ from graph.supervisor.snapshot import Snapshot, take_snapshot
 from graph.supervisor.status_line import StatusContext, keep_answering, keep_status
 from graph.supervisor.thread_reader import CheckHistory, ThreadReader, open_thread_reader
 
+_LOG = logging.getLogger(__name__)
 LONGEST_REST = 15
 """Multiples of `poll_s` by which an expensive poll may delay the next one."""
 
@@ -101,6 +103,10 @@ class _Round:
         if snapshot is None or not self._unconsidered:
             return False
         self._unconsidered = False
+        _LOG.debug(
+            "supervisor looks: node %s, %d tool calls, %d model calls, %.0f %% of the tightest limit",
+            snapshot.node, snapshot.work, snapshot.calls, snapshot.used * 100,
+        )  # fmt: skip
         await self._supervisor.consider(snapshot)
         if snapshot.finished:
             await self._supervisor.finish(snapshot)

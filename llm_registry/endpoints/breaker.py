@@ -4,6 +4,7 @@ Owns when an endpoint may be asked. A closed breaker lets calls through; an open
 left; after a jittered cool-down one caller may try (half open), and its result decides for all.
 """
 
+import logging
 import random
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Literal
 from core.storage.database import Database, Row, Transaction
 from llm_registry.failures.errors import ENDPOINT_DOWN, ENDPOINT_SICK, CallFailure, ErrorKind
 
+_LOG = logging.getLogger(__name__)
 SICK_LIMIT = 4
 """Weight of failures in a row of a server that does answer."""
 _HANGS = frozenset({ErrorKind.FIRST_TOKEN_TIMEOUT, ErrorKind.IDLE_TIMEOUT, ErrorKind.TOTAL_TIMEOUT})
@@ -89,11 +91,11 @@ class Breakers:
             await self._answered(endpoint)
             return
 
-        def counted(unit: Transaction) -> None:
+        def counted(unit: Transaction) -> float:
             row, now = _row(unit.execute(_ROW, {"endpoint": endpoint})), time.time()
             if row and _left(row["until"], now, LONGEST_COOL_S * _SPREAD[1]) > 0:
                 # Calls that were under way when it opened; only a trial may prolong it.
-                return
+                return 0.0
             failures = (row["failures"] if row else 0) + (2 if failure.kind in _HANGS else 1)
             was_open = bool(row and row["until"] > 0)
             opens = failure.kind in ENDPOINT_DOWN or failures >= SICK_LIMIT or was_open
@@ -101,8 +103,10 @@ class Breakers:
             until = now + cool * self._jitter.uniform(*_SPREAD) if opens else 0.0
             unit.execute(_COUNT, {"endpoint": endpoint, "failures": failures, "cool": cool, "until": until,
                                   "kind": failure.kind.value, "reason": str(failure)[:200]})  # fmt: skip
+            return cool
 
-        await self._state.transaction(counted, durable=False)
+        if cool := await self._state.transaction(counted, durable=False):
+            _LOG.info("the breaker of %s is open for about %.0f s: %s", endpoint, cool, failure)
 
     async def end_trial(self, endpoint: str) -> None:
         """Let another caller try: the one who tried never finished."""

@@ -8,8 +8,11 @@ through it, since no filter, driver or hook of anybody is configured there.
 
 import asyncio
 import hashlib
+import logging
 import os
+import shlex
 import signal
+import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ from tools.git.config import GitConfig
 from tools.git.location import GitLocation, git_program, locate
 from tools.git.private_git_dir import make_git_dir
 
+_LOG = logging.getLogger(__name__)
 LIMIT_S = 120.0
 """Seconds after which a git call is stopped."""
 _ENDING_S = 5.0
@@ -157,6 +161,7 @@ class Git:
             raise _not_started(self.folder)
         settings, own = await self._manner(_subcommand(args))
         whole = own | {"PATH": path} | ({"GIT_INDEX_FILE": str(index)} if index is not None else {}) | dict(env or {})
+        begun = time.monotonic()
         starting = asyncio.ensure_future(asyncio.create_subprocess_exec(
             program, *settings, *args, cwd=self.folder, env=whole,
             stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
@@ -171,6 +176,8 @@ class Git:
             await _asked_to_end(await starting)
             raise
         done = await _finished(process, stdin, limit_s, _subcommand(args))
+        seconds = time.monotonic() - begun
+        _LOG.debug("git %s in %s: exit code %d, %.3f s", shlex.join(args)[:500], self.folder, done.code, seconds)
         if done.code != 0 and any(words in done.err for words in DISK_FULL):
             raise DiskFullError(
                 f"the disk is full: git {_subcommand(args)} could not write in {self.folder}",
