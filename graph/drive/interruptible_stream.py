@@ -25,7 +25,7 @@ POLL_S = 0.2
 GRACE_S = 0.3
 """Time a model call in flight gets to finish by itself when a pause arrives."""
 DEADLINE_S = 30.0
-"""Time a tool gets to finish by itself; then it is cancelled and runs again on resume."""
+"""What a tool gets to end by itself; then it is cancelled, and called again after the resume where it is repeatable."""
 
 _SIGNALS = frozenset({"SIGTERM", "SIGHUP"})
 """Authors of pauses that end a run with 143."""

@@ -16,6 +16,11 @@ Listen = Callable[[Event], None]
 
 _LOG = logging.getLogger(__name__)
 _MAX_LOGGED = 2000
+_NOTABLE = frozenset(
+    {"check_finished", "command_finished", "error", "guidance", "intervention", "model_fallback", "model_finished",
+     "node_finished", "step_committed", "warning"}
+)  # fmt: skip
+"""Events for `-v`; `-vv` shows the others too."""
 
 
 class EventLog:
@@ -67,7 +72,8 @@ class EventLog:
         """Repeat it in the debug log, a warning or an error with the exception it is about where there is one."""
         about = made.event in {"warning", "error"} and sys.exc_info()[0] is not None
         told = json.dumps({key: value for key, value in made.data.items() if key != "traceback"}, default=str)
-        _LOG.debug("event %s %s", made.event, told[:_MAX_LOGGED], exc_info=about)
+        level = logging.INFO if made.event in _NOTABLE else logging.DEBUG
+        _LOG.log(level, "event %s %s", made.event, told[:_MAX_LOGGED], exc_info=about)
 
 
 def _is_cut_off(path: Path) -> bool:

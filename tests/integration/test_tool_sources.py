@@ -15,9 +15,9 @@ from pydantic import BaseModel
 
 from core.config.settings import Settings
 from core.context import RunOptions
+from core.storage.database import database_of
 from core.tool_effects import UNKNOWN, ToolEffects
 from graph.drive.thread_run import UserQuestion
-from graph.store.checkpoints import database_of
 from graph.store.thread_store import ThreadStore
 from nodes.model_calls.tool_calls import INTERRUPTED
 from tests.integration.jobs import SLUGIFY, SLUGS, Heard, do, go_on, openai, settings_with

@@ -108,6 +108,9 @@ def test_the_runs_were_runs(done: World) -> None:
     assert codes["failure"] != 0
     assert codes["broken config"] == codes["broken variable"] == 3
     assert codes["resumed without its key"] in {0, 2}
+    logs = [path.read_text() for path in (done.repo / FOLDER).glob("runs/*/debug.log")]
+    assert any("git " in log and "event model_started" in log for log in logs)
+    assert "DEBUG   " in done.said["success as JSON"][2]
     assert all(done.taps[name].received for name in NEVER_SENT_ANYTHING), "a server was never asked"
 
 

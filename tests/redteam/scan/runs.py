@@ -160,7 +160,7 @@ def run_all(made: World) -> None:
 def _jobs(made: World) -> None:
     main, task = made.config("main"), f"{TASK}; my token is {made.planted['token in the task']}"
     made.do("success, token in the task", "run", task, main, "--yes", "--checks", "python -m pytest -s -q")
-    made.do("success as JSON", "run", TASK, main, "--yes", "--json", "--debug")
+    made.do("success as JSON", "run", TASK, main, "--yes", "--json", "--debug", "-vv")
     made.do("failure", "run", TASK, main, "--yes", "--checks", "python -m pytest -s -q; false", "--max-minutes=1")
     made.do("spans", "run", TASK, made.config("otel"), "--yes", "--quiet")
     url = f"http://ada:{made.planted['--model key']}@127.0.0.1:{made.taps['given'].port}/v1"
@@ -171,7 +171,7 @@ def _jobs(made: World) -> None:
 def _refusals(made: World) -> None:
     refused = made.config("refused")
     made.do("401", "run", TASK, refused, "--yes")
-    made.do("401 as JSON, debug", "run", TASK, refused, "--yes", "--json", "--debug")
+    made.do("401 as JSON, debug", "run", TASK, refused, "--yes", "--json", "--debug", "-vv")
     made.do("401, short key", "run", TASK, made.config("short"), "--yes", "--debug")
     made.do("401 in bench", "models", "bench", "--limit=1", refused, "--json")
     made.do("401 in doctor", "doctor", "--live", refused)
