@@ -8,7 +8,7 @@ from rolecall_search.candidates import Candidate
 from rolecall_search.evidence.baseline import TestRun as Run
 from rolecall_search.evidence.hints import crash_places
 from rolecall_search.program.source import Edit, SourceFile
-from rolecall_search.ranking.rank import orphans
+from rolecall_search.ranking.overfit import cost
 from rolecall_search.ranking.reach import moved
 from rolecall_search.runtime.hosting import OTHER, PASSED, judge, root_error
 from rolecall_search.trials.validate import Plan
@@ -59,8 +59,8 @@ def test_a_patch_that_leaves_a_value_unread_is_noticed(tmp_path: Path) -> None:
     def made(text: str) -> Candidate:
         return Candidate(source, source.units[0], (Edit(at, at + 5, text),), "another variable", 3, 1.0)
 
-    assert orphans(made("key"))
-    assert not orphans(made("value or 0"))
+    assert cost(made("key")) < 1
+    assert cost(made("value or 0")) == 1
 
 
 def test_the_error_of_a_doctest_is_the_one_its_example_raised() -> None:

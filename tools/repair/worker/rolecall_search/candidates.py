@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import ast
 import heapq
+import math
+import re
 from dataclasses import dataclass, field
 from typing import Iterator, Optional
 
+from rolecall_search.evidence.documents import Documented, read_documents
+from rolecall_search.evidence.kinship import behind
 from rolecall_search.evidence.localize import Suspicion
 from rolecall_search.program.source import FUNCTION_TYPES, Edit, SourceFile, Unit
 from rolecall_search.program.typeinfo import UnitTypes
@@ -30,6 +34,10 @@ SWAPS = frozenset(
 )  # fmt: skip
 SWAP_BOOST = 1.5
 NAMED_ENTRY, OTHER_ENTRY = 4.0, 0.5
+# The more one template says at one place, the less each of its edits counts.
+CROWD = 6.0
+USES_UNUSED = 2.5
+WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(eq=False)
@@ -72,7 +80,8 @@ class Stream:
         self._types = types
         self._hints = hints
         self._contexts: dict[tuple[str, Optional[Unit]], Context] = {}
-        self._spots = sorted(self._find_spots(sources))
+        self._documents: dict[Unit, Documented] = {}
+        self.spots = sorted(self._find_spots(sources))
         self._heap: list[tuple[float, int, Candidate]] = []
         self._count = 0
 
@@ -80,6 +89,9 @@ class Stream:
         order = 0
         for path, source in sources.items():
             scores = statement_scores(source, self._suspicion.scores.get(path, {}))
+            lines = {line for name, line, _ in self._hints.crashed if name == path}
+            for statement, factor in behind(source, lines).items() if lines else ():
+                scores[statement] = scores.get(statement, 0.0) * factor
             groups: dict[ast.AST, list[ast.AST]] = {}
             collect(source.tree, groups)
             for statement, nodes in groups.items():
@@ -91,10 +103,10 @@ class Stream:
 
     def __iter__(self) -> Iterator[Candidate]:
         at = 0
-        while self._heap or at < len(self._spots):
+        while self._heap or at < len(self.spots):
             burst = 0
-            while at < len(self._spots) and self._next_bound(at) >= self._best():
-                self._expand(self._spots[at])
+            while at < len(self.spots) and self._next_bound(at) >= self._best():
+                self._expand(self.spots[at])
                 at += 1
                 burst += 1
                 if burst >= BURST and self._heap:
@@ -103,7 +115,7 @@ class Stream:
                 yield heapq.heappop(self._heap)[2]
 
     def _next_bound(self, at: int) -> float:
-        return self._spots[at].suspicion ** POWER * MAX_PRIOR
+        return self.spots[at].suspicion ** POWER * MAX_PRIOR
 
     def _best(self) -> float:
         return -self._heap[0][0] if self._heap else -1.0
@@ -112,22 +124,40 @@ class Stream:
         context = self._context(spot.source, spot.unit).near(spot.line)
         covering = self._covering(spot)
         nodes = sorted(spot.nodes, key=lambda node: -self._entry_share(spot, node))
+        made = []
         for node in nodes[:MOST_NODES]:
             share = self._entry_share(spot, node)
             for proposal in proposals(context, node):
-                if proposal.prior < LEAST_PRIOR:
-                    continue
-                score = spot.suspicion**POWER * proposal.prior * share
-                if proposal.template in SWAPS:
-                    score *= SWAP_BOOST
-                if self._hints.missing and self._removes_missing(spot.source, proposal):
-                    score *= MISSING_BOOST
-                self._count += 1
-                candidate = Candidate(
-                    spot.source, spot.unit, proposal.edits, proposal.template,
-                    getattr(node, "lineno", spot.line), score, covering, not covering,
-                )  # fmt: skip
-                heapq.heappush(self._heap, (-score, self._count, candidate))
+                if proposal.prior >= LEAST_PRIOR:
+                    weight = proposal.prior * share * self._weight(spot, context, proposal)
+                    made.append((weight, getattr(node, "lineno", spot.line), proposal))
+        made.sort(key=lambda entry: -entry[0])
+        before: dict[str, int] = {}
+        for weight, line, proposal in made:
+            count = before[proposal.template] = before.get(proposal.template, -1) + 1
+            score = spot.suspicion**POWER * weight / math.sqrt(1.0 + count / CROWD)
+            self._count += 1
+            candidate = Candidate(
+                spot.source, spot.unit, proposal.edits, proposal.template, line, score, covering, not covering,
+            )  # fmt: skip
+            heapq.heappush(self._heap, (-score, self._count, candidate))
+
+    def _weight(self, spot: _Spot, context: Context, proposal: Proposal) -> float:
+        """What speaks for an edit beside its kind."""
+        weight = SWAP_BOOST if proposal.template in SWAPS else 1.0
+        if self._hints.missing and self._removes_missing(spot.source, proposal):
+            weight *= MISSING_BOOST
+        written = " ".join(edit.text for edit in proposal.edits)
+        if context.unused and not context.unused.isdisjoint(WORD.findall(written)):
+            weight *= USES_UNUSED
+        return weight * self._documented(spot).weight(proposal.template, written)
+
+    def _documented(self, spot: _Spot) -> Documented:
+        if spot.unit is None:
+            return Documented()
+        if spot.unit not in self._documents:
+            self._documents[spot.unit] = read_documents(spot.source, spot.unit)
+        return self._documents[spot.unit]
 
     def _entry_share(self, spot: _Spot, node: ast.AST) -> float:
         """In a table of a module: more for entries whose key the failing tests name."""

@@ -16,6 +16,7 @@ from typing import Iterator, NamedTuple, Optional, Union
 
 FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 FUNCTION_TYPES = (ast.FunctionDef, ast.AsyncFunctionDef)
+SIMPLE_STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -59,6 +60,12 @@ class SourceFile:
     newline: str = "\n"
     functions: dict[str, FunctionNode] = field(default_factory=dict)
     attributes: dict[str, set[str]] = field(default_factory=dict)
+    calls: dict[str, list[ast.Call]] = field(default_factory=dict)
+    """Calls by the last part of the name they call."""
+    statements: list[ast.stmt] = field(default_factory=list)
+    """The simple statements on one line of their own, each text once."""
+    properties: dict[str, list[str]] = field(default_factory=dict)
+    _plain_calls: dict[ast.AST, tuple[dict[str, int], dict[str, int]]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str, rel: str, text: Optional[str] = None) -> SourceFile:
@@ -83,9 +90,18 @@ class SourceFile:
             elif isinstance(parent, ast.Attribute):
                 owner = getattr(parent.value, "id", "")
                 self.attributes.setdefault(owner, set()).add(parent.attr)
+            elif isinstance(parent, ast.Call):
+                name = getattr(parent.func, "attr", None) or getattr(parent.func, "id", "")
+                self.calls.setdefault(name, []).append(parent)
+            elif isinstance(parent, SIMPLE_STATEMENTS) and parent.lineno == parent.end_lineno:
+                self.statements.append(parent)
+            if isinstance(parent, ast.ClassDef):
+                self.properties[parent.name] = list(_properties(parent))
         self.newline = "\r\n" if "\r\n" in self.text else "\n"
         self.future_flags = _future_flags(self.tree)
         self.units = list(self._find_units(self.tree.body, [], []))
+        found = {self.seg(entry): entry for entry in reversed(self.statements)}
+        self.statements = sorted(found.values(), key=lambda entry: entry.lineno)
 
     def _find_units(self, body: list[ast.stmt], headers: list[str], names: list[str]) -> Iterator[Unit]:
         for node in body:
@@ -152,6 +168,26 @@ class SourceFile:
         """Where the body of a unit begins; before it, defaults and annotations stand."""
         return self.span(unit.node.body[0])[0]
 
+    def plain_calls(self, root: ast.AST) -> tuple[dict[str, int], dict[str, int]]:
+        """How often each method without arguments, and each function of one argument, is called below a node."""
+        if root in self._plain_calls:
+            return self._plain_calls[root]
+        methods: dict[str, int] = {}
+        functions: dict[str, int] = {}
+        for node in ast.walk(root):
+            if not isinstance(node, ast.Call) or node.keywords:
+                continue
+            if isinstance(node.func, ast.Attribute) and not node.args:
+                methods[node.func.attr] = methods.get(node.func.attr, 0) + 1
+            elif isinstance(node.func, ast.Name) and len(node.args) == 1:
+                functions[node.func.id] = functions.get(node.func.id, 0) + 1
+        self._plain_calls[root] = methods, functions
+        return methods, functions
+
+    def properties_of(self, types: frozenset[str]) -> list[str]:
+        """The properties of those classes of the file that have one of the names."""
+        return [name for kind in sorted(types) for name in self.properties.get(kind, ())]
+
     def apply(self, edits: tuple[Edit, ...]) -> str:
         """The text of the file with the edits made."""
         return splice(self.text, edits, 0, len(self.text))
@@ -169,6 +205,14 @@ class SourceFile:
         if found is None:
             raise ValueError("the edited unit defines no function of its name")
         return found
+
+
+def _properties(node: ast.ClassDef) -> Iterator[str]:
+    for entry in node.body:
+        for decorator in entry.decorator_list if isinstance(entry, FUNCTION_TYPES) else ():
+            name = getattr(decorator, "attr", None) or getattr(decorator, "id", "")
+            if name in ("property", "cached_property"):
+                yield entry.name
 
 
 def splice(text: str, edits: tuple[Edit, ...], start: int, end: int) -> str:

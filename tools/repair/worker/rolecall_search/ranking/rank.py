@@ -5,17 +5,15 @@ Owns the ranking after the search. It runs nothing.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from rolecall_search.candidates import SWAPS, Candidate
+from rolecall_search.candidates import SWAPS
 from rolecall_search.evidence.baseline import Baseline
 from rolecall_search.evidence.localize import Suspicion
-from rolecall_search.program.source import splice
 from rolecall_search.ranking.cluster import Behaviour
-from rolecall_search.templates.base import bound_names
+from rolecall_search.ranking.overfit import cost
 from rolecall_search.trials.jobs import Found
 
 SHOWN = 12
@@ -85,8 +83,7 @@ def rank(
             score *= 0.4
         if lost.get(at, 0) > FEW_LINES:
             score *= 0.5
-        if orphans(entry.candidate):
-            score *= 0.5
+        score *= cost(entry.candidate)
         if entry.candidate.unit is None and inside:
             score *= 0.6
         tests = len(tests_on(entry, suspicion))
@@ -98,22 +95,6 @@ def rank(
 def line_of(entry: Found) -> tuple[str, int]:
     """The edited file and line."""
     return entry.candidate.source.path, entry.candidate.line
-
-
-def orphans(candidate: Candidate) -> bool:
-    """Whether a name that the function binds was read before the patch and is not any more."""
-    unit = candidate.unit
-    if unit is None:
-        return False
-    source = candidate.source
-    head = "".join(unit.headers)
-    old, new = (ast.parse(head + splice(source.text, edits, unit.start, unit.end)) for edits in ((), candidate.edits))
-    return bool((read_names(old) - read_names(new)) & set(bound_names(new)))
-
-
-def read_names(tree: ast.AST) -> set[str]:
-    """The names that are read somewhere below a node."""
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
 def _small(entry: Found) -> float:

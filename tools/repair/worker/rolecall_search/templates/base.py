@@ -57,6 +57,8 @@ class Context:
     globals: list[str] = field(default_factory=list)
     strings: list[str] = field(default_factory=list)
     lines: dict[str, list[int]] = field(default_factory=dict)
+    unused: frozenset[str] = frozenset()
+    """Names that the unit binds and never reads, or the module imports and never reads: what is lost may use them."""
 
     def near(self, line: int) -> Context:
         """The same context with the names used closest to a line, closest first."""
@@ -84,6 +86,10 @@ class Context:
     def type_of(self, node: ast.AST) -> Types:
         """The type names seen or inferred for an expression; empty when unknown."""
         return infer(node, self.types)
+
+    def types_within(self, node: ast.AST) -> Types:
+        """The type names seen of the elements of a name; empty when unknown."""
+        return self.types.elements.get(self.text(node), frozenset())
 
     def crashed(self, node: ast.AST, error: str) -> bool:
         """Whether a failing test ended with such an error on a line of the node."""
@@ -254,6 +260,24 @@ def constant_types(tree: ast.Module) -> dict[str, Types]:
     return found
 
 
+def unused_names(src: SourceFile, unit: Optional[Unit]) -> frozenset[str]:
+    """Names bound in a unit and not read in it, and names a module imports or keeps private and never reads."""
+    read = {node.id for node in ast.walk(src.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    outer = set()
+    if not src.path.endswith("__init__.py") and "__all__" not in src.text:
+        imports = (ast.Import, ast.ImportFrom)
+        imported = {
+            (alias.asname or alias.name).split(".")[0]
+            for node in src.tree.body if isinstance(node, imports) for alias in node.names
+        }  # fmt: skip
+        outer = {name for name in module_names(src.tree) if name in imported or name.startswith("_")} - read
+    if unit is None:
+        return frozenset(outer)
+    here = {node.id for node in ast.walk(unit.node) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    own = {name for name in bound_names(unit.node) if not name.startswith("_")} - here - {"self", "cls"}
+    return frozenset(outer | own) - {"annotations"}
+
+
 def make_context(src: SourceFile, unit: Optional[Unit], types: UnitTypes, hints: Hints) -> Context:
     """Gather the names a unit can see."""
     names = list(dict.fromkeys(bound_names(unit.node))) if unit is not None else []
@@ -264,4 +288,4 @@ def make_context(src: SourceFile, unit: Optional[Unit], types: UnitTypes, hints:
         types = replace(types, names={**constants, **types.names})
     root = unit.node if unit is not None else src.tree
     lines = used_lines(root) if unit is not None else {}
-    return Context(src, unit, types, hints, names, outer, short_strings(root), lines)
+    return Context(src, unit, types, hints, names, outer, short_strings(root), lines, unused_names(src, unit))

@@ -22,7 +22,8 @@ TEXT = frozenset({"str"})
 TEXT_METHODS = frozenset({"lower", "upper", "split", "title", "capitalize", "replace", "rsplit"})
 MUTABLE = frozenset({"list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter"})
 PLACES = (ast.Return, ast.Assign, ast.Call, ast.For, ast.Compare, ast.Yield, ast.keyword,
-          ast.AugAssign, ast.comprehension, ast.Dict, ast.BinOp)  # fmt: skip
+          ast.AugAssign, ast.comprehension, ast.Dict, ast.BinOp, ast.Starred, ast.ListComp, ast.SetComp,
+          ast.GeneratorExp, ast.Tuple, ast.List, ast.IfExp)  # fmt: skip
 
 
 def arguments(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -102,6 +103,11 @@ def _known_parameters(context: Context, node: ast.Call, texts: list[str], name: 
         if parameter in context.names:
             extra = f"{parameter}={parameter}"
             yield _plus(context, node, texts, extra, 0.5)
+        positional = parameter == (names[len(texts) : len(texts) + 1] or [""])[0]
+        owner = context.types.names.get("self", frozenset())
+        if parameter in context.types.attributes_of(owner):
+            value = f"self.{parameter}"
+            yield _plus(context, node, texts, value if positional and not given else f"{parameter}={value}", 0.5)
         for value in context.names:
             yield _plus(context, node, texts, f"{parameter}={value}", 0.1)
         yield _plus(context, node, texts, f"{parameter}=True", 0.1)
@@ -140,7 +146,8 @@ def unwrap(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 def wrap(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """Wrap a value in a conversion, a copy or a bound."""
-    if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp)):
+    kinds = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp, ast.BoolOp, ast.GeneratorExp, ast.ListComp)
+    if not isinstance(node, kinds):
         return
     parent = context.parent(node)
     if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
@@ -173,6 +180,42 @@ def _copy(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, f"{text}.copy()", "copy instead of alias", 0.35)
 
 
+def copied_argument(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """What a call, a display or a loop hands on is a copy: `f(x)` becomes `f(dict(x))`; a list of lists in depth."""
+    if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Load):
+        return
+    parent = context.parent(node)
+    if isinstance(parent, ast.Call) and parent.func is node:
+        return
+    types = context.type_of(node)
+    text = context.text(node)
+    if isinstance(parent, (ast.Call, ast.Dict, ast.Tuple, ast.List, ast.keyword, ast.Return)):
+        for kind in sorted(types & {"list", "dict", "set"}):
+            yield context.swap(node, f"{kind}({text})", "copy instead of alias", 0.3)
+    if isinstance(parent, (ast.Assign, ast.Return, ast.Call)) and "copy" in context.types.methods_of(types):
+        yield context.swap(node, f"{text}.copy()", "copy instead of alias", 0.5)
+    inner = context.types_within(node) & {"list", "dict", "set"}
+    for kind in sorted(inner) if isinstance(parent, ast.Call) and context.text(parent.func) == "list" else ():
+        yield context.swap(parent, f"[{kind}(inner) for inner in {text}]", "copy in depth", 0.4)
+
+
+def or_empty(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A look-up that may give None: `d.get(k, e)` becomes `d.get(k) or e`, `x` becomes `x or e`."""
+    if not isinstance(node, (ast.Call, ast.Name, ast.Attribute, ast.Subscript)):
+        return
+    share = 1.6 if context.hints.errors & {"TypeError", "AttributeError"} else 1.0
+    text, prior, empties = context.text(node), 0.0, ("()", "[]", '""', "{}", "0")
+    if isinstance(node, ast.Call) and called_name(node) == "get" and isinstance(node.func, ast.Attribute):
+        prior = 0.15 if len(node.args) == 1 else 0.0
+        if len(node.args) == 2:
+            text = f"{context.text(node.func)}({context.text(node.args[0])})"
+            prior, empties = 0.4, (context.text(node.args[1]),)
+    elif not isinstance(node, ast.Call) and "NoneType" in context.type_of(node):
+        prior = 0.12 if isinstance(node.ctx, ast.Load) and isinstance(context.parent(node), PLACES) else 0.0
+    for other in empties if prior else ():
+        yield context.swap(node, f"{text} or {other}", "empty instead of None", prior * share, tight=False)
+
+
 def _wrappers(types: Types, parent: object) -> Iterator[tuple[str, float]]:
     if may_be(types, SIZED | {"generator", "map", "filter", "zip", "dict_keys", "dict_values"}):
         known = 1.0 if types else 0.5
@@ -180,6 +223,8 @@ def _wrappers(types: Types, parent: object) -> Iterator[tuple[str, float]]:
             yield name, (0.22 if name in ("list", "sorted", "len") else 0.14) * known
     if types & {"dict", "defaultdict"}:
         yield "dict", 0.2
+    if types & {"set", "generator"} or not types:
+        yield "frozenset", 0.08
     if not types or types & NUMBERS:
         known = 1.0 if types else 0.5
         for name in ("abs", "int", "float", "str", "round"):
@@ -306,4 +351,4 @@ def asynchronous(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, f"yield {context.text(node.value)}", "yield", 0.7)
 
 
-FAMILY = (arguments, unwrap, wrap, chained, removed_characters, bounded, asynchronous)
+FAMILY = (arguments, unwrap, wrap, chained, removed_characters, bounded, asynchronous, copied_argument, or_empty)

@@ -70,6 +70,22 @@ def guards(context: Context, node: ast.AST) -> Iterator[Proposal]:
     yield from _filters(context, node)
 
 
+def better_than_known(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """`k not in best` becomes `k not in best or cost < best[k]`; `k in best` the same with `and`."""
+    for test in tested(node):
+        if not isinstance(test, ast.Compare) or not isinstance(test.ops[0], (ast.In, ast.NotIn)):
+            continue
+        types = context.type_of(test.comparators[0])
+        held = f"{context.text(test.comparators[0])}[{context.text(test.left)}]"
+        word = "or" if isinstance(test.ops[0], ast.NotIn) else "and"
+        for name in context.names if may_be(types, frozenset({"dict", "defaultdict"})) else ():
+            kinds = context.types.names.get(name, frozenset())
+            if kinds & NUMBERS or not kinds:
+                for symbol, prior in (("<", 0.3), (">", 0.25), ("!=", 0.1), ("==", 0.1)):
+                    made = f"{context.text(test)} {word} {name} {symbol} {held}"
+                    yield context.swap(test, made, "compare with what is known", prior, tight=False)
+
+
 def truthiness(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A truth test becomes a test for None or emptiness, and back."""
     for test in tested(node):
@@ -249,4 +265,4 @@ def pair_guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]
                     yield f"{one} {symbol} len({other})", 0.2 * (0.6 if other not in used else 1.0)
 
 
-FAMILY = (negate, ternary, guards, truthiness, conditional_value)
+FAMILY = (negate, ternary, guards, better_than_known, truthiness, conditional_value)

@@ -47,6 +47,15 @@ def _fresh_default(context: Context, node: FunctionNode, name: str, default: ast
     return Proposal((Edit(start, end, "None"), made), "mutable default", 1.5)
 
 
+def factories(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """`default_factory=...` makes a new container each time."""
+    if isinstance(node, ast.keyword) and node.arg == "default_factory":
+        for name in ("list", "dict", "set"):
+            if context.text(node.value) != name:
+                share = 2.0 if isinstance(node.value, ast.Lambda) else 1.0
+                yield context.swap(node.value, name, "mutable default", 0.3 * share)
+
+
 def decorators(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A decorator less or more."""
     if not isinstance(node, FUNCTION_TYPES):
@@ -89,4 +98,4 @@ def generator_body(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, other, "another comprehension", 0.15)
 
 
-FAMILY = (defaults, decorators, scope, generator_body)
+FAMILY = (defaults, factories, decorators, scope, generator_body)

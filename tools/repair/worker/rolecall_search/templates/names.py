@@ -123,13 +123,22 @@ def attribute(context: Context, node: ast.AST) -> Iterator[Proposal]:
                 prior = 0.2 + 0.4 * alike(other, node.attr)
                 yield context.swap(node, start + other, "another method", prior)
         return
-    types = context.type_of(node)
-    for other, kinds in context.types.attributes_of(owner).items():
-        if other not in seen and compatible(types, kinds):
-            prior = 0.45 + 0.3 * alike(other, node.attr)
-            yield context.swap(node, start + other, "another attribute", prior)
+    yield from _value_instead(context, node, start)
     if not owner:
         yield from _seen_attributes(context, node, start)
+
+
+def _value_instead(context: Context, node: ast.Attribute, start: str) -> Iterator[Proposal]:
+    """A method that gives the value, a property, another attribute of a compatible type."""
+    for other, prior in siblings(node.attr, METHOD_GROUPS):
+        yield context.swap(node, f"{start}{other}()", "method instead of attribute", 0.5 * prior)
+    owner = context.type_of(node.value)
+    types = context.type_of(node)
+    values = dict.fromkeys(context.src.properties_of(owner), frozenset[str]())
+    for other, kinds in {**values, **context.types.attributes_of(owner)}.items():
+        if other != node.attr and compatible(types, kinds):
+            prior = 0.45 + 0.3 * alike(other, node.attr)
+            yield context.swap(node, start + other, "another attribute", prior)
 
 
 def add_attribute(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -289,6 +298,9 @@ def _change_elements(context: Context, node: ast.AST) -> Iterator[Proposal]:
         parts = elements[:]
         parts[at], parts[at + 1] = parts[at + 1], parts[at]
         yield context.swap(node, build(parts), "swap elements", 0.45)
+    if len(elements) > 2:
+        for parts in ([*elements[1:], elements[0]], [elements[-1], *elements[:-1]], elements[::-1]):
+            yield context.swap(node, build(parts), "another order", 0.2)
     for at in range(len(elements)):
         if len(elements) > 1:
             parts = elements[:at] + elements[at + 1 :]

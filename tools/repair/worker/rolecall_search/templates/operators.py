@@ -217,6 +217,16 @@ def unary(context: Context, node: ast.AST) -> Iterator[Proposal]:
             near = isinstance(context.parent(node), (ast.Compare, ast.BinOp))
             prior = 0.2 if near else 0.12
             yield context.swap(node, text, "add a sign", prior, tight=False)
+        elif not kinds and _sorts(context, node):
+            yield context.swap(node, f"-{context.wrapped(node)}", "add a sign", 0.35, tight=False)
+
+
+def _sorts(context: Context, node: ast.AST) -> bool:
+    """Whether a node is what a lambda returns, or one part of it: a key to sort by."""
+    parent = context.parent(node)
+    if isinstance(parent, ast.Tuple):
+        node, parent = parent, context.parent(parent)
+    return isinstance(parent, ast.Lambda) and parent.body is node
 
 
 def off_by_one(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -238,7 +248,7 @@ def off_by_one(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def add_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """One operand more: a name in scope added, subtracted, multiplied or appended."""
+    """One operand more: a name in scope or an own attribute, added, subtracted, multiplied or appended."""
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant)):
         return
     parent = context.parent(node)
@@ -250,6 +260,22 @@ def add_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
         if name != text:
             for made, prior in _sums(context, text, context.type_of(node), name):
                 yield context.swap(node, made, "add an operand", prior, tight=False)
+                if "NoneType" in context.type_of(node):
+                    unless = f"None if {text} is None else {made}"
+                    yield context.swap(node, unless, "add an operand", prior, tight=False)
+    yield from _own_operand(context, node, text)
+    yield from _string_operand(context, node, text)
+
+
+def _own_operand(context: Context, node: ast.AST, text: str) -> Iterator[Proposal]:
+    owner = context.types.names.get("self", frozenset())
+    for name, types in context.types.attributes_of(owner).items():
+        if types & {"int", "float"} and may_be(context.type_of(node), INT) and f"self.{name}" != text:
+            for symbol in ("+", "-"):
+                yield context.swap(node, f"{text} {symbol} self.{name}", "add an operand", 0.2, tight=False)
+
+
+def _string_operand(context: Context, node: ast.AST, text: str) -> Iterator[Proposal]:
     if "str" in context.type_of(node) and not isinstance(node, ast.Constant):
         for literal in ('" "', '","', '"."', '"-"', '"_"', '"/"', '":"', '"\\n"'):
             for made in (f"{text} + {literal}", f"{literal} + {text}"):

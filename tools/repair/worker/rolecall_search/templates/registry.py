@@ -10,6 +10,7 @@ from rolecall_search.templates import (
     conditions,
     errors,
     functions,
+    idioms,
     insertions,
     names,
     operators,
@@ -22,7 +23,7 @@ from rolecall_search.templates.base import Context, Proposal
 Template = Callable[[Context, ast.AST], Iterator[Proposal]]
 FAMILIES = (
     operators, names, calls, subscripts, conditions, statements, insertions, errors, strings,
-    functions,
+    functions, idioms,
 )  # fmt: skip
 TEMPLATES: tuple[Template, ...] = tuple(template for family in FAMILIES for template in family.FAMILY)
 

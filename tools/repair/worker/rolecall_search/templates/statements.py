@@ -161,7 +161,7 @@ def added_exits(context: Context, node: ast.AST) -> Iterator[Proposal]:
     if isinstance(node, ast.If) and context.loop_of(node) is not None:
         last = node.body[-1]
         leaves = isinstance(last, (ast.Break, ast.Continue, ast.Return, ast.Raise))
-        for word in ("break", "continue") if context.own_line(last) and not leaves else ():
+        for word in ("break", "continue", "return") if context.own_line(last) and not leaves else ():
             yield Proposal((context.after(last, [word]),), "add a loop exit", 0.3)
     if isinstance(node, (ast.For, ast.While)) and node.orelse:
         end = context.whole_lines(node.orelse[-1])[1]
@@ -245,6 +245,7 @@ def assigned(context: Context, node: ast.AST) -> Iterator[Proposal]:
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         target = node.targets[0]
         value = context.text(node.value)
+        yield from _merged(context, node, target)
         if isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)):
             text = context.text(target)
             for method in ("append", "extend", "add", "update"):
@@ -258,6 +259,18 @@ def assigned(context: Context, node: ast.AST) -> Iterator[Proposal]:
             yield context.swap(target, f"self.{target.id}", "assign an attribute", prior)
         if isinstance(target, ast.Subscript):
             yield from _other_target(context, target)
+
+
+def _merged(context: Context, node: ast.Assign, target: ast.expr) -> Iterator[Proposal]:
+    """In a loop, a container that is made anew takes up what comes: `x = set(y)` becomes `x.update(y)`."""
+    call = node.value
+    kinds = {"set": "update", "dict": "update", "list": "extend"}
+    if not isinstance(call, ast.Call) or len(call.args) != 1 or context.loop_of(node) is None:
+        return
+    method = kinds.get(context.text(call.func))
+    if method is not None:
+        made = f"{context.text(target)}.{method}({context.text(call.args[0])})"
+        yield context.swap(node, made, "update instead of assign", 0.5)
 
 
 def _other_target(context: Context, target: ast.Subscript) -> Iterator[Proposal]:

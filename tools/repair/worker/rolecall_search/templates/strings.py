@@ -11,6 +11,7 @@ from rolecall_search.templates.base import Context, Proposal
 
 SEPARATORS = (", ", ",", " ", "", "-", "_", "\\n", ": ", ":", "; ", ";", ".", "/", "\\t", "|")
 SPEC = re.compile(r"\.(\d+)([fdeg%])")
+SET_END = re.compile(r"\](?![+*?{])")
 MODES = {"r": ("rb", "w"), "rb": ("r",), "w": ("a", "wb"), "a": ("w",), "wb": ("w",), "x": ("w",)}
 
 
@@ -47,6 +48,9 @@ def _values(context: Context, value: str) -> Iterator[tuple[str, float]]:
         near = _near(word, value)
         yield word, 0.15 + 0.55 * near
     yield from _format_changes(plain)
+    if SET_END.search(value):
+        for sign in "+*":
+            yield SET_END.sub(rf"\g<0>{sign}", plain), 0.35
     for extra in ("\\n", " ", ".", "s", ","):
         yield plain + extra, 0.12
     for other in context.strings:
