@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from core.config.files import VARIABLE, dotted_leaves, find_config, find_project_config, parse_strict_json, read_config
+from core.config.files import (
+    ENV_PREFIX,
+    SEPARATOR,
+    VARIABLE,
+    dotted_leaves,
+    find_config,
+    find_project_config,
+    parse_strict_json,
+    read_config,
+)
 from core.errors import ConfigError
 from core.redaction import Redactor
 
@@ -72,7 +81,7 @@ def unchecked_redactor(config: Path | None, project: Path | None) -> Redactor:
     with suppress(ConfigError):
         own = find_project_config(project) if project is not None else None
         trees += [read_config(own, follow=False)] if own is not None else []
-    trees += [{_path_of(name): _tree(value)} for name, value in os.environ.items() if name.startswith("ROLECALL_")]
+    trees += [{_path_of(name): _tree(value)} for name, value in os.environ.items() if name.startswith(ENV_PREFIX)]
     written = [pair for tree in trees for pair in _of_tree(tree)]
     return Redactor(_named((*written, *_of_environment(os.environ))))
 
@@ -86,7 +95,7 @@ def _named(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _path_of(variable: str) -> str:
-    return variable.removeprefix("ROLECALL_").lower().replace("__", ".")
+    return variable.removeprefix(ENV_PREFIX).lower().replace(SEPARATOR, ".")
 
 
 def _tree(value: str) -> Any:

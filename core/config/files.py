@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import yaml
 
 CONFIG_VARIABLE = "ROLECALL_CONFIG"
+ENV_PREFIX = "ROLECALL_"
+SEPARATOR = "__"
+"""Between the parts of a setting's name in a variable."""
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """How a value names an environment variable."""
 _JSON_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')

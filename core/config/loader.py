@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
-
 from core.config.compatibility import in_own_spelling
 from core.config.files import (
+    ENV_PREFIX,
+    SEPARATOR,
     dotted_leaves,
     find_config,
     find_project_config,
@@ -24,13 +23,10 @@ from core.config.files import (
     read_config,
     trust_warnings,
 )
-from core.config.settings import LLMSettings, Settings
+from core.config.settings import Settings
 from core.config.validation import validate_settings
 from core.errors import ConfigError
 from core.suggest import did_you_mean
-
-ENV_PREFIX = "ROLECALL_"
-_SEPARATOR = "__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,52 +78,37 @@ def load_settings(
     return LoadedSettings(settings, path, sources, (*(trust_warnings(path) if path else ()), *left_out))
 
 
-class _Source(EnvSettingsSource):
-    """Reads objects as strictly as files are read."""
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        return parse_strict_json(value)
-
-
-class _Environment(BaseSettings):
-    """Tells pydantic-settings which sections there are; it never holds a value."""
-
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter=_SEPARATOR, extra="allow")
-
-    llm: LLMSettings = LLMSettings()
-
-
-def _sections() -> type[BaseSettings]:
-    fields = {name: (field.annotation, field) for name, field in Settings.model_fields.items() if name != "schema_"}
-    return type(
-        "Environment",
-        (_Environment,),
-        {"__annotations__": {name: annotation for name, (annotation, _) in fields.items()},
-         **{name: field.get_default(call_default_factory=True) for name, (_, field) in fields.items()}},
-    )  # fmt: skip
-
-
 def _from_environment() -> dict[str, Any]:
     known = [name for name in Settings.model_fields if name != "schema_"]
     for variable in os.environ:
-        section = variable.removeprefix(ENV_PREFIX).split(_SEPARATOR)[0].lower()
-        if variable.startswith(ENV_PREFIX) and _SEPARATOR in variable and section not in known:
+        section = variable.removeprefix(ENV_PREFIX).split(SEPARATOR)[0].lower()
+        if variable.startswith(ENV_PREFIX) and SEPARATOR in variable and section not in known:
             raise ConfigError(f"environment variable {variable}: no section {section!r}{did_you_mean(section, known)}")
+    if not any(_section(variable) in known for variable in os.environ):
+        return {}
+    from core.config.environment import read_sections  # noqa: PLC0415 - few set a variable, and this takes long
+
     try:
-        given = _Source(_sections())()
+        given = read_sections()
     except ValueError as error:
         why = f": {error.__cause__}" if error.__cause__ else ""
         raise ConfigError(f"environment: {error}{why}", hint="give objects and lists as JSON") from error
     return _with_parts({key: _parsed(value) for key, value in given.items()})
 
 
+def _section(variable: str) -> str:
+    name = variable.lower()
+    prefix = ENV_PREFIX.lower()
+    return name.removeprefix(prefix).split(SEPARATOR)[0] if name.startswith(prefix) else ""
+
+
 def _with_parts(given: dict[str, Any]) -> dict[str, Any]:
     """Merge variables for part of a role over the one for the whole role, which would otherwise hide them."""
-    beginning = f"{ENV_PREFIX}LLM{_SEPARATOR}"
+    beginning = f"{ENV_PREFIX}LLM{SEPARATOR}"
     named = [name for name in os.environ if name.startswith(beginning)]
-    for variable in sorted(named, key=lambda name: name.count(_SEPARATOR)):
+    for variable in sorted(named, key=lambda name: name.count(SEPARATOR)):
         inner: Any = _parsed(os.environ[variable])
-        for part in reversed(variable.removeprefix(ENV_PREFIX).lower().split(_SEPARATOR)):
+        for part in reversed(variable.removeprefix(ENV_PREFIX).lower().split(SEPARATOR)):
             inner = {part: inner}
         given = merge_settings(given, inner)
     return given
