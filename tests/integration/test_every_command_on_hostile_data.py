@@ -6,7 +6,6 @@ from the parser: a new one fails here until it is tried.
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.repositories import git, make_repository
-from tests.unit.rolecall.command_line import environment
+from tests.unit.rolecall.command_line import environment, run_piped
 from tests.unit.rolecall.terminal import Terminal
 
 ESC = "\x1b"
@@ -67,10 +66,7 @@ class World:
             return terminal.shown
 
     def piped(self, *words: str) -> tuple[str, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "rolecall", *words], cwd=self.repo, env=self.env, capture_output=True,
-            stdin=subprocess.DEVNULL, check=False, timeout=150,
-        )  # fmt: skip
+        done = run_piped(words, cwd=self.repo, env=self.env, timeout=150)
         return done.stdout.decode(errors="surrogateescape"), done.stderr.decode(errors="surrogateescape")
 
 

@@ -18,13 +18,15 @@ from tests.modelserver.reply import Reply, call
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.repositories import fingerprint, git, make_repository, write
+from tests.unit.rolecall.command_line import run_piped
 
 RUN = [sys.executable, "-m", "rolecall"]
 COMPETENT = CompetentScript(files=SLUGIFY)
 
 
 def environment(tmp_path: Path) -> Mapping[str, str]:
-    return {**os.environ, "ROLECALL_CONFIG": str(tmp_path / "config.json"), "ROLECALL_SANDBOX__MODE": "host"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, "ROLECALL_CONFIG": str(tmp_path / "config.json"), "ROLECALL_SANDBOX__MODE": "host"}
 
 
 def start(repo: Path, env: Mapping[str, str]) -> "subprocess.Popen[str]":
@@ -63,8 +65,7 @@ async def test_a_killed_run_is_resumed_to_the_same_end(tmp_path: Path, event: st
     process = start(repo, env)
     kill_at(process, event, field, value)
     assert process.returncode == -signal.SIGKILL
-    command = [*RUN, "resume", "--last", "--repo", str(repo), "--yes", "--json"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    done = run_piped(["resume", "--last", "--repo", str(repo), "--yes", "--json"], cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert (result["event"], result["status"], result["exit_code"]) == ("result", "done", 0)
@@ -89,8 +90,7 @@ async def test_a_run_killed_while_its_worktree_is_made_is_resumed(tmp_path: Path
     process.kill()
     process.communicate()
     git(repo, "config", "--unset", "filter.slow.smudge")
-    command = [*RUN, "resume", "--last", "--repo", str(repo), "--yes", "--json"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    done = run_piped(["resume", "--last", "--repo", str(repo), "--yes", "--json"], cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "done"
 

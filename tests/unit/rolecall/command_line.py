@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.unit.rolecall.fork_server import can_fork, fork
 
 HOUSE = Path(__file__).parents[3]
 
@@ -30,8 +33,40 @@ def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, 
 
 def rolecall(*words: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: str = "") -> Done:
     """Run `rolecall` as a user does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "rolecall", *words],
-        cwd=cwd, env=environment(cwd.parent, env), input=stdin, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return Done(done.returncode, done.stdout, done.stderr)
+    done = run_piped(words, cwd=cwd, env=environment(cwd.parent, env), stdin=stdin.encode())
+    return Done(done.returncode, _text(done.stdout), _text(done.stderr))
+
+
+def run_piped(
+    words: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes = b"", timeout: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `rolecall` with pipes for its streams.
+
+    Args:
+        words: What follows its name.
+        cwd: Where it is run.
+        env: Its whole environment.
+        stdin: What it can read.
+        timeout: Seconds until it is killed.
+    """
+    argv = [sys.executable, "-m", "rolecall", *words]
+    if not can_fork(argv, env):
+        return subprocess.run(
+            argv, cwd=cwd, env=env, input=stdin, capture_output=True, check=False, timeout=timeout
+        )  # fmt: skip
+    given, giving = os.pipe()
+    os.write(giving, stdin)
+    os.close(giving)
+    with os.fdopen(given), tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = fork(argv, cwd=cwd, env=env, streams=(given, out.fileno(), err.fileno()))
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(argv, code, out.read(), err.read())
+
+
+def _text(data: bytes) -> str:
+    return data.decode().replace("\r\n", "\n").replace("\r", "\n")

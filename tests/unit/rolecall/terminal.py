@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.unit.rolecall.fork_server import can_fork, fork
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 
 
@@ -24,10 +26,13 @@ class Terminal:
     def __init__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
         self._side, program = pty.openpty()
         fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        self._process = subprocess.Popen(
-            argv, cwd=cwd, env={**env, "TERM": "xterm-256color"}, stdin=program, stdout=program, stderr=program,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - a test has one thread
+        env = {**env, "TERM": "xterm-256color"}
+        self._process = (
+            fork(argv, cwd=cwd, env=env, streams=(program, program, program), terminal=True)
+            if can_fork(argv, env) else subprocess.Popen(
+                argv, cwd=cwd, env=env, stdin=program, stdout=program, stderr=program, start_new_session=True,
+                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - a test has one thread
+            )
         )  # fmt: skip
         self._program_side = program
         self.shown = ""
