@@ -114,6 +114,7 @@ CALLS: dict[str, list[list[str]]] = {
             [PAYLOAD, f"--{DRIVING}"], ["x", "--model", f"coder={PAYLOAD}"], ["x", "--thread", PAYLOAD],
             ["x", "--background", "--config", PAYLOAD]],
     "resume": [["THREAD", "--yes"], [PAYLOAD]],
+    "continue": [["THREAD", PAYLOAD, "--max-minutes", "0.01", "--yes"], [PAYLOAD, PAYLOAD]],
     "demo": [["--dir", f"../d{ESC}]0;PWN\x07"]],
     "repair": [["--budget", "5s"], ["--checks", PAYLOAD]],
     "threads list": [[], ["--repo", PAYLOAD]],
