@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
@@ -41,6 +41,12 @@ class Answer:
     note: str = ""
     load: float = 0.0
     """Load average of the machine when the engine began: other work makes a search slower."""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of the wall by phase of the search."""
+    cpu_s: float = 0.0
+    """Of processor time of all candidates."""
+    validation_s: float = 0.0
+    """Of whole runs of the suite, beside the search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,14 @@ def read(out: str, err: str, *, code: int, elapsed_s: float) -> Answer:
         diff = _diff_of(str(said.get("diff") or ""))
         found = (Proposal(diff),) if diff else ()
         note = f"exit {said.get('exit_code', code)}"
-    return Answer(str(said.get("status", "")), found, int(said.get("tried") or 0), elapsed_s, note)
+    answer = Answer(str(said.get("status", "")), found, int(said.get("tried") or 0), elapsed_s, note)
+    phases, cpu, whole = said.get("phases"), said.get("cpu_s"), said.get("validation_s")
+    return replace(
+        answer,
+        phases=phases if isinstance(phases, dict) else {},
+        cpu_s=cpu if isinstance(cpu, float) else 0.0,
+        validation_s=whole if isinstance(whole, float) else 0.0,
+    )
 
 
 def _diff_of(said: str) -> str:

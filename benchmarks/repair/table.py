@@ -30,6 +30,10 @@ class Row(BaseModel):
     elapsed_s: float
     load: float | None = None
     """Load average when the search began, where it was recorded."""
+    phases: dict[str, float] = {}
+    """Seconds of the wall by phase, where they were recorded."""
+    cpu_s: float = 0.0
+    validation_s: float = 0.0
     status: str
     note: str
     leftovers: tuple[str, ...]
@@ -59,7 +63,26 @@ def ratios(rows: Sequence[Row]) -> list[str]:
             f"longest {max(row.elapsed_s for row in of):.0f} s; "
             f"median load average {_load(_middle(row.load for row in of))}"
         )
-    return [*lines, *_honesty(rows)]
+    return [*lines, *_speed(rows), *_honesty(rows)]
+
+
+def _speed(rows: Sequence[Row]) -> list[str]:
+    """Candidates a second of the search, and where the time goes."""
+    timed = [row for row in rows if row.phases.get("search") and row.tried]
+    total = sum(sum(row.phases.values()) for row in timed)
+    if not total:
+        return []
+    rates = [row.tried / row.phases["search"] for row in timed]
+    names = dict.fromkeys(name for row in timed for name in row.phases)
+    shares = [f"{name} {sum(row.phases.get(name, 0.0) for row in timed) / total:.0%}" for name in names]
+    cpu = median(1000 * row.cpu_s / row.tried for row in timed)
+    whole = sum(row.validation_s for row in timed) / total
+    return [
+        (
+            f"speed: median {median(rates):.0f} candidates/s, slowest {min(rates):.0f}; {cpu:.1f} ms of processor time "
+            f"for each; share of time: {', '.join(shares)}; final validation {whole:.0%}, beside the search"
+        )
+    ]
 
 
 def _middle(loads: Iterable[float | None]) -> float | None:

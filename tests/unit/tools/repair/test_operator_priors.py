@@ -47,6 +47,15 @@ def test_an_operator_that_raised_is_surely_the_fault() -> None:
     assert raised["%"] > 2 * calm["%"]
 
 
+def test_an_operator_for_bits_beside_decimal_numbers_is_odd_and_arithmetic_comes_first() -> None:
+    decimal = frozenset({"Decimal"})
+    assert misfits("&", decimal, INT)
+    assert not misfits("*", decimal, INT)
+    priors = binary_priors(binary("a & b"), decimal, INT, raised=False)
+    assert max(priors, key=lambda name: priors[name]) == "*"
+    assert priors["*"] > 1.0 > priors["|"]
+
+
 def test_an_operator_no_operand_takes_misfits() -> None:
     assert misfits("^", TEXT, UNKNOWN)
     assert misfits("-", INT, TEXT)

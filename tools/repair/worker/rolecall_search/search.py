@@ -24,6 +24,7 @@ FLOORS_S = (0.08, 0.8, 5.0)
 ENOUGH = 24
 FRESH_SHARE = 0.2
 """Of all work, as long as forks have something to try: a fresh run costs as much as a hundred of them."""
+PART = "patches for a part of the failing tests were found"
 MOST_PARTIAL, PARTIAL_RUNS = 200, 6
 # When to go on from a patch for a part of the failing tests, as a share of the budget: sooner where it mends every
 # test that runs the edited function.
@@ -52,6 +53,7 @@ class Searcher:
     cpu_s: float = 0.0
     """Of processor time of all tries and whole runs."""
     _all_reached: bool = False
+    _all_or_nothing: bool = False
     _checked: set[int] = field(default_factory=set)
     _again: list[Job] = field(default_factory=list)
     _seen: set[Any] = field(default_factory=set)
@@ -68,6 +70,16 @@ class Searcher:
         """Search until enough is found, nothing is left, or the budget is near its end."""
         self._began = self._first = time.monotonic()
         source = self._source(candidates)
+        self._until_enough(source, reserve)
+        if self.found:
+            return
+        self._settle_partial()
+        if not self.partial and self.stop_reason == PART:
+            # None of them stood the whole suite: the time that is left belongs to the rest of the candidates.
+            self.stop_reason, self._all_or_nothing = "", True
+            self._until_enough(source, reserve)
+
+    def _until_enough(self, source: Iterator[Optional[Job]], reserve: float) -> None:
         exhausted = False
         while not self._over(reserve):
             while self._free() > 0 and not exhausted:
@@ -82,8 +94,6 @@ class Searcher:
             self._collect(0.2)
         self.pool.stop()
         self._drain()
-        if not self.found:
-            self._settle_partial()
 
     def _free(self) -> int:
         return self.pool.free() - self.fresh.pending()
@@ -98,10 +108,10 @@ class Searcher:
             extra = min(12.0, max(2.0, 0.6 * (self._first - self._began)))
             if now - self._first > extra:
                 self.stop_reason = "patches that pass were found"
-        elif self.partial:
+        elif self.partial and not self._all_or_nothing:
             share = ALL_REACHED_SHARE if self._all_reached else SOME_SHARE
             if self.request.remaining() < (1.0 - share) * self.request.budget_s:
-                self.stop_reason = "patches for a part of the failing tests were found"
+                self.stop_reason = PART
         return bool(self.stop_reason)
 
     def _source(self, candidates: Iterator[Candidate]) -> Iterator[Optional[Job]]:
@@ -251,7 +261,7 @@ class Searcher:
         if self.trial is not None and job.stage == "fast":
             mended = [self.trial.items[test].nodeid for test in mended]
             self._all_reached = self._all_reached or outcome.reply[1] < 0
-        if len(self.partial) < MOST_PARTIAL and not self._refused(job.candidate):
+        if len(self.partial) < MOST_PARTIAL and not self._all_or_nothing and not self._refused(job.candidate):
             self.partial.append(Found(job.candidate, outcome.seconds, job.tests, mended=tuple(mended)))
 
     def _settle_partial(self) -> None:

@@ -45,6 +45,8 @@ FITTING = {
     "set": {"|": 0.8, "&": 0.8, "-": 0.8, "^": 0.4},
     "frozenset": {"|": 0.8, "&": 0.8, "-": 0.8, "^": 0.4},
 }  # fmt: skip
+INEXACT = frozenset({"float", "Decimal", "Fraction", "complex"})
+NUMERIC = {"*": 0.9, "+": 0.8, "-": 0.8, "/": 0.7, "//": 0.5, "%": 0.5, "**": 0.3}
 SURE = 1.5
 RAISED = 1.2
 
@@ -65,6 +67,8 @@ def fitting(left: Types, right: Types) -> dict[str, float]:
 def misfits(symbol: str, left: Types, right: Types) -> bool:
     """Whether no operand of these types takes the operator."""
     fits = fitting(left, right)
+    if symbol in BITS and (left | right) & INEXACT:
+        return True
     if left <= {"int", "bool"} and left and right & {"str", "list", "tuple", "bytes"}:
         return symbol != "*"
     return bool(fits) and symbol not in fits
@@ -81,6 +85,8 @@ def binary_priors(node: ast.BinOp, left: Types, right: Types, *, raised: bool) -
     for name, prior in others.items():
         made[name] = max(prior, rare)
     fits = fitting(left, right)
+    if not fits and symbol in BITS and (left | right) & INEXACT:
+        fits = NUMERIC  # no such number takes an operator for bits
     if not fits:
         return made
     sure = SURE if misfits(symbol, left, right) else 0.5
