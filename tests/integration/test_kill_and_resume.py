@@ -118,8 +118,7 @@ async def test_a_command_that_was_running_at_the_kill_is_not_run_again_unasked(t
             time.sleep(0.05)
         process.kill()
         process.wait()
-        command = [*RUN, "resume", "--last", "--repo", str(repo), "--yes", "--quiet"]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        done = run_piped(["resume", "--last", "--repo", str(repo), "--yes", "--quiet"], cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert marks.read_text() == "begun\n"
     assert told[0] == INTERRUPTED
