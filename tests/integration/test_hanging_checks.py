@@ -90,3 +90,11 @@ async def test_a_green_check_stays_green(tmp_path: Path) -> None:
     assert "5 passed" not in run.output
     assert "4 passed" in run.output
     assert events.of("check_progress")
+
+
+@pytest.mark.parametrize(("command", "code"), [("python -m pytest --version", 0), ("python -m pytest --no-such", 4)])
+async def test_a_pytest_that_runs_no_test_keeps_its_exit_code(tmp_path: Path, command: str, code: int) -> None:
+    repo = make_repository(tmp_path / "repo", {"test_a.py": FINE, "conftest.py": ""})
+    tools = await open_toolset(repo, thread(), Settings(), Events(), checks=[command])  # type: ignore[arg-type]
+    (run,) = await tools.checks.run()
+    assert (run.exit_code, "FAILED" in run.output) == (code, False), run.output

@@ -78,7 +78,7 @@ class TestWatch:
         elif "ending" in said:
             self.ending, self.longest = _number(said["ending"]), float(_number(said.get("longest")))
             self.current.pop(pid, None)
-        elif "collected" in said:
+        elif "collected" in said or "imported" in said:
             self.current.pop(pid, None)
 
     def clean(self, data: bytes) -> bytes:

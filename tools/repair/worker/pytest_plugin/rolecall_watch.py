@@ -96,6 +96,7 @@ class Watch:
         self.arm(self.limit())
         yield
         self.disarm()
+        tell(imported=True)
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_make_collect_report(self, collector):
@@ -107,6 +108,7 @@ class Watch:
         self.arm(self.limit())
         yield
         self.disarm()
+        tell(imported=True)
 
     def pytest_collection_finish(self, session):
         """Say how many tests there are."""
