@@ -327,7 +327,7 @@ KINDS: tuple[Damage, ...] = (
     Damage("disk", "full under the user's state folder", _full(_state), "full", Exit.LOCKED, _freed(_state)),
     Damage("disk", "hardly any open files allowed", _nothing, "too many", Exit.LOCKED, _nothing,
            conditions=Conditions(files=16)),
-    Damage("permissions", "repository on a read-only disk", _read_only_mount, "may not be read or written", Exit.USAGE,
+    Damage("permissions", "repository on a read-only disk", _read_only_mount, "cannot be read or written", Exit.USAGE,
            _writable_mount),
     Damage("permissions", ".rolecall may not be written", _mode(0o500, _ours), "", Exit.USAGE,
            _mode(0o700, _ours), conditions=_PLAIN),

@@ -146,8 +146,8 @@ def _run(asked: dict[str, Any]) -> None:
 
 
 def _impose(conditions: Conditions) -> None:
-    database = importlib.import_module("core.storage.database")
-    vars(database)["BUSY_TIMEOUT_S"] = conditions.busy_s
+    opening = importlib.import_module("core.storage.database_file")
+    vars(opening)["BUSY_TIMEOUT_S"] = conditions.busy_s
     if conditions.clock_s:
         real = time.time
         time.time = lambda: real() + conditions.clock_s  # type: ignore[assignment]

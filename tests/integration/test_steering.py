@@ -133,10 +133,10 @@ async def test_steps_change_places_while_the_first_is_worked_on(tmp_path: Path) 
         outcome = await steered.run
     state = await state_of(repo, outcome.thread_id)
     assert [result.step_id for result in state["step_results"]] == ["s1", "s3", "s2"]
-    assert any("s1 is done" in event["message"] for event in steered.heard.named("warning"))
+    assert any("s1 is already done" in event["message"] for event in steered.heard.named("warning"))
     report = await read(outcome.report_path)
     assert "- user, prioritize: docs first - reached `implement`\n" in report
-    assert "- user, prioritize: and that again - reached `implement`, not followed: step s1 is done\n" in report
+    assert "- user, prioritize: and that again - reached `implement`, not followed: step s1 is already done\n" in report
 
 
 async def test_what_the_supervisor_suggested_in_vain_is_on_record_as_refused(tmp_path: Path) -> None:
