@@ -145,7 +145,7 @@ class GitWorkspace:
         if await self._is_ready():
             await self._checkout().hide(self._rules.secret_files)
         else:
-            await self._make_worktree(tip)
+            await self._make_worktree()
 
     async def commit(self, message: str) -> str | None:
         """Commit all changes; `None` when there are none. Runs no hook."""
@@ -324,12 +324,13 @@ class GitWorkspace:
         except RepositoryError:
             return None
 
-    async def _make_worktree(self, commit: str) -> None:
+    async def _make_worktree(self) -> None:
         await self._drop_worktree()
         await self._user.run("worktree", "add", "--no-checkout", "--force", "--quiet", str(self._root), self.branch)
         self._git = Git(self._root)
         checkout = self._checkout()
-        filled = await checkout.fill(commit, self._rules.secret_files)
+        _, tree = await self._refs.head()
+        filled = await checkout.fill(tree, self._rules.secret_files)
         if filled.hidden:
             self.warnings += (
                 f"files that {SECRET_NAME} are kept out of the worktree; {SHOW}: {name_some(filled.hidden)}",
