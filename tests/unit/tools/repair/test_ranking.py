@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from rolecall_search.candidates import Candidate
 from rolecall_search.evidence.documents import read_documents
+from rolecall_search.evidence.errors import asked_for
 from rolecall_search.evidence.kinship import behind
 from rolecall_search.program.source import Edit, SourceFile
 from rolecall_search.ranking.overfit import CALL, CONDITION, PARAMETER, RECURSION, cost
@@ -94,3 +95,22 @@ def test_what_nothing_reads_is_likely_what_was_lost(tmp_path: Path) -> None:
     text = "def run(low, high, every):\n    end = low\n    return low + end + high\n"
     made = stream(tmp_path, text, {2: 1.0})
     assert place(made, "end = every") < place(made, "end = high")
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("AttributeError", "early exit"), ("KeyError", "tolerant look-up"), ("IndexError", "off by one"),
+        ("RecursionError", "another variable"), ("ZeroDivisionError", "value under a condition"),
+    ],
+)  # fmt: skip
+def test_an_exception_asks_for_its_kind_of_edit(kind: str, wanted: str) -> None:
+    assert asked_for(frozenset({kind}), wanted) > asked_for(frozenset({"AssertionError"}), wanted) == 1.0
+
+
+def test_a_none_that_was_read_is_guarded_before_a_constant_changes(tmp_path: Path) -> None:
+    text = "def run(a):\n    return a.parent.name\n"
+    path = str(tmp_path / "program.py")
+    hints = Hints(errors=frozenset({"AttributeError"}), crashed=frozenset({(path, 2, "AttributeError")}))
+    made, plain = stream(tmp_path, text, {2: 0.5}, hints), stream(tmp_path, text, {2: 0.5})
+    assert place(made, "if a is None:") < place(plain, "if a is None:")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Iterator, Optional
 
 from rolecall_search.evidence.documents import Documented, read_documents
+from rolecall_search.evidence.errors import asked_for
 from rolecall_search.evidence.kinship import behind
 from rolecall_search.evidence.localize import Suspicion
 from rolecall_search.program.source import FUNCTION_TYPES, Edit, SourceFile, Unit
@@ -150,7 +151,17 @@ class Stream:
         written = " ".join(edit.text for edit in proposal.edits)
         if context.unused and not context.unused.isdisjoint(WORD.findall(written)):
             weight *= USES_UNUSED
+        weight *= asked_for(self._raised_in(spot), proposal.template)
         return weight * self._documented(spot).weight(proposal.template, written)
+
+    def _raised_in(self, spot: _Spot) -> frozenset[str]:
+        """The kinds of the exceptions that failing tests ended with in the function of a statement."""
+        if spot.unit is None:
+            return frozenset()
+        first, last = spot.unit.first_line, spot.unit.node.end_lineno or 0
+        return frozenset(
+            kind for path, line, kind in self._hints.crashed if path == spot.source.path and first <= line <= last
+        )
 
     def _documented(self, spot: _Spot) -> Documented:
         if spot.unit is None:

@@ -18,6 +18,7 @@ from rolecall_search.program.project import Project
 from rolecall_search.program.source import SourceFile, Unit
 from rolecall_search.program.typeinfo import UnitTypes
 from rolecall_search.ranking.cluster import Behaviour, Prober
+from rolecall_search.ranking.examples import failing_examples
 from rolecall_search.ranking.rank import describe, rank
 from rolecall_search.ranking.reach import lost_lines
 from rolecall_search.ranking.report import result, suspicious_lines
@@ -37,6 +38,7 @@ BASELINE_SHARE = 0.4
 PROFILED_PASSING = 12
 COMPARED = 14
 TRACED_PATCHES = 5
+EXAMPLES_S = 2.0
 UNLOADABLE = frozenset({"SyntaxError", "IndentationError", "TabError", "ModuleNotFoundError"})
 
 
@@ -204,7 +206,8 @@ class Repair:
             prober = Prober(searcher.trial, self.request.temp)
             behaviour = prober.compare(found, tests, seconds)
         lost = self._lost(searcher, found, baseline)
-        ranked, places = rank(found, baseline, suspicion, behaviour, lost)
+        examples = self._examples(searcher, found)
+        ranked, places = rank(found, baseline, suspicion, behaviour, lost, examples)
         patches = describe(ranked, behaviour)
         differing = behaviour.disagreement()
         if differing is None:
@@ -212,6 +215,14 @@ class Repair:
         call, outputs = differing
         outputs = [outputs[place] for place in places][: len(patches)]
         return {"patches": patches, "disagreement": {"call": call, "outputs": outputs}}
+
+    def _examples(self, searcher: Searcher, found: list[Found]) -> list[int]:
+        """Examples in docstrings that fail with each patch; nothing when only one patch is there."""
+        seconds = min(EXAMPLES_S, self.request.remaining() - 0.5)
+        if searcher.trial is None or len(found) < 2 or seconds <= 0:
+            return []
+        candidates = [entry.candidate for entry in found]
+        return failing_examples(searcher.trial, candidates, self.request.temp, seconds)
 
     def _lost(self, searcher: Searcher, found: list[Found], baseline: Baseline) -> dict[int, int]:
         """Lines that no test reaches any more, for the first patches, as far as time allows."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Sequence
 
 from rolecall_search.candidates import SWAPS
 from rolecall_search.evidence.baseline import Baseline
@@ -20,6 +20,7 @@ SHOWN = 12
 ENOUGH_TESTS = 5
 SLOWER = 4.0
 FEW_LINES = 3
+AGAINST_EXAMPLES = 0.15
 ASSERTIONS = frozenset({"AssertionError", "Failed", ""})
 BLUNT = {
     "delete a statement": 0.5, "fixed condition": 0.45, "drop a condition, keep its body": 0.6,
@@ -54,10 +55,12 @@ def rank(
     suspicion: Suspicion,
     behaviour: Behaviour,
     lost: dict[int, int],
+    examples: Sequence[int] = (),
 ) -> tuple[list[Ranked], list[int]]:
     """Order the patches; returns them with their places in `found`.
 
-    `lost` tells by place in `found` how many lines no test reaches any more.
+    `lost` tells by place in `found` how many lines no test reaches any more, `examples` how
+    many examples in docstrings fail with each patch.
     """
     clusters = behaviour.clusters() or [0] * len(found)
     crash = any(run.hang or run.error not in ASSERTIONS for run in baseline.failing())
@@ -84,6 +87,8 @@ def rank(
         if lost.get(at, 0) > FEW_LINES:
             score *= 0.5
         score *= cost(entry.candidate)
+        if examples and examples[at] > min(examples):
+            score *= AGAINST_EXAMPLES
         if entry.candidate.unit is None and inside:
             score *= 0.6
         tests = len(tests_on(entry, suspicion))

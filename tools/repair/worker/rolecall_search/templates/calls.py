@@ -42,6 +42,7 @@ def arguments(context: Context, node: ast.AST) -> Iterator[Proposal]:
         prior = 0.3 if len(spans) > 1 else 0.15
         yield _call(context, node, texts[:at] + texts[at + 1 :], "drop an argument", prior)
     yield from _keywords(context, node, texts)
+    yield from _zones(context, node)
     yield from _added(context, node, texts)
 
 
@@ -66,6 +67,18 @@ def _keywords(context: Context, node: ast.Call, texts: list[str]) -> Iterator[Pr
                 parts[node.keywords.index(other)] = f"{other.arg}={context.text(keyword.value)}"
                 text = f"{called}({', '.join([*texts, *parts])})"
                 yield context.swap(node, text, "swap keyword values", 0.3)
+
+
+def _zones(context: Context, node: ast.Call) -> Iterator[Proposal]:
+    """A time moved to a zone instead of labelled with it, and back."""
+    if not isinstance(node.func, ast.Attribute):
+        return
+    owner = context.text(node.func.value)
+    zones = [keyword.value for keyword in node.keywords if keyword.arg == "tzinfo"]
+    if node.func.attr == "replace" and len(zones) == 1 and len(node.keywords) == 1:
+        yield context.swap(node, f"{owner}.astimezone({context.text(zones[0])})", "another method", 0.6)
+    if node.func.attr == "astimezone" and len(node.args) == 1:
+        yield context.swap(node, f"{owner}.replace(tzinfo={context.text(node.args[0])})", "another method", 0.6)
 
 
 def _added(context: Context, node: ast.Call, texts: list[str]) -> Iterator[Proposal]:
@@ -220,7 +233,7 @@ def _wrappers(types: Types, parent: object) -> Iterator[tuple[str, float]]:
     if may_be(types, SIZED | {"generator", "map", "filter", "zip", "dict_keys", "dict_values"}):
         known = 1.0 if types else 0.5
         for name in ("list", "sorted", "set", "tuple", "reversed", "len", "sum"):
-            yield name, (0.22 if name in ("list", "sorted", "len") else 0.14) * known
+            yield name, (0.22 if name in ("list", "sorted", "len", "reversed") else 0.14) * known
     if types & {"dict", "defaultdict"}:
         yield "dict", 0.2
     if types & {"set", "generator"} or not types:

@@ -118,6 +118,7 @@ def conditional_value(context: Context, node: ast.AST) -> Iterator[Proposal]:
         return
     used = {inner.id for inner in ast.walk(node.value) if isinstance(inner, ast.Name)}
     text = context.text(node.value)
+    yield from _special_case(context, node.value, text)
     for name in context.names:
         types = context.types.names.get(name, frozenset())
         near = 0.5 if name in used else 0.2
@@ -126,6 +127,31 @@ def conditional_value(context: Context, node: ast.AST) -> Iterator[Proposal]:
                 made = f"{text} if {guard} else {other}"
                 share = 1.0 if types else 0.5
                 yield context.swap(node.value, made, "value under a condition", 0.25 * near * share)
+
+
+def _special_case(context: Context, value: ast.expr, text: str) -> Iterator[Proposal]:
+    """Another value in a special case.
+
+    `e` becomes `other if name else e` for a name that nothing reads or that is tested elsewhere, and
+    `len(x)` becomes `len(x[0]) if x else 0`.
+    """
+    types = context.type_of(value)
+    owner = context.types.names.get("self", frozenset())
+    others = {name: kinds for name, kinds in context.types.names.items() if name in context.names}
+    others.update({f"self.{name}": kinds for name, kinds in context.types.attributes_of(owner).items()})
+    looked_at = {node.test.id for node in ast.walk(context.unit.node if context.unit else value)
+                 if isinstance(node, (ast.If, ast.IfExp, ast.While)) and isinstance(node.test, ast.Name)}  # fmt: skip
+    for name in sorted((context.unused | looked_at) & set(context.names)):
+        for other, kinds in others.items():
+            if other not in (name, text) and types & kinds:
+                yield context.swap(value, f"{other} if {name} else {text}", "value under a condition", 0.2)
+                yield context.swap(value, f"{text} if {name} else {other}", "value under a condition", 0.2)
+    if isinstance(value, ast.Call) and len(value.args) == 1 and not value.keywords:
+        part = context.text(value.args[0])
+        if may_be(context.type_of(value.args[0]), SIZED):
+            for other in ("0", "None"):
+                made = f"{context.text(value.func)}({part}[0]) if {part} else {other}"
+                yield context.swap(value, made, "first if there is one", 0.25)
 
 
 def _filters(context: Context, node: ast.AST) -> Iterator[Proposal]:

@@ -15,7 +15,7 @@ KEYED = {
     "OrderedDict": ("move_to_end",), "set": ("discard",), "list": ("remove",),
     "dict": ("pop", "update"), "defaultdict": ("pop",), "Counter": ("update",),
 }  # fmt: skip
-LISTED = (("{0}.pop()", 0.15), ("{0}.sort()", 0.15), ("{0}.reverse()", 0.12), ("{0} = []", 0.1))
+LISTED = (("{0}.pop()", 0.15), ("{0}.sort()", 0.15), ("{0}.reverse()", 0.2), ("{0} = []", 0.1))
 PLAIN_UPDATES: dict[str, tuple[tuple[str, float], ...]] = {
     "list": (*LISTED, ("{0}.clear()", 0.1), ("{0} = {0}.copy()", 0.15)),
     "deque": (*LISTED[:1], ("{0}.clear()", 0.1)),

@@ -110,7 +110,7 @@ def attribute(context: Context, node: ast.AST) -> Iterator[Proposal]:
         return
     parent = context.parent(node)
     called = isinstance(parent, ast.Call) and parent.func is node
-    start = f"{context.text(node.value)}."
+    start = f"{context.wrapped(node.value)}."
     owner = context.type_of(node.value)
     seen = {node.attr}
     for other, prior in siblings(node.attr, METHOD_GROUPS):

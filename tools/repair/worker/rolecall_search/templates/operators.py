@@ -296,10 +296,13 @@ def add_global(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A constant of the module as one more operand."""
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.BinOp)) or not _is_value(node):
         return
-    if not isinstance(context.parent(node), (ast.Return, ast.Assign, ast.Call, ast.Compare)):
+    if not isinstance(context.parent(node), (ast.Return, ast.Assign, ast.Call, ast.Compare, ast.IfExp)):
         return
     types = context.type_of(node)
     for name in context.globals:
+        if types & context.types.names.get(name, frozenset()) & {"tuple", "list", "str"}:
+            for made in (f"{name} + {context.text(node)}", f"{context.text(node)} + {name}"):
+                yield context.swap(node, made, "add an operand", 0.2, tight=False)
         if context.types.names.get(name, frozenset()) & NUMBERS and types & NUMBERS:
             text = context.wrapped(node)
             for symbol, prior in (("%", 0.15), ("+", 0.12), ("-", 0.12), ("*", 0.12), ("//", 0.1)):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from typing import Iterator, Optional
+from typing import Iterator
 
 from rolecall_search.program.source import FUNCTION_TYPES, Edit, blocks_of
-from rolecall_search.program.typeinfo import NUMBERS, UNKNOWN
+from rolecall_search.program.typeinfo import UNKNOWN
 from rolecall_search.templates.base import Context, Proposal
 from rolecall_search.templates.conditions import read_attributes, simple_guards
 
@@ -304,20 +304,32 @@ def early_exits(context: Context, node: ast.AST) -> Iterator[Proposal]:
     used = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
     first = _is_first(context, node)
     share = 1.0 if first else 0.45
-    for guard, prior in _guards(context, used):
+    for guard, prior in _guards(context, node, used):
         for text, weight in _leaving(context, node):
             edit = context.before(node, [f"if {guard}:", f"    {text}"])
-            yield Proposal((edit,), "early exit", prior * weight * share)
+            kind = "early exit on a type" if "isinstance(" in guard else "early exit"
+            yield Proposal((edit,), kind, prior * weight * share)
         yield from _put_under(context, node, guard, prior)
 
 
-def _guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
+def _kind_guards(context: Context, node: ast.stmt, used: set[str]) -> Iterator[tuple[str, float]]:
+    """Tests for a type that is imported and used nowhere, or, where a value was of the wrong type, of any imported."""
+    crashed = context.crashed(node, "AttributeError") or context.crashed(node, "TypeError")
+    for kind in context.globals:
+        if kind[:1].isupper() and not kind.isupper() and (crashed or kind in context.unused):
+            for name in sorted(used & set(context.names)):
+                yield f"not isinstance({name}, {kind})", 0.5 if kind in context.unused else 0.4
+                yield f"isinstance({name}, {kind})", 0.2
+
+
+def _guards(context: Context, node: ast.stmt, used: set[str]) -> Iterator[tuple[str, float]]:
     none_errors = bool(context.hints.errors & {"AttributeError", "TypeError"})
     for name in context.names:
         types = context.types.names.get(name, UNKNOWN)
         near = 1.0 if name in used else 0.4
         for guard, prior in simple_guards(name, types, none_errors=none_errors):
             yield guard, prior * near
+    yield from _kind_guards(context, node, used)
     for text, types in read_attributes(context):
         for guard, prior in simple_guards(text, types, none_errors=none_errors):
             yield guard, prior * 0.6
@@ -376,17 +388,6 @@ def loop_target(context: Context, node: ast.AST) -> Iterator[Proposal]:
     ):  # fmt: skip
         if prior:
             yield context.swap(node.iter, made, "another iterable", prior)
-
-
-def parent_statement(context: Context, node: ast.AST) -> Optional[ast.stmt]:
-    """The statement above a statement."""
-    parent = context.parent(node)
-    return parent if isinstance(parent, ast.stmt) else None
-
-
-def numeric(context: Context, name: str) -> bool:
-    """Whether a name held numbers."""
-    return bool(context.types.names.get(name, UNKNOWN) & NUMBERS)
 
 
 FAMILY = (delete, unwrap_block, move, exits, added_exits, dropped, returned, assigned, early_exits, loop_target)

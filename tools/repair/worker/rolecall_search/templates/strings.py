@@ -25,6 +25,9 @@ def literal(context: Context, node: ast.AST) -> Iterator[Proposal]:
     quote = text[-1:]
     if quote not in "'\"" or text[:3] in ('"""', "'''"):
         return
+    if SET_END.search(text) and "\\" not in text[1:-1]:
+        for sign in "+*":
+            yield context.swap(node, SET_END.sub(rf"\g<0>{sign}", text), "repeat in a pattern", 0.5)
     seen = {text}
     for value, prior in _values(context, node.value):
         made = f"{quote}{value}{quote}"
@@ -48,9 +51,6 @@ def _values(context: Context, value: str) -> Iterator[tuple[str, float]]:
         near = _near(word, value)
         yield word, 0.15 + 0.55 * near
     yield from _format_changes(plain)
-    if SET_END.search(value):
-        for sign in "+*":
-            yield SET_END.sub(rf"\g<0>{sign}", plain), 0.35
     for extra in ("\\n", " ", ".", "s", ","):
         yield plain + extra, 0.12
     for other in context.strings:
