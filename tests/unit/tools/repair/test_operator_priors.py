@@ -101,3 +101,11 @@ def test_entries_of_a_table_that_the_tests_name_come_first(tmp_path: Path) -> No
     named = stream(tmp_path, text, {1: 0.5, 2: 0.5, 3: 0.5}, replace(Hints(), literals=("grid",)))
     assert "'plain': (1, 2)" in named[0]
     assert "'grid': (3, 4)" not in named[0]
+
+
+def test_a_bit_operator_beside_a_decimal_number_is_a_suspect_by_itself(tmp_path: Path) -> None:
+    assert misfits("&", frozenset({"float"}), UNKNOWN)
+    assert not misfits("-", frozenset({"float"}), INT)
+    text = "def run(a, b):\n    c = a - 1\n    d = b & 0.5\n    return c + d\n"
+    made = stream(tmp_path, text, {2: 0.6, 3: 0.5, 4: 0.6})
+    assert place(made, "d = b * 0.5") < 4

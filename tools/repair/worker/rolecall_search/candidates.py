@@ -17,8 +17,9 @@ from rolecall_search.evidence.errors import asked_for
 from rolecall_search.evidence.kinship import behind
 from rolecall_search.evidence.localize import Suspicion
 from rolecall_search.program.source import FUNCTION_TYPES, Edit, SourceFile, Unit
-from rolecall_search.program.typeinfo import UnitTypes
+from rolecall_search.program.typeinfo import UnitTypes, infer
 from rolecall_search.templates.base import Context, Hints, Proposal, make_context
+from rolecall_search.templates.operator_tables import BINARY, misfits
 from rolecall_search.templates.registry import proposals
 
 POWER = 1.5
@@ -38,6 +39,7 @@ NAMED_ENTRY, OTHER_ENTRY = 4.0, 0.5
 # The more one template says at one place, the less each of its edits counts.
 CROWD = 6.0
 USES_UNUSED = 2.5
+ODD_OPERATOR = 1.4
 WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -100,7 +102,17 @@ class Stream:
                 if score > 0:
                     order += 1
                     unit = source.unit_at(*source.span(statement))
+                    score *= ODD_OPERATOR if self._is_odd(nodes, unit) else 1.0
                     yield _Spot(-score, order, source, unit, nodes, statement.lineno, score)
+
+    def _is_odd(self, nodes: list[ast.AST], unit: Optional[Unit]) -> bool:
+        """Whether an operator stands between values that do not take it."""
+        types = self._types.get(unit, UnitTypes()) if unit is not None else UnitTypes()
+        return any(
+            misfits(BINARY[type(node.op)][0], infer(node.left, types), infer(node.right, types))
+            for node in nodes
+            if isinstance(node, ast.BinOp)
+        )
 
     def __iter__(self) -> Iterator[Candidate]:
         at = 0
