@@ -1,1 +1,1 @@
-"""What happens after what: the compiled graph, its runner, checkpoints, inbox, leases and supervisor."""
+"""What follows what: the compiled graph, its runner, checkpoints, inbox, leases and supervisor."""

@@ -1,4 +1,4 @@
-"""Holds a thread that is to be driven: listed, leased, its collaborators open. How it is driven is not its business."""
+"""Acquires a thread before it runs: listed, leased, its collaborators open. Does not run it."""
 
 import asyncio
 import sqlite3
@@ -25,7 +25,7 @@ from tools.worktree.workspace import GitWorkspace
 
 @dataclass(frozen=True, slots=True)
 class AcquiredThread:
-    """A thread nobody else drives at present."""
+    """A thread that no other process is running."""
 
     context: Context
     store: ThreadStore
@@ -33,7 +33,7 @@ class AcquiredThread:
     task: str
     """What the thread was begun for."""
     since: int
-    """Id of the last order in the inbox before it was held."""
+    """Id of the last inbox row before the lease was acquired."""
     known: bool
     """Whether it was in the list before."""
     generation: int
@@ -55,8 +55,8 @@ async def acquire_thread(
     Raises:
         RepositoryError: The repository cannot be worked in; nothing was changed.
         ConfigError: The settings cannot be used.
-        ModelError: Nobody can do the task; it is listed so, and nothing was made for it.
-        LockedError: Another process drives the thread; nothing of it was changed.
+        ModelError: No model can do the task; it is listed so, and nothing was created for it.
+        LockedError: Another process is running the thread; nothing of it was changed.
     """
     require_thread_id(spec.thread_id)
     layout = await ensure_layout(await find_top(spec.repo))
@@ -68,7 +68,7 @@ async def acquire_thread(
         budget_from = time.time() if request else earlier[-1].created if earlier else 0.0
         async with _opened(spec, listen, database, _row(spec, task), lease, budget_from) as context:
             if before is not None and before.status == ThreadStatus.RUNNING:
-                context.events.emit("interrupted", by="the run before was killed, or the machine went down")
+                context.events.emit("interrupted", by="the previous run was killed, or the machine went down")
             try:
                 if request:
                     since = await inbox.put(spec.thread_id, kind=REQUEST, author="user", text=request)
@@ -116,7 +116,7 @@ async def _opened(
 
 def _said(error: BaseException) -> str:
     if isinstance(error, asyncio.CancelledError):
-        return "stopped at once, as it was asked to"
+        return "stopped immediately, as requested"
     return f"{type(error).__name__}: {error}"
 
 

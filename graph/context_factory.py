@@ -1,4 +1,4 @@
-"""Opens the collaborators of one thread and closes them again. The one place that joins all rooms of the house."""
+"""Opens the collaborators of one thread and closes them again. The one place that joins all packages."""
 
 import asyncio
 import logging
@@ -55,15 +55,15 @@ class RunSpec:
     asked: ThreadOptions = field(default_factory=ThreadOptions)
     """What holds for later runs of the thread too; keys in specs of models are used and not kept."""
     task: str = ""
-    """Of a thread that begins now: one that nobody can do is refused before anything is made for it."""
+    """Of a thread that starts now: a task that no model can do is refused before anything is created for it."""
     sources: tuple[ToolSource, ...] = ()
     """More tools than rolecall's own."""
 
 
 _LOG = logging.getLogger(__name__)
 _UNWALLED_CHECKS = (
-    "no walls hold here: checks that are found in the repository run its code on the host without asking; "
-    "name them with --checks, or install bubblewrap"
+    "no sandbox here: checks detected in the repository run its code on the host without asking; set them with "
+    "--checks, or install bubblewrap"
 )
 
 
@@ -84,7 +84,7 @@ async def open_context(
     Raises:
         RepositoryError: The repository cannot be worked in.
         ConfigError: The settings ask for what is not there.
-        ModelError: Nobody can do the task of a thread that begins; no worktree was made.
+        ModelError: No model can do the task of a new thread; no worktree was created.
     """
     settings = spec.settings
     git = Git(spec.repo)
@@ -182,7 +182,7 @@ def _faults_kept(events: EventSink) -> Iterator[None]:
 
 
 async def _require_model(spec: RunSpec, models: Models, events: EventSink) -> None:
-    """Refuse a task that nobody can do, and write down that the run ended so."""
+    """Refuse a task that no model can do, and record that the run ended so."""
     try:
         await require_model(spec.task, models, spec.thread_id)
     except ModelError as error:
@@ -207,7 +207,7 @@ async def _name_servers(models: Models, events: EventSink) -> None:
         events.emit(
             "warning",
             message=f"no model serves the primary role, but {found.facts.server or 'a model server'} at {found.url} "
-            f"has {found.first_model()}: {how} uses it",
+            f"has {found.first_model()}; use it with {how}",
         )
 
 
@@ -219,7 +219,7 @@ async def secrets_of(spec: RunSpec, git: Git | None = None) -> dict[str, str]:
         git: Of its repository, where there is one already.
 
     Raises:
-        UsageError: A model was asked for that is none.
+        UsageError: A requested model does not exist.
     """
     of_git = (await (git or Git(spec.repo)).config()).secrets()
     return {**known_secrets(with_overrides(spec.settings, spec.asked.models)), **of_git}

@@ -32,7 +32,7 @@ from tools.worktree.workspace import GitWorkspace
 
 
 async def run(spec: RunSpec, *, listen: Listen, ask: AskUser | None = None) -> RunResult:
-    """Begin a thread and drive it.
+    """Start a thread and run it.
 
     Args:
         spec: What is to be done, where and how.
@@ -42,14 +42,14 @@ async def run(spec: RunSpec, *, listen: Listen, ask: AskUser | None = None) -> R
     Raises:
         RepositoryError: The repository cannot be worked in; nothing was changed.
         ConfigError: The settings cannot be used.
-        LockedError: Another process drives the thread.
+        LockedError: Another process is running the thread.
     """
     task, hidden = await _without_secrets(spec, spec.task)
     return await _drive(replace(spec, task=task), task, listen=listen, ask=ask, hidden=hidden)
 
 
 async def resume_thread(spec: RunSpec, *, listen: Listen, ask: AskUser | None = None) -> RunResult:
-    """Go on with a thread where its last checkpoint stands.
+    """Resume a thread from its last checkpoint.
 
     Args:
         spec: Which thread, and what holds from now on.
@@ -83,7 +83,7 @@ async def run_request(spec: RunSpec, text: str, *, listen: Listen, ask: AskUser 
     Raises:
         ThreadError: The thread is unknown.
         RepositoryError: Its work is gone from the repository; nothing was changed.
-        LockedError: Another process drives the thread; nothing of it was changed.
+        LockedError: Another process is running the thread; nothing of it was changed.
     """
     row = await ThreadStore(Database((await verified_layout(spec.repo)).database)).find(spec.thread_id)
     if row.branch:
@@ -107,7 +107,7 @@ async def _drive(
             begun = True
             if hidden:
                 what = ", ".join(sorted(hidden))
-                said = f"the task holds what looks like a secret; {what} is kept and sent in its place"
+                said = f"the task contains what looks like a secret; {what} is stored and sent in its place"
                 thread.context.events.emit("warning", message=said)
             result = await _driven(thread, spec, ask)
             await note(thread, result)
@@ -119,7 +119,7 @@ async def _drive(
 
 
 async def note(thread: AcquiredThread, result: RunResult) -> None:
-    """Write down how a run ended: in the list of threads, and as the last event of its record."""
+    """Record how a run ended: in the list of threads, and as the last event of its record."""
     await thread.store.set_status(
         result.thread_id, result.status, exit_code=result.exit_code, generation=thread.generation
     )
@@ -143,7 +143,7 @@ async def _driven(thread: AcquiredThread, spec: RunSpec, ask: AskUser | None) ->
 async def open_graph(
     settings: Settings, database: Database, *, driver: CheckpointWriter | None = None
 ) -> AsyncIterator[Graph]:
-    """The compiled graph on the checkpoints of a repository, for whoever drives a thread or only reads."""
+    """The compiled graph on the checkpoints of a repository, for running a thread or only reading."""
     async with open_checkpoints(database, driver=driver) as saver:
         yield build_graph(settings.budget).compile(checkpointer=saver)
 

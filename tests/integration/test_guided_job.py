@@ -190,7 +190,7 @@ async def test_a_question_of_an_attended_run_does_not_hold_up_one_that_is_resume
     assert (waiting.status, outcome.status, outcome.exit_code) == ("waiting", "done", 0)
     constraints = (await state_of(repo, outcome.thread_id))["scope"].constraints
     assert "Which separator?" in constraints[-1]
-    assert "Nobody is there to answer" in constraints[-1]
+    assert "No user is available to answer" in constraints[-1]
 
 
 async def test_a_pause_during_the_set_up_is_obeyed_and_shows_no_report_of_an_earlier_stop(tmp_path: Path) -> None:

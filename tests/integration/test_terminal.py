@@ -119,7 +119,7 @@ def test_ctrl_c_twice_in_a_check_says_what_happens_and_nothing_else(repo: Path) 
         after = terminal.text[seen:]
     assert "Unknown child process" not in terminal.text
     assert "type to steer" not in after
-    assert "stopped    stopped at once, as it was asked to" in call("log", last_thread(repo), cwd=repo).out
+    assert "stopped    stopped immediately, as requested" in call("log", last_thread(repo), cwd=repo).out
 
 
 def test_a_closed_terminal_ends_a_run_in_a_check_within_five_seconds(repo: Path) -> None:

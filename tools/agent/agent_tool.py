@@ -31,7 +31,7 @@ def agent_tool(effects: ToolEffects) -> Callable[[Callable[P, Awaitable[str]]], 
     """Make a LangChain tool of an async function; its docstring is what the model reads.
 
     Failures come back as tool messages with the status "error". Interrupts, cancellation, an exhausted budget,
-    a full disk and walls that fail pass through, since they are not the model's to mend. Secrets are hidden in
+    a full disk and a failing sandbox pass through, since the model cannot fix them. Secrets are hidden in
     whatever the tool says.
 
     Args:
@@ -55,12 +55,13 @@ def _made(function: Callable[P, Awaitable[str]], effects: ToolEffects) -> BaseTo
             if isinstance(full := storage_error(error), DiskFullError):
                 raise full from error  # whatever the model tries next fails too
             # The machine's fault, such as a folder without permission.
-            raise ToolException(redactor.clean(f"the tool failed: {error}. Go on another way.")) from error
+            raise ToolException(redactor.clean(f"the tool failed: {error}. Try another approach.")) from error
         except Exception as error:
             _record(error, function.__name__, kwargs)
             raise ToolException(
-                f"the tool {function.__name__} is broken for these arguments, by a fault of rolecall and not of yours "
-                f"({type(error).__name__}). Do not repeat this call; go on another way."
+                f"the tool {function.__name__} failed on these arguments because of a bug in rolecall, not a "
+                "mistake of yours "
+                f"({type(error).__name__}). Do not repeat this call; try another approach."
             ) from error
 
     made: Any = tool(guarded, parse_docstring=True, error_on_invalid_docstring=True)
@@ -74,13 +75,13 @@ def _told(error: RolecallError) -> str:
 
 
 def _record(error: Exception, tool_name: str, given: dict[str, Any]) -> None:
-    """Keep the traceback of a fault of ours where the run is recorded; the model could do nothing with it."""
+    """Record the traceback of an internal error in the run's record; the model could do nothing with it."""
     events = getattr(getattr(given.get(_RUNTIME), "context", None), "events", None)
-    said = f"the tool {tool_name} failed on a fault of its own"
+    said = f"the tool {tool_name} failed with an internal error"
     if events is None:
         _LOG.error(said, exc_info=error)
     else:
-        message = f"{said}, a bug of rolecall ({type(error).__name__}); `rolecall log` shows where"
+        message = f"{said}, a bug in rolecall ({type(error).__name__}); `rolecall log` shows where"
         events.emit("warning", message=message, traceback=traceback_text(error))
 
 
@@ -106,4 +107,4 @@ def _misfit(error: ValidationError | ValidationErrorV1) -> str:
     """What is wrong with the arguments, without quoting them: they may be of any size and hold anything."""
     wrong = [(".".join(map(str, found["loc"])), found["msg"]) for found in error.errors()]
     lines = [f"{name[:80]}: {reason[:200]}" for name, reason in wrong if not name.startswith(_RUNTIME)]
-    return "\n".join(["the arguments do not fit:", *lines[:_MOST_MISFITS], "Correct them and call again."])
+    return "\n".join(["invalid arguments:", *lines[:_MOST_MISFITS], "Correct them and call again."])

@@ -40,7 +40,7 @@ def command_question(command: str) -> dict[str, str]:
 
 
 def shown(text: str) -> str:
-    """The whole of a command as a person can read it: nothing cut, nothing that an eye would pass over."""
+    """The whole of a command as a person can read it: nothing cut, nothing invisible."""
     seen = "".join(_visible(letter) for letter in readable(text))
     seen = _WIDE_GAP.sub(lambda gap: f"[{len(gap.group())} spaces]", seen)
     return seen if "\n" not in seen else "\n" + "\n".join(f"  | {line}" for line in seen.split("\n"))

@@ -21,11 +21,11 @@ _MOST_SHOWN = {"patches": 3, "suspicious": 5, "failing": 20}
 
 @agent_tool(ToolEffects(reads=True, writes=True, runs_commands=True, confined=True))
 async def run_command(runtime: AnyToolRuntime, command: str, timeout_s: float | None = None) -> str:
-    """Run a shell command in the repository and give its output. Each call is a new shell in the top folder.
+    """Run a shell command in the repository and return its output. Each call starts a new shell in the repository root.
 
     Args:
-        command: A line for the shell. No program that waits for input.
-        timeout_s: Seconds until it is killed, if that is to be sooner than usual.
+        command: A shell command line. Do not run programs that wait for input.
+        timeout_s: Seconds until it is killed, if less than the default.
     """
     context: Context = runtime.context
     most = context.settings.sandbox.command_timeout_s
@@ -53,11 +53,11 @@ def _needs_yes(context: Context, command: str) -> bool:
 
 @agent_tool(ToolEffects(reads=True, runs_commands=True, checks=True, idempotent=True, confined=True))
 async def run_checks(runtime: AnyToolRuntime) -> str:
-    """Run the repository's own checks (its tests) and say which are green."""
+    """Run the repository's own checks (its tests) and report which are green."""
     context: Context = runtime.context
     runs = await context.checks.run()
     if not runs:
-        return "this repository has no checks that rolecall knows; run its tests with run_command"
+        return "no checks are known for this repository; run its tests with run_command"
     return "\n\n".join(_check_text(run) for run in runs)
 
 
@@ -66,22 +66,22 @@ async def git_diff(runtime: AnyToolRuntime, *, stat: bool = False) -> str:
     """Show everything changed in this task so far, new files included.
 
     Args:
-        stat: Only the names and the number of changed lines.
+        stat: Show only file names and the number of changed lines.
     """
     context: Context = runtime.context
     async with context.commands.turns.shared():
         text = readable(await context.workspace.diff(stat=stat))
-    return await asyncio.to_thread(_store(context).keep, text) or "nothing is changed"
+    return await asyncio.to_thread(_store(context).keep, text) or "no changes"
 
 
 @agent_tool(ToolEffects(reads=True, runs_commands=True, idempotent=True, confined=True))
 async def repair_search(runtime: AnyToolRuntime, budget_s: float | None = None, skip: list[str] | None = None) -> str:
-    """Search for a small patch that makes failing Python tests pass, without any model. Changes nothing.
+    """Search for a small patch that makes failing Python tests pass, without a model. Changes nothing.
 
-    Answers JSON: status, and patches (best first) whose edits can be given to edit_file.
+    Returns JSON: status, and patches (best first) whose edits can be passed to edit_file.
 
     Args:
-        budget_s: Seconds it may take.
+        budget_s: Maximum seconds to search.
         skip: The sha256 of patches that are known not to do.
     """
     context: Context = runtime.context
@@ -94,10 +94,12 @@ def _seconds(name: str, value: float, most: float) -> float:
     """A time that can be waited for.
 
     Raises:
-        ToolError: It is no number, endless, or not above zero.
+        ToolError: It is not a finite number above zero.
     """
     if not math.isfinite(value) or value <= 0:
-        raise ToolError(f"{name} is {value}, which is no time that can pass", hint="give seconds, or leave it out")
+        raise ToolError(
+            f"{name} must be a positive number of seconds, got {value}", hint="give seconds, or leave it out"
+        )
     return min(value, most)
 
 
@@ -107,7 +109,7 @@ def _check_text(run: CheckRun) -> str:
 
 
 def fitting_json(found: dict[str, Any], store: OutputStore) -> str:
-    """A result as JSON of bearable size: the best patches and lines, with the rest kept in a file."""
+    """A result as JSON of limited size: the best patches and lines, with the rest kept in a file."""
     whole = json.dumps(found, ensure_ascii=False)
     if len(whole) <= store.max_bytes:
         return whole

@@ -1,6 +1,6 @@
 """The tools that list, read, edit and write files of the worktree.
 
-Each takes a turn beside the commands, opens by descriptors and works in a thread.
+Each takes the shared worktree lock, opens by descriptors and works in a thread.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ _MAX_GLOB = 300
 
 @agent_tool(_LOOKS)
 async def list_files(runtime: AnyToolRuntime, path: str = ".", pattern: str = "") -> str:
-    """List files of the repository; large folders are shown with their number of files.
+    """List files in the repository; large directories are shown with their file count.
 
     Args:
-        path: A folder, relative to the repository.
-        pattern: Only names like this, for example *.py
+        path: A directory, relative to the repository.
+        pattern: Only names matching this pattern, for example *.py
     """
     context: Context = runtime.context
     async with context.commands.turns.shared():
@@ -65,7 +65,7 @@ def matching(names: list[str], pattern: str) -> list[str]:
         ToolError: The pattern is far too long.
     """
     if len(pattern) > _MAX_GLOB:
-        raise ToolError(f"the pattern for names has {len(pattern)} characters", hint="give one such as *.py")
+        raise ToolError(f"the file name pattern has {len(pattern)} characters", hint="give one such as *.py")
     if not pattern:
         return names
     return [name for name in names if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(Path(name).name, pattern)]
@@ -73,12 +73,12 @@ def matching(names: list[str], pattern: str) -> list[str]:
 
 @agent_tool(_LOOKS)
 async def read_file(runtime: AnyToolRuntime, path: str, start: int = 1, end: int | None = None) -> str:
-    """Read a text file with line numbers. Long files come in pieces; ask for more with start.
+    """Read a text file with line numbers. Long files are returned in parts; use start to get the next part.
 
     Args:
-        path: The file, relative to the repository, or outputs/NNN.txt for the whole text of a command.
+        path: The file, relative to the repository, or outputs/NNN.txt for the full output of a command.
         start: First line, counted from 1.
-        end: Last line; as far as fits when left out.
+        end: Last line; default: as many lines as fit.
     """
     return await page_of(runtime.context, path, start, end)
 
@@ -87,7 +87,7 @@ async def page_of(context: Context, path: str, start: int = 1, end: int | None =
     """A text file with line numbers and without secrets, as much of it as one tool may give back. Takes a turn.
 
     Raises:
-        ToolError: There is no such file, it lies outside of the worktree, looks like it holds secrets, is no text, or
+        ToolError: There is no such file, it lies outside of the worktree, looks like it holds secrets, is not text, or
             ends before `start`.
     """
     async with context.commands.turns.shared():
@@ -102,12 +102,12 @@ def _page_of(context: Context, path: str, start: int, end: int | None) -> str:
 
 @agent_tool(_EDITS)
 async def edit_file(runtime: AnyToolRuntime, path: str, old: str, new: str) -> str:
-    """Replace a piece of a file that is there exactly once. Give enough lines around it to make it unique.
+    """Replace text that occurs exactly once in a file. Include enough surrounding lines to make it unique.
 
     Args:
         path: The file, relative to the repository.
         old: The text to replace, exactly as in the file, without line numbers.
-        new: What comes in its place.
+        new: The replacement text.
     """
     context: Context = runtime.context
     # Two edits of one file at once would lose one of them.
@@ -129,11 +129,11 @@ def _edit(context: Context, path: str, texts: tuple[str, str], submodules: tuple
 
 @agent_tool(_EDITS)
 async def write_file(runtime: AnyToolRuntime, path: str, content: str) -> str:
-    """Write a whole file, new or in place of an old one. For a small change use edit_file.
+    """Create or overwrite a whole file. For a small change use edit_file.
 
     Args:
         path: The file, relative to the repository.
-        content: All of its text.
+        content: The complete new content.
     """
     context: Context = runtime.context
     # Two edits of one file at once would lose one of them.
@@ -145,7 +145,7 @@ async def write_file(runtime: AnyToolRuntime, path: str, content: str) -> str:
 def _write(context: Context, path: str, content: str, submodules: tuple[str, ...]) -> str:
     with _writable(context, path, submodules) as place:
         if place.is_folder:
-            raise ToolError(f"{path} is a folder", hint="give the name of a file")
+            raise ToolError(f"{path} is a directory", hint="give the name of a file")
         old = read_text(place) if place.exists() else TextFile("")
         text = restore_secrets(content, old.text, context.redactor)
         place.write(_bounded(old.with_text(text)))
@@ -166,7 +166,7 @@ def _writable(context: Context, path: str, submodules: tuple[str, ...]) -> Itera
         refuse_secret(context, place.name)
         for submodule in submodules:
             if place.name == submodule or place.name.startswith(f"{submodule}/"):
-                raise ToolError(f"{path} is in the submodule {submodule}, which is not changed here")
+                raise ToolError(f"{path} is in the submodule {submodule}, which is read-only here")
         yield place
 
 
@@ -180,7 +180,7 @@ def _readable(context: Context, path: str) -> Iterator[GuardedPath]:
             return
     with open_beneath(context.workspace.run_dir, path) as kept:
         if not kept.name.startswith(f"{FOLDER}/"):
-            raise ToolError(f"{path} lies outside the worktree", hint="only outputs can be read beside it")
+            raise ToolError(f"{path} is outside the worktree", hint="outside it, only command outputs can be read")
         yield kept
 
 
@@ -188,7 +188,7 @@ def refuse_secret(context: Context, name: str) -> None:
     """Keep tools away from files that usually hold keys.
 
     Args:
-        context: Of the run; its settings say what is shown all the same.
+        context: Of the run; its settings say what is shown anyway.
         name: Relative to the worktree, symlinks followed.
 
     Raises:
@@ -196,16 +196,16 @@ def refuse_secret(context: Context, name: str) -> None:
     """
     if SecretFiles(context.settings.sandbox.show).hides(name):
         raise ToolError(
-            f"{name} looks like a file of secrets, which tools neither show nor change",
-            hint="go on without it; only the user can have it shown, by naming it in the setting sandbox.show",
+            f"{name} looks like a secrets file, which tools neither show nor change",
+            hint="continue without it; only the user can allow it, with the setting sandbox.show",
         )
 
 
 def _folder(root: Path, path: str) -> tuple[str, list[str]]:
-    """Name of a folder and what lies in it, for one that git ignores."""
+    """Name of a directory and its contents, for one that git ignores."""
     with open_beneath(root, path) as place:
         if not place.is_folder:
-            raise ToolError(f"{path} is no folder", hint="use read_file for a file, or list_files without a path")
+            raise ToolError(f"{path} is not a directory", hint="use read_file for a file, or list_files without a path")
         start = "" if place.name == "." else f"{place.name}/"
         names = [name for name in place.entries() if not is_private(name.removesuffix("/"))]
         return place.name, [f"{start}{name}" + "…" * name.endswith("/") for name in names]

@@ -1,8 +1,8 @@
 """A search for machines without ripgrep, run as a program of its own so that a slow expression can be killed.
 
-Usage: search_fallback.py [-i] -- PATTERN, names on standard input, separated by zero bytes. Prints path, zero byte,
+Usage: search_fallback.py [-i] -- PATTERN, names on standard input, separated by null bytes. Prints path, zero byte,
 `number:text`. Ends with 0 when something was found, else 1. Uses the standard library only. Opens each folder of a name
-by the descriptor of the one above and follows no symlink; reads regular files of bearable size only.
+by the descriptor of the one above and follows no symlink; reads regular files of limited size only.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Search in the files of the worktree: ripgrep where it is installed, else Python; both answer the same way.
 
-Ripgrep runs where commands run, inside the walls; our own search opens files by descriptors. Neither follows symlinks,
+Ripgrep runs where commands run, in the sandbox; our own search opens files by descriptors. Neither follows symlinks,
 and what is found in files that tools do not show is dropped.
 """
 
@@ -28,11 +28,11 @@ from tools.processes.environment import user_environment
 _MAX_HITS = 200
 _MAX_COLUMNS = 300
 _LONGEST_TOKEN = 8192
-"""Characters behind the last column that are looked at, so that the cut leaves no half of a secret."""
+"""Characters after the last column that are also scanned, so that the cut leaves no partial secret."""
 _MAX_PATTERN = 2000
 _TIMEOUT_S = 30
 _FEW_FILES = 50
-"""For fewer, a start of ripgrep and its walk through ignored folders cost more than they save."""
+"""For fewer, starting ripgrep and walking ignored directories cost more than they save."""
 _RIPGREP_MANNERS = (
     "--no-config", "--no-ignore", "--hidden", "--no-messages", "--null", "--line-number", "--no-heading",
     "--color=never", "--sort=path", "--glob=!.git", "--no-follow", "--no-mmap", f"--max-filesize={MAX_BYTES}",
@@ -48,13 +48,13 @@ Hit = tuple[str, int, str]
 async def search_text(
     runtime: AnyToolRuntime, pattern: str, path: str = ".", glob: str = "", *, ignore_case: bool = False
 ) -> str:
-    """Search the files of the repository for a regular expression; answers path:line:text. Skips files over 10 MB.
+    """Search the repository's files for a regular expression; returns path:line:text. Skips files over 10 MB.
 
     Args:
         pattern: A regular expression, or plain text.
-        path: A folder or file, relative to the repository.
-        glob: Only files whose name is like this, for example *.py
-        ignore_case: Whether capitals do not matter.
+        path: A directory or file, relative to the repository.
+        glob: Only files whose name matches this pattern, for example *.py
+        ignore_case: Whether to ignore case.
     """
     context: Context = runtime.context
     expression, note = await asyncio.to_thread(_compiled, pattern, ignore_case=ignore_case)
@@ -76,18 +76,18 @@ def _compiled(pattern: str, *, ignore_case: bool) -> tuple[re.Pattern[str], str]
     if not pattern:
         raise ToolError("the pattern is empty", hint="give a word or a regular expression")
     if len(pattern) > _MAX_PATTERN:
-        raise ToolError(f"the pattern has {len(pattern)} characters", hint=f"at most {_MAX_PATTERN} are searched for")
+        raise ToolError(f"the pattern has {len(pattern)} characters", hint=f"at most {_MAX_PATTERN} are allowed")
     try:
         return re.compile(pattern, flags), ""
     except (re.error, OverflowError, RecursionError) as error:
-        note = f"(searched as plain text, since it is no regular expression: {error})\n"
+        note = f"(searched as plain text, since it is not a valid regular expression: {error})\n"
         return re.compile(re.escape(pattern), flags), note
 
 
 def _located(context: Context, path: str) -> tuple[str, bool]:
     with open_beneath(context.workspace.root, path) as place:
         if not place.exists():
-            raise ToolError(f"there is no {path}", hint="use list_files to see what is there")
+            raise ToolError(f"{path} does not exist", hint="use list_files to see what is there")
         if not place.is_folder:
             refuse_secret(context, place.name)
         return place.name, not place.is_folder
@@ -121,7 +121,7 @@ def _ripgrep() -> str | None:
 async def _hits_of(
     process: asyncio.subprocess.Process, stdin: str, names: set[str], redactor: Redactor
 ) -> list[Hit] | None:
-    """Read a search program that prints path, zero byte, `number:text`; `None` when it does not take the expression."""
+    """Read a search program that prints path, null byte, `number:text`; `None` when it does not take the expression."""
     hits: list[Hit] = []
     try:
         async with asyncio.timeout(_TIMEOUT_S):

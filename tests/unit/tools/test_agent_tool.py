@@ -68,7 +68,7 @@ async def test_a_fault_of_ours_is_named_as_one_and_logged(caplog) -> None:
     with caplog.at_level(logging.ERROR):
         result = await call(text="break")
     assert result.status == "error"
-    assert "broken for these arguments" in result.text
+    assert "failed on these arguments" in result.text
     assert "Do not repeat this call" in result.text
     (record,) = caplog.records
     assert "echo" in record.getMessage()
@@ -84,7 +84,7 @@ async def test_in_a_run_the_fault_is_in_its_record_and_not_on_the_screen(caplog)
     )  # fmt: skip
     await echo.ainvoke({"type": "tool_call", "id": "1", "name": "echo", "args": {"text": "break", "runtime": runtime}})
     (told,) = events.of("warning")
-    assert "the tool echo failed on a fault of its own, a bug of rolecall (KeyError)" in told["message"]
+    assert "the tool echo failed with an internal error, a bug in rolecall (KeyError)" in told["message"]
     assert "Traceback (most recent call last)" in told["traceback"]
     assert not caplog.records
 
@@ -113,7 +113,7 @@ def nested(depth: int) -> list[Any]:
 async def test_misfits_are_told_without_quoting_them(given) -> None:
     result = await call(**given)
     assert result.status == "error"
-    assert "the arguments do not fit:\ntext: " in result.text
+    assert "invalid arguments:\ntext: " in result.text
     assert len(result.text) < 1000
 
 

@@ -108,7 +108,7 @@ async def test_long_output_is_cut_and_kept_whole(workspace, commands) -> None:
     assert done.output.startswith("1\n2\n")
     assert done.output.endswith("19999\n20000\n")
     assert len(done.output) < 4300
-    assert f"whole text in {done.output_path}" in done.output
+    assert f"full text in {done.output_path}" in done.output
     assert (workspace.run_dir / done.output_path).read_text().count("\n") == 20000
 
 

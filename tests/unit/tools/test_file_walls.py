@@ -149,8 +149,8 @@ class TestStandingLinks:
         (root / "h").symlink_to("src/../.GIT")
         for name in ("read_file", "list_files", "search_text"):
             more = {"pattern": "."} if name == "search_text" else {}
-            assert "out of reach" in await error(context, name, path=path, **more)
-        assert "out of reach" in await error(context, "write_file", path=path, content="x")
+            assert "not accessible to tools" in await error(context, name, path=path, **more)
+        assert "not accessible to tools" in await error(context, "write_file", path=path, content="x")
 
     @pytest.mark.parametrize("path", ["x" * 5000, "/".join("d" * 300), "n" * 300, "\ud800", "a\0b", "../" * 40])
     async def test_odd_paths_are_told_in_a_sentence(self, context, path) -> None:

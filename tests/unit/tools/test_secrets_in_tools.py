@@ -141,7 +141,7 @@ class TestKeptOutputs:
                 assert TOKEN not in kept
                 assert KNOWN not in kept
                 assert "MIIEv" not in kept
-        name = shown.partition("whole text in ")[2].split()[0]
+        name = shown.partition("full text in ")[2].split()[0]
         assert "4500\n" in (context.workspace.run_dir / name).read_text()
 
     async def test_while_a_command_runs_nothing_of_it_is_in_the_run_folder(self, context, root) -> None:

@@ -66,5 +66,5 @@ async def test_the_loop_stays_free_while_a_wrong_edit_is_answered(tmp_path) -> N
     beating = asyncio.create_task(beat())
     answer = await call(context, "edit_file", path="big.py", old=wrong(1500, 1600), new="x")
     beating.cancel()
-    assert "nearest are these lines" in answer.text
+    assert "the closest lines are" in answer.text
     assert max(lags) < 0.5

@@ -89,7 +89,7 @@ class TestReading:
         assert (await text(context, "list_files")).splitlines() == [".gitignore", "calc.py", "tests/test_calc.py"]
         assert await text(context, "list_files", path="tests") == "tests/test_calc.py"
         assert await text(context, "list_files", pattern="*calc.py") == "calc.py\ntests/test_calc.py"
-        assert "no folder" in await error(context, "list_files", path="nowhere")
+        assert "is not a directory" in await error(context, "list_files", path="nowhere")
 
     async def test_an_ignored_folder_can_be_looked_into(self, context) -> None:
         write(context.workspace.root, {"out/run.log": "x"})
@@ -111,9 +111,9 @@ class TestReading:
 
     async def test_the_whole_of_a_cut_output_can_be_read(self, context) -> None:
         shown = await text(context, "run_command", command="seq 1 5000")
-        name = shown.partition("whole text in ")[2].split()[0]
+        name = shown.partition("full text in ")[2].split()[0]
         assert "  2500\t2500" in await text(context, "read_file", path=name, start=2500, end=2500)
-        assert "lies outside" in await error(context, "read_file", path="outputs/../../../rolecall.db")
+        assert "is outside" in await error(context, "read_file", path="outputs/../../../rolecall.db")
 
     async def test_odd_files_are_named_for_what_they_are(self, context) -> None:
         write(
@@ -123,7 +123,7 @@ class TestReading:
         assert "binary" in await error(context, "read_file", path="b.bin")
         assert "empty" in await text(context, "read_file", path="empty.txt")
         assert "café" in await text(context, "read_file", path="latin.txt")
-        assert "is a folder" in await error(context, "read_file", path="tests")
+        assert "is a directory" in await error(context, "read_file", path="tests")
         assert "no file" in await error(context, "read_file", path="nope.py")
 
 
@@ -140,7 +140,7 @@ class TestPaths:
     async def test_git_is_out_of_reach(self, context, path) -> None:
         (context.workspace.root / "g").symlink_to(".git")
         before = (context.workspace.root / ".git").read_text()
-        assert "out of reach" in await error(context, "write_file", path=path, content="x")
+        assert "not accessible to tools" in await error(context, "write_file", path=path, content="x")
         assert (context.workspace.root / ".git").read_text() == before
 
     async def test_a_path_in_the_users_checkout_is_refused(self, context) -> None:
@@ -162,7 +162,7 @@ class TestEditing:
     async def test_a_miss_shows_what_is_there(self, context) -> None:
         assert "return a + 1" in await error(context, "edit_file", path="calc.py", old="return a + b + 1", new="x")
         spaces = await error(context, "edit_file", path="calc.py", old="def add(a,b):\n  return a+1", new="x")
-        assert "white space" in spaces
+        assert "whitespace" in spaces
         assert "def add(a, b):\n    return a + 1" in spaces
         assert "at lines 1, 5" in await error(context, "edit_file", path="calc.py", old="def ", new="x")
         numbered = "     5\tdef twice(a):\n     6\t    return add(a, a)"
@@ -241,13 +241,13 @@ class TestSearching:
         found = await text(wide, "search_text", pattern="hit")
         assert "more than 200 matches" in found
         assert found.count("\n") == 200
-        assert "no nowhere" in await error(wide, "search_text", pattern="x", path="nowhere")
+        assert "nowhere does not exist" in await error(wide, "search_text", pattern="x", path="nowhere")
 
 
 class TestRunning:
     async def test_checks_and_diff_follow_the_files(self, context) -> None:
         assert "RED, exit code 1" in await text(context, "run_checks")
-        assert await text(context, "git_diff") == "nothing is changed"
+        assert await text(context, "git_diff") == "no changes"
         await text(context, "edit_file", path="calc.py", old="a + 1", new="a + b")
         assert "[green" in await text(context, "run_checks")
         assert "+    return a + b" in await text(context, "git_diff")
@@ -257,7 +257,7 @@ class TestRunning:
         write(context.workspace.root, {"long.txt": "".join(f"line {n}\n" for n in range(1000))})
         shown = await text(context, "git_diff")
         assert len(shown) < 2300
-        name = shown.partition("whole text in ")[2].split()[0]
+        name = shown.partition("full text in ")[2].split()[0]
         assert "+line 500" in await text(context, "read_file", path=name, start=500, end=520)
 
     async def test_a_command_tells_its_end(self, context) -> None:
