@@ -59,7 +59,7 @@ class ThreadOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
     config: str = ""
-    """The whole path, since a thread may be resumed from another folder."""
+    """The absolute path, since a thread may be resumed from another directory."""
     trust_project: bool = False
     supervise: bool = True
     limits: dict[str, float] = {}

@@ -1,7 +1,7 @@
-"""The import guard: makes sure that nobody's `graph/` or `tools/` folder is taken for ours, then hands on.
+"""The import guard: makes sure that no other `graph/` or `tools/` is taken for ours, then runs the command line.
 
 It owns `sys.path` and the environment variables that must be set before anything heavy is imported. It parses
-nothing, and imports nothing of the house but the command line.
+nothing, and imports nothing of rolecall but the command line.
 """
 
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120 - pathlib costs more than all that is done here
@@ -24,7 +24,7 @@ DEFAULTS = {
 
 
 def guard() -> None:
-    """Take the current folder and `PYTHONPATH` off `sys.path`, put the house on it, set the environment's defaults."""
+    """Remove the current directory and `PYTHONPATH` from `sys.path`, add our own, set the environment's defaults."""
     given = os.environ.pop("PYTHONPATH", None)
     if given is not None:
         os.environ[ORIGINAL_PYTHONPATH] = given
@@ -50,7 +50,7 @@ def main() -> int:
 
         return command_line(sys.argv[1:])
     except KeyboardInterrupt:
-        print("interrupted before anything began", file=sys.stderr)
+        print("interrupted before starting", file=sys.stderr)
         return 130
 
 

@@ -1,4 +1,4 @@
-"""Starts a run that outlives the terminal: a process of its own session whose output goes to the thread's folder."""
+"""Starts a run that outlives the terminal: a process of its own session whose output goes to the thread's directory."""
 
 import argparse
 import asyncio
@@ -21,7 +21,7 @@ _MAIN = Path(__file__).with_name("__main__.py")
 
 
 async def start_detached(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
-    """Start the run, wait until it is under way, print its thread; or pass on why it could not begin."""
+    """Start the run, wait until it is running, print its thread; or report why it could not start."""
     from llm_registry.overrides import checked_overrides
     from llm_registry.specs.address_keys import keys_to_references
     from tools.git.repository import find_top
@@ -85,7 +85,7 @@ def _spawn(words: list[str], task: str, log: Path, keys: Mapping[str, str]) -> s
 
 
 def _program() -> str:
-    """The script that was started, so that the run's last words name the same command; our own where it is none."""
+    """The script that was started, so that the run's final output names the same command; else our own."""
     started = Path(sys.argv[0])
     return str(started) if started.is_file() else str(_MAIN)
 
@@ -111,7 +111,7 @@ def _begun(events: Path) -> bool:
 
 
 def _pass_on(log: Path) -> None:
-    """Show the words of a run that could not begin, but for its advice, which would repeat a call nobody made."""
+    """Show the output of a run that could not start, without its advice, which would repeat an internal call."""
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("continue with: "):
             print(line, file=sys.stdout if line.startswith("{") else sys.stderr)

@@ -1,6 +1,6 @@
-"""The command line: which commands there are, how they are parsed, and which module each is handed to.
+"""The command line: which commands there are, how they are parsed, and which module handles each.
 
-Nothing heavy is imported before a command is known; what a command does stands in `rolecall.commands`.
+Nothing heavy is imported before a command is known; what a command does is in `rolecall.commands`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ Handler = Callable[[argparse.Namespace, Invocation], int]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: its line in the help, its options, and where its code lies."""
+    """One command: its line in the help, its options, and where its code is."""
 
     name: str
     usage: str
@@ -39,49 +39,51 @@ class Command:
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Work": (
-        Command("run", "[TASK | -f FILE | -] [options]", "do a task on the repository, on a branch of its own",
+        Command("run", "[TASK | -f FILE | -] [options]", "run a task on the repository, on its own branch",
                 arguments.run_options, "run:run", streams=True),
-        Command("resume", "[THREAD | --last] [options]", "go on with a thread that was stopped or killed",
+        Command("resume", "[THREAD | --last] [options]", "resume a thread that was stopped or killed",
                 arguments.resume_options, "run:resume", streams=True),
         Command("continue", "THREAD [TEXT | -f FILE | -] [options]", "give a thread that is not running a new request",
                 arguments.continue_options, "run:continue_thread", streams=True),
-        Command("demo", "[--dir DIR] [options]", "mend a small broken repository without any model",
+        Command("demo", "[--dir DIR] [options]", "repair a small broken repository without a model",
                 arguments.demo_options, "demo:demo", streams=True),
-        Command("repair", "[--repo DIR] [options]", "search a patch for red tests without any model; changes nothing",
+        Command("repair", "[--repo DIR] [options]", "search for a patch for failing tests without a model; "
+                                                    "changes nothing",
                 arguments.repair_options, "repair:repair"),
     ),
     "Threads": (
         Command("threads", "[list | show THREAD | delete THREAD... | adopt] [options]",
-                "list, show, delete or take over threads",
+                "list, show, delete or adopt threads",
                 arguments.threads_options, "threads:threads"),
         Command("log", "THREAD [options]", "what happened in a thread, step by step",
                 arguments.single_thread_options, "log_diff_apply:log"),
         Command("diff", "THREAD [--stat] [options]", "what a thread changed",
                 arguments.diff_options, "log_diff_apply:diff"),
-        Command("apply", "THREAD [--squash | --no-commit] [options]", "bring a thread's work into your checkout",
+        Command("apply", "THREAD [--squash | --no-commit] [options]", "apply a thread's work to your checkout",
                 arguments.apply_options, "log_diff_apply:apply"),
     ),
     "Steering": (
-        Command("watch", "THREAD [options]", "follow a thread that another process drives",
+        Command("watch", "THREAD [options]", "follow a thread running in another process",
                 arguments.single_thread_options, "watch:watch"),
-        Command("steer", "THREAD TEXT [--urgent] [options]", "tell a running thread something",
+        Command("steer", "THREAD TEXT [--urgent] [options]", "send a message to a running thread",
                 arguments.steer_options, "steer:steer"),
-        Command("pause", "THREAD [options]", "stop a running thread at its next step",
+        Command("pause", "THREAD [options]", "pause a running thread at its next step",
                 arguments.single_thread_options, "steer:pause"),
-        Command("supervise", "THREAD... | --all [options]", "watch and nudge threads from a process of its own",
+        Command("supervise", "THREAD... | --all [options]", "supervise threads from a separate process",
                 arguments.supervise_options, "supervise:supervise"),
     ),
     "Set-up": (
         Command("models", "[list | bench --role ROLE --model SPEC...] [options]",
-                "which model serves which role, what it used, and how others would do",
+                "which model serves which role, its usage, and how other models compare",
                 arguments.models_options, "models:models"),
         Command("doctor", "[--live] [options]", "what works, what does not, and which line to change",
                 arguments.doctor_options, "models:doctor"),
-        Command("config", "[path | show | validate | schema] [options]", "where the configuration is and what it says",
+        Command("config", "[path | show | validate | "
+                          "schema] [options]", "where the configuration is and what it contains",
                 arguments.config_options, "config:config"),
         Command("studio", "[--port N] [options]", "open the repository's threads in LangGraph Studio",
                 arguments.studio_options, "studio:studio"),
-        Command("version", "[--json]", "versions of rolecall and of what it stands on",
+        Command("version", "[--json]", "versions of rolecall and its dependencies",
                 arguments.version_options, "version:version"),
     ),
 }  # fmt: skip
@@ -110,10 +112,10 @@ class ArgumentParser(argparse.ArgumentParser):
         raise UsageError(message.removeprefix("argument "))
 
     def unknown(self, words: Sequence[str]) -> NoReturn:
-        """Raise for words that no option or argument took, with the nearest option."""
+        """Raise for arguments that nothing accepted, with the nearest option."""
         word = words[0]
         if not word.startswith("-"):
-            raise UsageError(f"unexpected {word!r}", hint="put words that belong together in quotes")
+            raise UsageError(f"unexpected {word!r}", hint="quote arguments that contain spaces")
         near = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, n=1, cutoff=0.5)
         raise UsageError(f"unknown option {word}", hint=f"did you mean {near[0]}?" if near else "")
 
@@ -141,7 +143,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _fill_closed_streams() -> None:
-    """A closed stderr would send words for people to stdout, and its number would go to the next file opened."""
+    """A closed stderr would send messages to stdout, and the next file opened would get its descriptor."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - lives as long as we
@@ -211,6 +213,6 @@ def overview_text() -> str:
     return "\n".join([
         *lines,
         "",
-        "THREAD is a thread's id or a beginning of it. `rolecall COMMAND --help` tells the rest.",
-        'Start with: rolecall demo, or in a repository with red tests: rolecall run "Make the failing tests pass"',
+        "THREAD is a thread id or a unique prefix of it. See `rolecall COMMAND --help` for all options.",
+        'Start with: rolecall demo, or in a repository with failing tests: rolecall run "Make the failing tests pass"',
     ])  # fmt: skip

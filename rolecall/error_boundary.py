@@ -41,7 +41,7 @@ def run_guarded(action: Callable[[], int], invocation: Invocation) -> int:
 
 
 def stop_writing() -> None:
-    """Send what is still written to nowhere, so that the interpreter has nothing to complain about at its end."""
+    """Discard further output, so that the interpreter reports no error on exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
@@ -63,7 +63,7 @@ def _explain(error: Exception, invocation: Invocation) -> None:
 
 def _internal(error: Exception) -> str:
     text = str(error) or "no message"
-    return f"something unexpected happened inside rolecall: {type(error).__name__}: {text}"
+    return f"internal error in rolecall: {type(error).__name__}: {text}"
 
 
 def _show(invocation: Invocation, code: str, message: str, hint: str) -> None:
@@ -78,7 +78,7 @@ def _show(invocation: Invocation, code: str, message: str, hint: str) -> None:
 
 
 def _presentable(text: str) -> str:
-    """A text of some error without secrets: whoever worded it may not have known what it held."""
+    """An error's text without secrets: its author may not have known what it contained."""
     from core.known_secrets import environment_secrets
     from core.redaction import Redactor, redact, without_query
 

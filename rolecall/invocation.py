@@ -1,4 +1,4 @@
-"""How rolecall was called: the name the user typed, what they asked to see, and the command that goes on from here."""
+"""How rolecall was called: the name the user typed, what they asked to see, and the command that continues."""
 
 import os
 import shlex
@@ -27,15 +27,15 @@ class Invocation:
     repo: str = ""
     """`--repo` as the user gave it; empty when they did not."""
     resumable: bool = False
-    """`rolecall resume` goes on with the thread."""
+    """`rolecall resume` resumes the thread."""
     approves: bool = False
-    """The user approved every command, which resuming must be told again."""
+    """The user approved every command, which must be given again on resume."""
     raised: tuple[str, ...] = ()
     """Options with higher limits, for a thread that its budget stopped."""
     environment: str = ""
-    """An assignment that must stand before the command that resumes."""
+    """An assignment that must precede the resume command."""
     next_command: str = ""
-    """What continues, where it is no command of rolecall."""
+    """The command that continues, if it is not one of rolecall's."""
     result_written: bool = False
 
     def about(self, row: "ThreadRow") -> None:

@@ -11,7 +11,7 @@ TITLES = {
 }  # fmt: skip
 SCREEN = {
     "done": "done", "answered": "answered", "not_done": "finished, but not done", "stuck": "stuck",
-    "needs_model": "stuck: needs a model", "budget": "stopped by a budget", "waiting": "waits for an answer",
+    "needs_model": "stuck: needs a model", "budget": "stopped by a budget", "waiting": "waiting for an answer",
     "paused": "paused",
 }  # fmt: skip
 CODES = {"done": 0, "answered": 0, "not_done": 1, "stuck": 1, "waiting": 1, "needs_model": 4, "budget": 5}

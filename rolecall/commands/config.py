@@ -1,4 +1,4 @@
-"""The command `config`: where the settings come from, what they are, whether they hold, what may stand in them."""
+"""The command `config`: where the settings come from, what they are, whether they are valid, what they may contain."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from rolecall.service import setup
 from rolecall.service.setup import ConfigRequest, ConfigResult
 from rolecall.thread_options import asked, repo_of
 
-_SAMPLE = "This one came with rolecall. Copy it and change the copy, which counts instead: {own}"
+_SAMPLE = "This file ships with rolecall. Copy it and edit the copy, which is then used instead: {own}"
 
 
 def config(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -35,7 +35,7 @@ def _path(options: argparse.Namespace) -> int:
     if options.json:
         write_answer({"path": str(path) if path else None, "user": str(own)})
     elif path is None:
-        print(f"no configuration file: every role is served by the embedded engine; make {own}", file=sys.stderr)
+        print(f"no configuration file: every role is served by the embedded engine; create {own}", file=sys.stderr)
     else:
         print(path)
         if found is not None and found.sample:

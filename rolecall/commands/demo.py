@@ -26,7 +26,7 @@ class DemoError(RolecallError):
 
 
 def demo(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Copy the example, mend it, and show that the copy's own checkout was not touched."""
+    """Copy the example, repair it, and show that the copy's own checkout was not touched."""
     folder = _place(options.dir)
     return asyncio.run(_demo(folder, options, invocation))
 
@@ -36,7 +36,7 @@ def _place(wanted: Path | None) -> Path:
         return Path(tempfile.mkdtemp(prefix="rolecall-demo-")) / "inventory"
     folder = wanted.expanduser().resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there already and not empty", hint="give a new folder with --dir")
+        raise UsageError(f"{folder} already exists and is not empty", hint="give a new directory with --dir")
     return folder
 
 
@@ -47,7 +47,7 @@ async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocatio
 
     await make_example_repository(folder)
     invocation.repo = str(folder)
-    print(f"a broken repository was made in {folder}", file=sys.stderr)
+    print(f"created a broken repository in {folder}", file=sys.stderr)
     before = await asyncio.to_thread(fingerprint, folder)
     # The user's own configuration stays out of it: this must run anywhere.
     prepared = await prepare_start(StartRequest(task=TASK, repo=folder, settings=Settings(), approve_all=True))
@@ -64,7 +64,7 @@ def _show_patch(folder: Path, thread: str) -> None:
     patch = file.read_text(encoding="utf-8", errors="surrogateescape") if file.is_file() else ""
     if patch:
         print(f"\n{patch}", end="")
-    print(f"the checkout in {folder} is as it was: the patch lies on the branch only", file=sys.stderr)
+    print(f"the checkout in {folder} is unchanged: the patch is only on the branch", file=sys.stderr)
 
 
 async def make_example_repository(folder: Path) -> None:
@@ -77,7 +77,7 @@ async def make_example_repository(folder: Path) -> None:
 
     example = next((path for path in _EXAMPLES if path.is_dir()), None)
     if example is None:
-        raise RepositoryError("the example of the demo is not installed", hint="run it in a clone of rolecall")
+        raise RepositoryError("the demo's example is not installed", hint="run it in a clone of rolecall")
     await asyncio.to_thread(shutil.copytree, example, folder, ignore=_NOT_COPIED, dirs_exist_ok=True)
     git = Git(folder)
     await git.run("init", "--quiet", "--initial-branch=main")

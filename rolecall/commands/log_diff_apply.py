@@ -1,4 +1,4 @@
-"""The commands `log`, `diff` and `apply`: what a thread did, what it changed, and taking that over."""
+"""The commands `log`, `diff` and `apply`: what a thread did, what it changed, and applying it."""
 
 import argparse
 import json
@@ -58,7 +58,7 @@ def diff(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def apply(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Bring the changes into the user's checkout."""
+    """Apply the changes to the user's checkout."""
     way = "files" if options.no_commit else "squash" if options.squash else "merge"
     request = ApplyRequest.model_validate(
         {"repo": repo_of(options), "thread": options.thread, "way": way, "force": options.force}
@@ -82,22 +82,22 @@ def apply(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def _wanted_all_the_same(told: Sequence[str], options: argparse.Namespace, invocation: Invocation) -> bool:
-    """Ask whoever is there; without anybody, refuse and name the option.
+    """Ask the user if present; otherwise refuse and name the option.
 
     Raises:
-        ThreadError: Nobody is there to be asked.
+        ThreadError: No user is present to ask.
     """
     short = short_id(invocation.thread)
     if options.json or not sys.stdin.isatty():
         more = [name for name, given in (("--squash", options.squash), ("--no-commit", options.no_commit)) if given]
         invocation.next_command = invocation.on_thread("apply", options=(*more, "--force"))
         raise ThreadError(
-            f"the work of {short} is not known to be right: {_listed(told)}; nothing was applied",
-            hint=f"look at it with `rolecall diff {short}`, or say --force to take it all the same",
+            f"the work of {short} is not known to be correct: {_listed(told)}; nothing was applied",
+            hint=f"review it with `rolecall diff {short}`, or use --force to apply it anyway",
         )
     for reason in told:
         print(f"warning: {without_control_characters(reason)}", file=sys.stderr)
-    if confirm(f"the work of {short} is not known to be right; apply it all the same?"):
+    if confirm(f"the work of {short} is not known to be correct; apply it all the same?"):
         return True
     print("nothing was applied", file=sys.stderr)
     return False

@@ -1,4 +1,4 @@
-"""The commands `models` and `doctor`: who serves which role, how well, and what to change."""
+"""The commands `models` and `doctor`: what serves which role, how well, and what to change."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ def models(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Examine every role; what no run would take makes it exit 3, a role that nobody can serve 4."""
+    """Examine every role; a configuration that no run would accept exits 3, a role that nothing can serve 4."""
     request = DoctorRequest(repo=repo_of(options), options=asked(options), live=options.live)
     health = setup.doctor(request, on_warning=warn)
     diagnosis, holds = health.diagnosis, health.sandbox_holds
@@ -108,7 +108,7 @@ def _why(reason: str) -> str:
 
 
 def measured(figures: "Iterable[SpecStatistics]") -> Iterator[str]:
-    """What each spec did for each role, one line each; what is unknown is left out."""
+    """What each spec did for each role, one line each; unknown values are omitted."""
     for one in figures:
         parts = [_calls(one.calls)]
         if one.failures:
@@ -135,19 +135,19 @@ def doctor_lines(diagnosis: "Diagnosis") -> Iterator[str]:
     yield f"config     {diagnosis.config or 'none: every role is served by the embedded engine'}"
     if diagnosis.own_config:
         own = Path(diagnosis.own_config)
-        yield f"{'':<10} It came with rolecall: leave it as it is, and change a copy, which counts instead:"
+        yield f"{'':<10} It ships with rolecall: do not edit it; edit a copy, which is then used instead:"
         yield f"{'':<10} mkdir -p {own.parent} && cp -n {diagnosis.config} {own}"
     yield ""
     shown: set[str] = set()
     for role in diagnosis.roles:
         falls = f", then {', '.join(role.falls_to)}" if role.falls_to else ""
-        served = role.serves or ("nobody can serve it" if role.needed else "nobody serves it, and no run needs it")
+        served = role.serves or ("nothing can serve it" if role.needed else "nothing serves it, and no run needs it")
         mark = "ok" if role.serves else "NO" if role.needed else "--"
         yield f"{mark:<3} {role.role:<11} {served}{falls}"
         if _why(role.reason) and role.reason not in shown:
             shown.add(role.reason)
             yield f"{'':<15} {_why(role.reason)}"
-    yield from (f"NO  {said}; no run begins before this is mended" for said in diagnosis.invalid)
+    yield from (f"NO  {said}; no run can start until this is fixed" for said in diagnosis.invalid)
     yield ""
     for spec in diagnosis.specs:
         yield from _spec_told(spec)
@@ -161,7 +161,7 @@ def doctor_lines(diagnosis: "Diagnosis") -> Iterator[str]:
             yield f"{'':<10} {'or: ' if remedy.line else ''}{remedy.otherwise}"
     if not diagnosis.live:
         yield ""
-        yield "The models themselves were not asked; --live lets each call a tool, write JSON and show its speed."
+        yield "The models themselves were not tested; --live has each one call a tool, write JSON and show its speed."
 
 
 def _spec_told(spec: "SpecHealth") -> Iterator[str]:

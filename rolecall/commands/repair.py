@@ -25,7 +25,7 @@ _SAID = {
     "plausible": "found a patch",
     "partial": "found a patch for a part of the failing tests",
     "none": "found no patch",
-    "unusable_tests": "the tests cannot be used for a search",
+    "unusable_tests": "these tests cannot be used for the search",
     "interrupted": "the search was stopped",
 }
 
@@ -63,7 +63,7 @@ def search_arguments(command: str) -> tuple[str, ...]:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise UsageError(f"--checks cannot be read: {error}") from error
+        raise UsageError(f"--checks cannot be parsed: {error}") from error
     if words[:1] == ["pytest"]:
         return tuple(words[1:])
     if len(words) > 2 and words[1] == "-m":
@@ -96,7 +96,7 @@ async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, 
 
 
 async def _searched(folder: Path) -> tuple[Path, str]:
-    """The top of the repository around a folder; where there is none the folder itself, and a word on that.
+    """The top of the repository around a folder; where there is none the directory itself, with a notice.
 
     Raises:
         RepositoryError: The repository has no files to work on.
@@ -104,7 +104,7 @@ async def _searched(folder: Path) -> tuple[Path, str]:
     from tools.git.command import Git
 
     if (await Git(folder, discover=True).try_run("rev-parse", "--git-dir")).code != 0:
-        return folder, f"{folder} belongs to no git repository; the tests in it are searched as they are"
+        return folder, f"{folder} is not in a git repository; searching its tests in place"
     return await top_of(folder), ""
 
 
@@ -145,11 +145,11 @@ def print_result(result: "RepairResult", invocation: Invocation) -> None:
         if at == 0:
             write_patch(patch.diff)
     if result.patches:
-        print(f"take it over with: {invocation.call(*invocation.argv)} | git apply", file=sys.stderr)
+        print(f"apply it with: {invocation.call(*invocation.argv)} | git apply", file=sys.stderr)
         print("\n".join(last_words(result)), file=sys.stderr)
         return
     if result.stop_reason:
-        print(f"it ended because: {result.stop_reason}", file=sys.stderr)
+        print(f"stopped because: {result.stop_reason}", file=sys.stderr)
     for line in result.suspicious[:5]:
         print(f"suspicious: {line.path}:{line.line}  {line.text.strip()}", file=sys.stderr)
 
@@ -157,7 +157,10 @@ def print_result(result: "RepairResult", invocation: Invocation) -> None:
 def _counts(result: "RepairResult") -> str:
     if result.status == "nothing_fails":
         return f"{result.passing} tests pass"
-    return f"{len(result.failing)} red, {result.passing} green, {result.tried} candidates in {result.elapsed_s:.1f} s"
+    return (
+        f"{len(result.failing)} failing, {result.passing} passing, {result.tried} candidates in "
+        f"{result.elapsed_s:.1f} s"
+    )
 
 
 def last_words(result: "RepairResult") -> list[str]:

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def resume(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Go on with a thread."""
+    """Resume a thread."""
     if options.thread and options.last:
         raise UsageError("both a thread and --last were given", hint="give one of them")
     return asyncio.run(_resume(options, invocation))
@@ -55,7 +55,7 @@ def request_of(given: Sequence[str], file: Path | None, words: Words) -> str:
     Raises:
         UsageError: There is none, there are two, or it is empty.
     """
-    name, say = words.name, f"say what is to be done: {words.example}"
+    name, say = words.name, f"describe the task: {words.example}"
     if len(given) > 1:
         raise UsageError(f"the {name} is given as several words", hint=f"put it in quotes: {words.quoted}")
     if given and file:
@@ -77,7 +77,7 @@ def _read(file: Path, name: str) -> str:
     except OSError as error:
         raise UsageError(f"the {name} cannot be read from {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"the {name} in {file} is no UTF-8 text") from error
+        raise UsageError(f"the {name} in {file} is not UTF-8 text") from error
 
 
 async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -> int:

@@ -1,4 +1,4 @@
-"""The commands `steer` and `pause`: a message into a thread's inbox, whoever drives the thread."""
+"""The commands `steer` and `pause`: a message into a thread's inbox, whichever process is running it."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from rolecall.thread_options import repo_of
 
 
 def steer(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Tell a thread something."""
+    """Send a message to a thread."""
     text = sys.stdin.read() if options.text == ["-"] else " ".join(options.text)
     if not text.strip():
         raise UsageError("no text given", hint=invocation.call("steer", options.thread, "Keep the public API"))
@@ -31,11 +31,14 @@ def pause(options: argparse.Namespace, invocation: Invocation) -> int:
 def _told(sent: Sent, options: argparse.Namespace, invocation: Invocation) -> int:
     short = short_id(sent.thread)
     if sent.hidden:
-        print(f"it holds what looks like a secret; {', '.join(sent.hidden)} is kept in its place", file=sys.stderr)
+        print(
+            f"the message contains what looks like a secret; {', '.join(sent.hidden)} is stored in its place",
+            file=sys.stderr,
+        )
     if options.json:
         write_answer(sent.model_dump(include={"thread", "id", "running"}))
     elif sent.running:
         print(f"message {sent.id} is in the inbox of {short}")
     else:
-        print(f"{short} is not running; message {sent.id} waits for {invocation.on_thread('resume')}")
+        print(f"{short} is not running; message {sent.id} will be delivered by {invocation.on_thread('resume')}")
     return 0

@@ -34,7 +34,7 @@ _HOST = "127.0.0.1"
 _STARTS_WITHIN_S = 60
 _ENDS_WITHIN_S = 10
 _SILENT = {"LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGGRAPH_NO_VERSION_CHECK": "true"}
-"""What keeps the server from asking anything of the network."""
+"""Settings that keep the server off the network."""
 _CODES = {signal.SIGINT: Exit.DONE, signal.SIGTERM: Exit.TERMINATED, signal.SIGHUP: Exit.TERMINATED}
 """What ends the server, and our exit code then."""
 
@@ -49,8 +49,8 @@ def studio(options: argparse.Namespace, invocation: Invocation) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     if find_spec("langgraph_api") is None or find_spec("langgraph_cli") is None:
         raise UsageError(
-            "the development server of LangGraph is not installed",
-            hint="install the extra in the environment of rolecall: pip install 'rolecall[studio]'",
+            "LangGraph's development server is not installed",
+            hint="install the extra in rolecall's environment: pip install 'rolecall[studio]'",
         )
     _check_origins(options.origin)
     _check_port(options.port)
@@ -162,7 +162,7 @@ async def _announce(top: Path, url: str, *, browser: bool) -> None:
             await asyncio.sleep(0.5)
     rows = await ThreadStore(database_of(top)).list() if database_of(top).path.is_file() else []
     there = f"{len(rows)} thread{' is' if len(rows) == 1 else 's are'} open"
-    print(f"{top}: {there} at {url}; whoever has this address may start runs. Ctrl-C ends it", file=sys.stderr)
+    print(f"{top}: {there} at {url}; anyone with this address can start runs. Ctrl-C stops it", file=sys.stderr)
     if browser:
         await asyncio.to_thread(webbrowser.open, f"{STUDIO_ORIGIN}/studio/?baseUrl={quote(url, safe='')}")
 

@@ -1,4 +1,4 @@
-"""The command `supervise`: the supervisor in a process of its own, for threads that other processes drive."""
+"""The command `supervise`: the supervisor in a separate process, for threads running in other processes."""
 
 import argparse
 import asyncio
@@ -90,7 +90,7 @@ class _Round:
 
     @staticmethod
     def _is_kept(task: "asyncio.Task[bool]") -> bool:
-        """Whether a thread is supervised, or could not be: the same fault is not told again and again."""
+        """Whether a thread is supervised, or could not be: the same error is not reported repeatedly."""
         return not task.done() or not task.result()
 
     async def _guarded(self, thread: str) -> bool:
@@ -133,7 +133,7 @@ class _Round:
                 events=events,
                 stop=self.stop,
             )
-        print(f"{short_id(thread)} needs no supervision any more", file=sys.stderr)
+        print(f"{short_id(thread)} no longer needs supervision", file=sys.stderr)
 
 
 def _tell(thread: str, fault: Exception) -> None:

@@ -18,9 +18,9 @@ from rolecall.service.threads import DeleteRequest
 from rolecall.terminal.confirm import confirm
 from rolecall.thread_options import repo_of
 
-_ADOPTED = """{folder} will be used from now on. What its database would run is dropped, and its threads forget
---trust-project, --config, --model and --checks. Do this only if you made it yourself; if it came with the
-repository, delete it instead. Take it over?"""
+_ADOPTED = """{folder} will be used from now on. Triggers and views in its database are dropped, and its threads forget
+--trust-project, --config, --model and --checks. Do this only if you created it yourself; if it came with the
+repository, delete it instead. Adopt it?"""
 
 
 def threads(options: argparse.Namespace, invocation: Invocation) -> int:
@@ -40,7 +40,7 @@ def threads(options: argparse.Namespace, invocation: Invocation) -> int:
 def _list(options: argparse.Namespace, invocation: Invocation) -> int:
     found = service.list_threads(Request(repo=repo_of(options)))
     if found.unreadable:
-        print(f"warning: {found.unreadable} entries that rolecall cannot have written are left out", file=sys.stderr)
+        print(f"warning: {found.unreadable} entries that rolecall cannot have written were skipped", file=sys.stderr)
     if options.json:
         write_answer(found.model_dump(mode="json", include={"threads"}))
         return 0
@@ -86,7 +86,7 @@ def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
         if options.json or not sys.stdin.isatty():
             where = ("--repo", invocation.repo) if invocation.repo else ()
             invocation.next_command = invocation.call("threads", "delete", *shorts, "--yes", *where)
-            raise ThreadError("deleting a thread also deletes its branch and worktree", hint="say --yes to do it")
+            raise ThreadError("deleting a thread also deletes its branch and worktree", hint="use --yes to confirm")
         named = ", ".join(
             f"{short} ({single_line(one.task, width=60)})" for short, one in zip(shorts, found, strict=True)
         )
@@ -108,11 +108,11 @@ def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
         if options.json or not sys.stdin.isatty():
             invocation.next_command = invocation.call("threads", "adopt", "--yes", "--repo", str(top))
             raise ThreadError(
-                f"taking over {folder} means to trust what its database says of your threads",
-                hint="say --yes if you made it yourself; if it came with the repository, delete it instead",
+                f"adopting {folder} means trusting what its database says about your threads",
+                hint="use --yes if you created it yourself; if it came with the repository, delete it instead",
             )
         if not confirm(_ADOPTED.format(folder=folder)):
-            print("left as it is", file=sys.stderr)
+            print("nothing was changed", file=sys.stderr)
             return 0
     done = service.adopt(Request(repo=top))
     if options.json:
@@ -120,11 +120,11 @@ def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
             {"adopted": str(folder), "threads": done.threads, "dropped": done.dropped, "removed": done.removed}
         )
         return 0
-    print(f"{folder} is yours, with {done.threads} thread{'' if done.threads == 1 else 's'}")
+    print(f"{folder} is now yours, with {done.threads} thread{'' if done.threads == 1 else 's'}")
     for name in done.dropped:
         print(f"dropped {without_control_characters(name)}")
     if done.removed:
-        print(f"removed {done.removed} entries that were no threads")
+        print(f"removed {done.removed} entries that were not threads")
     return 0
 
 

@@ -12,7 +12,7 @@ STANDS_ON = ("langgraph", "langchain", "langgraph-checkpoint-sqlite", "pydantic"
 
 
 def version(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Print the versions of rolecall, Python and what the graph stands on."""
+    """Print the versions of rolecall, Python and the graph's dependencies."""
     versions = {name: _version(name) for name in ("rolecall", *STANDS_ON)} | {"python": platform.python_version()}
     if options.json:
         write_answer({"versions": versions})

@@ -1,4 +1,4 @@
-"""The command `watch`: shows a thread that another process drives, from the record that process writes."""
+"""The command `watch`: shows a thread running in another process, from the record that process writes."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ def watch(options: argparse.Namespace, invocation: Invocation) -> int:
     try:
         return asyncio.run(_watch(options, invocation))
     except KeyboardInterrupt:
-        print("no longer watching; the thread goes on", file=sys.stderr)
+        print("no longer watching; the thread keeps running", file=sys.stderr)
         return 0
 
 
@@ -44,8 +44,8 @@ async def _watch(options: argparse.Namespace, invocation: Invocation) -> int:
     if view.result and not options.json:
         result = RunResult.model_validate(view.result)
         print_outcome(result, result.exit_code, invocation)
-    on = "" if row.finished else f"; {invocation.on_thread('resume')} goes on with it"
-    print(f"nobody drives {row.short} at present; it is {row.status}{on}", file=sys.stderr)
+    on = "" if row.finished else f"; resume it with {invocation.on_thread('resume')}"
+    print(f"{row.short} is not running; its status is {row.status}{on}", file=sys.stderr)
     return 0
 
 
@@ -56,7 +56,7 @@ class _Watched:
         self._at: datetime | None = None
         self.display = None if lines else Display(Screen(), now=self._now)  # which looks at the clock at once
         self.result: dict[str, Any] = {}
-        """How the last run ended; empty while one goes on, or was killed."""
+        """How the last run ended; empty while one is running, or after a kill."""
 
     def show(self, record: dict[str, Any]) -> None:
         self.result = record if record["event"] == "result" else {}

@@ -39,7 +39,7 @@ class Screen(Console):
 
     def on_broken_pipe(self) -> None:
         """Say that nobody reads any more; the inherited method would end the program instead."""
-        raise BrokenPipeError(errno.EPIPE, "nobody reads standard error")
+        raise BrokenPipeError(errno.EPIPE, "standard error was closed")
 
 
 class Display(AbstractContextManager["Display"]):
@@ -57,9 +57,9 @@ class Display(AbstractContextManager["Display"]):
         self.typing = False
         """The user may type; show what is typed."""
         self.steers = False
-        """What is being typed was begun before the question there is, and is not its answer."""
+        """The line being typed was started before the current question, so it is not its answer."""
         self.stopping = ""
-        """How far the run is on its way to stop; empty while nobody asked it to."""
+        """How far stopping has got; empty unless a stop was requested."""
         self._console = console
         self._quiet = quiet
         self._now = now
@@ -139,7 +139,7 @@ class Display(AbstractContextManager["Display"]):
             )
         if self.stopping:
             return Text(self.stopping, style="dim")
-        what = "type your answer, then Enter" if self.view.question else "type to steer, Enter sends · Ctrl-C stops"
+        what = "type your answer, then Enter" if self.view.question else "type to steer, Enter to send · Ctrl-C to stop"
         return Text.assemble(("> ", "cyan"), (what, "dim"))
 
 

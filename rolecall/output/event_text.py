@@ -8,7 +8,7 @@ from core.text import counted, single_line, visible
 EMBEDDED = "embedded"
 
 WAIT_WORTH_A_LINE_S = 1.0
-"""A wait for a place at a server that was shorter goes unmentioned."""
+"""A shorter wait for a server slot is not shown."""
 
 Data = Mapping[str, Any]
 
@@ -78,7 +78,7 @@ def _run_started(data: Data) -> str:
 
 def _named(spec: str) -> str:
     if spec == EMBEDDED:
-        return "embedded, which has no weights and can only mend red Python tests,"
+        return "the embedded engine (no LLM; only repairs failing Python tests)"
     return spec or "nobody"
 
 
@@ -93,7 +93,7 @@ def _roles(data: Data) -> str:
         f"{_named(spec)} serves {', '.join(roles)}{''.join(f' ({single_line(it)})' for it in (terms, why) if it)}"
         for (spec, terms, why), roles in serving.items()
     ]
-    return "\n".join(f"{'roles':<10} {text}" for text in said) or _joined("roles", "nobody serves any role")
+    return "\n".join(f"{'roles':<10} {text}" for text in said) or _joined("roles", "no model serves any role")
 
 
 def _node_finished(data: Data) -> str:
@@ -117,7 +117,7 @@ def _command_refused(data: Data) -> str:
 
 def _check_finished(data: Data) -> str:
     code = data.get("exit_code")
-    lasting = "nothing changed since it ran" if data.get("reused") else seconds_text(data)
+    lasting = "unchanged since it ran" if data.get("reused") else seconds_text(data)
     return _joined("  check", data.get("command"), "green" if code == 0 else f"red (exit {code})", lasting)
 
 
@@ -132,7 +132,7 @@ def _waiting(data: Data) -> str | None:
     if seconds is None or (data.get("over") and seconds < WAIT_WORTH_A_LINE_S):
         return None
     waits = "had to wait for" if data.get("over") else "waits for"
-    return _joined("  model", f"{data.get('role')} {waits} a free place at {data.get('spec')}", seconds_text(data))
+    return _joined("  model", f"{data.get('role')} {waits} a free slot on {data.get('spec')}", seconds_text(data))
 
 
 def _committed(data: Data) -> str:

@@ -58,7 +58,7 @@ class EventLines:
                 data = data[os.write(sys.stdout.fileno(), data) :]
             except OSError:
                 self._open = False
-                print("warning: nobody reads the events on stdout any more; the run goes on", file=sys.stderr)
+                print("warning: stdout was closed, so no more events are written; the run continues", file=sys.stderr)
 
 
 def _line(record: Mapping[str, Any]) -> str:

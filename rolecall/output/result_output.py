@@ -1,4 +1,4 @@
-"""The last words of a run, for people and for programs."""
+"""The final output of a run, for people and for programs."""
 
 import sys
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ _SAID = {
     ThreadStatus.NOT_DONE: "finished, but not done",
     ThreadStatus.NEEDS_MODEL: "stuck: needs a model",
     ThreadStatus.BUDGET: "stopped by a budget",
-    ThreadStatus.WAITING: "waits for an answer",
+    ThreadStatus.WAITING: "waiting for an answer",
 }
 """Of statuses whose own word does not say it."""
 
 
 def print_outcome(outcome: RunResult, code: int, invocation: Invocation) -> None:
-    """Print the result to stdout: what came of it, where it lies, what it took, what to do next."""
+    """Print the result to stdout: the outcome, where it is, what it used, what to do next."""
     changed = bool(outcome.diff_path) and Path(outcome.diff_path).stat().st_size > 0
     unchecked = outcome.status is ThreadStatus.DONE and UNCHECKED in outcome.message
     rows = [

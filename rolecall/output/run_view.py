@@ -22,27 +22,27 @@ class RunView:
     node: str = ""
     node_since: datetime | None = None
     serving: str = ""
-    """`role → model` of the call that is going on or was last."""
+    """`role → model` of the current or last call."""
     answered: str = ""
-    """The same of the last answer that the node was given."""
+    """The same for the last answer the node received."""
     doing: str = ""
-    """The tool, command or search that is going on."""
+    """The tool, command or search in progress."""
     status: str = ""
     steps: list[tuple[str, str]] = field(default_factory=list)
     step: str = ""
     calls: int = 0
     calling: bool = False
-    """A model call is going on."""
+    """A model call is in progress."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     """`None` until a server says how many."""
     question: str = ""
     _tools: dict[str, list[str]] = field(default_factory=dict)
-    """Arguments of the calls that are going on, by tool."""
+    """Arguments of the calls in progress, by tool."""
     _commands: int = 0
     """Commands that have ended, or were refused, and whose tools have not yet."""
     _told: set[tuple[str, ...]] = field(default_factory=set)
-    """What each call would say again: changes of models, words heard, waits that go on."""
+    """What each call would repeat: model changes, messages received, ongoing waits."""
 
     def apply(self, event: Event) -> str | None:
         """Take an event in; return the line it is worth, if any."""
@@ -144,7 +144,7 @@ class RunView:
         self.output_tokens = _sum(self.output_tokens, data.get("output_tokens"))
 
     def _on_model_waiting(self, data: dict[str, Any], _: datetime) -> None:
-        self.doing = f"waiting for a free place at {data.get('spec', '?')}  {seconds_text(data)}".rstrip()
+        self.doing = f"waiting for a free slot on {data.get('spec', '?')}  {seconds_text(data)}".rstrip()
 
     def _on_tool_started(self, data: dict[str, Any], _: datetime) -> None:
         tool, args = str(data.get("tool")), summary_of(data.get("args"))
@@ -182,13 +182,13 @@ class RunView:
 
 
 _BESIDE = "supervisor"
-"""The node name of calls that are made beside the work and say nothing of it."""
+"""The node name of calls made alongside the work that say nothing about it."""
 _SAME: dict[str, tuple[str, ...]] = {
     "model_fallback": ("role", "from", "to"),
     "model_waiting": ("role", "spec"),
     "guidance": ("id",),
 }
-"""Fields that tell one such event from another of the same."""
+"""Fields that distinguish one such event from another."""
 
 
 def _sum(known: int | None, more: int | None) -> int | None:

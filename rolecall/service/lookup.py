@@ -61,7 +61,7 @@ def folder_of(repo: Path) -> Path:
     folder = repo.expanduser().resolve()
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
-        raise RepositoryError(f"the folder {folder} {what}", hint="give the top folder of a git repository with --repo")
+        raise RepositoryError(f"{folder} {what}", hint="give the top-level directory of a git repository with --repo")
     return folder
 
 
@@ -103,7 +103,7 @@ async def found(request: ThreadRequest, on_thread: OnThread = unheard) -> "tuple
 
 
 async def as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
-    """The row as it is true now: a run that was killed could not write that it stopped."""
+    """The row with its actual status: a killed run could not record that it stopped."""
     killed = row.status == ThreadStatus.RUNNING and not await is_driven(top, row.thread_id)
     return row.model_copy(update={"status": ThreadStatus.INTERRUPTED}) if killed else row
 
@@ -117,7 +117,7 @@ async def is_driven(top: Path, thread_id: str) -> bool:
 
 
 async def database_in(top: Path) -> "Database | None":
-    """The database of a repository, once `.rolecall/` is proved to be ours; `None` when there is none.
+    """The database of a repository, once `.rolecall/` is verified to be ours; `None` when there is none.
 
     Raises:
         RepositoryError: The folder is there and not ours; nothing of it was read.

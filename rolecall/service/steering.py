@@ -68,7 +68,7 @@ async def _steer(request: SteerRequest, on_thread: OnThread) -> Sent:
     running = await is_driven(top, row.thread_id)
     if row.finished and not running:
         raise ThreadError(
-            f"{row.short} is finished ({row.status}): nobody would read a message to it, and none was kept",
+            f"{row.short} is finished ({row.status}); the message was not sent",
             hint=f"`rolecall continue {row.short} TEXT` goes on from what it did",
         )
     redactor = await redactor_for(row, top)

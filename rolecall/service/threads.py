@@ -189,7 +189,7 @@ async def _thread(request: ThreadRequest, on_thread: OnThread) -> ThreadDetails:
 
 
 def _files(top: Path, row: "ThreadRow") -> dict[str, str]:
-    """What the thread wrote, as far as it got. A report of an end that it has gone beyond says nothing of it now."""
+    """What the thread wrote, as far as it got. A report of an earlier end no longer applies."""
     files = RepoLayout(top).run(row.thread_id)
     papers = {"report": files.report, "diff": files.diff} if row.status.reported else {}
     papers["events"] = files.events

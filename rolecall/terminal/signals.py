@@ -11,11 +11,11 @@ import psutil
 from core.errors import Exit
 
 GRACE_S = 10.0
-"""How long a run may take to its next step after SIGTERM."""
+"""How long a run may take to reach its next step after SIGTERM."""
 LAST_GRACE_S = 5.0
-"""How long a cancelled run may take to put its things away."""
+"""How long a cancelled run may take to clean up."""
 HANGUP_S, LAST_HANGUP_S = 1.0, 2.0
-"""The same after SIGHUP: nobody looks any more, and a system that logs a user out does not wait."""
+"""The same after SIGHUP: nobody is watching, and a system logging the user out does not wait."""
 
 
 class StopRequests:
@@ -36,11 +36,11 @@ class StopRequests:
     def interrupted(self) -> None:
         """Ctrl-C: the first asks, the second stops at once, the third leaves everything as it is."""
         if self.code is None:
-            self._say("stopping at the next step; Ctrl-C again stops at once")
+            self._say("stopping at the next step; press Ctrl-C again to stop immediately")
             self.code = Exit.INTERRUPTED
             self._ask("user")
         elif not self._cutting:
-            self._say("stopping at once")
+            self._say("stopping immediately")
             self._cut_now()
         else:
             leave(self.code)
@@ -77,7 +77,7 @@ def catch_signals(stopping: StopRequests) -> Iterator[None]:
 
 
 def leave(code: Exit) -> None:
-    """End this process and all it started, without putting anything away; checkpoints survive that."""
+    """End this process and all it started, without cleaning up; checkpoints survive that."""
     for child in psutil.Process().children(recursive=True):
         try:
             child.kill()

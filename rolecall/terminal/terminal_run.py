@@ -61,7 +61,8 @@ class TerminalRun:
         self._answer: asyncio.Future[str] | None = None
         self._asking = asyncio.Lock()
         self._begun_before = False
-        """The line being typed was begun before the question there is: it steers, whatever is asked meanwhile."""
+        """The line being typed was started before the current question: it steers the run, whatever is asked
+        meanwhile."""
         self._messages: set[asyncio.Task[None]] = set()
 
     async def live(self) -> int:
@@ -128,12 +129,12 @@ class TerminalRun:
 
     def _cut(self, work: asyncio.Future[RunResult]) -> None:
         if self._display:
-            self._display.stopping = "stopping at once"
+            self._display.stopping = "stopping immediately"
         _cancel(work)
 
     def _ask_to_stop(self, work: asyncio.Future[RunResult], by: str) -> None:
         if self._display:
-            self._display.stopping = "stopping at the next step · Ctrl-C again stops at once"
+            self._display.stopping = "stopping at the next step · Ctrl-C again to stop immediately"
         if self._waits_for_answer() or not self._invocation.thread:
             _cancel(work)  # no step is under way; a question is asked again when the thread is resumed
         else:
@@ -148,7 +149,7 @@ class TerminalRun:
             self._answer = waiting = asyncio.get_running_loop().create_future()
             if self._display and self._display.typed:
                 self._begun_before = self._display.steers = True
-                self._say("the line you are typing still goes to the run; the one after it is your answer")
+                self._say("the line you are typing is still sent to the run; your next line is the answer")
             if question.kind == "approval":
                 self._say("answer y, n, or what to do instead")
             answer: str = await waiting
@@ -160,7 +161,7 @@ class TerminalRun:
     def _send(self, kind: str, text: str, *, author: str = "user") -> None:
         thread = self._invocation.thread
         if not thread:
-            self._say("the run has not begun yet")
+            self._say("the run has not started yet")
             return
         if text:
             self._say(f"> {text}")
@@ -188,7 +189,7 @@ class TerminalRun:
         if self._manner.json:
             self._lines.finish(thread=thread, status=str(ThreadStatus.INTERRUPTED), exit_code=int(code))
             self._invocation.result_written = True
-        text = "stopped; what the last step saved is kept" if thread else "stopped before it began"
+        text = "stopped; progress up to the last step is saved" if thread else "stopped before it started"
         return _with_last_words(lambda: print(text, file=sys.stderr), int(code))
 
     def _finished(self, outcome: RunResult) -> int:
@@ -205,7 +206,7 @@ class TerminalRun:
 
 
 def _with_last_words(say: Callable[[], None], code: int) -> int:
-    """Say how it ended, if anybody listens still; the exit code tells it in any case."""
+    """Say how it ended, if the output is still open; the exit code tells it in any case."""
     try:
         say()
     except OSError:

@@ -1,4 +1,4 @@
-"""The door of every HTTP server rolecall opens: who may come in, before anything behind it is asked.
+"""The guard of every HTTP server rolecall opens: which requests are let in, before anything behind it is called.
 
 A page in the user's browser can send requests to servers on this machine. So a request must name this server as its
 host (a name that was rebound to 127.0.0.1 does not), come from no other site than those allowed, carry the token of
@@ -19,9 +19,9 @@ App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 OPEN_PATHS = frozenset({"/ok"})
-"""Answered without the token: whether the server is up is no secret."""
+"""Answered without the token: whether the server is up is not a secret."""
 INTERNAL = "/noauth"
-"""Root path of calls that the server makes to itself in memory; none that comes by the network can have it."""
+"""Root path of calls the server makes to itself in memory; no network request can have it."""
 _TOKEN_PATH = re.compile(r"^/t/([\w\-]+)(/.*|)$")
 _BEARER = re.compile(r"^bearer\s+(\S+)$", re.IGNORECASE)
 _TOKEN_HEADERS = frozenset({b"authorization", b"x-api-key"})
@@ -80,10 +80,10 @@ class HttpGuard:
     def _wrong_sender(self, headers: dict[str, str]) -> tuple[int, str] | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         if re.sub(r":\d+$", "", host) not in self._hosts:
-            return 421, "this server answers to its own address on this machine only"
+            return 421, "this server only answers requests to its own address on this machine"
         told = headers.get("sec-fetch-site", "none") in {"none", "same-origin"}
         if not (told if origin is None else self._is_allowed(origin, host)):
-            return 403, "pages of other sites may not use this server"
+            return 403, "pages from other sites may not use this server"
         return None
 
     def _wrong_request(self, scope: AsgiScope, headers: dict[str, str]) -> tuple[int, str] | None:
@@ -91,9 +91,9 @@ class HttpGuard:
         # A browser asks beforehand without a key, and is told no more than what it may ask.
         is_open = scope["path"] in OPEN_PATHS or (method == "OPTIONS" and "access-control-request-method" in headers)
         if not self._take_token(scope, headers) and not is_open:
-            return 401, "the token of this server is missing or wrong; rolecall prints the address that carries it"
+            return 401, "the server token is missing or wrong; use the address that rolecall printed, which contains it"
         if method not in _WITHOUT_BODY and _has_body(headers) and not _is_json(headers.get("content-type", "")):
-            return 415, "this server takes application/json only"
+            return 415, "this server accepts only application/json"
         return None
 
     def _is_allowed(self, origin: str, host: str) -> bool:

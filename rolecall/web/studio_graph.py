@@ -20,14 +20,14 @@ from tools.git.repository import find_top
 from tools.git.state_folder import ensure_layout
 
 REPO_VARIABLE = "ROLECALL_REPO"
-"""Names the repository to work on; the current folder when it is not set."""
+"""Names the repository to work on; the current directory when unset."""
 ASKED_VARIABLE = "ROLECALL_ASKED"
-"""What the command line of the server asks for threads begun there, as JSON; nothing when it is not set."""
+"""Options from the server's command line for threads started there, as JSON; none when unset."""
 
 TOKEN_VARIABLE = "ROLECALL_STUDIO_TOKEN"  # noqa: S105 - the name of a variable
-"""The token of the server; one is made and printed when it is not set."""
+"""The server's token; when unset, one is generated and printed."""
 ORIGINS_VARIABLE = "ROLECALL_STUDIO_ORIGINS"
-"""More web origins whose pages may use the server, separated by spaces."""
+"""Additional web origins allowed to use the server, separated by spaces."""
 STUDIO_ORIGIN = "https://smith.langchain.com"
 """Where the page of LangGraph Studio comes from."""
 

@@ -1,7 +1,7 @@
 """Keeps the list of threads of LangGraph's development server like that of the repository.
 
 The server lists only threads it was told of, with the status and values of its own runs; whatever the command line
-begins, drives or deletes meanwhile is written into its list here. No thread and no checkpoint is touched.
+starts, resumes or deletes in the meantime is written into its list here. No thread and no checkpoint is touched.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tools.git.state_folder import ensure_layout
 
 POLL_S = 2.0
 _OWN_RUN_S = 5.0
-"""Seconds within which a row and a run of the server tell of the same change."""
+"""Seconds within which a row and a run of the server refer to the same change."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What `apply` says of work that is not known to be right, and what it does only when it is told to."""
+"""What `apply` says of work that is not known to be correct, and what it does only when it is told to."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ def test_red_work_is_taken_only_when_one_insists(stuck: tuple[Path, str]) -> Non
     said = json.loads(taken.out)
     assert (taken.code, said["how"], said["applied"]) == (0, "squashed", True)
     assert "the check `test -e no-such-file` is red, exit 1" in said["reservations"]
-    assert "warning: this work is not known to be right: it is stuck" in taken.err
+    assert "warning: this work is not known to be correct: it is stuck" in taken.err
     assert git(repo, "log", "-1", "--format=%s") == "Add a function slugify"
     again = call("apply", thread, cwd=repo)
     assert (again.code, "contains nothing that your branch does not already have" in again.out) == (0, True), again.err

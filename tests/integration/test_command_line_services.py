@@ -92,7 +92,7 @@ def test_a_supervisor_of_its_own_ends_with_its_thread(red: Path) -> None:
 
     assert done.code == 0, done.err
     assert f"supervising {begun.out[:8]}" in done.err
-    assert "needs no supervision any more" in done.err
+    assert "no longer needs supervision" in done.err
     assert "done" in call("threads", cwd=red).out
     nobody = call("supervise", cwd=red)
     assert (nobody.code, "--all" in nobody.err) == (2, True)

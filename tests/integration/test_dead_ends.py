@@ -88,7 +88,7 @@ def test_a_message_to_a_finished_thread_is_refused_with_what_helps(tmp_path: Pat
         outcome = asyncio.run(do(repo, "What does shout do?", settings_with(openai(server.v1))))
     said = rolecall("steer", outcome.thread_id, "Louder", cwd=repo, env=OFF)
     assert (said.code, said.out) == (2, "")
-    assert "is finished (answered): nobody would read a message to it, and none was kept" in said.err
+    assert "is finished (answered); the message was not sent" in said.err
     assert "rolecall apply" in said.err
     assert asyncio.run(SqliteInbox(database_of(repo), outcome.thread_id).after(0)) == []
     assert "start a new run" in rolecall("resume", outcome.thread_id, cwd=repo, env=OFF).err

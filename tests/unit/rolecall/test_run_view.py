@@ -21,11 +21,11 @@ def test_a_wait_for_a_place_is_told_once_when_it_is_long_and_once_when_it_is_ove
     waiting = [at(seconds, "model_waiting", **BUSY, seconds=seconds or None, over=False) for seconds in (0, 5, 10)]
     told = lines(*waiting, at(12, "model_waiting", **BUSY, seconds=12.3, over=True), at(12, "model_started", **BUSY))
     assert told == [
-        "  model    router waits for a free place at router:tiny  5.0 s",
-        "  model    router had to wait for a free place at router:tiny  12.3 s",
+        "  model    router waits for a free slot on router:tiny  5.0 s",
+        "  model    router had to wait for a free slot on router:tiny  12.3 s",
     ]
     short = at(1, "model_waiting", **BUSY, seconds=3.1, over=True)
-    assert lines(waiting[0], short) == ["  model    router had to wait for a free place at router:tiny  3.1 s"]
+    assert lines(waiting[0], short) == ["  model    router had to wait for a free slot on router:tiny  3.1 s"]
     assert lines(waiting[0], at(1, "model_waiting", **BUSY, seconds=0.1, over=True)) == []
 
 
@@ -87,7 +87,7 @@ def test_while_a_check_runs_it_is_named_and_no_model_is() -> None:
     assert "→" not in checked
     done = at(9, "check_finished", command="make test", exit_code=0, seconds=0.0, reused=True)
     assert "make test" not in footer(done)
-    assert lines(done) == ["  check    make test  green  nothing changed since it ran"]
+    assert lines(done) == ["  check    make test  green  unchanged since it ran"]
 
 
 def test_a_word_is_listed_once() -> None:
