@@ -70,7 +70,7 @@ def apply(options: argparse.Namespace, invocation: Invocation) -> int:
             return int(Exit.NOT_DONE)
         done = work.apply(request.model_copy(update={"force": True}))
     if done.reservations:
-        print(f"warning: this work is not known to be right: {_listed(done.reservations)}", file=sys.stderr)
+        print(f"warning: this work is not known to be correct: {_listed(done.reservations)}", file=sys.stderr)
     if options.json:
         write_answer(done.model_dump(mode="json"))
     else:
@@ -97,7 +97,7 @@ def _wanted_all_the_same(told: Sequence[str], options: argparse.Namespace, invoc
         )
     for reason in told:
         print(f"warning: {without_control_characters(reason)}", file=sys.stderr)
-    if confirm(f"the work of {short} is not known to be correct; apply it all the same?"):
+    if confirm(f"the work of {short} is not known to be correct; apply it anyway?"):
         return True
     print("nothing was applied", file=sys.stderr)
     return False

@@ -25,5 +25,5 @@ async def sandbox_policy(settings: "SandboxSettings", top: Path | None) -> tuple
         try:
             sandbox = await open_sandbox(settings, SandboxPaths(root, top or Path(folder)))
         except ConfigError as error:
-            return f"no run can begin: {error.message}; {error.hint}", False
+            return f"no run can start: {error.message}; {error.hint}", False
     return sandbox.policy, True

@@ -38,7 +38,7 @@ class ApplyRequest(ThreadRequest):
     way: Literal["merge", "squash", "files"] = "merge"
     """A merge commit, one commit without the thread's own, or changed files and no commit at all."""
     force: bool = False
-    """Also work that is not known to be right."""
+    """Also work that is not known to be correct."""
 
 
 class AppliedWork(BaseModel):
@@ -48,7 +48,7 @@ class AppliedWork(BaseModel):
 
     thread: str
     how: Literal["merged", "squashed", "patched", "nothing", "manual", "refused"]
-    """Refused: it is not known to be right, and was not forced."""
+    """Refused: it is not known to be correct, and was not forced."""
     message: str = ""
     commands: tuple[str, ...] = ()
     """What a person can run instead, when it was not done here."""

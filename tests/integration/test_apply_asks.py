@@ -61,7 +61,7 @@ def test_somebody_at_the_terminal_is_asked(stuck: tuple[Path, str]) -> None:
     for answer, code in (("n", 1), ("y", 0)):
         assert fingerprint(repo) == before
         with Terminal(words, cwd=repo, env=environment(repo.parent, OFF)) as terminal:
-            terminal.wait_for("apply it all the same? [y/N]")
+            terminal.wait_for("apply it anyway? [y/N]")
             assert "warning: it is stuck" in terminal.text
             terminal.type(f"{answer}\n")
             assert terminal.end() == code, terminal.text

@@ -25,7 +25,6 @@ pytestmark = pytest.mark.servers
 ASK = """
 import asyncio, sys
 from core.config.settings import ModelSpec
-from llm_registry.gguf.folder import alive
 from llm_registry.gguf.server import ensure_server
 print(asyncio.run(ensure_server(ModelSpec.model_validate_json(sys.argv[1]))))
 """

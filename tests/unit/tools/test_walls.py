@@ -297,14 +297,14 @@ from core.config.settings import ApprovalSettings, SandboxSettings
 from tools.commands.command_runner import SandboxCommands
 from tools.processes.environment import user_environment
 from tools.commands.outputs import OutputStore
-from tools.sandbox.sandbox import Places, open_sandbox
+from tools.sandbox.sandbox import SandboxPaths, open_sandbox
 from tools.worktree.workspace import GitWorkspace
 
 async def main():
     made = await GitWorkspace.open(Path(sys.argv[1]), "b1d5f0a2-3c4d-4e5f-8a9b-0c1d2e3f4a5b")
     await made.prepare()
     settings = SandboxSettings(mode="bubblewrap")
-    sandbox = await open_sandbox(settings, Places(made.root, made.repo))
+    sandbox = await open_sandbox(settings, SandboxPaths(made.root, made.repo))
     commands = SandboxCommands(sandbox, OutputStore(made.run_dir, max_bytes=9000), user_environment(), settings,
                                ApprovalSettings())
     done = await commands.run(f"id -u; cat {made.repo}/untracked.txt ~/.ssh/id_rsa; echo x > {made.repo}/a.txt; "
