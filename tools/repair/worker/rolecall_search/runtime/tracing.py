@@ -138,7 +138,8 @@ class TraceTracer:
         lines = {name: sorted(found) for name, found in self._lines.items() if found}
         for found in self._lines.values():
             found.clear()
-        self._left = {code: 0 for code, local in self._codes.items() if local is None}
+        # A copy: where a comprehension is a call of its own, it is looked at, too.
+        self._left = {code: 0 for code, local in list(self._codes.items()) if local is None}
         return lines
 
     def stop(self) -> None:
