@@ -15,7 +15,7 @@ from core.redaction import Redactor
 Listen = Callable[[Event], None]
 
 _LOG = logging.getLogger(__name__)
-_MAX_LOGGED = 2000
+_MAX_LOGGED = 160  # the whole is in events.jsonl
 _NOTABLE = frozenset(
     {"check_finished", "command_finished", "error", "guidance", "intervention", "model_fallback", "model_finished",
      "node_finished", "step_committed", "warning"}

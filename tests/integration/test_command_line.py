@@ -83,7 +83,7 @@ def test_a_killed_run_is_resumed_and_its_work_is_brought_home(red: Path) -> None
 
     assert "interrupted" in call("threads", cwd=red).out
     seen = call("watch", thread, cwd=red)
-    assert "it is interrupted" in seen.err
+    assert "its status is interrupted" in seen.err
     assert seen.err.startswith("00:00  ")
     resumed = call("resume", "--last", "--json", cwd=red)
     events = [json.loads(line) for line in resumed.out.splitlines()]
@@ -190,7 +190,7 @@ def test_a_run_in_the_background_can_be_followed_locked_steered_and_paused(red: 
     assert call("pause", thread, cwd=red).code == 0
     watched = call("watch", thread, cwd=red)
     assert watched.code == 0
-    assert f"nobody drives {thread[:8]} at present; it is paused" in watched.err
+    assert f"{thread[:8]} is not running; its status is paused" in watched.err
     assert "paused by user" in watched.out
     assert "paused" in call("threads", cwd=red).out
     assert " ago " in call("threads", cwd=red).out
@@ -258,7 +258,7 @@ def test_repair_says_where_there_is_nothing_to_search(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     plain = call("repair", cwd=tmp_path / "plain")
     assert plain.code == 1
-    assert "belongs to no git repository" in plain.err
+    assert "is not in a git repository" in plain.err
     assert plain.err.splitlines()[-1].endswith("repair --help")
 
 

@@ -134,7 +134,7 @@ async def test_work_that_is_gone_for_good_is_one_sentence_and_changes_nothing(re
         first = await do(repo, FIRST, settings)
         for ref in git(repo, "for-each-ref", "--format=%(refname)", "refs/rolecall", "refs/heads/rolecall").split():
             git(repo, "update-ref", "-d", ref)
-        with pytest.raises(RepositoryError, match="holds no work of the thread"):
+        with pytest.raises(RepositoryError, match="contains no work of the thread"):
             await ask_more(repo, first.thread_id, SECOND, settings)
     assert await SqliteInbox(database_of(repo), first.thread_id).after(0) == []
     assert (await state_of(repo, first.thread_id))["task"] == FIRST

@@ -57,7 +57,7 @@ async def test_a_task_that_nobody_can_do_makes_nothing_and_runs_nothing(tmp_path
 async def test_a_question_that_nobody_can_answer_is_refused_as_early(tmp_path: Path) -> None:
     repo = make_repository(tmp_path / "repo", SLUGS)
     refused = await do(repo, "What does shout do?")
-    assert (refused.status, "no weights" in refused.message) == ("needs_model", True)
+    assert (refused.status, "no LLM" in refused.message) == ("needs_model", True)
     assert git(repo, "worktree", "list").count("\n") == 0
 
 
@@ -79,7 +79,7 @@ async def test_a_server_of_this_machine_that_nobody_configured_is_named(
         monkeypatch.setattr(doctor, "USUAL_PLACES", (("ollama", server.url),))
         assert (await do(repo, FEATURE, heard=heard)).exit_code == 4
     (told,) = [it["message"] for it in heard.named("warning") if "--model" in it["message"]]
-    assert f"at {server.url} has qwen3:8b: --model primary=ollama:qwen3:8b@{server.url} uses it" in told
+    assert f"at {server.url} has qwen3:8b; use it with --model primary=ollama:qwen3:8b@{server.url}" in told
 
 
 def test_a_message_to_a_finished_thread_is_refused_with_what_helps(tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_a_message_to_a_finished_thread_is_refused_with_what_helps(tmp_path: Pat
     said = rolecall("steer", outcome.thread_id, "Louder", cwd=repo, env=OFF)
     assert (said.code, said.out) == (2, "")
     assert "is finished (answered); the message was not sent" in said.err
-    assert "rolecall apply" in said.err
+    assert "rolecall continue" in said.err
     assert asyncio.run(SqliteInbox(database_of(repo), outcome.thread_id).after(0)) == []
-    assert "start a new run" in rolecall("resume", outcome.thread_id, cwd=repo, env=OFF).err
+    assert "asks for more" in rolecall("resume", outcome.thread_id, cwd=repo, env=OFF).err
 
 
 def test_an_address_without_a_scheme_is_refused_before_a_run(tmp_path: Path) -> None:

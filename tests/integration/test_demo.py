@@ -19,6 +19,6 @@ def test_the_demo_mends_its_repository_and_leaves_the_checkout(tmp_path: Path) -
     assert "done, the checks are green" in done.out
     assert "+        return self.count <= self.reorder_at" in done.out
     assert git(tmp_path / "broken", "status", "--porcelain") == ""
-    assert "is as it was" in done.err
+    assert "is unchanged" in done.err
     full = rolecall("demo", "--dir", "broken", cwd=tmp_path)
     assert (full.code, "not empty" in full.err) == (2, True)

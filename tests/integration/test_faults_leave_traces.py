@@ -45,7 +45,7 @@ async def test_a_fault_in_a_tool_is_not_for_the_model_to_mend(tmp_path: Path, mo
     with ModelServer(CompetentScript(files=SLUGIFY)) as server:
         await do(repo, "Add slugify", settings_with(openai(server.v1), budget={"max_model_calls": 8}), heard=heard)
         told = [message.text for request in server.requests for message in request.messages if message.role == "tool"]
-    assert any("a fault of rolecall and not of yours" in text for text in told)
+    assert any("a bug in rolecall" in text for text in told)
     assert not any("Traceback" in text or "try again" in text.lower() for text in told)
     kept = [event for event in record_of(repo) if event["event"] == "warning" and event.get("traceback")]
     assert kept

@@ -123,7 +123,7 @@ async def test_a_folder_taken_over_keeps_rows_and_loses_what_it_would_run(tmp_pa
     told = json.loads(done.out)
     assert (told["threads"], told["removed"], sorted(told["dropped"])) == (1, 1, ["trigger trust", "trigger words"])
     (row,) = await ThreadStore(Database(folder / "rolecall.db")).list()
-    assert (row.thread_id, row.options) == (THREAD, {"limits": {"max_tokens": 5.0}})
+    assert (row.thread_id, row.options.limits) == (THREAD, {"max_tokens": 5.0})
     inbox = SqliteInbox(Database(folder / "rolecall.db"), THREAD)
     await inbox.put(THREAD, kind="guidance", author="user", text="mine")
     assert [item.text for item in await inbox.after(0)] == ["hello", "mine"]

@@ -222,7 +222,7 @@ async def test_checks_of_the_repository_without_walls_are_told_of_first(tmp_path
     with ModelServer(wants_a_command) as server:
         settings = settings_with(openai(server.v1), sandbox={"mode": mode}, budget={"max_attempts": 1})
         await do(repo, FEATURE, settings, heard=heard, options=RunOptions())
-    told = [event.event for event in heard.events if "no walls hold" in str(event.data)]
+    told = [event.event for event in heard.events if "no sandbox here" in str(event.data)]
     assert told == (["warning"] if mode == "host" else [])
     names = [event.event for event in heard.events]
     assert "check_finished" not in names[: names.index("warning") if told else 0]

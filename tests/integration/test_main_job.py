@@ -269,7 +269,7 @@ async def test_a_question_that_the_router_took_and_cannot_answer_is_handed_on(tm
         outcome = await do(repo, "What does shout do?", settings, heard=heard)
     assert (outcome.status, outcome.exit_code) == ("answered", 0)
     assert "It shouts." in await read(outcome.report_path)
-    assert any("handed on" in warning["message"] for warning in heard.named("warning"))
+    assert any("delegated" in warning["message"] for warning in heard.named("warning"))
 
 
 async def test_the_state_says_how_much_time_is_left(tmp_path: Path) -> None:

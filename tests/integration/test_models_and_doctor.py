@@ -93,7 +93,7 @@ def test_the_doctor_exits_3_for_what_no_run_would_take(place: Path) -> None:
         done = rolecall("doctor", "--config", str(config), cwd=place)
         assert done.code == 3
         assert f"{said}" in done.out
-        assert "no run begins before this is mended" in done.out
+        assert "no run can start until this is fixed" in done.out
 
 
 def test_whoever_has_no_file_yet_is_told_to_make_one_and_not_to_change_the_sample(place: Path) -> None:
@@ -138,7 +138,7 @@ def test_bench_goes_on_past_a_model_that_is_away(place: Path) -> None:
     assert done.code == 0, done.err
     assert "0 of 2 good" in done.out
     assert "2 of 2 good" in done.out
-    assert "nothing listens" in done.out
+    assert "nothing is listening" in done.out
     assert unknown.code == 2
     assert "did you mean `primary`?" in unknown.err
 

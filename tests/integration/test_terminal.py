@@ -95,7 +95,7 @@ def test_half_typed_words_do_not_become_the_answer_to_a_question(asking: Path) -
         terminal.wait_for("started    ")
         terminal.type("yes, but keep the na")
         terminal.wait_for("answer y, n, or what to do instead")
-        terminal.wait_for("still goes to the run")
+        terminal.wait_for("still sent to the run")
         terminal.type("mes\n")
         terminal.wait_for("> yes, but keep the names")
         time.sleep(1)
@@ -111,7 +111,7 @@ def test_ctrl_c_twice_in_a_check_says_what_happens_and_nothing_else(repo: Path) 
         terminal.wait_for("started    ")
         time.sleep(2)
         terminal.type("\x03")
-        terminal.wait_for("stopping at the next step · press Ctrl-C again to stop immediately")
+        terminal.wait_for("stopping at the next step · Ctrl-C again to stop immediately")
         seen = len(terminal.text)
         time.sleep(1)
         terminal.type("\x03")
@@ -152,9 +152,9 @@ def test_a_kill_and_a_pause_stand_in_the_log_of_the_thread(repo: Path) -> None:
     again.communicate(timeout=60)
 
     log = call("log", last_thread(repo), cwd=repo).out
-    assert "stopped    the run before was killed" in log
+    assert "stopped    the previous run was killed" in log
     assert "paused     exit 130" in log
-    assert log.index("stopped    the run before") < log.index("resumed    ")
+    assert log.index("stopped    the previous run") < log.index("resumed    ")
 
 
 def test_the_first_lines_say_which_walls_there_are(repo: Path) -> None:

@@ -97,7 +97,7 @@ async def test_a_server_in_trouble_may_want_the_key_it_was_not_given(key: str) -
         spec = ModelSpec(provider="openai_compatible", model="a", base_url=f"{url}/v1", api_key=key)
         found = await probe_endpoint(spec)
     assert "reports an error (HTTP 500: Internal Server Error)" in found.error
-    assert ("wants an api_key" in found.error) is (key == "")
+    assert ("needs an api_key" in found.error) is (key == "")
 
 
 def test_llama_cpp_says_whether_the_template_knows_tools() -> None:

@@ -43,7 +43,9 @@ def test_help_of_a_command_is_asked_for_in_two_ways(tmp_path: Path) -> None:
         pytest.param(["run", "x", "-f", "task.md"], "given twice", "give one", id="two tasks"),
         pytest.param(["run", "-f", "absent.md"], "cannot be read from absent.md", "", id="no file"),
         pytest.param(["run", "x", "--max-cost", "-1"], "--max-cost: '-1'", "", id="negative"),
-        pytest.param(["run", "x", "--max-tokens", "many"], "'many' is no whole number", "", id="word for number"),
+        pytest.param(
+            ["run", "x", "--max-tokens", "many"], "'many' is not a positive integer", "", id="word for number"
+        ),
         pytest.param(["run", "x", "--model", "coder"], "'coder' is not of the form ROLE=SPEC", "", id="model"),
         pytest.param(["run", "x", "--repo", "absent"], "does not exist", "--repo", id="no folder"),
         pytest.param(["run", "x"], "is not a git repository", "git init", id="no repository"),

@@ -23,7 +23,7 @@ async def test_the_doctor_says_how_to_get_walls(tmp_path: Path, monkeypatch) -> 
     assert "WITHOUT isolation (bubblewrap is not installed; install bubblewrap)" in policy
     refused, may_begin = await sandbox_policy(SandboxSettings(require=True), None)
     assert not may_begin
-    assert "sandbox.require asks for bubblewrap" in refused
+    assert "sandbox.require requires bubblewrap" in refused
 
 
 def test_a_run_tells_it_in_its_second_line() -> None:

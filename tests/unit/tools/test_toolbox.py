@@ -167,7 +167,7 @@ class TestEditing:
         assert "at lines 1, 5" in await error(context, "edit_file", path="calc.py", old="def ", new="x")
         numbered = "     5\tdef twice(a):\n     6\t    return add(a, a)"
         assert "line numbers" in await error(context, "edit_file", path="calc.py", old=numbered, new="x")
-        assert "nor anything like it" in await error(context, "edit_file", path="calc.py", old="§§§§", new="x")
+        assert "nor anything similar" in await error(context, "edit_file", path="calc.py", old="§§§§", new="x")
         assert "old is empty" in await error(context, "edit_file", path="calc.py", old="", new="x")
 
     async def test_line_ends_encoding_and_mode_survive(self, context) -> None:

@@ -57,15 +57,12 @@ async def watched(
     tmp_path: Path, speaker: Speaker, tools: Sequence[Any], config: Settings, models: Models | None = None
 ) -> AsyncIterator[tuple[Any, Any, Heard]]:
     """A graph, its context and the events, with a supervisor beside it until the block ends."""
-    database, heard, stop = tmp_path / "db", Heard(), asyncio.Event()
-    async with opened(build(speaker, tools), database) as graph:
+    path, heard, stop = tmp_path / "db", Heard(), asyncio.Event()
+    async with opened(build(speaker, tools), path) as graph, Database(path) as database:
         beside = asyncio.create_task(
-            supervise(
-                "t", database=Database(database), graph=graph, models=models, settings=config, events=heard, stop=stop
-            )
+            supervise("t", database=database, graph=graph, models=models, settings=config, events=heard, stop=stop)
         )
-        inbox = SqliteInbox(Database(database), "t")
-        yield graph, context_of("t", inbox, heard, config), heard
+        yield graph, context_of("t", SqliteInbox(database, "t"), heard, config), heard
         stop.set()
         await beside
 
@@ -173,7 +170,7 @@ async def test_a_judge_that_fails_leaves_the_rule_in_force(tmp_path: Path) -> No
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
     assert [item.kind for item in await SqliteInbox(Database(tmp_path / "db"), "t").after(0)] == ["nudge", "replan"]
-    assert any("no model of the supervisor" in event["message"] for event in heard.named("warning"))
+    assert any("the supervisor model did not answer" in event["message"] for event in heard.named("warning"))
 
 
 async def test_what_the_policy_forbids_is_recorded_and_a_nudge_given_instead(tmp_path: Path) -> None:
