@@ -78,6 +78,7 @@ async def test_calls_of_an_older_version_get_the_new_columns(tmp_path: Path) -> 
     with closing(sqlite3.connect(database_of(repo).path)) as db:
         for column in ("span_id", "parent_id"):
             db.execute(f"ALTER TABLE calls DROP COLUMN {column}")
+        db.execute("PRAGMA user_version=1")
         db.commit()
     with ModelServer(CompetentScript(files=SLUGIFY)) as server:
         outcome = await go_on(repo, stopped.thread_id, settings_with(openai(server.v1)))
