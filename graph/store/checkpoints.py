@@ -1,5 +1,6 @@
 """Where checkpoints live: SQLite in the repository, packed, with the serializer's allow-list."""
 
+import asyncio
 import logging
 import re
 import time
@@ -120,13 +121,18 @@ async def open_checkpoints(
     Raises:
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
     """
-    async with aiosqlite.Connection(partial(database.open, autocommit=False), _ROWS) as connection:
-        saver = Checkpoints(connection, serde=serializer())
-        await saver.setup()
-        if driver is not None:
-            await fence_writes(connection, driver.thread_id, driver.generation)
-            await _seed_ids(connection, driver.thread_id)
-        yield saver
+    connection = aiosqlite.Connection(partial(database.open, autocommit=False), _ROWS)
+    try:
+        async with connection:
+            saver = Checkpoints(connection, serde=serializer())
+            await saver.setup()
+            if driver is not None:
+                await fence_writes(connection, driver.thread_id, driver.generation)
+                await _seed_ids(connection, driver.thread_id)
+            yield saver
+    finally:
+        # Its thread tells the event loop that it ends; aiosqlite does not wait for that if opening failed.
+        await asyncio.shield(asyncio.to_thread(vars(connection)["_thread"].join))
 
 
 async def _seed_ids(connection: aiosqlite.Connection, thread_id: str) -> None:

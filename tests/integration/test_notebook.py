@@ -27,6 +27,13 @@ def printed(notebook: nbformat.NotebookNode) -> str:
     )
 
 
+async def executed(path: Path) -> nbformat.NotebookNode:
+    notebook = nbformat.read(path, as_version=4)
+    resources = {"metadata": {"path": str(NOTEBOOKS)}}
+    await NotebookClient(notebook, timeout=240, kernel_name="python3", resources=resources).async_execute()
+    return notebook
+
+
 def shown(notebook: nbformat.NotebookNode) -> list[str]:
     return [
         output["data"]["text/markdown"]
@@ -39,10 +46,7 @@ def shown(notebook: nbformat.NotebookNode) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_jupyter")
 async def test_the_first_run_goes_as_the_notebook_tells_it() -> None:
-    notebook = nbformat.read(FIRST, as_version=4)
-    await NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
-    ).async_execute()
+    notebook = await executed(FIRST)
     text = printed(notebook)
     assert "coder: embedded" in text
     assert "assess -.-> implement" in text
@@ -56,10 +60,7 @@ async def test_the_first_run_goes_as_the_notebook_tells_it() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_jupyter")
 async def test_the_service_is_used_as_the_notebook_tells_it() -> None:
-    notebook = nbformat.read(SERVICE, as_version=4)
-    await NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
-    ).async_execute()
+    notebook = await executed(SERVICE)
     text = printed(notebook)
     assert " done Make the failing tests pass" in text
     assert "+        return self.count <= self.reorder_at" in text

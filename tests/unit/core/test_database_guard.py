@@ -1,6 +1,7 @@
 """What a database file brings along besides rows is never run."""
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -39,6 +40,14 @@ async def test_a_database_with_programs_is_refused_everywhere(tmp_path: Path, st
     with pytest.raises(RepositoryError, match="which rolecall did not create"):
         async with open_checkpoints(Database(path)):
             pass
+
+
+async def test_refused_checkpoints_leave_no_thread_that_outlives_the_loop(tmp_path: Path) -> None:
+    for _ in range(50):
+        with pytest.raises(sqlite3.OperationalError):
+            async with open_checkpoints(Database(tmp_path / "absent" / "rolecall.db")):
+                pass
+        assert not [thread for thread in threading.enumerate() if "_connection_worker" in thread.name]
 
 
 async def test_programs_can_be_dropped_and_rows_stay(tmp_path: Path) -> None:
