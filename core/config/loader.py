@@ -6,7 +6,7 @@ Owns the order of sources and remembers which of them gave each value. Names and
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,60 +79,42 @@ def load_settings(
 
 
 def _from_environment() -> dict[str, Any]:
+    """The values that variables give: those for a part of a section lie over the one for all of it."""
     known = [name for name in Settings.model_fields if name != "schema_"]
-    for variable in os.environ:
-        section = variable.removeprefix(ENV_PREFIX).split(SEPARATOR)[0].lower()
-        if variable.startswith(ENV_PREFIX) and SEPARATOR in variable and section not in known:
-            raise ConfigError(f"environment variable {variable}: no section {section!r}{did_you_mean(section, known)}")
-    if not any(_section(variable) in known for variable in os.environ):
-        return {}
-    from core.config.environment import read_sections  # noqa: PLC0415 - few set a variable, and this takes long
-
-    try:
-        given = read_sections()
-    except ValueError as error:
-        why = f": {error.__cause__}" if error.__cause__ else ""
-        raise ConfigError(f"environment: {error}{why}", hint="give objects and lists as JSON") from error
-    return _with_parts({key: _parsed(value) for key, value in given.items()})
-
-
-def _section(variable: str) -> str:
-    name = variable.lower()
-    prefix = ENV_PREFIX.lower()
-    return name.removeprefix(prefix).split(SEPARATOR)[0] if name.startswith(prefix) else ""
-
-
-def _with_parts(given: dict[str, Any]) -> dict[str, Any]:
-    """Merge variables for part of a role over the one for the whole role, which would otherwise hide them."""
-    beginning = f"{ENV_PREFIX}LLM{SEPARATOR}"
-    named = [name for name in os.environ if name.startswith(beginning)]
+    tree: dict[str, Any] = {}
+    named = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
     for variable in sorted(named, key=lambda name: name.count(SEPARATOR)):
-        inner: Any = _parsed(os.environ[variable])
-        for part in reversed(variable.removeprefix(ENV_PREFIX).lower().split(SEPARATOR)):
-            inner = {part: inner}
-        given = merge_settings(given, inner)
-    return given
+        section, *keys = variable[len(ENV_PREFIX) :].lower().split(SEPARATOR)
+        if section in known:
+            tree = merge_settings(tree, _nested((section, *keys), _parsed(variable)))
+        elif keys:
+            raise ConfigError(f"environment variable {variable}: no section {section!r}{did_you_mean(section, known)}")
+    return tree
 
 
-def _parsed(value: Any) -> Any:
-    """Read lists and objects given as JSON below keys that the sections do not fix, such as roles."""
-    if isinstance(value, Mapping):
-        return {key: _parsed(inner) for key, inner in value.items()}
-    if isinstance(value, str) and value[:1] in {"[", "{"}:
-        try:
-            return parse_strict_json(value)
-        except json.JSONDecodeError:
-            return value  # a name may begin so; `validation` says it where an object was meant
-        except ValueError as error:
-            raise ConfigError(f"environment: {error}") from error
-    return value
+def _parsed(variable: str) -> Any:
+    """Read lists and objects, which are given as JSON."""
+    value = os.environ[variable]
+    if value.lstrip()[:1] not in {"[", "{"}:
+        return value
+    try:
+        return parse_strict_json(value)
+    except json.JSONDecodeError:
+        return value  # a name may begin so; `validation` says it where an object was meant
+    except ValueError as error:
+        raise ConfigError(f"environment variable {variable}: {error}") from error
 
 
 def _tree(overrides: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, value in overrides.items():
-        inner: Any = _tree(value) if isinstance(value, Mapping) else value
-        for part in reversed(key.split(".")):
-            inner = {part: inner}
-        tree = merge_settings(tree, inner)
+        tree = merge_settings(tree, _nested(key.split("."), _tree(value) if isinstance(value, Mapping) else value))
+    return tree
+
+
+def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
+    """A tree with one value."""
+    for part in reversed(path):
+        value = {part: value}
+    tree: dict[str, Any] = value
     return tree

@@ -258,7 +258,8 @@ def _explain(error: ValidationError, where: tuple[str, ...], sources: Sources, m
         known = _known_keys(model, path[:-1])
         return ConfigError(f"{key}: unknown key{did_you_mean(path[-1], known)}{_from(key, sources)}",
                            hint=f"known keys: {', '.join(sorted(known))}" if known else "")  # fmt: skip
-    return ConfigError(f"{key}: {problem['msg']}{_from(key, sources)}")
+    hint = "give objects and lists as JSON" if problem["type"] in {"model_type", "dict_type", "tuple_type"} else ""
+    return ConfigError(f"{key}: {problem['msg']}{_from(key, sources)}", hint=hint)
 
 
 def _known_keys(model: type[BaseModel], path: tuple[str, ...]) -> set[str]:

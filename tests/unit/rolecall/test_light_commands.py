@@ -24,7 +24,6 @@ HEAVY = {
     "langgraph",
     "openai",
     "langsmith",
-    "pydantic_settings",
     "yaml",
 }
 REPORT = """
