@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 import uuid
@@ -23,11 +24,14 @@ from core.errors import RolecallError
 from graph.context_factory import RunSpec, open_context
 from tests.redteam.attempt import Action, Attempt, Cli, Policy, Shell, Tool
 from tests.redteam.world import World
+from tests.unit.rolecall.command_line import run_piped
 from tools.agent.toolbox import coding_tools
 
 HOUSE = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("rolecall")
 """What a user starts."""
+INTERPRETER = 5
+"""The class of attempts on what an interpreter loads when it starts."""
 
 
 class BrokenAttemptError(Exception):
@@ -137,19 +141,21 @@ class Attack:
     async def cli(
         self, *words: str, stdin: str = "", timeout_s: float = 60.0, env: dict[str, str] | None = None
     ) -> Ended:
-        """Run `rolecall` as a user does."""
-        process = await asyncio.create_subprocess_exec(
-            PROGRAM, *(self.world.fill(word) for word in words),
-            cwd=self.world.repo, env={**os.environ, **(env or {})}, stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        """Run `rolecall` as a user does; where the attempt is about what an interpreter loads, by a new interpreter."""
+        filled = [self.world.fill(word) for word in words]
+        given = {"cwd": self.world.repo, "env": {**os.environ, **(env or {})}, "timeout": timeout_s}
         try:
-            async with asyncio.timeout(timeout_s):
-                out, err = await process.communicate(stdin.encode())
-        except TimeoutError as error:
-            process.kill()
+            if self.attempt.kind == INTERPRETER:
+                done = await asyncio.to_thread(
+                    subprocess.run, [PROGRAM, *filled], input=stdin.encode(), capture_output=True, check=False, **given
+                )
+            else:
+                done = await asyncio.to_thread(
+                    run_piped, filled, stdin=stdin.encode(), server=self.kept["server"], **given
+                )
+        except subprocess.TimeoutExpired as error:
             raise BrokenAttemptError(f"rolecall {words[0]} did not end in {timeout_s} s") from error
-        ended = Ended(process.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+        ended = Ended(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
         self.heard += [ended.out, ended.err]
         return ended
 

@@ -27,6 +27,7 @@ from tests.redteam.attack import HOUSE, Attack, BrokenAttemptError
 from tests.redteam.attempt import Attempt, Policy, Result
 from tests.redteam.proofs import fingerprint_of
 from tests.redteam.world import World
+from tests.unit.rolecall.fork_server import Server, import_everything, server_from_here
 
 USER = 47_110
 """The first of the user ids that attempts of an ordinary user are made with, when the runner is root."""
@@ -69,6 +70,7 @@ def run_all(
     pairs: Sequence[tuple[Attempt, Policy]], *, beside: int, keep: bool = False, progress: bool = False
 ) -> list[Result]:
     """Make all attempts, several at a time, those that strain the machine last and one by one."""
+    import_everything()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     parent = Path("/srv") if os.access("/srv", os.W_OK) else Path(tempfile.gettempdir())
     base = Path(tempfile.mkdtemp(prefix="rolecall-redteam-", dir=parent))
@@ -147,7 +149,7 @@ def _child(group: Group, policy: Policy, world: World, owner: int | None) -> int
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _prepare(group[0], policy, world)
-        asyncio.run(_attempted(group, policy, world))
+        asyncio.run(_attempted(group, policy, world, server_from_here()))
     except BaseException:  # noqa: BLE001 - told to the runner, which knows no more of this process
         _answer(world, "", error=traceback.format_exc())
     return 0
@@ -164,8 +166,8 @@ def _prepare(first: Attempt, policy: Policy, world: World) -> None:
     world.build(first.files)
 
 
-async def _attempted(group: Group, policy: Policy, world: World) -> None:
-    kept: dict[str, object] = {}
+async def _attempted(group: Group, policy: Policy, world: World, server: Server) -> None:
+    kept: dict[str, object] = {"server": server}
     async with AsyncExitStack() as shared:
         kept["shared"] = shared
         for attempt in group:

@@ -6,14 +6,16 @@ import os
 import pty
 import re
 import select
+import sys
 import time
 
 from tests.modelserver.competent import CompetentScript, Step
 from tests.modelserver.server import ModelServer
-from tests.redteam.attack import PROGRAM, Attack, BrokenAttemptError
+from tests.redteam.attack import Attack, BrokenAttemptError
 from tests.redteam.attempt import Attempt, Policy
 from tests.redteam.proofs import noted
 from tests.redteam.servers import Answering
+from tests.unit.rolecall.fork_server import fork
 
 HOST = (Policy.HOST,)
 ESC = "\x1b"
@@ -41,15 +43,15 @@ def driven(attack: Attack) -> str:
 async def on_terminal(attack: Attack, *words: str, keys: str = "", wait_s: float = 25.0) -> str:
     """Run `rolecall` on a terminal and give what it wrote there."""
     master, slave = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        PROGRAM, *(attack.world.fill(word) for word in words), cwd=attack.world.repo,
-        stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
+    process = await asyncio.to_thread(
+        fork, [sys.executable, "-m", "rolecall", *(attack.world.fill(word) for word in words)], cwd=attack.world.repo,
+        streams=(slave, slave, slave), terminal=True, server=attack.kept["server"],
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
     )  # fmt: skip
     os.close(slave)
     seen = await asyncio.to_thread(_read_until_end, master, wait_s, keys)
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    process.kill()
+    await asyncio.to_thread(process.wait)
     os.close(master)
     attack.kept.setdefault("screens", []).append(seen)
     return seen

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.unit.rolecall.fork_server import can_fork, fork
+from tests.unit.rolecall.fork_server import Server, can_fork, fork
 
 HOUSE = Path(__file__).parents[3]
 
@@ -38,8 +38,9 @@ def rolecall(*words: str, cwd: Path, env: Mapping[str, str] | None = None, stdin
 
 
 def run_piped(
-    words: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes = b"", timeout: float | None = None
-) -> subprocess.CompletedProcess[bytes]:
+    words: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes = b"", timeout: float | None = None,
+    server: Server | None = None,
+) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
     """Run `rolecall` with pipes for its streams.
 
     Args:
@@ -48,6 +49,7 @@ def run_piped(
         env: Its whole environment.
         stdin: What it can read.
         timeout: Seconds until it is killed.
+        server: Who forks it; see `fork`.
     """
     argv = [sys.executable, "-m", "rolecall", *words]
     if not can_fork(argv, env):
@@ -58,7 +60,7 @@ def run_piped(
     os.write(giving, stdin)
     os.close(giving)
     with os.fdopen(given), tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = fork(argv, cwd=cwd, env=env, streams=(given, out.fileno(), err.fileno()))
+        process = fork(argv, cwd=cwd, env=env, streams=(given, out.fileno(), err.fileno()), server=server)
         try:
             code = process.wait(timeout)
         finally:

@@ -22,6 +22,7 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,10 @@ from rolecall.__main__ import guard, main
 
 HOUSE = Path(__file__).parents[3]
 _PACKAGES = ("core", "llm_registry", "tools", "nodes", "graph", "rolecall")
-_LAZY = ("langchain_openai", "langchain_ollama")
+_LAZY = (
+    "langchain_openai", "langchain_ollama", "httpcore", "httpcore._backends.auto", "anyio._backends._asyncio",
+    "langchain_core.tracers.stdout", "langchain_core.tracers.run_collector", "langchain_core.tracers.context",
+)  # fmt: skip
 _ELSEWHERE = "tools.repair.worker"
 """Runs in other interpreters."""
 _AT_START = ("PYTHON", "LC_", "LANG")
@@ -57,7 +61,8 @@ class ForkedProcess:
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has ended, and we have not heard of it yet
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -74,9 +79,29 @@ def can_fork(argv: Sequence[str], env: Mapping[str, str]) -> bool:
     return list(argv[:3]) == [sys.executable, "-m", "rolecall"] and given == ours
 
 
+@dataclass(frozen=True)
+class Server:
+    """Whom to ask for a process; it ends when its socket is closed."""
+
+    control: socket.socket
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def server_from_here() -> Server:
+    """A server forked from this process, which has imported everything and has one thread: it is the same user's."""
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        ours.close()
+        _be_server(theirs)
+        os._exit(0)
+    theirs.close()
+    return Server(ours)
+
+
 def fork(
-    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], streams: tuple[int, int, int], terminal: bool = False
-) -> ForkedProcess:
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], streams: tuple[int, int, int], terminal: bool = False,
+    server: Server | None = None,
+) -> ForkedProcess:  # fmt: skip
     """Start `rolecall`.
 
     Args:
@@ -85,21 +110,22 @@ def fork(
         env: Its whole environment.
         streams: Descriptors for standard input, output and error.
         terminal: Make its standard input the controlling terminal of a session of its own.
+        server: Who forks it; by default the server of this test process.
     """
     ours, theirs = os.pipe()
     asked = {"argv": list(argv), "cwd": str(cwd), "env": dict(env), "terminal": terminal}
     data = json.dumps(asked).encode()
-    control, lock = _server()
-    with lock:
-        socket.send_fds(control, [len(data).to_bytes(4, "big")], [*streams, theirs])
-        control.sendall(data)
+    asking = server or _server()
+    with asking.lock:
+        socket.send_fds(asking.control, [len(data).to_bytes(4, "big")], [*streams, theirs])
+        asking.control.sendall(data)
     os.close(theirs)
     return ForkedProcess(ours)
 
 
 @functools.cache
-def _server() -> tuple[socket.socket, threading.Lock]:
-    """The server of this test process; it ends when this end of the socket is closed."""
+def _server() -> Server:
+    """The server of this test process."""
     ours, theirs = socket.socketpair()
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ROLECALL_", "PYTHON"))}
     process = subprocess.Popen(
@@ -113,11 +139,13 @@ def _server() -> tuple[socket.socket, threading.Lock]:
         process.wait()
 
     atexit.register(end)
-    return ours, threading.Lock()
+    return Server(ours)
 
 
-def serve(control: socket.socket) -> None:
+def _be_server(control: socket.socket) -> None:
     """Fork whatever is asked for, until nobody can ask any more."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while head := socket.recv_fds(control, 4, 4):
         if not head[0]:
             return
@@ -192,7 +220,8 @@ def _stream(descriptor: int, like: Any) -> io.TextIOWrapper:
     )  # fmt: skip
 
 
-def _import_everything() -> None:
+def import_everything() -> None:
+    """Import what a call of `rolecall` may import, and keep the collector from touching it: its forks share it."""
     for name in _PACKAGES:
         package = importlib.import_module(name)
         for module in pkgutil.walk_packages(package.__path__, f"{name}."):
@@ -200,13 +229,11 @@ def _import_everything() -> None:
                 importlib.import_module(module.name)
     for name in _LAZY:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":
     guard()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    _import_everything()
-    gc.collect()
-    gc.freeze()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    import_everything()
+    _be_server(socket.socket(fileno=int(sys.argv[1])))
