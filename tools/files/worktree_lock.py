@@ -5,9 +5,8 @@ one does. Turns are taken around the work itself, never around a question to a p
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -18,63 +17,53 @@ class WorktreeLock:
     """A reader-writer lock of one event loop, first come, first served. Implements `core.context.ReadWriteLock`."""
 
     def __init__(self) -> None:
-        self._holders: dict[asyncio.Task[Any], bool] = {}
-        """Who holds the lock, and whether exclusively."""
-        self._waiting: deque[tuple[asyncio.Future[None], asyncio.Task[Any], bool]] = deque()
+        self._holders: set[asyncio.Task[Any] | None] = set()
+        self._gate = asyncio.Lock()
+        """Where all wait in their order. Whoever wants to be alone keeps it closed, also while others still hold."""
+        self._free = asyncio.Event()
+        self._free.set()
 
-    def shared(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
         """A shared turn: for tools that read or write files.
 
         Raises:
             RuntimeError: The task has a turn already; a second one could wait for the first for ever.
         """
-        return self._turn(alone=False)
+        self._refuse_second()
+        async with self._gate:
+            pass
+        with self._holding():
+            yield
 
-    def exclusive(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
         """An exclusive turn: for whatever runs code of the repository.
 
         Raises:
             RuntimeError: The task has a turn already.
         """
-        return self._turn(alone=True)
+        self._refuse_second()
+        async with self._gate:
+            await self._free.wait()
+            with self._holding():
+                yield
 
-    @asynccontextmanager
-    async def _turn(self, *, alone: bool) -> AsyncIterator[None]:
-        task = asyncio.current_task()
-        assert task is not None
-        if task in self._holders:
+    def _refuse_second(self) -> None:
+        if asyncio.current_task() in self._holders:
             raise RuntimeError("the worktree lock was requested while already held")
-        if self._waiting or not self._is_free(alone=alone):
-            await self._wait(task, alone=alone)
-        else:
-            self._holders[task] = alone
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        self._holders.add(task)
+        self._free.clear()
         try:
             yield
         finally:
-            self._release(task)
-
-    async def _wait(self, task: asyncio.Task[Any], *, alone: bool) -> None:
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (granted, task, alone)
-        self._waiting.append(entry)
-        try:
-            await granted
-        except asyncio.CancelledError:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-            self._release(task)
-            raise
-
-    def _release(self, task: asyncio.Task[Any]) -> None:
-        self._holders.pop(task, None)
-        while self._waiting and self._is_free(alone=self._waiting[0][2]):
-            granted, next_one, alone = self._waiting.popleft()
-            self._holders[next_one] = alone
-            if not granted.done():
-                granted.set_result(None)
-
-    def _is_free(self, *, alone: bool) -> bool:
-        return not self._holders if alone else not any(self._holders.values())
+            self._holders.remove(task)
+            if not self._holders:
+                self._free.set()
 
 
 async def run_in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
