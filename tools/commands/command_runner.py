@@ -128,8 +128,7 @@ class SandboxCommands:
         mark = uuid.uuid4().hex
         env = self._env | dict(watch.env if watch else {}) | {MARK: mark}
         argv = [self._shell, "-c", command]
-        watchdog = Watchdog(self._sandbox.root, self._settings)
-        await asyncio.to_thread(watchdog.begin)
+        watchdog = await asyncio.to_thread(Watchdog, self._sandbox.root, self._settings)
         try:
             running = await self._sandbox.start(argv, env=env, output=descriptor)
         except OSError as error:

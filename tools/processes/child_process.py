@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from contextlib import suppress
 
 import psutil
 
-from tools.processes.process_tree import kill_tree
+from tools.processes.process_tree import is_alive, kill_tree
 
 MARK = "ROLECALL_COMMAND"
 """Environment variable that marks every process a command starts, so that daemons of it are found too."""
@@ -29,7 +30,9 @@ async def end_process(process: asyncio.subprocess.Process, mark: str = "") -> No
             if not await asyncio.to_thread(kill_tree, process.pid):
                 break
             await asyncio.sleep(_ROUND_S)
-    _kill_group(process.pid)
+    # macOS answers EPERM for a group of which only zombies are left.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
     if mark:
         await asyncio.to_thread(kill_marked, MARK, mark)
     if process.returncode is None:
@@ -47,7 +50,8 @@ def kill_marked(name: str, value: str) -> int:
     for _ in range(_MAX_LOOKS):
         found = [process for process in psutil.process_iter() if _carries(process, name, value)]
         for process in found:
-            _kill(process)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         _wait_for(found, _DYING_S)
         total += len(found)
         if not found:
@@ -56,41 +60,15 @@ def kill_marked(name: str, value: str) -> int:
 
 
 def _carries(process: psutil.Process, name: str, value: str) -> bool:
-    return process.pid != os.getpid() and _environment_of(process).get(name) == value
-
-
-def _environment_of(process: psutil.Process) -> Mapping[str, str]:
     try:
-        return process.environ()
+        return process.pid != os.getpid() and process.environ().get(name) == value
     except (psutil.Error, OSError):
         # Another user's process, or one that ended meanwhile: not ours.
-        return {}
+        return False
 
 
 def _wait_for(processes: Iterable[psutil.Process], seconds: float) -> None:
     """Wait until processes have ended, and reap none: our own children are for the event loop to reap."""
     deadline = time.monotonic() + seconds
-    while any(_lives(process) for process in processes) and time.monotonic() < deadline:
+    while any(each.is_running() and is_alive(each) for each in processes) and time.monotonic() < deadline:
         time.sleep(_ROUND_S)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _kill(process: psutil.Process) -> None:
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        # macOS answers EPERM for a group of which only zombies are left.
-        return

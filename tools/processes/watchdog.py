@@ -3,30 +3,28 @@ who watches ends it."""
 
 import os
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from core.config.settings import SandboxSettings
-from tools.processes.process_tree import TreeProcess, memory_of, tree_of, unlinked_bytes
+from tools.processes.process_tree import memory_of, tree_of, unlinked_bytes
 
 _MOST_INODES = 500_000
 _DEEP_LOOK_S = 3.0
 
 
-@dataclass(slots=True)
 class Watchdog:
     """Looks at the tree of one command and at the disk its worktree is on."""
 
-    root: Path
-    settings: SandboxSettings
-    _started: float = field(default_factory=time.time)
-    _free: int = 0
-    _inodes: int = 0
-
-    def begin(self) -> None:
+    def __init__(self, root: Path, settings: SandboxSettings) -> None:
         """Remember how things stand before the command; blocking."""
+        self._root = root
+        self._settings = settings
         self._started = time.time()
-        disk = os.statvfs(self.root)
+        disk = os.statvfs(root)
         self._free, self._inodes = disk.f_bavail * disk.f_frsize, disk.f_ffree
 
     def look(self, pid: int) -> str:
@@ -36,53 +34,37 @@ class Watchdog:
             pid: The process at the top of its tree.
         """
         tree = tree_of(pid)
-        if len(tree) > self.settings.max_processes:
-            return f"it started more than {self.settings.max_processes} processes"
+        if len(tree) > self._settings.max_processes:
+            return f"it started more than {self._settings.max_processes} processes"
         return self._memory(tree) or self._disk(tree)
 
-    def _memory(self, tree: list[TreeProcess]) -> str:
-        most = self.settings.memory_mb << 20
-        too_much = f"its processes together used more than {self.settings.memory_mb} MB of memory"
-        resident = sum(member.resident for member in tree)
-        if resident > most and memory_of(tree) > most:
+    def _memory(self, tree: Sequence[psutil.Process]) -> str:
+        most = self._settings.memory_mb << 20
+        too_much = f"its processes together used more than {self._settings.memory_mb} MB of memory"
+        if memory_of(tree) > most and memory_of(tree, exact=True) > most:
             return too_much
         # Not what it grew by: what others give back meanwhile would hide what the command takes.
-        if _memory_of_files() > most and unlinked_bytes(tree) > most:
+        if getattr(psutil.virtual_memory(), "shared", 0) > most and unlinked_bytes(tree) > most:
             return too_much
         return ""
 
-    def _disk(self, tree: list[TreeProcess]) -> str:
-        most = self.settings.disk_mb << 20
-        disk = os.statvfs(self.root)
+    def _disk(self, tree: Sequence[psutil.Process]) -> str:
+        most = self._settings.disk_mb << 20
+        disk = os.statvfs(self._root)
         is_filled = self._free - disk.f_bavail * disk.f_frsize > most
         # Others use the disk too: only what the command itself wrote counts.
-        if is_filled and (_written_since(self.root, self._started, most) or unlinked_bytes(tree) > most):
-            return f"it wrote more than {self.settings.disk_mb} MB, which is still on disk"
-        if self._inodes - disk.f_ffree > _MOST_INODES and _count_since(self.root, self._started) > _MOST_INODES // 2:
+        if is_filled and (_written_since(self._root, self._started, most) or unlinked_bytes(tree) > most):
+            return f"it wrote more than {self._settings.disk_mb} MB, which is still on disk"
+        if self._inodes - disk.f_ffree > _MOST_INODES and _count_since(self._root, self._started) > _MOST_INODES // 2:
             return f"it created more than {_MOST_INODES} files, which still exist"
         return ""
-
-
-def _memory_of_files() -> int:
-    """Bytes of memory that hold files and shared pieces, on the whole machine."""
-    try:
-        with open("/proc/meminfo", "rb") as file:
-            for line in file:
-                if line.startswith(b"Shmem:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        return 0
-    return 0
 
 
 def _written_since(root: Path, since: float, most: int) -> bool:
     """Whether files changed since then take more room than allowed; yes, too, when there are too many to tell."""
     total, deadline = 0, time.monotonic() + _DEEP_LOOK_S
     for folder, _, names in os.walk(root):
-        for name in names:
-            status = _status(f"{folder}/{name}")
-            if status is not None and status.st_ctime >= since - 1:
-                total += status.st_blocks * 512
+        total += sum(status.st_blocks * 512 for status in _changed(folder, names, since))
         if total > most or time.monotonic() > deadline:
             return True
     return False
@@ -91,16 +73,15 @@ def _written_since(root: Path, since: float, most: int) -> bool:
 def _count_since(root: Path, since: float) -> int:
     total, deadline = 0, time.monotonic() + _DEEP_LOOK_S
     for folder, folders, names in os.walk(root):
-        status = _status(folder)
-        if status is not None and status.st_ctime >= since - 1:
-            total += len(folders) + len(names)
+        total += sum(len(folders) + len(names) for _ in _changed(folder, ["."], since))
         if time.monotonic() > deadline:
             return _MOST_INODES
     return total
 
 
-def _status(path: str) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except OSError:
-        return None
+def _changed(folder: str, names: Sequence[str], since: float) -> Iterator[os.stat_result]:
+    for name in names:
+        with suppress(OSError):
+            status = os.lstat(f"{folder}/{name}")
+            if status.st_ctime >= since - 1:
+                yield status
