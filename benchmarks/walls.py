@@ -65,8 +65,9 @@ async def _spawn(argv: list[str], root: Path) -> None:
 
 
 async def _run(sandbox: Sandbox) -> None:
-    process = await sandbox.spawn(COMMAND, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL)
-    if await process.wait() != 0:
+    process = await sandbox.spawn(COMMAND, stdin=asyncio.subprocess.DEVNULL)
+    await process.communicate()
+    if process.returncode != 0:
         raise SystemExit("the policy does not work here")
 
 

@@ -130,7 +130,7 @@ class SandboxCommands:
         argv = [self._shell, "-c", command]
         watchdog = await asyncio.to_thread(Watchdog, self._sandbox.root, self._settings)
         try:
-            running = await self._sandbox.start(argv, env=env, output=descriptor)
+            running = await self._sandbox.start(argv, env, output=descriptor)
         except OSError as error:
             return 126, f"could not be started: {error.strerror or error}", False
         stopped, timed_out = "", False

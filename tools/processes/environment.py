@@ -4,7 +4,7 @@ Reads the environment of this process when asked, never on import."""
 import os
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from core.redaction import Redactor
@@ -12,7 +12,6 @@ from core.redaction import Redactor
 ORIGINAL_PYTHONPATH = "ROLECALL_ORIGINAL_PYTHONPATH"
 """Where the command line stores the user's PYTHONPATH while it clears its own."""
 
-_LEAST_SECRET = 6
 _NAMES = """
 PATH HOME USER LOGNAME SHELL LANG LANGUAGE TERM TZ TZDIR PWD TMPDIR TMP TEMP CI NO_COLOR MANPATH HOSTNAME
 XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_DATA_DIRS XDG_CONFIG_DIRS VIRTUAL_ENV CONDA_PREFIX
@@ -41,40 +40,28 @@ _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO
 _PASSWORD_IN_URL = re.compile(r"://[^/\s@]+@")
 
 
-def user_environment(
-    source: Mapping[str, str] | None = None, *, more: Collection[str] = (), secrets: Collection[str] = ()
-) -> dict[str, str]:
-    """The environment of the user's shell as commands may see it: what is known to be harmless, and nothing else.
-
-    Args:
-        source: The environment to start from; that of this process when `None`.
-        more: Names of more variables that are passed on, as the setting `sandbox.env` lists them.
-        secrets: Values, such as keys of models, that are never passed on, whatever the name.
-    """
-    given = dict(os.environ if source is None else source)
-    kept = {name: value for name, value in given.items() if name in _PASSED and not _tells_a_secret(value)}
-    pythonpath = given.get(ORIGINAL_PYTHONPATH, given.get("PYTHONPATH", ""))
+def user_environment() -> dict[str, str]:
+    """The environment of the user's shell as commands may see it: what is known to be harmless, and nothing else."""
+    kept = {name: value for name, value in os.environ.items() if name in _PASSED and not _tells_a_secret(value)}
+    pythonpath = os.environ.get(ORIGINAL_PYTHONPATH, os.environ.get("PYTHONPATH", ""))
     if pythonpath:
         kept["PYTHONPATH"] = pythonpath
-    if _is_ours(given.get("VIRTUAL_ENV", "")):
+    if _is_ours(os.environ.get("VIRTUAL_ENV", "")):
         kept.pop("VIRTUAL_ENV", None)
-    kept["PATH"] = os.pathsep.join(user_path(given.get("PATH", os.defpath)))
+    kept["PATH"] = os.pathsep.join(user_path(os.environ.get("PATH", os.defpath)))
     # A pager or an editor would wait for a person who is not there.
-    kept |= {"PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0", "EDITOR": "true"}
-    kept |= listed_variables(more, given)
-    return {name: value for name, value in kept.items() if not _holds(value, secrets)}
+    return kept | {"PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0", "EDITOR": "true"}
 
 
-def listed_variables(names: Collection[str], source: Mapping[str, str] | None = None) -> dict[str, str]:
+def listed_variables(names: Collection[str]) -> dict[str, str]:
     """The variables a person listed by name; what is rolecall's own stays withheld all the same."""
-    given = os.environ if source is None else source
-    return {name: given[name] for name in names if name in given and not name.startswith("ROLECALL_")}
+    return {name: os.environ[name] for name in names if name in os.environ and not name.startswith("ROLECALL_")}
 
 
-def proxy_variables(source: Mapping[str, str] | None = None) -> dict[str, str]:
+def proxy_variables() -> dict[str, str]:
     """How to reach the network, for commands that may; an address with a password in it is left out."""
-    given = os.environ if source is None else source
-    return {name: value for name, value in given.items() if name.upper() in _PROXIES and not _tells_a_secret(value)}
+    return {name: value for name, value in os.environ.items()
+            if name.upper() in _PROXIES and not _tells_a_secret(value)}  # fmt: skip
 
 
 def user_path(path: str) -> list[str]:
@@ -89,10 +76,6 @@ def in_own_venv() -> bool:
 
 def _tells_a_secret(value: str) -> bool:
     return bool(_PASSWORD_IN_URL.search(value)) or Redactor().finds(value)
-
-
-def _holds(value: str, secrets: Collection[str]) -> bool:
-    return any(len(secret) >= _LEAST_SECRET and secret in value for secret in secrets)
 
 
 def _is_ours(prefix: str) -> bool:

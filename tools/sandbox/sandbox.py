@@ -2,6 +2,7 @@
 of processes; what a command may be is decided in `command_policy`, how its output is kept in `command_runner`."""
 
 import asyncio
+import copy
 import os
 import shutil
 import subprocess
@@ -9,7 +10,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self
 
 from core.config.settings import SandboxSettings
 from core.errors import ConfigError
@@ -45,20 +45,6 @@ class SandboxPaths:
     """Additional directories that must stay readable: the repository's interpreter, lent packages."""
 
 
-class Wrapper(Protocol):
-    """A way to run a program with fewer rights."""
-
-    @property
-    def policy(self) -> str:
-        """What it does, in one sentence."""
-
-    def launch(self, argv: list[str], cwd: Path, scratch: Path | None = None, *, told: bool = False) -> Launch:
-        """How to run a command line inside; `scratch` is one more folder it may write, `told` asks for its status."""
-
-    def showing(self, readable: Sequence[Path]) -> Self:
-        """The same with more folders readable; blocking."""
-
-
 @dataclass(frozen=True, slots=True)
 class HostPolicy:
     """No bubblewrap: limits, a clean environment, and cleanup of whatever is started."""
@@ -92,7 +78,7 @@ class Sandbox:
 
     def __init__(
         self,
-        wrapper: Wrapper,
+        wrapper: Bubblewrap | HostPolicy,
         places: SandboxPaths,
         settings: SandboxSettings,
         secrets: Mapping[str, str] | None = None,
@@ -114,7 +100,7 @@ class Sandbox:
     @property
     def walled(self) -> bool:
         """Whether programs start in bubblewrap, so that they reach only the worktree."""
-        return not isinstance(self._wrapper, HostPolicy)
+        return isinstance(self._wrapper, Bubblewrap)
 
     @property
     def root(self) -> Path:
@@ -127,10 +113,8 @@ class Sandbox:
         Args:
             readable: Folders, such as the prefix of the repository's interpreter.
         """
-        places = replace(self._places, readable=tuple(dict.fromkeys((*self._places.readable, *readable))))
-        made = Sandbox(self._wrapper.showing(readable), places, self._settings, self._secrets)
-        made._cleared = self._cleared
-        made.turns = self.turns
+        made = copy.copy(self)
+        made._wrapper = self._wrapper.showing(readable)
         return made
 
     async def spawn(
@@ -140,10 +124,8 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
         *,
         stdin: int = asyncio.subprocess.PIPE,
-        stdout: int = asyncio.subprocess.PIPE,
-        stderr: int = asyncio.subprocess.DEVNULL,
     ) -> asyncio.subprocess.Process:
-        """Start a program as the leader of a new process group; whoever starts it ends it.
+        """Start a program as the leader of a new process group, its output in a pipe; whoever starts it ends it.
 
         Before the first program, what a killed process of rolecall left running for the worktree is ended; so only
         the owner of a thread may start something.
@@ -153,24 +135,15 @@ class Sandbox:
             cwd: Working folder; the worktree when `None`.
             env: The whole environment; the user's without secrets when `None`. A TMPDIR of its own stays writable.
             stdin: As in `asyncio.create_subprocess_exec`.
-            stdout: Likewise.
-            stderr: Likewise.
 
         Raises:
             OSError: The program cannot be started.
         """
-        return (await self._start(argv, cwd, env, (stdin, stdout, stderr))).process
+        return (await self._start(argv, cwd, env, (stdin, asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL))).process
 
-    async def start(
-        self,
-        argv: Sequence[str],
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        *,
-        output: int,
-    ) -> RunningProcess:
+    async def start(self, argv: Sequence[str], env: Mapping[str, str], *, output: int) -> RunningProcess:
         """Like `spawn`, for those who want to know when all of it is gone; reads nothing, writes to a descriptor."""
-        return await self._start(argv, cwd, env, (asyncio.subprocess.DEVNULL, output, output), told=True)
+        return await self._start(argv, None, env, (asyncio.subprocess.DEVNULL, output, output), told=True)
 
     async def _start(
         self,
