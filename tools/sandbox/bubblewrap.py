@@ -19,7 +19,7 @@ from tools.sandbox.hidden_files import HiddenPaths, find_hidden
 from tools.sandbox.launch import Launch, counts_tasks_apart, open_for_child, with_limits
 from tools.sandbox.mounts import ORDINARY, QUARTER, Mounts
 from tools.sandbox.seccomp import seccomp_filter
-from tools.sandbox.visible_folders import HostPaths, host_paths, shown_folders, toolchain_names
+from tools.sandbox.visible_folders import INSTALLED, HostPaths, host_paths, shown_folders
 from tools.worktree.staging_rules import name_some
 
 _MOST_BLANKS = 500
@@ -222,5 +222,5 @@ def _tracked(scene: HostPaths, secret_files: SecretFiles) -> tuple[str, ...]:
     except (OSError, subprocess.TimeoutExpired):
         return ()
     names = [name for name in done.stdout.decode("utf-8", "surrogateescape").split("\0") if name]
-    tops = {name.partition("/")[0] for name in names} & set(toolchain_names())
+    tops = {name.partition("/")[0] for name in names} & set(INSTALLED)
     return (*coverable(secret_files.hidden_among(names)), *sorted(tops))

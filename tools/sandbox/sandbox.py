@@ -2,7 +2,6 @@
 of processes; what a command may be is decided in `command_policy`, how its output is kept in `command_runner`."""
 
 import asyncio
-import copy
 import os
 import shutil
 import subprocess
@@ -113,8 +112,8 @@ class Sandbox:
         Args:
             readable: Folders, such as the prefix of the repository's interpreter.
         """
-        made = copy.copy(self)
-        made._wrapper = self._wrapper.showing(readable)
+        made = Sandbox(self._wrapper.showing(readable), self._places, self._settings, self._secrets)
+        made._cleared, made.turns = self._cleared, self.turns
         return made
 
     async def spawn(

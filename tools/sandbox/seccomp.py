@@ -20,6 +20,7 @@ _TERMINAL_INPUT = (0x5412, 0x541C)
 _FAMILIES = (1, 2, 10, 16)
 """Sockets that may be made: unix, IPv4, IPv6, netlink (name look-ups ask it for the interfaces)."""
 
+_Step = tuple[int, int, int, int]
 _LD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NR, _ARCH = 0, 4
@@ -75,57 +76,52 @@ def seccomp_filter(machine: str | None = None) -> bytes | None:
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
 
-def _program(arch: int, column: int) -> list[tuple[int, int, int, int]]:
+def _program(arch: int, column: int) -> list[_Step]:
     known = {name: numbers[column] for name, numbers in _NUMBERS.items() if numbers[column] is not None}
     program = [(_LD, 0, 0, _ARCH), (_JEQ, 1, 0, arch), _refuse(errno.ENOSYS), (_LD, 0, 0, _NR)]
     if column == 0:
         program += [(_JGE, 0, 1, _X32), _refuse(errno.ENOSYS)]
     for name, place in (("open", 1), ("openat", 2)):
         program += _call(known.get(name), _when_creating(place))
-    program += _call(known["ioctl"], _among(1, _TERMINAL_INPUT, errno.EPERM))
+    program += _call(known["ioctl"], _when_among(1, _TERMINAL_INPUT, _refuse(errno.EPERM), _allow()))
     for name, argument in _MODES:
-        program += _call(known.get(name), _with_bits(argument, _SUID_BITS, errno.EPERM))
-    program += _call(known["clone"], _with_bits(0, _NEW_USER, errno.EPERM))
-    program += _call(known["unshare"], _with_bits(0, _NAMESPACES, errno.EPERM))
-    program += _call(known["socket"], _not_among(0, _FAMILIES, errno.EAFNOSUPPORT))
+        program += _call(known.get(name), _with_bits(argument, _SUID_BITS))
+    program += _call(known["clone"], _with_bits(0, _NEW_USER))
+    program += _call(known["unshare"], _with_bits(0, _NAMESPACES))
+    program += _call(known["socket"], _when_among(0, _FAMILIES, _allow(), _refuse(errno.EAFNOSUPPORT)))
     for names, code in ((_REFUSED, errno.EPERM), (_ABSENT, errno.ENOSYS)):
         for name in names:
             program += _call(known.get(name), [_refuse(code)])
     return [*program, _allow()]
 
 
-def _call(number: int | None, body: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+def _call(number: int | None, body: list[_Step]) -> list[_Step]:
     """A block for one call, which must return; nothing on a machine that has no such call."""
     return [] if number is None else [(_JEQ, 0, len(body), number), *body]
 
 
-def _when_creating(flags: int) -> list[tuple[int, int, int, int]]:
+def _when_creating(flags: int) -> list[_Step]:
     return [_load(flags), (_JSET, 0, 3, _CREATES), _load(flags + 1), (_JSET, 0, 1, _SUID_BITS),
             _refuse(errno.EPERM), _allow()]  # fmt: skip
 
 
-def _with_bits(argument: int, bits: int, code: int) -> list[tuple[int, int, int, int]]:
-    return [_load(argument), (_JSET, 0, 1, bits), _refuse(code), _allow()]
+def _with_bits(argument: int, bits: int) -> list[_Step]:
+    return [_load(argument), (_JSET, 0, 1, bits), _refuse(errno.EPERM), _allow()]
 
 
-def _among(argument: int, values: tuple[int, ...], code: int) -> list[tuple[int, int, int, int]]:
+def _when_among(argument: int, values: tuple[int, ...], then: _Step, otherwise: _Step) -> list[_Step]:
     tests = [(_JEQ, len(values) - index, 0, value) for index, value in enumerate(values)]
-    return [_load(argument), *tests, _allow(), _refuse(code)]
+    return [_load(argument), *tests, otherwise, then]
 
 
-def _not_among(argument: int, values: tuple[int, ...], code: int) -> list[tuple[int, int, int, int]]:
-    tests = [(_JEQ, len(values) - index, 0, value) for index, value in enumerate(values)]
-    return [_load(argument), *tests, _refuse(code), _allow()]
-
-
-def _load(argument: int) -> tuple[int, int, int, int]:
+def _load(argument: int) -> _Step:
     """The lower half of an argument, which is all the kernel looks at in modes, flags and commands."""
     return (_LD, 0, 0, 16 + 8 * argument)
 
 
-def _refuse(code: int) -> tuple[int, int, int, int]:
+def _refuse(code: int) -> _Step:
     return (_RET, 0, 0, _ERRNO | code)
 
 
-def _allow() -> tuple[int, int, int, int]:
+def _allow() -> _Step:
     return (_RET, 0, 0, _ALLOW)

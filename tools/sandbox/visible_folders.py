@@ -21,9 +21,9 @@ _TOOLCHAINS = (
 _OPEN_DOTS = frozenset({Path(name).parts[0] for name in _TOOLCHAINS} | {".cache", ".rolecall", ".venv"})
 """Dot names directly in a home, below which a directory may be shown on request."""
 _PREFIX_PARTS = ("bin", "sbin", "lib", "lib64", "libexec", "include", "share", "Cellar")
-_OF_CHECKOUT = (".venv", "venv", "env", "node_modules", ".tox", ".nox", "vendor", ".pixi", ".bundle",
-                "bower_components")  # fmt: skip
-"""Top-level directories of a checkout that contain what was installed for it."""
+INSTALLED = (".venv", "venv", "env", "node_modules", ".tox", ".nox", "vendor", ".pixi", ".bundle",
+             "bower_components")  # fmt: skip
+"""Top-level directories of a checkout that contain what was installed for it, shown where they are not tracked."""
 _VENVS = frozenset({".venv", "venv", "env"})
 _SEARCH = Path(__file__).parents[1] / "repair"
 """Our own program that runs inside, wherever rolecall is installed."""
@@ -61,7 +61,7 @@ class HostPaths:
             return False
         if folder.is_relative_to(self.repo):
             top = folder.relative_to(self.repo).parts[0]
-            return folder == _SEARCH or top in _OF_CHECKOUT or _is_environment(folder)
+            return folder == _SEARCH or top in INSTALLED or _is_environment(folder)
         for home in self.homes if self.has_home else ():
             if folder.is_relative_to(home):
                 first = folder.relative_to(home).parts[0]
@@ -104,11 +104,6 @@ def _real(place: Path) -> Path:
     return Path(os.path.realpath(place))
 
 
-def toolchain_names() -> tuple[str, ...]:
-    """Names at the top of a checkout that are shown where they are not tracked."""
-    return _OF_CHECKOUT
-
-
 def _toolchains(scene: HostPaths) -> Iterator[Path]:
     if scene.has_home:
         yield from (scene.home / name for name in _TOOLCHAINS)
@@ -125,7 +120,7 @@ def _on_path(scene: HostPaths) -> Iterator[Path]:
 
 
 def _installed(repo: Path, tracked: frozenset[str]) -> Iterator[Path]:
-    for name in _OF_CHECKOUT:
+    for name in INSTALLED:
         folder = repo / name
         if name in tracked or folder.is_symlink() or not _is_folder(folder):
             continue

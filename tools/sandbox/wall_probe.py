@@ -9,6 +9,7 @@ from tools.processes.child_process import end_process
 from tools.processes.environment import user_environment
 from tools.sandbox.bubblewrap import Bubblewrap
 from tools.sandbox.seccomp import seccomp_filter
+from tools.sandbox.visible_folders import SYSTEM
 
 _TIMEOUT_S = 20
 _MOST_NAMES = 40
@@ -68,8 +69,7 @@ def _arguments(walls: Bubblewrap) -> list[str]:
         around += _names(walls.git.folder)
     hidden = [place for place in around if not any(other.is_relative_to(place) for other in (*seen, scene.repo))]
     hidden = [place for place in hidden if not any(place.is_relative_to(other) for other in seen[:-1])]
-    system = {"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "gnu", "dev", "proc", "run",
-              "sys", "tmp", "var", "current-system", "opengl-driver", "systemd"}  # fmt: skip
+    system = {*SYSTEM, "dev", "proc", "run", "sys", "tmp", "var", "current-system", "opengl-driver", "systemd"}
     never = [place for place in hidden if not (place.name in system and len(place.parts) <= 3)]
     checkout = Path("/etc") if scene.repo in (scene.root, *scene.homes) else scene.repo
     return [str(checkout), str(checkout), *map(str, never)]
