@@ -3,8 +3,7 @@ that list, and the list of programs a configuration names, none of which is run.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -36,15 +35,6 @@ _IN_ADDRESS = re.compile(r"https?://(?P<user>[^/\s@:]+)(?::(?P<password>[^/\s@]+
 _FILES = {"excludesfile": "ignore", "attributesfile": "attributes"}
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """A program that files of some paths are sent through."""
-
-    name: str
-    required: bool
-    """git itself refuses to store such a file without it."""
-
-
 class GitConfig:
     """The effective configuration of a repository, as `git config --list -z` prints it."""
 
@@ -59,10 +49,20 @@ class GitConfig:
         """The value that holds; section and variable in lower case."""
         return self._values.get(name)
 
-    def filters(self) -> dict[str, Filter]:
-        """The filters that would run a program, by name."""
-        named = {name: required for name, required in self._filters() if name}
-        return {name: Filter(name, required) for name, required in named.items()}
+    def is_on(self, name: str) -> bool:
+        """Whether a switch is on."""
+        return (self.get(name) or "").lower() in {"true", "yes", "on", "1"}
+
+    def section(self, name: str, wanted: Collection[str] | None = None) -> dict[str, str]:
+        """The variables of a section without subsections; all of them, or those that are wanted."""
+        found = ((*key.partition("."), value) for key, value in self._values.items())
+        return {variable: value for start, _, variable, value in found
+                if start == name and "." not in variable and (wanted is None or variable in wanted)}  # fmt: skip
+
+    def filters(self) -> dict[str, bool]:
+        """The filters that would run a program, each with whether git itself refuses to store a file without it."""
+        return {name: self.is_on(f"filter.{name}.required") for name, variable, value in self._of("filter")
+                if name and value and variable in {"clean", "smudge", "process"}}  # fmt: skip
 
     def merge_drivers(self) -> set[str]:
         """Names of the merge drivers that would run a program."""
@@ -110,12 +110,8 @@ class GitConfig:
 
     def own_config(self, work_tree: Path) -> str:
         """A configuration file with what is kept of this one; blocking."""
-        sections: dict[str, dict[str, str]] = {}
-        for section, names in _KEPT.items():
-            for name in names:
-                value = self.get(f"{section}.{name}")
-                if value is not None:
-                    sections.setdefault(section, {})[name] = value
+        found = {section: self.section(section, names) for section, names in _KEPT.items()}
+        sections = {section: values for section, values in found.items() if values}
         core = sections.setdefault("core", {})
         core["repositoryformatversion"] = "1" if "extensions" in sections else "0"
         for name, usual in _FILES.items():
@@ -124,7 +120,7 @@ class GitConfig:
                 core[name] = str(path)
         for section, fixed in _FIXED.items():
             sections.setdefault(section, {}).update(fixed)
-        return "".join(_section(name, values) for name, values in sections.items())
+        return config_text(sections)
 
     def identity(self, fallback: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
         """Environment variables that name an author where the user has set none."""
@@ -145,11 +141,6 @@ class GitConfig:
         path = work_tree / path
         return path if path.is_file() else None
 
-    def _filters(self) -> Iterator[tuple[str, bool]]:
-        for name, variable, value in self._of("filter"):
-            if variable in {"clean", "smudge", "process"} and value:
-                yield name, (self.get(f"filter.{name}.required") or "").lower() in {"true", "yes", "on", "1"}
-
     def _of(self, section: str) -> Iterator[tuple[str, str, str]]:
         """Subsection, variable and value of the entries of a section."""
         for name, value in self._values.items():
@@ -159,11 +150,12 @@ class GitConfig:
                     yield subsection, variable, value
 
 
-def _section(name: str, values: Mapping[str, str]) -> str:
-    return f"[{name}]\n" + "".join(_lines(values.items()))
-
-
-def _lines(values: Iterable[tuple[str, str]]) -> Iterator[str]:
-    for name, value in values:
-        quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-        yield f'\t{name} = "{quoted}"\n'
+def config_text(sections: Mapping[str, Mapping[str, str]]) -> str:
+    """A configuration file with some sections."""
+    lines = []
+    for section, values in sections.items():
+        lines.append(f"[{section}]\n")
+        for name, value in values.items():
+            quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+            lines.append(f'\t{name} = "{quoted}"\n')
+    return "".join(lines)

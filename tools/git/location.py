@@ -102,6 +102,13 @@ def git_program(folder: Path) -> tuple[str | None, str]:
     return shutil.which("git", path=path) if path else None, path
 
 
+def git_command(folder: Path, *args: str) -> tuple[list[str], dict[str, str]]:
+    """A command line of git that only looks, and its environment, for who is not in an event loop; blocking."""
+    program, path = git_program(folder)
+    safe = {"PATH": path, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    return [program or "git", "-c", "core.fsmonitor=false", *args], {**os.environ, **safe}
+
+
 def _own_folders(folder: Path) -> Iterator[Path]:
     """What belongs to the target: the working tree around the folder, and the checkout of a worktree of rolecall."""
     for candidate in (folder, *folder.parents):

@@ -13,7 +13,7 @@ from typing import TypeVar
 from core.config.settings import SandboxSettings
 from core.errors import ConfigError
 from core.secret_files import SecretFiles
-from tools.git.location import git_program
+from tools.git.location import git_command
 from tools.sandbox.git_view import GitView, git_view
 from tools.sandbox.hidden_files import HiddenPaths, find_hidden
 from tools.sandbox.launch import Launch, counts_tasks_apart, open_for_child, with_limits
@@ -214,9 +214,7 @@ def coverable(files: Sequence[T]) -> tuple[T, ...]:
 
 
 def _tracked(scene: HostPaths, secret_files: SecretFiles) -> tuple[str, ...]:
-    program, path = git_program(scene.root)
-    argv = [program or "git", "-c", "core.fsmonitor=false", "ls-files", "-z"]
-    environment = {**os.environ, "PATH": path}
+    argv, environment = git_command(scene.root, "ls-files", "-z")
     try:
         done = subprocess.run(argv, cwd=scene.root, env=environment, check=False, capture_output=True, timeout=_ASKED_S)
     except (OSError, subprocess.TimeoutExpired):

@@ -5,12 +5,15 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from core.errors import RepositoryError
 from core.secret_files import SecretFiles
-from tools.git.location import git_program
+from tools.git.config import GitConfig, config_text
+from tools.git.location import GitLocation, git_command, locate
 
 _SHOWN = ("objects", "refs", "packed-refs", "reftable", "HEAD", "shallow", "info")
 _CORE = frozenset({
@@ -21,7 +24,6 @@ _CORE = frozenset({
 _LOOK_S = 3.0
 _CONFIG_S = 10.0
 _READ = 1 << 16
-_GITDIR = "gitdir:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,14 @@ def git_view(root: Path, repo: Path, wanted: Literal["auto", "show", "hide"], se
         wanted: The setting `sandbox.git_history`.
         secret_files: Names that keep a history hidden which holds them.
     """
-    common = common_folder(repo)
-    private = _private_folder(root, common) if common else None
-    if common is None or private is None:
+    home, own = _located(repo), _located(root)
+    if home is None:
+        return GitView()
+    common, private = home.common_dir.resolve(), own.git_dir.resolve() if own else None
+    # Only one that git itself could have made, whatever a file says.
+    if private is None or not private.is_dir():
+        return GitView(folder=common)
+    if private != common and private.parent != (common / "worktrees").resolve():
         return GitView(folder=common)
     hidden = 'sandbox.git_history is "hide"' if wanted == "hide" else ""
     if wanted == "auto":
@@ -68,38 +75,10 @@ def git_view(root: Path, repo: Path, wanted: Literal["auto", "show", "hide"], se
     return GitView(folder=common, shown=tuple(shown), written=tuple(written))
 
 
-def common_folder(repo: Path) -> Path | None:
-    """The git folder all worktrees of a repository share; `None` when it has none."""
-    entry = repo / ".git"
-    if entry.is_dir():
-        return entry.resolve()
-    private = _told_by(entry)
-    if private is None:
-        return None
-    common = private / "commondir"
-    if not common.is_file():
-        return private
-    return (private / common.read_text(encoding="utf-8", errors="surrogateescape").strip()).resolve()
-
-
-def _private_folder(root: Path, common: Path) -> Path | None:
-    """The folder of one worktree's own; only one that git itself could have made, whatever the file says."""
-    if (root / ".git").is_dir():
-        return common if (root / ".git").resolve() == common else None
-    private = _told_by(root / ".git")
-    if private is None:
-        return None
-    return private if private == common or private.parent == (common / "worktrees").resolve() else None
-
-
-def _told_by(file: Path) -> Path | None:
-    if file.is_symlink() or not file.is_file():
-        return None
-    text = file.read_text(encoding="utf-8", errors="surrogateescape")
-    if not text.startswith(_GITDIR):
-        return None
-    told = (file.parent / text.removeprefix(_GITDIR).strip()).resolve()
-    return told if told.is_dir() else None
+def _located(folder: Path) -> GitLocation | None:
+    with suppress(RepositoryError):
+        return locate(folder)
+    return None
 
 
 def _alternates(common: Path) -> Iterator[Path]:
@@ -114,26 +93,18 @@ def _alternates(common: Path) -> Iterator[Path]:
 
 
 def _harmless_config(file: Path) -> bytes:
-    program, path = git_program(file.parent)
-    argv = [program or "git", "config", "--file", str(file), "--no-includes", "--null", "--list"]
-    environment = {**os.environ, "PATH": path}
+    argv, environment = git_command(file.parent, "config", "--file", str(file), "--no-includes", "--null", "--list")
     done = subprocess.run(argv, env=environment, check=False, capture_output=True, timeout=_CONFIG_S)
-    lines = []
-    for entry in done.stdout.decode("utf-8", "surrogateescape").split("\0"):
-        name, _, value = entry.partition("\n")
-        section, _, key = name.partition(".")
-        if "." not in key and (section == "extensions" or (section == "core" and key in _CORE)):
-            quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-            lines.append(f'[{section}]\n\t{key} = "{quoted}"\n')
-    return "".join(lines).encode("utf-8", "surrogateescape")
+    config = GitConfig(done.stdout.decode("utf-8", "surrogateescape"))
+    kept = {"core": config.section("core", _CORE), "extensions": config.section("extensions")}
+    return config_text(kept).encode("utf-8", "surrogateescape")
 
 
 def _reason_to_hide(repo: Path, secret_files: SecretFiles) -> str:
     """The first secret-looking file of everything git can still reach, or that it takes too long to tell."""
-    program, path = git_program(repo)
-    argv = [program or "git", "-c", "core.fsmonitor=false", "--no-optional-locks", "rev-list", "--objects", "--all",
-            "--reflog", "--indexed-objects", "--missing=allow-any"]  # fmt: skip
-    environment = {**os.environ, "PATH": path, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
+    argv, environment = git_command(
+        repo, "rev-list", "--objects", "--all", "--reflog", "--indexed-objects", "--missing=allow-any"
+    )
     with subprocess.Popen(
         argv, cwd=repo, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:

@@ -85,7 +85,7 @@ class Checkout:
         place = await self._git.place()
         owner = Git(place.work_tree.parents[2])
         config = await self._git.config()
-        if (config.get("core.sparsecheckout") or "").lower() not in {"true", "yes", "on", "1"}:
+        if not config.is_on("core.sparsecheckout"):
             return ""
         file = (await owner.place()).git_dir / "info" / "sparse-checkout"
         return await asyncio.to_thread(_read, file)

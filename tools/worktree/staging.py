@@ -210,8 +210,8 @@ def _present(folder: Path, changes: _Changes) -> list[str]:
 
 async def _filtered(git: IsolatedGit, names: Sequence[str], rules: StagingRules, index: Path) -> dict[str, str]:
     """Files of a filter that would run, were it ours. Of the thread's work only where git itself insists on it."""
-    active = {name for name, program in (await git.config()).filters().items()
-              if program.required or not rules.known_only}  # fmt: skip
+    filters = (await git.config()).filters()
+    active = {name for name, required in filters.items() if required or not rules.known_only}
     if not names or not active:
         return {}
     attributes = await attributes_of(git, names, "filter", index=index)
