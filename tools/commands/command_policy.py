@@ -22,16 +22,13 @@ from tools.commands.shell_arguments import (
     leading_arguments,
     sort_arguments,
 )
-from tools.commands.shell_grammar import ShellReader, ShellWord, SimpleCommand, UnsupportedShellError
+from tools.commands.shell_grammar import ShellWord, SimpleCommand, UnsupportedShellError, read_commands
 from tools.commands.shell_rules import (
     BUILDERS,
-    FIND,
-    FIND_SIGNS,
     LAUNCHERS,
     MAKE_VARIABLES,
     MODULES,
     READERS,
-    TEST_OPERATORS,
     VARIABLES,
     BuildProgram,
 )
@@ -44,9 +41,7 @@ _SETTING = re.compile(r"([A-Za-z_][\w.-]*)=([\w.,:+@ -]*)")
 class CommandPolicy:
     """Judges commands of one worktree under one policy."""
 
-    def __init__(
-        self, approvals: ApprovalSettings, root: Path, *, walls: bool, hidden: SecretFiles | None = None, path: str = ""
-    ) -> None:
+    def __init__(self, approvals: ApprovalSettings, root: Path, *, walls: bool, hidden: SecretFiles, path: str) -> None:
         """Begin without looking at anything.
 
         Args:
@@ -60,15 +55,14 @@ class CommandPolicy:
         self._mode = approvals.mode
         self._root = Path(os.path.realpath(root))
         self._walls = walls
-        self._hidden = hidden or SecretFiles()
-        self._path = path or os.environ.get("PATH", os.defpath)
-        self._reader = ShellReader()
+        self._hidden = hidden
+        self._path = path
 
     def allows(self, command: str) -> bool:
         """Whether every part of a shell line is allowed and known to do no harm; looks at the worktree's names."""
         try:
             folders = [self._root]
-            for part in self._reader.read(command):
+            for part in read_commands(command):
                 self._check(part, folders)
         except (UnsupportedShellError, UnknownArgumentError, OSError, ValueError):
             return False
@@ -99,7 +93,7 @@ class CommandPolicy:
         if program in LAUNCHERS or not any(words[: len(each)] == each for each in self._beginnings if each):
             raise UnknownArgumentError(program)
         name = f"git {arguments[0]}" if program == "git" and arguments else program
-        if name in READERS or program in {"find", "test", "git"}:
+        if name in READERS or program == "git":
             self._check_program(program)
             self._check_reader(name, arguments[1:] if program == "git" else arguments, folder)
         else:
@@ -112,23 +106,14 @@ class CommandPolicy:
             raise UnknownArgumentError(program)
 
     def _check_reader(self, name: str, arguments: list[str], folder: Path) -> None:
-        known = self._known(name, arguments)
+        # A signature in a format is checked by a program that the configuration names.
+        if name not in READERS or (name.startswith("git ") and any("%G" in word for word in arguments)):
+            raise UnknownArgumentError(name)
+        known = sort_arguments(arguments, READERS[name], walls=self._walls)
         for path in known.paths:
             self._check_path(path, folder)
         if not self._walls and (name == "rg" or (name == "grep" and known.flags & {"-r", "--recursive"})):
             self._check_below([folder / path for path in known.paths] or [folder])
-
-    def _known(self, name: str, arguments: list[str]) -> SortedArguments:
-        if name == "find":
-            return _known_of_find(arguments)
-        if name == "test":
-            return _known_of_test(arguments)
-        if name not in READERS:
-            raise UnknownArgumentError(name)
-        # A signature in a format is checked by a program that the configuration names.
-        if name.startswith("git ") and any("%G" in word for word in arguments):
-            raise UnknownArgumentError("%G")
-        return sort_arguments(arguments, READERS[name], walls=self._walls)
 
     def _check_builder(self, program: str, arguments: list[str], folder: Path) -> None:
         if not (self._mode == "anywhere" or (self._mode == "walls" and self._walls)):
@@ -203,33 +188,6 @@ def _without_prefix(words: list[str]) -> list[str]:
     if words[:2] == ["git", "--no-pager"]:
         return ["git", *words[2:]]
     return words
-
-
-def _known_of_find(arguments: list[str]) -> SortedArguments:
-    known, rest = SortedArguments(), list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if word in FIND:
-            known.flags.add(word)
-            if FIND[word]:
-                if not rest:
-                    raise UnknownArgumentError(word)
-                (known.paths if FIND[word] == "@" else known.texts).append(rest.pop(0))
-        elif word.startswith("-"):
-            raise UnknownArgumentError(word)
-        elif word not in FIND_SIGNS:
-            known.paths.append(word)
-    return known
-
-
-def _known_of_test(arguments: list[str]) -> SortedArguments:
-    known = SortedArguments()
-    for word in arguments:
-        if word.startswith("-") and word not in TEST_OPERATORS:
-            raise UnknownArgumentError(word)
-        if not word.startswith("-") and word not in {"!", "=", "!=", "==", "(", ")", "<", ">"}:
-            known.paths.append(word)
-    return known
 
 
 def _own_arguments(arguments: list[str], builder: BuildProgram) -> tuple[SortedArguments, list[str]]:

@@ -37,6 +37,10 @@ class ArgRule:
     """Whether `-5` is a flag."""
     script: str = ""
     """What a script may be, as a regular expression."""
+    whole: bool = False
+    """Whether flags of one dash are words, as in `-name`, and nothing ends them: those of an expression."""
+    signs: str = ""
+    """Operands that only join the parts of an expression."""
 
 
 @dataclass(slots=True)
@@ -63,7 +67,8 @@ def sort_arguments(words: Sequence[str], rule: ArgRule, *, walls: bool) -> Sorte
     known = SortedArguments()
     if rule.operands == "anything":
         return SortedArguments(texts=list(words))
-    operands = _read_flags(list(words), _table(rule, walls=walls), rule, known)
+    read = _read_flags(list(words), _table(rule, walls=walls), rule, known)
+    operands = [word for word in read if word not in rule.signs.split()]
     free = rule.operands in {"pattern", "script"} and not known.flags & set(rule.instead.split())
     if free and operands:
         known.texts.append(operands.pop(0))
@@ -102,9 +107,11 @@ def _read_flags(words: list[str], table: dict[str, str], rule: ArgRule, known: S
     operands: list[str] = []
     while words:
         word = words.pop(0)
-        if word == "--":
+        if rule.whole and word.startswith("-"):
+            _whole(word, words, table, known)
+        elif word == "--":
             return operands + words
-        if word == "-" or not word.startswith("-"):
+        elif word == "-" or not word.startswith("-"):
             operands.append(word)
         elif rule.digits and re.fullmatch(r"-\d+", word):
             known.flags.add("-digits")
@@ -144,6 +151,15 @@ def _short(word: str, rest: list[str], table: dict[str, str], known: SortedArgum
                 raise UnknownArgumentError(word)
             _keep(name, kind, value or rest.pop(0), known)
             return
+
+
+def _whole(word: str, rest: list[str], table: dict[str, str], known: SortedArguments) -> None:
+    kind = table.get(word)
+    if kind is None or (kind and not rest):
+        raise UnknownArgumentError(word)
+    known.flags.add(word)
+    if kind:
+        _keep(word, kind, rest.pop(0), known)
 
 
 def _keep(name: str, kind: str, value: str, known: SortedArguments) -> None:

@@ -49,52 +49,37 @@ class SimpleCommand:
     assignments: tuple[tuple[str, str], ...] = ()
 
 
-class ShellReader:
-    """Reads lines for the shell."""
+def read_commands(line: str) -> tuple[SimpleCommand, ...]:
+    """The simple commands of a line, in their order.
 
-    def __init__(self) -> None:
-        self._parser = Parser(Language(tree_sitter_bash.language()))
-
-    def read(self, line: str) -> tuple[SimpleCommand, ...]:
-        """The simple commands of a line, in their order.
-
-        Raises:
-            UnsupportedShellError: It holds something that is not surely understood.
-        """
-        try:
-            source = line.encode()
-        except UnicodeEncodeError:
-            raise UnsupportedShellError("broken characters") from None
-        if len(source) > MAX_BYTES:
-            raise UnsupportedShellError("a very long line")
-        if any(not (letter.isprintable() or letter in "\t\n") for letter in line):
-            raise UnsupportedShellError("control characters")
-        tree = self._parser.parse(source)
-        if tree.root_node.has_error:
-            raise UnsupportedShellError("a line that is not a shell command")
-        _Gaps(source).check(tree.root_node)
-        commands = tuple(_commands(tree.root_node))
-        if not commands:
-            raise UnsupportedShellError("an empty line")
-        return commands
+    Raises:
+        UnsupportedShellError: It holds something that is not surely understood.
+    """
+    try:
+        source = line.encode()
+    except UnicodeEncodeError:
+        raise UnsupportedShellError("broken characters") from None
+    if len(source) > MAX_BYTES:
+        raise UnsupportedShellError("a very long line")
+    if any(not (letter.isprintable() or letter in "\t\n") for letter in line):
+        raise UnsupportedShellError("control characters")
+    root = Parser(Language(tree_sitter_bash.language())).parse(source).root_node
+    if root.has_error:
+        raise UnsupportedShellError("a line that is not a shell command")
+    _check_gaps(root, source)
+    commands = tuple(_commands(root))
+    if not commands:
+        raise UnsupportedShellError("an empty line")
+    return commands
 
 
-class _Gaps:
-    """Sees to it that only blanks are between tokens: what the grammar passes over, the shell may not."""
-
-    def __init__(self, source: bytes) -> None:
-        self._source = source
-
-    def check(self, root: Node) -> None:
-        at = 0
-        for start, end in _leaves(root):
-            self._blank(at, start)
-            at = end
-        self._blank(at, len(self._source))
-
-    def _blank(self, start: int, end: int) -> None:
-        if self._source[start:end].strip(b" \t\n"):
+def _check_gaps(root: Node, source: bytes) -> None:
+    """Only blanks may be between tokens: what the grammar passes over, the shell may not."""
+    at = 0
+    for start, end in (*_leaves(root), (len(source), len(source))):
+        if source[at:start].strip(b" \t\n"):
             raise UnsupportedShellError("something between the arguments")
+        at = end
 
 
 def _leaves(node: Node) -> Iterator[tuple[int, int]]:

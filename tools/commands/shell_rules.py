@@ -29,6 +29,15 @@ _GIT_LOG = (
     "--walk-reflogs --left-right --cherry-pick --no-walk --full-history"
 )
 
+_FIND = (
+    "-empty -true -false -print -print0 -prune -depth -mount -xdev -daystart -ls -o -or -a -and -not -readable "
+    "-writable -executable -nouser -nogroup -quit -name: -iname: -path: -ipath: -wholename: -iwholename: -regex: "
+    "-iregex: -regextype: -type: -xtype: -size: -mtime: -mmin: -atime: -amin: -ctime: -cmin: -maxdepth: -mindepth: "
+    "-perm: -user: -group: -links: -newer@ -anewer@ -cnewer@ -newermt: -samefile@ -printf: -lname: -ilname:"
+)
+_TEST = "-e -f -d -s -r -w -x -h -L -n -z -a -o -eq -ne -lt -le -gt -ge -nt -ot -ef"
+"""Without -v and -R, which take the name of a variable and run what is in its brackets."""
+
 READERS: dict[str, ArgRule] = {
     "ls": ArgRule(
         "-a -A -l -h -t -r -S -R -X -1 -d -F -p -i -g -G -n -o -s -m -c -u -U -v -x -C -k -Q -N -B -b -q -I: -w: --all "
@@ -86,6 +95,8 @@ READERS: dict[str, ArgRule] = {
     "dirname": ArgRule("-z", operands="texts"),
     "stat": ArgRule("-c: -t -f --format: --printf: --terse"),
     "which": ArgRule("-a", operands="texts"),
+    "find": ArgRule(_FIND, whole=True, signs="( ) ! ,"),
+    "test": ArgRule(_TEST, whole=True, signs="( ) ! = != == < >"),
     "git diff": ArgRule(f"{_GIT_DIFF} --cached --staged"),
     "git log": ArgRule(_GIT_LOG, digits=True),
     "git show": ArgRule(_GIT_LOG, digits=True),
@@ -100,20 +111,6 @@ READERS: dict[str, ArgRule] = {
     "git rev-parse": ArgRule("--abbrev-ref --short=? --verify -q --show-toplevel --git-dir --is-inside-work-tree HEAD"),
 }  # fmt: skip
 """Programs that read and print, and write nothing. Keys are the program, for git with its subcommand."""
-
-_FIND = (
-    "-empty -true -false -print -print0 -prune -depth -mount -xdev -daystart -ls -o -or -a -and -not -readable "
-    "-writable -executable -nouser -nogroup -quit -name: -iname: -path: -ipath: -wholename: -iwholename: -regex: "
-    "-iregex: -regextype: -type: -xtype: -size: -mtime: -mmin: -atime: -amin: -ctime: -cmin: -maxdepth: -mindepth: "
-    "-perm: -user: -group: -links: -newer@ -anewer@ -cnewer@ -newermt: -samefile@ -printf: -lname: -ilname:"
-)
-FIND: dict[str, str] = {word.rstrip(":@"): word[len(word.rstrip(":@")) :] for word in _FIND.split()}
-"""What an expression of find may contain, with the kind of its argument."""
-FIND_SIGNS = frozenset({"(", ")", "!", ","})
-
-_TEST_OPERATORS = "-e -f -d -s -r -w -x -h -L -n -z -a -o -eq -ne -lt -le -gt -ge -nt -ot -ef"
-TEST_OPERATORS = frozenset(_TEST_OPERATORS.split())
-"""Without -v and -R, which take the name of a variable and run what is in its brackets."""
 
 _LAUNCHERS = (
     "sh bash dash zsh ksh fish csh tcsh busybox env xargs sudo su doas eval exec source . command builtin nohup "

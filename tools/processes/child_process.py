@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psutil
 
-from tools.processes.process_tree import is_alive, kill_tree
+from tools.processes.process_tree import lives, kill_tree
 
 MARK = "ROLECALL_COMMAND"
 """Environment variable that marks every process a command starts, so that daemons of it are found too."""
@@ -70,5 +70,5 @@ def _carries(process: psutil.Process, name: str, value: str) -> bool:
 def _wait_for(processes: Iterable[psutil.Process], seconds: float) -> None:
     """Wait until processes have ended, and reap none: our own children are for the event loop to reap."""
     deadline = time.monotonic() + seconds
-    while any(each.is_running() and is_alive(each) for each in processes) and time.monotonic() < deadline:
+    while any(each.is_running() and lives(each) for each in processes) and time.monotonic() < deadline:
         time.sleep(_ROUND_S)

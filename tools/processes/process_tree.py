@@ -12,12 +12,12 @@ def tree_of(pid: int) -> list[psutil.Process]:
     """A process and all its descendants, zombies left out; blocking, some milliseconds."""
     try:
         top = psutil.Process(pid)
-        return [member for member in (top, *top.children(recursive=True)) if is_alive(member)]
+        return [member for member in (top, *top.children(recursive=True)) if lives(member)]
     except psutil.NoSuchProcess:
         return []
 
 
-def is_alive(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
     """Whether a process has not ended, reaped or not."""
     try:
         return process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.config.settings import ApprovalSettings
+from core.secret_files import SecretFiles
 from tools.commands.command_policy import CommandPolicy
-from tools.commands.shell_grammar import ShellReader, UnsupportedShellError
+from tools.commands.shell_grammar import UnsupportedShellError, read_commands
 
 EVERYDAY = [
     "pytest -q", "pytest -q 2>&1 | tail -5", "cd sub && python -m pytest", "CI=1 make test", "ls;", "sed -n 1,5p a.py",
@@ -118,7 +119,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def listing(root: Path, *, walls: bool = True, **more: object) -> CommandPolicy:
-    return CommandPolicy(ApprovalSettings.model_validate(more), root, walls=walls)
+    return CommandPolicy(
+        ApprovalSettings.model_validate(more), root, walls=walls, hidden=SecretFiles(), path=os.environ["PATH"]
+    )
 
 
 @pytest.mark.parametrize("command", EVERYDAY)
@@ -168,8 +171,8 @@ def test_a_program_of_the_repository_with_the_name_of_a_reader_is_asked_for_on_t
     (tree / "bin" / "ls").write_text("#!/bin/sh\n")
     (tree / "bin" / "ls").chmod(0o755)
     path = f"{tree / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    assert not CommandPolicy(ApprovalSettings(), tree, walls=False, path=path).allows("ls")
-    assert CommandPolicy(ApprovalSettings(), tree, walls=True, path=path).allows("ls")
+    assert not CommandPolicy(ApprovalSettings(), tree, walls=False, hidden=SecretFiles(), path=path).allows("ls")
+    assert CommandPolicy(ApprovalSettings(), tree, walls=True, hidden=SecretFiles(), path=path).allows("ls")
 
 
 def test_absolute_paths_of_the_worktree_are_inside(tree: Path) -> None:
@@ -200,7 +203,7 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(line=st.lists(_PIECES, min_size=1, max_size=9).map("".join).map("one ".__add__))
 def test_the_shell_runs_what_was_read_and_nothing_else(stubs: Path, line: str) -> None:
     try:
-        read = ShellReader().read(line)
+        read = read_commands(line)
     except UnsupportedShellError:
         return
     heard = stubs / "heard"
