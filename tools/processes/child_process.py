@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psutil
 
-from tools.processes.process_tree import lives, kill_tree
+from tools.processes.process_tree import kill_tree, lives
 
 MARK = "ROLECALL_COMMAND"
 """Environment variable that marks every process a command starts, so that daemons of it are found too."""
