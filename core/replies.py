@@ -1,6 +1,6 @@
 """What a model call gives back, the same object whichever protocol the server speaks (Responses semantics)."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,16 +30,6 @@ class ToolCall(BaseModel):
     args: dict[str, Any]
 
 
-class OutputItem(BaseModel):
-    """One item of an answer, named as in the OpenAI Responses API."""
-
-    model_config = ConfigDict(frozen=True)
-
-    type: Literal["message", "reasoning", "function_call"]
-    text: str = ""
-    call: ToolCall | None = None
-
-
 class Usage(BaseModel):
     """Tokens of one call as the server reported them; `None` where it said nothing."""
 
@@ -55,7 +45,12 @@ class ModelReply(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    items: tuple[OutputItem, ...]
+    text: str = ""
+    """The visible text, without reasoning."""
+    reasoning: str = ""
+    """The reasoning trace, empty when there is none."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """The tools to be called, in order."""
     usage: Usage = Usage()
     response_id: str = ""
     """The server's id of the response, sent back to continue its state; empty if it has none."""
@@ -71,18 +66,3 @@ class ModelReply(BaseModel):
     first_token_s: float | None = None
     cost_usd: float | None = None
     attempts: int = Field(default=1, ge=1)
-
-    @property
-    def text(self) -> str:
-        """The visible text, without reasoning."""
-        return "".join(item.text for item in self.items if item.type == "message")
-
-    @property
-    def reasoning(self) -> str:
-        """The reasoning trace, empty when there is none."""
-        return "".join(item.text for item in self.items if item.type == "reasoning")
-
-    @property
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tools to be called, in order."""
-        return tuple(item.call for item in self.items if item.call is not None)

@@ -7,7 +7,6 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from core.errors import NeedsModelError
 from core.events import EventSink
@@ -19,7 +18,6 @@ from llm_registry.calls.model_cache import ModelCache
 from llm_registry.calls.normalize import ParsedAnswer, parse_answer
 from llm_registry.calls.prompt_redaction import PromptRedactor
 from llm_registry.calls.requests import Attempt, CallResult, RoleRequest
-from llm_registry.calls.streaming import RawAnswer
 from llm_registry.calls.usage import CallUsage, usage_of_answer, usage_of_failure
 from llm_registry.discovery.context_window import (
     count_characters,
@@ -38,12 +36,14 @@ from llm_registry.specs.role_chains import ChainLink
 
 
 @dataclass(frozen=True, slots=True)
-class FailedCall:
-    """A call that gave no usable answer."""
+class _Outcome:
+    """How a call ended."""
 
-    kind: str
+    outcome: str
+    """`ok`, or the kind of failure."""
     detail: str
-    seconds: float
+    total_s: float
+    first_token_s: float | None = None
     spent: CallUsage = field(default_factory=CallUsage)
 
 
@@ -128,15 +128,24 @@ class SpecClient:
             if isinstance(failure, CallFailure):
                 # Servers repeat the key they refuse, and this text ends up in errors and reports.
                 failure.message = redact(failure.message, spec_secrets(link.spec))
-            kind, detail = _said(failure)
+            kind = failure.kind.value if isinstance(failure, CallFailure) else failure.code
             spent = usage_of_answer(link, ask, answer) if answer else usage_of_failure(link, ask, kind)
-            await self._book_failure(link, ask, attempt, FailedCall(kind, detail, time.monotonic() - began, spent))
+            ended = _Outcome(kind, failure.message, time.monotonic() - began, spent=spent)
+            await self._book(link, ask, attempt, ended)
             raise
         except asyncio.CancelledError:
-            failed = FailedCall("cancelled", "", time.monotonic() - began)
-            await asyncio.shield(self._book_failure(link, ask, attempt, failed))
+            await asyncio.shield(self._book(link, ask, attempt, _Outcome("cancelled", "", time.monotonic() - began)))
             raise
-        return await self._book(link, ask, attempt, heard, answer)
+        spent, problem = usage_of_answer(link, ask, answer), ask.judge(answer)
+        outcome = ErrorKind.BAD_OUTPUT.value if problem else OK
+        await self._book(link, ask, attempt, _Outcome(outcome, problem, heard.seconds, heard.first_token_s, spent))
+        reply = ModelReply(
+            text=answer.text, reasoning=answer.reasoning, tool_calls=answer.calls, usage=answer.usage,
+            response_id=answer.response_id, finish_reason=answer.finish_reason,
+            role=ask.role, spec=link.name, reason=attempt.reason, seconds=heard.seconds,
+            first_token_s=heard.first_token_s, cost_usd=spent.cost_usd, attempts=attempt.number,
+        )  # fmt: skip
+        return CallResult(answer, reply, problem)
 
     def _fitted(self, link: ChainLink, ask: RoleRequest) -> RoleRequest:
         window = self._shelf.window(link)
@@ -171,44 +180,22 @@ class SpecClient:
             self._warned.add(matter)
             self._events.emit("model_warning", role=ask.role, spec=link.name, message=message)
 
-    async def _book(
-        self, link: ChainLink, ask: RoleRequest, attempt: Attempt, heard: RawAnswer, answer: ParsedAnswer
-    ) -> CallResult:
-        usage, spent = answer.usage, usage_of_answer(link, ask, answer)
-        reply = ModelReply(
-            items=answer.items, usage=usage, response_id=answer.response_id, finish_reason=answer.finish_reason,
-            role=ask.role, spec=link.name, reason=attempt.reason, seconds=heard.seconds,
-            first_token_s=heard.first_token_s, cost_usd=spent.cost_usd, attempts=attempt.number,
-        )  # fmt: skip
-        problem = ask.judge(answer)
-        outcome = ErrorKind.BAD_OUTPUT.value if problem else OK
-        row = CallRow(
-            **_common(link, ask, attempt), **_figures(spent), outcome=outcome, detail=problem,
-            total_s=heard.seconds, first_token_s=heard.first_token_s,
-        )  # fmt: skip
-        await self._store.record(row)
+    async def _book(self, link: ChainLink, ask: RoleRequest, attempt: Attempt, ended: _Outcome) -> None:
+        spent, usage = ended.spent, ended.spent.usage
+        await self._store.record(CallRow(
+            role=ask.role, spec=link.name, provider=link.spec.provider, model=model_name(link.spec),
+            thread=ask.site.thread, node=ask.site.node, purpose=ask.site.purpose,
+            trace_id=ask.trace, parent_id=ask.parent,
+            counted_tokens=ask.size.tokens, retries=attempt.number - 1, breaker=attempt.breaker,
+            input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, reasoning_tokens=usage.reasoning_tokens,
+            cost_usd=spent.cost_usd, estimated_tokens=spent.estimated_tokens,
+            estimated_cost_usd=spent.estimated_cost_usd,
+            outcome=ended.outcome, detail=ended.detail, total_s=ended.total_s, first_token_s=ended.first_token_s,
+        ))  # fmt: skip
         self._events.emit(
             "model_finished", node=ask.site.node, role=ask.role, spec=link.name, input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens, seconds=round(heard.seconds, 3), outcome=outcome,
+            output_tokens=usage.output_tokens, seconds=round(ended.total_s, 3), outcome=ended.outcome,
         )  # fmt: skip
-        return CallResult(answer, reply, problem)
-
-    async def _book_failure(self, link: ChainLink, ask: RoleRequest, attempt: Attempt, failed: FailedCall) -> None:
-        usage = failed.spent.usage
-        row = CallRow(
-            **_common(link, ask, attempt), **_figures(failed.spent), outcome=failed.kind, total_s=failed.seconds,
-            detail=failed.detail,
-        )  # fmt: skip
-        await self._store.record(row)
-        self._events.emit(
-            "model_finished", node=ask.site.node, role=ask.role, spec=link.name, input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens, seconds=round(failed.seconds, 3), outcome=failed.kind,
-        )  # fmt: skip
-
-
-def _said(failure: CallFailure | NeedsModelError) -> tuple[str, str]:
-    kind = failure.kind.value if isinstance(failure, CallFailure) else failure.code
-    return kind, failure.message
 
 
 def _share(link: ChainLink, ask: RoleRequest) -> Reservation:
@@ -216,24 +203,6 @@ def _share(link: ChainLink, ask: RoleRequest) -> Reservation:
         return Reservation()
     answer = link.spec.max_output_tokens or USUAL_ANSWER
     return Reservation(ask.size.tokens, cost_of(link.spec.cost, ask.size.tokens, answer) or 0.0)
-
-
-def _figures(spent: CallUsage) -> dict[str, Any]:
-    usage = spent.usage
-    return {
-        "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens, "cost_usd": spent.cost_usd,
-        "estimated_tokens": spent.estimated_tokens, "estimated_cost_usd": spent.estimated_cost_usd,
-    }  # fmt: skip
-
-
-def _common(link: ChainLink, ask: RoleRequest, attempt: Attempt) -> dict[str, Any]:
-    return {
-        "role": ask.role, "spec": link.name, "provider": link.spec.provider, "model": model_name(link.spec),
-        "thread": ask.site.thread, "node": ask.site.node, "purpose": ask.site.purpose,
-        "trace_id": ask.trace, "parent_id": ask.parent,
-        "counted_tokens": ask.size.tokens, "retries": attempt.number - 1, "breaker": attempt.breaker,
-    }  # fmt: skip
 
 
 def _demand_whole(answer: ParsedAnswer, ask: RoleRequest) -> None:

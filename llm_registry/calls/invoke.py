@@ -21,7 +21,7 @@ async def invoke_spec(shelf: ModelCache, link: ChainLink, ask: RoleRequest) -> R
         CallFailure: The server gave no answer, or none that can be read.
     """
     built = await shelf.get(link, await shelf.api(link, structured=ask.structured))
-    options = {**built.options, **ask.options}
+    options = dict(ask.options)
     if (bound := output_token_limit(link, ask, shelf.window(link))) is not None:
         options["at_most"] = bound
     model: Any = built.model

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from core.replies import OutputItem, ToolCall, Usage
+from core.replies import ToolCall, Usage
 from core.text import readable
 
 _TEXT_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
@@ -49,15 +49,6 @@ class ParsedAnswer:
     finish_reason: str
     """Empty when the stream ended without one: then the answer is incomplete."""
     response_id: str
-
-    @property
-    def items(self) -> tuple[OutputItem, ...]:
-        """The output as the Responses API would list it."""
-        found = [OutputItem(type="reasoning", text=self.reasoning)] if self.reasoning else []
-        if self.text:
-            found.append(OutputItem(type="message", text=self.text))
-        found += [OutputItem(type="function_call", call=call) for call in self.calls]
-        return tuple(found)
 
 
 def parse_answer(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | None = None) -> ParsedAnswer:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
@@ -52,8 +52,6 @@ class BuiltModel:
     streams: bool = True
     answers_whole: bool = False
     """Can be asked for an answer in one piece where a stream fails."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Arguments for every call."""
     current: Callable[[], Awaitable[bool]] | None = None
     """Asked before each use whether the model still uses the right address; `None` means always."""
     close: Callable[[], Awaitable[None]] | None = None

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from core.artifacts import RoleUsage, Served
 from core.context import Models
-from core.replies import CallSite, ModelReply, OutputItem
+from core.replies import CallSite, ModelReply
 
 
 class Opinions:
@@ -34,7 +34,7 @@ class Opinions:
         if isinstance(answer, Exception):
             raise answer
         spec = self._specs.get(role, "")
-        return artifact.model_validate(answer), ModelReply(items=(OutputItem(type="message"),), spec=spec, role=role)
+        return artifact.model_validate(answer), ModelReply(spec=spec, role=role)
 
     def served(self, role: str) -> Served:
         return Served(role=role, spec=self._specs.get(role, ""), reason="")

@@ -11,7 +11,7 @@ from core.artifacts import StepSummary
 from core.config.settings import Settings, TelemetrySettings
 from core.errors import UsageError
 from core.redaction import Redactor
-from core.replies import CallSite, ModelReply, OutputItem
+from core.replies import CallSite, ModelReply
 from core.storage.database import Database
 from llm_registry.diagnosis.bench import bench
 from llm_registry.diagnosis.bench_tasks import tasks_for
@@ -110,7 +110,7 @@ async def test_an_unknown_model_is_a_usage_error(settings: Settings) -> None:
 @pytest.mark.parametrize("role", ["primary", "coder", "router", "summarizer", "research"])
 async def test_every_role_has_tasks_whose_checks_can_fail(role: str) -> None:
     for task in tasks_for(role):
-        assert not task.check(ModelReply(items=(OutputItem(type="message", text="Trains."),)))
+        assert not task.check(ModelReply(text="Trains."))
 
 
 async def test_the_coder_is_judged_by_its_calls(settings: Settings) -> None:
