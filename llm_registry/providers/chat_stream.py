@@ -1,45 +1,45 @@
-"""Hands chat completion chunks to LangChain as plain objects, corrected where servers send arguments of the wrong type.
+"""Puts repairs between the streams of OpenAI's client and LangChain, and repairs those of chat completions.
 
 Owns nothing but that: some servers send a tool's arguments as an object where the protocol has a string.
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+StreamRepair = Callable[[AsyncIterator[Any]], AsyncIterator[Any]]
 
-class TolerantCompletions:
-    """Stands in for `client.chat.completions` of a chat model; everything but streams goes straight through.
+
+class RepairedStreams:
+    """Stands in for an endpoint of the client; everything but streams goes straight through.
 
     Args:
-        completions: The real one.
+        endpoint: The real one.
+        repair: Corrects the chunks or events of a stream.
     """
 
-    def __init__(self, completions: Any) -> None:
-        self._completions = completions
+    def __init__(self, endpoint: Any, repair: StreamRepair) -> None:
+        self._endpoint = endpoint
+        self._repair = repair
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else is asked of it."""
-        return getattr(self._completions, name)
+        return getattr(self._endpoint, name)
 
     async def create(self, **payload: Any) -> Any:
         """Ask; a returned stream is corrected."""
-        created = await self._completions.create(**payload)
-        return _Stream(created) if payload.get("stream") else created
+        created = await self._endpoint.create(**payload)
+        return self._repaired(created) if payload.get("stream") else created
+
+    @asynccontextmanager
+    async def _repaired(self, stream: Any) -> AsyncIterator[AsyncIterator[Any]]:
+        async with stream as pieces:
+            yield self._repair(pieces)
 
 
-class _Stream:
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def __aenter__(self) -> AsyncIterator[dict[str, Any]]:
-        return _plain(await self._stream.__aenter__())
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._stream.__aexit__(*error)
-
-
-async def _plain(chunks: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
+async def repair_chunks(chunks: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
+    """Chunks as plain objects, with arguments as text."""
     async for chunk in chunks:
         # The client does not validate what it parses, so a chunk may hold anything; that is looked at here.
         plain: dict[str, Any] = chunk if isinstance(chunk, dict) else chunk.model_dump(warnings=False)

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from core.config.settings import ModelSpec
 from llm_registry.failures.redirects import refuse_redirects, refuse_redirects_sync
 from llm_registry.providers.catalog import Api, BuiltModel, request_fields
-from llm_registry.providers.chat_stream import TolerantCompletions
-from llm_registry.providers.responses_stream import TolerantResponsesClient
+from llm_registry.providers.chat_stream import RepairedStreams, repair_chunks
+from llm_registry.providers.responses_stream import repair_events
 from llm_registry.specs.network import is_local, trusted_certificates
 
 _HTTP_LIBRARY: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
@@ -100,8 +100,9 @@ def make_client(
         parameters["extra_body"] = {**(parameters["extra_body"] or {}), key: spec.max_output_tokens}
     client = TolerantChatOpenAI(**{key: value for key, value in parameters.items() if value is not None})
     _forget_environment(client, parameters["default_headers"] or {})
-    client.async_client = TolerantCompletions(client.async_client)
-    client.root_async_client = TolerantResponsesClient(client.root_async_client)
+    client.async_client = RepairedStreams(client.async_client, repair_chunks)
+    openai_client = client.root_async_client
+    openai_client.responses = RepairedStreams(openai_client.responses, repair_events)
     return client
 
 

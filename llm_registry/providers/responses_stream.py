@@ -20,45 +20,6 @@ _ENDS_WELL = frozenset({"response.completed", "response.incomplete"})
 _SUB_INDEXES = ("content_index", "summary_index")
 
 
-class TolerantResponsesClient:
-    """Stands in for the OpenAI client of a chat model; everything but streams of responses goes straight through.
-
-    Args:
-        client: The real one.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.responses = _Responses(client.responses)
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else is asked of the client."""
-        return getattr(self._client, name)
-
-
-class _Responses:
-    def __init__(self, responses: Any) -> None:
-        self._responses = responses
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._responses, name)
-
-    async def create(self, **payload: Any) -> Any:
-        created = await self._responses.create(**payload)
-        return _Stream(created) if payload.get("stream") else created
-
-
-class _Stream:
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def __aenter__(self) -> AsyncIterator[Any]:
-        return repair_events(await self._stream.__aenter__())
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._stream.__aexit__(*error)
-
-
 async def repair_events(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Number items and parts that have no number, and let reasoning through."""
     places: dict[str, int] = {}
