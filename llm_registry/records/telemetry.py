@@ -6,7 +6,6 @@ key. An unreachable collector costs the run only a warning at its end.
 """
 
 import asyncio
-import contextvars
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,15 +22,12 @@ from llm_registry.specs.network import is_local
 from llm_registry.specs.optional_deps import install_command
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 RowListener = Callable[[CallRow | SpanRow], None]
 _PROVIDERS = {"openai_compatible": "openai", "gguf": "llama.cpp"}
 """The convention's names where they differ from ours; any other name stands for itself."""
 _FLUSH_MS = 3000
-_ids: contextvars.ContextVar[tuple[int, int]] = contextvars.ContextVar("rolecall_span_ids", default=(0, 0))
-"""Trace and span of the row that becomes a span."""
 
 
 @asynccontextmanager
@@ -49,13 +45,15 @@ async def span_export(settings: TelemetrySettings, *, warn: Callable[[str], None
         yield None
         return
     exporter = await asyncio.to_thread(_exporter, settings)
-    provider = await asyncio.to_thread(_provider, exporter)
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - only with the extra
+
+    processor = BatchSpanProcessor(exporter)
     with _warning_once(warn):
         try:
-            yield spans_of(provider)
+            yield await asyncio.to_thread(spans_of, processor)
         finally:
-            await asyncio.to_thread(provider.force_flush, _FLUSH_MS)
-            await asyncio.to_thread(provider.shutdown)
+            await asyncio.to_thread(processor.force_flush, _FLUSH_MS)
+            await asyncio.to_thread(processor.shutdown)
 
 
 @contextmanager
@@ -84,38 +82,30 @@ class _FirstMessage(logging.Handler):
         self.message = self.message or redact(record.getMessage())
 
 
-def spans_of(provider: "TracerProvider") -> RowListener:
-    """Turn rows into finished spans of a provider, each below its parent."""
-    from opentelemetry.trace import (  # noqa: PLC0415 - only with the extra
-        NonRecordingSpan,
-        SpanContext,
-        SpanKind,
-        Status,
-        StatusCode,
-        TraceFlags,
-        set_span_in_context,
-    )
+def spans_of(processor: "BatchSpanProcessor") -> RowListener:
+    """Turn rows into finished spans for a processor, each below its parent."""
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - only with the extra
+    from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415
+    from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags  # noqa: PLC0415
 
-    tracer = provider.get_tracer("rolecall")
+    resource, scope = Resource.create({"service.name": "rolecall"}), InstrumentationScope("rolecall")
+    sampled = TraceFlags(TraceFlags.SAMPLED)
 
     def watch(row: CallRow | SpanRow) -> None:
         began, ended = _times(row)
-        trace, span, above = _number(row.trace_id, 32), _number(row.span_id, 16), _number(row.parent_id, 16)
-        parent = SpanContext(trace, above, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-        called = isinstance(row, CallRow)
-        token = _ids.set((trace, span))
-        try:
-            made = tracer.start_span(
-                f"chat {row.model or row.spec}" if isinstance(row, CallRow) else row.name,
-                context=set_span_in_context(NonRecordingSpan(parent)) if trace and above else None,
-                kind=SpanKind.CLIENT if called else SpanKind.INTERNAL, start_time=began,
-                attributes=span_attributes(row),
-            )  # fmt: skip
-        finally:
-            _ids.reset(token)
-        if row.outcome != OK:
-            made.set_status(Status(StatusCode.ERROR, row.outcome))
-        made.end(ended)
+        trace, called = int(row.trace_id, 16), isinstance(row, CallRow)
+        above = (
+            SpanContext(trace, int(row.parent_id, 16), is_remote=True, trace_flags=sampled) if row.parent_id else None
+        )
+        processor.on_end(ReadableSpan(
+            f"chat {row.model or row.spec}" if isinstance(row, CallRow) else row.name,
+            SpanContext(trace, int(row.span_id, 16), is_remote=False, trace_flags=sampled),
+            above if row.parent_id else None, resource=resource, instrumentation_scope=scope,
+            attributes=span_attributes(row),
+            kind=SpanKind.CLIENT if called else SpanKind.INTERNAL, start_time=began, end_time=ended,
+            status=Status(StatusCode.UNSET) if row.outcome == OK else Status(StatusCode.ERROR, row.outcome),
+        ))  # fmt: skip
 
     return watch
 
@@ -202,34 +192,3 @@ def _exporter(settings: TelemetrySettings) -> "SpanExporter":
 
 def _unchanged(request: Any) -> Any:
     return request
-
-
-def _provider(exporter: "SpanExporter") -> "TracerProvider":
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - only with the extra
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": "rolecall"}), id_generator=trace_ids(), shutdown_on_exit=False
-    )
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    return provider
-
-
-def trace_ids() -> Any:
-    """An id generator that takes the ids of the row, so that a span is found by its row."""
-    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator  # noqa: PLC0415 - only with the extra
-
-    class RowIds(RandomIdGenerator):
-        def generate_trace_id(self) -> int:
-            return _ids.get()[0] or super().generate_trace_id()
-
-        def generate_span_id(self) -> int:
-            return _ids.get()[1] or super().generate_span_id()
-
-    return RowIds()
-
-
-def _number(text: str, digits: int) -> int:
-    """An id as a number; 0, which is never an id, if invalid."""
-    return int(text, 16) if len(text) == digits and all(letter in "0123456789abcdef" for letter in text) else 0
