@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,13 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return text
 
 
-def redact_tree(value: Any, secrets: Iterable[str] = ()) -> Any:
-    """`redact` every text of a JSON tree. Masking the written JSON instead would break it, and miss quoted keys."""
-    known = tuple(secrets)
+def map_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """A JSON tree with every text in it changed, keys included; changing the written JSON could break it."""
     if isinstance(value, str):
-        return redact(value, known)
+        return change(value)
     if isinstance(value, dict):
-        return {key: redact_tree(inner, known) for key, inner in value.items()}
-    return [redact_tree(inner, known) for inner in value] if isinstance(value, list | tuple) else value
+        return {change(key) if isinstance(key, str) else key: map_texts(inner, change) for key, inner in value.items()}
+    return [map_texts(inner, change) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def without_query(text: str) -> str:
@@ -160,25 +159,20 @@ class Redactor:
 
     def clean_tree(self, value: Any) -> Any:
         """`clean` every text of a JSON tree, keys included."""
-        if isinstance(value, str):
-            return self.clean(value)
-        if isinstance(value, dict):
-            return {self.clean(key) if isinstance(key, str) else key: self.clean_tree(inner)
-                    for key, inner in value.items()}  # fmt: skip
-        return [self.clean_tree(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return map_texts(value, self.clean)
 
     def withhold(self, value: Any) -> Any:
         """A JSON tree with what merely has the form of a token hidden, and kept in memory for `give_back`.
 
         For what a model wrote itself: it may be meant for a file or a command, but does not belong in any record.
         """
-        if isinstance(value, str):
-            hidden, held = _without_tokens(value)
+
+        def hide(text: str) -> str:
+            hidden, held = _without_tokens(text)
             self._withheld |= held
             return hidden
-        if isinstance(value, dict):
-            return {self.withhold(key): self.withhold(inner) for key, inner in value.items()}
-        return [self.withhold(inner) for inner in value] if isinstance(value, list) else value
+
+        return map_texts(value, hide)
 
     def give_back(self, text: str) -> str:
         """The text with what this process withheld of it; after a restart its placeholders stay."""

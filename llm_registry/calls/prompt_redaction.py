@@ -12,7 +12,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage
 
 from core.known_secrets import spec_secrets
-from core.redaction import Redactor
+from core.redaction import Redactor, map_texts
 from llm_registry.calls.normalize import ParsedAnswer
 from llm_registry.calls.requests import RoleRequest
 from llm_registry.specs.role_chains import ChainLink
@@ -65,17 +65,12 @@ class PromptRedactor:
         )  # fmt: skip
 
     def _message(self, message: BaseMessage) -> BaseMessage:
-        update: dict[str, Any] = {"content": self._tree(message.content)}
+        update: dict[str, Any] = {"content": map_texts(message.content, self._clean)}
         if message.additional_kwargs:
-            update["additional_kwargs"] = self._tree(message.additional_kwargs)
+            update["additional_kwargs"] = map_texts(message.additional_kwargs, self._clean)
         if isinstance(message, AIMessage) and message.tool_calls:
-            update["tool_calls"] = [{**call, "args": self._tree(call["args"])} for call in message.tool_calls]
+            update["tool_calls"] = [
+                {**call, "args": map_texts(call["args"], self._clean)} for call in message.tool_calls
+            ]
         changed = {name: value for name, value in update.items() if value != getattr(message, name)}
         return message.model_copy(update=changed) if changed else message
-
-    def _tree(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._clean(value)
-        if isinstance(value, dict):
-            return {key: self._tree(inner) for key, inner in value.items()}
-        return [self._tree(inner) for inner in value] if isinstance(value, list) else value

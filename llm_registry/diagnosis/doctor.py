@@ -5,21 +5,20 @@ Every text is safe to paste into a public report: no key, no home directory, no 
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from core.config.settings import ROLES, ModelRole, ModelSpec, Settings
 from core.errors import ConfigError
 from core.known_secrets import llm_secrets
-from core.redaction import MIN_SECRET, redact_for_sharing
+from core.redaction import MIN_SECRET, map_texts, redact_for_sharing
 from llm_registry.assignment import why_unavailable
-from llm_registry.diagnosis.advice import Adviser, CapableModels
+from llm_registry.diagnosis.advice import Advice, Adviser, CapableModels
 from llm_registry.diagnosis.config_edits import NOWHERE, ConfigFile, ConfigOrigin
 from llm_registry.diagnosis.endpoint_guesses import FoundServer, find_nearby
-from llm_registry.diagnosis.live_checks import LiveChecks, run_live_checks
+from llm_registry.diagnosis.live_checks import LiveCheck, LiveChecks, run_live_checks
 from llm_registry.discovery.context_window import context_window
 from llm_registry.discovery.probe import DEADLINE_S, probe_endpoints
 from llm_registry.discovery.server_info import EndpointFacts
@@ -43,14 +42,6 @@ PATIENCE_S = 2.5
 
 class _Finding(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-class LiveCheckHealth(_Finding):
-    """A small task a model was given."""
-
-    ok: bool
-    detail: str
-    seconds: float
 
 
 class SpecHealth(_Finding):
@@ -77,8 +68,8 @@ class SpecHealth(_Finding):
     window_warning: str
     responses_api: bool | None
     seconds: float
-    tool_call: LiveCheckHealth | None = None
-    json_object: LiveCheckHealth | None = None
+    tool_call: LiveCheck | None = None
+    json_object: LiveCheck | None = None
     tokens_per_s: float | None = None
     first_token_s: float | None = None
 
@@ -98,17 +89,6 @@ class RoleHealth(_Finding):
     """Runs use it. Otherwise it would only serve a tool, which is not offered."""
 
 
-class Remedy(_Finding):
-    """A line to change."""
-
-    problem: str
-    place: str
-    line: str
-    otherwise: str
-    urgent: bool
-    """A role is served worse than configured, or not at all."""
-
-
 class Diagnosis(_Finding):
     """Everything the doctor found."""
 
@@ -117,7 +97,7 @@ class Diagnosis(_Finding):
     """Where the user would create a file, while the one shipped with the program is read."""
     roles: tuple[RoleHealth, ...]
     specs: tuple[SpecHealth, ...]
-    remedies: tuple[Remedy, ...]
+    remedies: tuple[Advice, ...]
     invalid: tuple[str, ...]
     """What makes every run refuse the configuration, regardless of servers."""
     servers_found: tuple[str, ...]
@@ -256,15 +236,14 @@ def _spec(link: ChainLink, facts: EndpointFacts, trips: LiveChecks | None) -> Sp
         calls_tools=facts.calls_tools(link.spec.model),
         window=window.tokens, window_source=window.source, window_warning=window.warning,
         responses_api=facts.responses_api, seconds=round(facts.seconds, 3),
-        tool_call=LiveCheckHealth(**asdict(trips.tool_call)) if trips else None,
-        json_object=LiveCheckHealth(**asdict(trips.json)) if trips else None,
+        tool_call=trips.tool_call if trips else None, json_object=trips.json if trips else None,
         tokens_per_s=trips.tokens_per_s if trips else None, first_token_s=trips.first_token_s if trips else None,
     )  # fmt: skip
 
 
 def _remedies(
     adviser: Adviser, chains: Mapping[str, Chain], facts: Mapping[str, EndpointFacts], trips: Mapping[str, LiveChecks]
-) -> Iterable[Remedy]:
+) -> Iterable[Advice]:
     users: dict[str, list[str]] = {}
     links: dict[str, ChainLink] = {}
     firsts = {chain.links[0].name for chain in chains.values() if chain.links}
@@ -280,25 +259,15 @@ def _remedies(
             behind = {one.origin for chain in chains.values() if link in chain.links for one in chain.links}
             advices += adviser.for_trips(link, trip, users[name], CapableModels(callers, writers, behind))
         for advice in advices:
-            yield Remedy(**{**asdict(advice), "urgent": advice.urgent and name in firsts})
+            yield replace(advice, urgent=advice.urgent and name in firsts)
     usable = [link for name, link in links.items() if why_unavailable(link, facts[name]) is None]
-    for advice in adviser.for_pairs(usable, facts):
-        yield Remedy(**asdict(advice))
+    yield from adviser.for_pairs(usable, facts)
     bare = [chain for chain in chains.values() if all(link.embedded for link in chain.links)]
     wanted = [chain for chain in bare if chain.role == "primary"] or bare[:1]
     for chain in wanted:
-        for advice in adviser.for_role(chain):
-            yield Remedy(**asdict(advice))
+        yield from adviser.for_role(chain)
 
 
 def _cleaned(diagnosis: Diagnosis, settings: Settings) -> Diagnosis:
     secrets = [secret for secret in llm_secrets(settings.llm) if len(secret) >= MIN_SECRET]
-
-    def clean(value: Any) -> Any:  # the values of a JSON tree
-        if isinstance(value, str):
-            return redact_for_sharing(value, secrets)
-        if isinstance(value, dict):
-            return {key: clean(one) for key, one in value.items()}
-        return [clean(one) for one in value] if isinstance(value, list | tuple) else value
-
-    return Diagnosis.model_validate(clean(diagnosis.model_dump()))
+    return Diagnosis.model_validate(map_texts(diagnosis.model_dump(), partial(redact_for_sharing, secrets=secrets)))

@@ -13,7 +13,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, messages_from_dict, messages_to_dict
 
 from core.config.settings import TelemetrySettings
-from core.redaction import Redactor, redact_tree
+from core.redaction import Redactor, map_texts, redact
 from core.storage.database import Database, Transaction
 
 _ADD = """INSERT INTO call_prompts(made, trace_id, role, artifact, messages, tools, bytes)
@@ -54,7 +54,8 @@ class PromptLog:
         """Keep a prompt if the user wants that; the oldest ones make room for it."""
         if not self._on:
             return
-        messages = json.dumps(redact_tree(self._redactor.clean_tree(messages_to_dict(prompt.messages))), default=str)
+        clean = self._redactor.clean_tree(messages_to_dict(prompt.messages))
+        messages = json.dumps(map_texts(clean, redact), default=str)
         tools = json.dumps(self._redactor.clean_tree(list(prompt.tools)), default=str)
         size = len(messages.encode()) + len(tools.encode())
         row = {
