@@ -13,14 +13,14 @@ from core.config.files import (
     ENV_PREFIX,
     SEPARATOR,
     VARIABLE,
-    dotted_leaves,
     find_config,
     find_project_config,
+    nested,
     parse_strict_json,
     read_config,
 )
 from core.errors import ConfigError
-from core.redaction import Redactor
+from core.redaction import Redactor, map_texts
 
 if TYPE_CHECKING:
     from core.config.settings import LLMSettings, ModelSpec, Settings
@@ -52,7 +52,7 @@ def known_secrets(settings: "Settings", environment: Mapping[str, str] | None = 
         environment: Variables; those of this process when `None`.
     """
     given = os.environ if environment is None else environment
-    return _named((*_of_settings(settings), *_of_environment(given)))
+    return _named((*_of_tree(settings.model_dump()), *_of_environment(given)))
 
 
 def environment_secrets() -> dict[str, str]:
@@ -81,8 +81,8 @@ def unchecked_redactor(config: Path | None, project: Path | None) -> Redactor:
     with suppress(ConfigError):
         own = find_project_config(project) if project is not None else None
         trees += [read_config(own, follow=False)] if own is not None else []
-    trees += [{_path_of(name): _tree(value)} for name, value in os.environ.items() if name.startswith(ENV_PREFIX)]
-    written = [pair for tree in trees for pair in _of_tree(tree)]
+    trees += [nested(_path_of(name), _tree(value)) for name, value in os.environ.items() if name.startswith(ENV_PREFIX)]
+    written = [pair for tree in trees for pair in _of_tree(map_texts(tree, _filled))]
     return Redactor(_named((*written, *_of_environment(os.environ))))
 
 
@@ -94,8 +94,12 @@ def _named(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def _path_of(variable: str) -> str:
-    return variable.removeprefix(ENV_PREFIX).lower().replace(SEPARATOR, ".")
+def _path_of(variable: str) -> list[str]:
+    return variable.removeprefix(ENV_PREFIX).lower().split(SEPARATOR)
+
+
+def _filled(text: str) -> str:
+    return VARIABLE.sub(lambda name: os.environ.get(name[1], ""), text)
 
 
 def _tree(value: str) -> Any:
@@ -104,53 +108,34 @@ def _tree(value: str) -> Any:
     return value
 
 
-def _of_tree(tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The secrets of a tree as it was written, found by the names of its keys."""
-    for place, written in dotted_leaves(tree).items():
-        value = VARIABLE.sub(lambda name: os.environ.get(name[1], ""), str(written))
-        *above, name = place.split(".")
-        where = ".".join(part for part in above if part not in _INNER)
-        if name == "api_key":
-            yield f"{where}.api_key", value
+def _of_tree(tree: Mapping[str, Any], *above: str) -> Iterator[tuple[str, str]]:
+    """The secrets of a tree of settings, found by the names of its keys."""
+    where = ".".join(part for part in above if part not in _INNER)
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _of_tree(value, *above, name)
+        elif name == "api_key":
+            yield f"{where}.api_key", str(value)
         elif above and above[-1] in {"headers", "otlp_headers"}:
-            yield from _of_header(f"{where}.{name}", name, value)
+            yield from _of_header(f"{where}.{name}", name, str(value))
         elif name in {"base_url", "endpoint", "otlp_endpoint", "url"}:
-            yield from _of_address(f"{where}.{'base_url' if name == 'endpoint' else name}", value)
+            yield from _of_address(f"{where}.{'base_url' if name == 'endpoint' else name}", str(value))
 
 
 def spec_secrets(spec: "ModelSpec") -> tuple[str, ...]:
     """What of a spec must never be shown, short ones too: its key, its headers, and what its address holds of both."""
-    return tuple(dict.fromkeys(value for _, value in _of_spec("spec", spec) if value))
+    return tuple(dict.fromkeys(value for _, value in _of_tree(spec.model_dump(), "spec") if value))
 
 
 def llm_secrets(llm: "LLMSettings") -> tuple[str, ...]:
     """The same of all specs, to be masked wherever messages are stored."""
-    entries = [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
-    return tuple(dict.fromkeys(one for spec in entries if not isinstance(spec, str) for one in spec_secrets(spec)))
-
-
-def _of_spec(name: str, spec: "ModelSpec") -> Iterator[tuple[str, str]]:
-    yield f"{name}.api_key", spec.api_key
-    headers = spec.options.get("headers")
-    for header, value in headers.items() if isinstance(headers, Mapping) else ():
-        yield from _of_header(f"{name}.{header}", str(header), str(value))
-    yield from _of_address(f"{name}.base_url", spec.base_url)
+    return tuple(dict.fromkeys(value for _, value in _of_tree(llm.model_dump(), "llm") if value))
 
 
 def _of_header(where: str, name: str, value: str) -> Iterator[tuple[str, str]]:
     if name.lower() not in _PLAIN_HEADERS:
         yield where, value
         yield f"{where}.token", value.rpartition(" ")[2]
-
-
-def _of_settings(settings: "Settings") -> Iterator[tuple[str, str]]:
-    for name, entry in {**settings.llm.models, **(settings.llm.__pydantic_extra__ or {})}.items():
-        if not isinstance(entry, str):
-            yield from _of_spec(f"llm.{name}", entry)
-    for header, value in settings.telemetry.otlp_headers.items():
-        yield from _of_header(f"telemetry.{header}", header, value)
-    yield from _of_address("telemetry.otlp_endpoint", settings.telemetry.otlp_endpoint)
-    yield from _of_address("checkpoint.url", settings.checkpoint.url)
 
 
 def _of_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:

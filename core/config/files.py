@@ -8,7 +8,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ SEPARATOR = "__"
 """Between the parts of a setting's name in a variable."""
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """How a value names an environment variable."""
-_JSON_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 _MOST_VALUES = 100_000
 PROJECT_NAMES = ("rolecall.json", "rolecall.yaml", "rolecall.yml")
 _NAMES = ("config.json", "config.yaml", "config.yml")
@@ -106,7 +105,7 @@ def read_config(path: Path, *, follow: bool = True) -> dict[str, Any]:
     """
     try:
         text = _text(path, follow=follow)
-        value = _yaml(text, path) if path.suffix in {".yaml", ".yml"} else _json(text)
+        value = _yaml(text, path) if path.suffix in {".yaml", ".yml"} else _json(text, path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except json.JSONDecodeError as error:
@@ -114,7 +113,7 @@ def read_config(path: Path, *, follow: bool = True) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(f"{path} is nested too deeply") from error
     except ValueError as error:
-        raise ConfigError(f"{path}{error}" if isinstance(error, _TwiceError) else f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {error}") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -122,14 +121,13 @@ def read_config(path: Path, *, follow: bool = True) -> dict[str, Any]:
     return value
 
 
-def _json(text: str) -> Any:
+def _json(text: str, path: Path) -> Any:
     if not text.strip():
         return {}
     try:
         return parse_strict_json(text)
-    except _TwiceError as error:
-        line, column = _second(text)
-        raise _TwiceError(f", line {line}, column {column}: {error}") from None
+    except _TwiceError:
+        return _yaml(text.replace("\t", " "), path)  # holds all of JSON, and names the place
 
 
 class _TwiceError(ValueError):
@@ -156,24 +154,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is not a usable number")
-
-
-def _second(text: str) -> tuple[int, int]:
-    """Line and column of the first key of a JSON text that its object has already."""
-    objects: list[set[str]] = []
-    for found in _JSON_SIGN.finditer(text):
-        sign = found[0]
-        if sign in "{[":
-            objects.append(set())
-        elif sign in "}]":
-            objects.pop()
-        elif text[found.end() :].lstrip()[:1] == ":":
-            key = json.loads(sign)
-            if key in objects[-1]:
-                before = text[: found.start()]
-                return before.count("\n") + 1, found.start() - before.rfind("\n")
-            objects[-1].add(key)
-    return 1, 1
 
 
 def _yaml(text: str, path: Path) -> Any:
@@ -251,6 +231,13 @@ def merge_settings(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[s
             merge_settings(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
         )
     return merged
+
+
+def nested(path: Sequence[str], value: Any) -> dict[str, Any]:
+    """A tree of settings with one value; a path of one part at least."""
+    for part in reversed(path[1:]):
+        value = {part: value}
+    return {path[0]: value}
 
 
 def dotted_leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,7 +6,7 @@ Owns the order of sources and remembers which of them gave each value. Names and
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from core.config.files import (
     find_config,
     find_project_config,
     merge_settings,
+    nested,
     parse_strict_json,
     read_config,
     trust_warnings,
@@ -86,7 +87,7 @@ def _from_environment() -> dict[str, Any]:
     for variable in sorted(named, key=lambda name: name.count(SEPARATOR)):
         section, *keys = variable[len(ENV_PREFIX) :].lower().split(SEPARATOR)
         if section in known:
-            tree = merge_settings(tree, _nested((section, *keys), _parsed(variable)))
+            tree = merge_settings(tree, nested((section, *keys), _parsed(variable)))
         elif keys:
             raise ConfigError(f"environment variable {variable}: no section {section!r}{did_you_mean(section, known)}")
     return tree
@@ -108,13 +109,5 @@ def _parsed(variable: str) -> Any:
 def _tree(overrides: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, value in overrides.items():
-        tree = merge_settings(tree, _nested(key.split("."), _tree(value) if isinstance(value, Mapping) else value))
-    return tree
-
-
-def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
-    """A tree with one value."""
-    for part in reversed(path):
-        value = {part: value}
-    tree: dict[str, Any] = value
+        tree = merge_settings(tree, nested(key.split("."), _tree(value) if isinstance(value, Mapping) else value))
     return tree
