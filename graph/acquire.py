@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from core.context import Context
 from core.errors import ModelError
-from core.storage.database import Database
+from core.storage.database import Database, Transaction
 from core.storage.thread_ids import require_thread_id
 from core.threads import ThreadStatus
 from graph.context_factory import RunSpec, open_context
 from graph.store.event_log import Listen
 from graph.store.inbox import REQUEST, SqliteInbox, requests_in
-from graph.store.lease import Lease
+from graph.store.lease import Lease, fence_records
 from graph.store.thread_store import ThreadRow, ThreadStore
 from llm_registry.specs.address_keys import keys_to_references
 from tools.git.repository import find_top
@@ -49,7 +49,7 @@ async def acquire_thread(
     Args:
         spec: What it is opened with.
         task: What is to be done; a thread that is in the list keeps its own.
-        request: What the thread goes on with; put into its inbox once everything is open.
+        request: What the thread goes on with; put into its inbox once everything is open, as it is listed running.
         listen: Told of every event.
 
     Raises:
@@ -62,6 +62,7 @@ async def acquire_thread(
     layout = await ensure_layout(await find_top(spec.repo))
     spec = replace(spec, repo=layout.repo)
     async with Database(layout.database) as database, Lease(database, spec.thread_id) as lease:
+        await fence_records(database, spec.thread_id, lease.generation)
         store, inbox = ThreadStore(database), SqliteInbox(database, spec.thread_id)
         since, earlier = await inbox.last_id(), requests_in(await inbox.after(0))
         before = await store.get(spec.thread_id)
@@ -69,9 +70,12 @@ async def acquire_thread(
         async with _opened(spec, listen, database, _row(spec, task), lease, budget_from) as context:
             if before is not None and before.status == ThreadStatus.RUNNING:
                 context.events.emit("interrupted", by="the previous run was killed, or the machine went down")
+
+            def begin(unit: Transaction) -> int:
+                return inbox.add(unit, spec.thread_id, kind=REQUEST, author="user", text=request) if request else since
+
             try:
-                if request:
-                    since = await inbox.put(spec.thread_id, kind=REQUEST, author="user", text=request)
+                since = await store.set_running(spec.thread_id, begin)
                 yield AcquiredThread(context, store, database, task, since, before is not None, lease.generation)
             except BaseException as error:
                 # What ended the run may be what keeps us from writing that down; it is what the user is told.
@@ -108,7 +112,6 @@ async def _opened(
                 lease.discard = True
             raise
         await store.set_options(spec.thread_id, row.options)
-        await store.set_status(spec.thread_id, ThreadStatus.RUNNING)
         if not new:
             await store.set_branch(spec.thread_id, row.branch)
         yield context

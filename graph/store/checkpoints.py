@@ -68,7 +68,13 @@ class Checkpoints(AsyncSqliteSaver):
     """LangGraph's saver, which says of a row it cannot read that it is damaged, and numbers versions plainly."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """The version after `current`. LangGraph's own ends in noise, which no packing makes smaller."""
+        """The version after `current`, as a plain number.
+
+        LangGraph adds random digits, for savers that store a value by channel and version: two checkpoints with one
+        parent (two writers, or a fork) would otherwise share one row for two values. This saver stores all values with
+        their checkpoint, and versions are compared only within one checkpoint, so that the digits would keep nothing
+        apart; and no packing makes them smaller. Another kind of saver needs them back.
+        """
         return f"{int(str(current or 0).partition('.')[0]) + 1:032}.0"
 
     async def aput(

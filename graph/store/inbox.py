@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.redaction import Redactor
-from core.storage.database import Database, Row
+from core.storage.database import Database, Row, Transaction
 
 if TYPE_CHECKING:
     from core.context import InboxItem
@@ -54,8 +54,17 @@ class SqliteInbox:
         Raises:
             sqlite3.OperationalError: The file stayed locked for 30 s.
         """
+        return await self._database.transaction(
+            lambda unit: self.add(unit, thread_id, kind=kind, author=author, text=text, payload=payload)
+        )
+
+    def add(
+        self, unit: Transaction, thread_id: str, *, kind: str, author: str, text: str,
+        payload: Mapping[str, Any] | None = None,
+    ) -> int:  # fmt: skip
+        """`put` as a part of a transaction."""
         more = json.dumps(self._redactor.clean_tree(dict(payload or {})))
-        rows = await self._database.write(
+        rows = unit.execute(
             "INSERT INTO inbox(thread_id, kind, author, text, payload, created)"
             " VALUES(:thread, :kind, :author, :text, :payload, :created) RETURNING id",
             {"thread": thread_id, "kind": kind, "author": author, "text": self._redactor.clean(text), "payload": more,

@@ -5,7 +5,7 @@ import os
 import platform
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -178,15 +178,30 @@ async def fence_writes(db: "aiosqlite.Connection", thread_id: str, generation: i
         thread_id: The thread, a UUID.
         generation: Of the lease that is held.
     """
-    thread = str(thread_id).replace("'", "''")
-    for table in ("checkpoints", "writes"):
-        trigger = f"""
-            CREATE TEMP TRIGGER fence_{table} BEFORE INSERT ON main.{table}
-            WHEN NEW.thread_id = '{thread}' AND NOT EXISTS (
-                SELECT 1 FROM main.leases WHERE thread_id = '{thread}' AND generation = {generation:d})
-            BEGIN SELECT RAISE(ABORT, '{FENCED}'); END"""  # noqa: S608 - triggers take no parameters; quoted above
+    for trigger in _fences(("checkpoints", "writes"), thread_id, generation):
         await db.execute(trigger)
     await db.commit()
+
+
+async def fence_records(database: Database, thread_id: str, generation: int) -> None:
+    """The same for what a run records of a thread, on the connection that a handle keeps: calls, spans, its time.
+
+    A call that was under way when the lease was taken over is not counted; a deleted thread gets no rows again.
+    """
+    for trigger in _fences(("calls", "spans"), thread_id, generation, column="thread"):
+        await database.write(trigger)
+    for trigger in _fences(("run_spans", "started_calls"), thread_id, generation):
+        await database.write(trigger)
+
+
+def _fences(tables: Sequence[str], thread_id: str, generation: int, *, column: str = "thread_id") -> Iterator[str]:
+    thread = thread_id.replace("'", "''")
+    for table in tables:
+        yield f"""
+            CREATE TEMP TRIGGER fence_{table} BEFORE INSERT ON main.{table}
+            WHEN NEW.{column} = '{thread}' AND NOT EXISTS (
+                SELECT 1 FROM main.leases WHERE thread_id = '{thread}' AND generation = {generation:d})
+            BEGIN SELECT RAISE(ABORT, '{FENCED}'); END"""  # noqa: S608 - triggers take no parameters; quoted above
 
 
 def supervisor_lease(thread_id: str) -> str:

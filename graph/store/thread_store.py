@@ -2,7 +2,9 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
@@ -13,12 +15,14 @@ from core.storage.storage_errors import damaged
 from core.storage.thread_ids import is_thread_id, short_id
 from core.threads import ThreadOptions, ThreadStatus
 
+T = TypeVar("T")
 _PROMPTS_OF = "DELETE FROM call_prompts WHERE trace_id IN (SELECT trace_id FROM calls WHERE thread = :thread)"
 """Prompts name their call, and only the call its thread."""
 _ADD = """INSERT INTO threads(thread_id, task, repo, branch, status, exit_code, options, created, updated)
           VALUES(:thread, :task, :repo, :branch, :status, :exit_code, :options, :created, :updated)
           ON CONFLICT DO NOTHING RETURNING thread_id"""
 _SET_STATUS = "UPDATE threads SET status = :status, exit_code = :code, updated = :now WHERE thread_id = :thread"
+_BEGINNING = "SELECT 1 FROM threads WHERE substr(thread_id, 1, length(:given)) = :given LIMIT 1"
 _FENCED = "AND EXISTS (SELECT 1 FROM leases WHERE thread_id = :thread AND generation = :generation)"
 TABLES_BY_THREAD = """SELECT m.name AS t, c.name AS c FROM sqlite_master m JOIN pragma_table_info(m.name) c
                       WHERE m.type = 'table' AND c.name IN ('thread_id', 'thread')"""
@@ -46,6 +50,12 @@ class ThreadRow(BaseModel):
         if not is_thread_id(thread_id):
             raise PydanticCustomError("thread_id", "a thread id must be a UUID")
         return thread_id
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _known(cls, status: Any) -> Any:
+        """One that no run of ours wrote says nothing of how the thread ended, so it can be resumed."""
+        return status if not isinstance(status, str) or status in set(ThreadStatus) else ThreadStatus.INTERRUPTED
 
     @property
     def short(self) -> str:
@@ -100,6 +110,21 @@ class ThreadStore:
         query = f"{_SET_STATUS} {fenced} RETURNING thread_id"
         return bool(await self._database.write(query, {**values, "generation": generation}))
 
+    async def set_running(self, thread_id: str, also: Callable[[Transaction], T]) -> T:
+        """Record that the thread runs now, together with what must not be lost once it is listed so.
+
+        Args:
+            thread_id: The thread.
+            also: What is written in the same transaction.
+        """
+        values = {"status": ThreadStatus.RUNNING, "code": None, "now": time.time(), "thread": thread_id}
+
+        def work(unit: Transaction) -> T:
+            unit.execute(_SET_STATUS, values)
+            return also(unit)
+
+        return await self._database.transaction(work)
+
     async def set_options(self, thread_id: str, options: ThreadOptions) -> None:
         """Replace what holds for the next runs of the thread."""
         query = "UPDATE threads SET options = :options WHERE thread_id = :thread"
@@ -135,9 +160,12 @@ class ThreadStore:
 
         Raises:
             ThreadError: None or several begin so.
+            DamagedError: The only one has a row that cannot be read.
         """
         given = prefix.strip().lower()
         found = [row for row in await self.list() if row.thread_id.startswith(given) or row.short == given]
+        if given and not found and await self._database.read(_BEGINNING, {"given": given}):
+            raise damaged(f"the entry of thread {given!r} in the list of threads", "it holds what rolecall cannot read")
         if not given or not found:
             raise ThreadError(f"no thread {prefix!r} in this repository", hint="`rolecall threads list` shows them")
         if len(found) > 1:

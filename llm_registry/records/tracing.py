@@ -19,11 +19,11 @@ from core.redaction import Redactor
 from core.storage.database import Database
 
 OK = "ok"
-_KEEP = """
+_BEGIN = """
 INSERT INTO spans(span_id, trace_id, parent_id, thread, kind, name, began, ended, outcome, attributes)
 VALUES(:span_id, :trace_id, :parent_id, :thread, :kind, :name, :began, :ended, :outcome, :attributes)
-ON CONFLICT(span_id) DO UPDATE SET ended = excluded.ended, outcome = excluded.outcome
 """
+_END = "UPDATE spans SET ended = :ended, outcome = :outcome WHERE span_id = :span_id"
 _current: ContextVar[tuple[str, str]] = ContextVar("rolecall_span", default=("", ""))
 """Trace and span in which this task works."""
 
@@ -112,11 +112,11 @@ class Trace:
             outcome = type(error).__name__
             raise
         finally:
-            await asyncio.shield(self._keep(replace(row, ended=time.time(), outcome=outcome)))
+            await asyncio.shield(self._keep(replace(row, ended=time.time(), outcome=outcome), _END))
 
-    async def _keep(self, row: SpanRow) -> None:
+    async def _keep(self, row: SpanRow, statement: str = _BEGIN) -> None:
         values = {**asdict(row), "attributes": json.dumps(dict(row.attributes), default=str)}
         # Waiting for the disk at each node is not worth what a power cut may take.
-        await self._database.write(_KEEP, values, durable=False)
+        await self._database.write(statement, values, durable=False)
         if row.ended is not None and self._watch is not None:
             self._watch(row)

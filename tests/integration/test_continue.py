@@ -209,6 +209,45 @@ async def test_a_continued_run_that_is_killed_is_resumed_to_the_same_end(
     assert all((repo / path).is_file() for path in (*SLUGIFY, *WHISPER))
 
 
+KILLED_AT_THE_FIRST_SIGN = """
+import os, signal, sys
+from core.storage import database
+transact = database._transact
+
+def killed(connection, work, *, durable):
+    result = transact(connection, work, durable=durable)
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'threads'").fetchall():
+        if connection.execute("SELECT 1 FROM threads WHERE status = 'running'").fetchall():
+            os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+database._transact = killed
+from rolecall.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+async def test_a_kill_right_after_the_thread_is_listed_running_does_not_lose_the_request(
+    tmp_path: Path, repo: Path
+) -> None:
+    with ModelServer(two_requests) as server:
+        env = environment(tmp_path, server.url)
+        settings = settings_with(openai(server.v1))
+        first = await do(repo, FIRST, settings)
+        command = [sys.executable, "-c", KILLED_AT_THE_FIRST_SIGN, "continue", first.thread_id, SECOND]
+        killed = await asyncio.to_thread(
+            subprocess.run,
+            [*command, "--repo", str(repo), "--yes"],
+            cwd=Path(__file__).parents[2],
+            env=env,
+            check=False,
+        )
+        assert killed.returncode == -signal.SIGKILL
+        again = await go_on(repo, first.thread_id, settings)
+    assert again.status == "done"
+    assert (await state_of(repo, first.thread_id))["task"] == SECOND
+
+
 async def test_a_question_about_what_was_done_is_answered_and_the_work_stays(repo: Path) -> None:
     def asked(request: ModelRequest) -> Reply:
         question = "Why did you" in request.prompt

@@ -6,15 +6,23 @@ import signal
 import sqlite3
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import aiosqlite
+import pytest
 
+from core.errors import LockedError
+from core.redaction import Redactor
 from core.storage.database import Database
 from core.storage.thread_ids import short_id
 from graph.store.checkpoints import open_checkpoints
-from graph.store.lease import Lease
+from graph.store.lease import Lease, fence_records
+from graph.store.started_calls import SqliteStartedCalls
 from graph.store.thread_store import ThreadRow, ThreadStore
+from llm_registry.records.call_log import CallLog, CallRow
+from llm_registry.records.tracing import Trace
+from llm_registry.records.wall_clock import WallClock
 
 THREAD = "0f4b2d1e-7c1a-4a6b-9d3e-5a1f0c2b3d4e"
 DRIVE = """
@@ -91,6 +99,31 @@ async def stop_between_writes(pid: int, database: Path) -> None:
                 return
         os.kill(pid, signal.SIGCONT)
         await asyncio.sleep(0.02)
+
+
+async def test_the_stale_driver_records_nothing_new_and_leaves_as_locked(tmp_path: Path) -> None:
+    call = CallRow(role="coder", spec="s", provider="p", outcome="ok", total_s=0.1, thread=THREAD)
+
+    async def drive() -> None:
+        async with Database(tmp_path / "db") as database, Lease(database, THREAD) as lease:
+            await fence_records(database, THREAD, lease.generation)
+            log, clock = CallLog(database), WallClock(database, THREAD)
+            started = SqliteStartedCalls(database, THREAD)
+            async with Trace(database, THREAD, redactor=Redactor()).run():
+                await log.record(call)
+                await Database(tmp_path / "db").write("DELETE FROM leases")  # its thread was deleted meanwhile
+                await log.record(replace(call, thread="other"))
+                for write in (clock.seconds(), started.begin("c1", "run")):
+                    with pytest.raises(sqlite3.IntegrityError):
+                        await write
+                await log.record(call)
+
+    with pytest.raises(LockedError, match="is gone"):
+        await drive()
+    assert await rows(tmp_path / "db", "SELECT thread FROM calls ORDER BY id") == [(THREAD,), ("other",)]
+    assert await rows(tmp_path / "db", "SELECT outcome FROM spans") == [("IntegrityError",)]
+    for table in ("run_spans", "started_calls"):
+        assert await rows(tmp_path / "db", f"SELECT count(*) FROM {table}") == [(0,)]
 
 
 async def written(database: Path) -> list[tuple[object, ...]]:

@@ -36,3 +36,15 @@ async def test_a_clock_that_was_set_back_loses_no_step(tmp_path: Path, monkeypat
     ended = await drive(tmp_path / "db", None, None)
     assert ended.next == ()
     assert ended.config["configurable"]["checkpoint_id"] > first.config["configurable"]["checkpoint_id"]
+
+
+async def test_two_checkpoints_of_one_parent_keep_their_own_values_under_one_version(tmp_path: Path) -> None:
+    async with open_checkpoints(Database(tmp_path / "db")) as saver:
+        graph = build(Speaker(speak=works(1))).compile(checkpointer=saver)
+        root = await graph.aupdate_state(CONFIG, {"task": "root"}, as_node="__start__")
+        forks = [await graph.aupdate_state(root, {"task": task}, as_node="__start__") for task in ("one", "two")]
+        found = [await saver.aget_tuple(fork) for fork in forks]
+        states = [(await graph.aget_state(fork)).values["task"] for fork in forks]
+    versions = [one.checkpoint["channel_versions"]["task"] for one in found if one is not None]
+    assert versions[0] == versions[1]
+    assert states == ["one", "two"]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import ThreadError
+from core.errors import DamagedError, ThreadError
 from core.storage.database import Database
 from core.threads import ThreadOptions
 from graph.store.event_log import EventLog
@@ -50,6 +50,24 @@ async def test_the_last_thread_is_the_one_worked_on_last(store: ThreadStore) -> 
     await store.set_status(A, "done", exit_code=0)
     last = await store.last()
     assert (last.thread_id, last.status, last.exit_code, last.finished) == (A, "done", 0, True)
+
+
+async def test_a_status_nobody_knows_leaves_the_thread_resumable(store: ThreadStore, tmp_path: Path) -> None:
+    await store.create(row(A))
+    await Database(tmp_path / "rolecall.db").write("UPDATE threads SET status = 'flying'")
+    found = await store.find(A)
+    assert (found.status, found.finished) == ("interrupted", False)
+
+
+async def test_a_thread_whose_entry_cannot_be_read_is_damaged_and_not_absent(
+    store: ThreadStore, tmp_path: Path
+) -> None:
+    await store.create(row(A))
+    await Database(tmp_path / "rolecall.db").write("UPDATE threads SET options = '{'")
+    with pytest.raises(DamagedError, match=f"the entry of thread '{A[:8]}'.* is damaged"):
+        await store.find(A[:8])
+    with pytest.raises(ThreadError, match="no thread 'ffff'"):
+        await store.find("ffff")
 
 
 async def test_making_a_thread_again_changes_nothing(store: ThreadStore) -> None:
