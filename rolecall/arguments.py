@@ -196,6 +196,7 @@ def supervise_options(parser: argparse.ArgumentParser) -> None:
     """`supervise_options`."""
     parser.add_argument("threads", nargs="*", metavar="THREAD", help="threads to supervise from a separate process")
     parser.add_argument("--all", action="store_true", help="all running threads, including those started later")
+    parser.add_argument("--wait", action="store_true", help="also wait for threads that are not running")
     repo_options(parser)
     configuration_options(parser)
 

@@ -111,18 +111,20 @@ def _stopped(seen: Seen) -> bool:
 
 def _compared(where: str, used: Used, made: Sequence[Request], seen: Seen) -> Iterator[Claim]:
     whole = [one for one in made if one.whole]
+    # What a stop cut off may have been on its way, all of it written; and what a kill cut off can be in no book.
+    unread = used.failed if _stopped(seen) else 0
     if seen.real.always_up:
-        # What a stop cuts off may have been on its way, and what a kill cuts off can be in no book.
-        span = (len(whole), len(made) + (used.failed if _stopped(seen) else 0))
+        span = (len(whole), len(made) + unread)
         yield Claim("calls", where, used.calls, span, span[0] <= used.calls <= span[1])
-    good = sum(one.good for one in whole)
-    yield Claim("answers", where, used.calls - used.failed, good, used.calls - used.failed == good)
+    good, said = sum(one.good for one in whole), used.calls - used.failed
+    yield Claim("answers", where, said, good, good - unread <= said <= good)
     for name, told, figures in (
         ("tokens in", used.read, [(one.input_tokens, one.good and one.whole) for one in made]),
         ("tokens out", used.written, [(one.output_tokens, one.good and one.whole) for one in made]),
     ):
         if told is not None:
-            least, most = sum(count for count, sure in figures if sure), sum(count for count, _ in figures)
+            sure = sorted(count for count, certain in figures if certain)
+            least, most = sum(sure[: max(len(sure) - unread, 0)]), sum(count for count, _ in figures)
             yield Claim(name, where, told, (least, most), told[0] <= most and least <= told[1])
 
 

@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import UsageError
+from core.errors import ThreadError, UsageError
 from core.storage.thread_ids import short_id
 from rolecall.invocation import Invocation
 from rolecall.output.display import Display, Screen
 from rolecall.output.warnings import warn
 from rolecall.service.lookup import (
     ThreadRequest,
+    as_it_stands,
     found,
     is_driven,
     record_of,
@@ -26,14 +27,17 @@ from rolecall.thread_options import asked, repo_of
 
 if TYPE_CHECKING:
     from core.config.settings import Settings
+    from graph.store.thread_store import ThreadRow
 
 _LOOK_FOR_THREADS_S = 2.0
 
 
 def supervise(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Watch threads until they end, or until Ctrl-C."""
+    """Watch threads until they end or are no longer running, or until Ctrl-C."""
     if options.all == bool(options.threads):
         raise UsageError("give the threads to supervise, or --all")
+    if options.all and options.wait:
+        raise UsageError("--all waits for threads anyway; leave out --wait")
     return asyncio.run(_supervise(options, invocation))
 
 
@@ -43,7 +47,7 @@ async def _supervise(options: argparse.Namespace, invocation: Invocation) -> int
     loaded = await settings_for(asked(options), top, warn)
     named = [(await found(ThreadRequest(repo=repo, thread=word), invocation.about))[1] for word in options.threads]
     invocation.resumable = False
-    watch = _Round(top, loaded.settings)
+    watch = _Round(top, loaded.settings, wait=options.wait)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, watch.stop.set)
@@ -54,12 +58,12 @@ async def _supervise(options: argparse.Namespace, invocation: Invocation) -> int
 class _Round:
     """Supervises threads side by side."""
 
-    def __init__(self, top: Path, settings: "Settings") -> None:
+    def __init__(self, top: Path, settings: "Settings", *, wait: bool) -> None:
         self.stop = asyncio.Event()
-        self._top, self._settings = top, settings
+        self._top, self._settings, self._wait = top, settings, wait
 
     async def threads(self, wanted: list[str]) -> None:
-        """Supervise these until each has ended; the fault of one leaves the others as they are.
+        """Supervise these until none is running; the fault of one leaves the others as they are.
 
         Raises:
             RolecallError: What ended the first of those that could not be supervised, once all have ended.
@@ -115,8 +119,14 @@ class _Round:
         from graph.supervisor.supervise import supervise as watch_over
         from llm_registry.registry import open_registry
 
+        short, row = short_id(thread), await self._row(thread)
+        if not (self._wait or row.finished or await is_driven(self._top, thread)):
+            raise ThreadError(
+                f"{short} is not running ({row.status}), so there is nothing to supervise",
+                hint=f"run `rolecall resume {short}`, or wait for it with `rolecall supervise --wait {short}`",
+            )
         database = database_of(self._top)
-        print(f"supervising {short_id(thread)}", file=sys.stderr)
+        print(f"supervising {short}", file=sys.stderr)
         display = Display(Screen(plain=True))
         async with AsyncExitStack() as stack:
             log = await asyncio.to_thread(EventLog, thread, record_of(self._top, thread), display.listen)
@@ -124,6 +134,9 @@ class _Round:
             opening = open_registry(self._settings, thread_id=thread, database=database, events=events)
             models = await stack.enter_async_context(opening)
             graph = await stack.enter_async_context(open_graph(self._settings, database))
+            stop = asyncio.Event()
+            leaving = asyncio.create_task(self._leave(thread, stop), name=f"leave {short}")
+            stack.callback(leaving.cancel)
             await watch_over(
                 thread,
                 database=database,
@@ -131,9 +144,20 @@ class _Round:
                 models=models,
                 settings=self._settings,
                 events=events,
-                stop=self.stop,
+                stop=stop,
             )
-        print(f"{short_id(thread)} no longer needs supervision", file=sys.stderr)
+        row = await self._row(thread)
+        stopped = f"is no longer running ({row.status})"
+        print(f"{short} {'no longer needs supervision' if row.finished else stopped}", file=sys.stderr)
+
+    async def _row(self, thread: str) -> "ThreadRow":
+        return await as_it_stands(await (await store_of(self._top)).find(thread), self._top)
+
+    async def _leave(self, thread: str, stop: asyncio.Event) -> None:
+        """Set `stop` once nobody runs the thread, or all is to stop."""
+        while not self.stop.is_set() and (self._wait or await is_driven(self._top, thread)):
+            await self._rest()
+        stop.set()
 
 
 def _tell(thread: str, fault: Exception) -> None:

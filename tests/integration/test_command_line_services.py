@@ -1,5 +1,6 @@
 """The commands that look after models and threads: doctor, models, supervise, studio."""
 
+import asyncio
 import json
 import re
 import signal
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 from langgraph_sdk import get_client
 
+from core.storage.database import database_of
+from graph.store.lease import Lease
+from graph.store.thread_store import ThreadStore
 from tests.modelserver.process import ModelServerProcess
 from tests.repositories import git, make_repository
 from tests.unit.rolecall.command_line import Done, environment, rolecall
@@ -96,6 +100,34 @@ def test_a_supervisor_of_its_own_ends_with_its_thread(red: Path) -> None:
     assert "done" in call("threads", cwd=red).out
     nobody = call("supervise", cwd=red)
     assert (nobody.code, "--all" in nobody.err) == (2, True)
+
+
+async def test_a_thread_that_nobody_runs_is_not_supervised_unless_told_to_wait(red: Path) -> None:
+    stopped = call("run", TASK, "--yes", "--quiet", "--no-supervisor", "--max-minutes", "0.0001", cwd=red)
+    assert stopped.code == 5, stopped.err
+    [row] = await ThreadStore(database_of(red)).list()
+    left = call("supervise", row.short, cwd=red)
+    assert left.code == 2
+    assert f"{row.short} is not running (budget), so there is nothing to supervise" in left.err
+    assert f"rolecall supervise --wait {row.short}" in left.err
+    assert call("supervise", "--all", "--wait", cwd=red).code == 2
+    async with Lease(database_of(red), row.thread_id):
+        watching = supervising(red, row.short)
+    _, said = await asyncio.to_thread(watching.communicate, timeout=60)
+    assert (watching.returncode, f"{row.short} is no longer running (budget)" in said) == (0, True)
+    waiting = supervising(red, "--wait", row.short)
+    assert call("resume", row.short, "--yes", "--quiet", "--no-supervisor", "--max-minutes", "5", cwd=red).code == 0
+    _, said = await asyncio.to_thread(waiting.communicate, timeout=60)
+    assert (waiting.returncode, "no longer needs supervision" in said) == (0, True)
+
+
+def supervising(repo: Path, *words: str) -> "subprocess.Popen[str]":
+    """A supervisor in another process, once it has begun."""
+    command = [sys.executable, "-m", "rolecall", "supervise", *words]
+    process = subprocess.Popen(command, cwd=repo, env=environment(repo.parent, OFF), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "supervising" in process.stderr.readline()
+    return process
 
 
 def test_a_fault_of_the_settings_ends_the_supervisor_as_one_and_no_other_thread(red: Path, tmp_path: Path) -> None:

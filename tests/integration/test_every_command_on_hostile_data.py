@@ -164,7 +164,7 @@ def test_a_run_shows_nothing_that_drives_the_terminal(world: World) -> None:
     assert "exit 3" in plain
 
 
-# `continue` comes last: it leaves the thread unfinished, for which `supervise` would wait.
+# `continue` comes last: it leaves the thread unfinished, so that `supervise` and others would refuse it.
 @pytest.mark.parametrize("name", sorted(CALLS, key=lambda name: (name == "continue", name)))
 def test_no_command_lets_foreign_bytes_drive_the_terminal(name: str, world: World) -> None:
     for call in CALLS[name]:

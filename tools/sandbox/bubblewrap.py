@@ -56,6 +56,8 @@ class Bubblewrap:
     shown: tuple[Path, ...] = ()
     blanked: tuple[Path, ...] = ()
     """Secret-looking files and sockets in what is shown."""
+    unsearched: tuple[Path, ...] = ()
+    """Folders in what is shown that were too large to be searched for them to the end."""
 
     @property
     def policy(self) -> str:
@@ -64,12 +66,14 @@ class Bubblewrap:
         history = ""
         if self.git.hidden:
             history = f'; git history hidden ({self.git.hidden}; sandbox.git_history: "show" shows it)'
+        cut = ", ".join(map(str, dict.fromkeys((*self.machine.unsearched, *self.unsearched))))
+        unsearched = f"; not all of it searched for secret-looking files: {cut}" if cut else ""
         calls = "" if seccomp_filter() else ", system calls not filtered on this processor"
         return (
             f"commands run in bubblewrap: {net}, only the worktree and a private /tmp writable, home and the rest of "
             f"the checkout hidden, no secrets in the environment, no capabilities{calls}; per command at most "
             f"{self.settings.memory_mb} MB of memory, {self.settings.max_processes} processes, "
-            f"{self.settings.disk_mb} MB of new files{history}"
+            f"{self.settings.disk_mb} MB of new files{history}{unsearched}"
         )
 
     def launch(self, argv: list[str], cwd: Path, scratch: Path | None = None, *, told: bool = False) -> Launch:
@@ -110,7 +114,8 @@ class Bubblewrap:
         shown = shown_folders(self.scene, (*self.shown, *readable), self.tracked)
         new = [folder for folder in shown if not any(folder.is_relative_to(old) for old in self.shown)]
         found = find_hidden(new, SecretFiles(self.settings.show))
-        return replace(self, shown=shown, blanked=coverable((*self.blanked, *found.files)))
+        blanked = coverable((*self.blanked, *found.files))
+        return replace(self, shown=shown, blanked=blanked, unsearched=(*self.unsearched, *found.unsearched))
 
     def _isolation(self) -> Iterator[str]:
         is_root = os.geteuid() == 0
@@ -190,11 +195,15 @@ def build_walls(
     machine = find_hidden([Path("/etc")], secret_files, closed=True)
     more = find_hidden([Path("/opt"), Path("/usr/local")], secret_files, closed=True)
     daemons = tuple(folder for folder in _DAEMON_FOLDERS if folder.is_dir())
-    covered = HiddenPaths(coverable((*machine.files, *more.files)), (*daemons, *machine.folders, *more.folders))
+    covered = HiddenPaths(
+        coverable((*machine.files, *more.files)), (*daemons, *machine.folders, *more.folders),
+        (*machine.unsearched, *more.unsearched),
+    )  # fmt: skip
     git = git_view(scene.root, scene.repo, settings.git_history, secret_files)
     walls = Bubblewrap(features, settings, scene, git, covered, _tracked(scene, secret_files))
     if scene.root == scene.repo:
-        walls = replace(walls, blanked=coverable(find_hidden([scene.root], secret_files).files))
+        inside = find_hidden([scene.root], secret_files)
+        walls = replace(walls, blanked=coverable(inside.files), unsearched=inside.unsearched)
     return walls.showing(readable)
 
 

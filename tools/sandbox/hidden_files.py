@@ -39,12 +39,14 @@ class HiddenPaths:
 
     files: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
+    unsearched: tuple[Path, ...] = ()
+    """Where the walk ran into its limits: something deeper in them may have stayed visible."""
 
 
 def find_hidden(folders: Iterable[Path], secret_files: SecretFiles, *, closed: bool = False) -> HiddenPaths:
     """Walk folders, the upper levels first; blocking, for a second and a half at most.
 
-    What lies deeper than some levels, or than the walk gets in its time, stays as it is.
+    What lies deeper than some levels, or than the walk gets in its time, stays as it is; the latter is named.
 
     Args:
         folders: Where to look.
@@ -52,18 +54,24 @@ def find_hidden(folders: Iterable[Path], secret_files: SecretFiles, *, closed: b
         closed: Also hide what this user can read and others cannot: keys and password files of the machine.
     """
     covered: list[Path] = []
+    unsearched: list[Path] = []
     deadline = time.monotonic() + _MOST_SECONDS
     found = [
         Path(entry.path)
         for top in folders
-        for entry in _walk(top, covered if closed else None, deadline)
+        for entry in _walk(top, covered if closed else None, unsearched, deadline)
         if _is_hidden(entry, entry.path[len(str(top)) :].lstrip("/"), secret_files, closed=closed)
     ]
-    return HiddenPaths(tuple(found), tuple(covered))
+    return HiddenPaths(tuple(found), tuple(covered), tuple(unsearched))
 
 
-def _walk(top: Path, covered: list[Path] | None, deadline: float) -> Iterator["os.DirEntry[str]"]:
-    """Everything below that is no folder and no link; closed folders go to `covered` instead of being entered."""
+def _walk(
+    top: Path, covered: list[Path] | None, unsearched: list[Path], deadline: float
+) -> Iterator["os.DirEntry[str]"]:
+    """Everything below that is no folder and no link; closed folders go to `covered` instead of being entered.
+
+    A top that is not walked to the end goes to `unsearched`.
+    """
     left = _MOST_ENTRIES
     waiting = deque([(str(top), _MOST_LEVELS)])
     while waiting and left > 0 and time.monotonic() < deadline:
@@ -84,6 +92,8 @@ def _walk(top: Path, covered: list[Path] | None, deadline: float) -> Iterator["o
                 covered.append(Path(entry.path))
             elif levels > 1 and entry.name != "__pycache__":
                 waiting.append((entry.path, levels - 1))
+    if waiting:
+        unsearched.append(top)
 
 
 def _is_hidden(entry: "os.DirEntry[str]", name_inside: str, secret_files: SecretFiles, *, closed: bool) -> bool:

@@ -20,7 +20,7 @@ from tests.unit.tools.bench import commands_of, sandbox_of
 from tools.commands.command_runner import SandboxCommands
 from tools.commands.outputs import OutputStore
 from tools.processes.environment import user_environment
-from tools.sandbox import wall_probe
+from tools.sandbox import hidden_files, wall_probe
 from tools.sandbox.bubblewrap import Bubblewrap
 from tools.sandbox.sandbox import SandboxPaths, open_sandbox
 from tools.sandbox.seccomp import seccomp_filter
@@ -330,3 +330,14 @@ async def test_more_secret_files_than_can_be_covered_are_refused_and_not_half_co
     assert "sandbox.show" in refused.value.hint
     shown = SandboxSettings(mode="bubblewrap", show=("*.pem",))
     assert (await open_sandbox(shown, SandboxPaths(repo, repo))).walled
+
+
+async def test_a_directory_too_large_to_be_searched_for_secrets_is_named(workspace, tmp_path, monkeypatch) -> None:
+    write(tmp_path / "toolchain", {"bin/tool": "", "etc/deep/.npmrc": f"_authToken={TOKEN}\n"})
+    assert "searched" not in (await sandbox_of(workspace.root, "bubblewrap")).policy
+    monkeypatch.setattr(hidden_files, "_MOST_ENTRIES", 1)
+    sandbox = await sandbox_of(workspace.root, "bubblewrap")
+    shown = await asyncio.to_thread(sandbox.showing, [tmp_path / "toolchain"])
+    cut = sandbox.policy.partition("not all of it searched for secret-looking files: ")[2]
+    assert "/etc" in cut.split(", ")
+    assert shown.policy.endswith(f", {tmp_path / 'toolchain'}")
