@@ -26,7 +26,7 @@ from tests.repositories import make_repository, write
 from tests.unit.rolecall.terminal import Terminal
 
 HOUSE = Path(__file__).parents[2]
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 ROLES = ("primary", "coder", "reasoning", "router", "summarizer", "supervisor")
 PROGRAM = (sys.executable, "-m", "rolecall")
 
