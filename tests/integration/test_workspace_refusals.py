@@ -57,6 +57,14 @@ async def test_a_branch_that_takes_the_name_of_ours_is_refused(repo) -> None:
     assert fingerprint(repo) == before
 
 
+async def test_a_branch_whose_name_holds_a_line_end_of_unicode_is_no_trouble(repo) -> None:
+    git(repo, "branch", "rolecall/a\u2028b")
+    workspace = await GitWorkspace.open(repo, thread())
+    await workspace.prepare()
+    await workspace.remove()
+    assert git(repo, "for-each-ref", "--format=%(refname)", "refs/heads/rolecall").strip().endswith("a\u2028b")
+
+
 async def test_a_conflict_under_way_is_refused(repo) -> None:
     git(repo, "checkout", "--quiet", "-b", "side")
     write(repo, {"calc.py": "side\n"})

@@ -24,7 +24,7 @@ async def find_top(folder: Path) -> Path:
     found = await git.try_run(
         "rev-parse", "--is-bare-repository", "--is-inside-git-dir", "--show-toplevel", "HEAD^{commit}"
     )
-    lines = found.out.splitlines()
+    lines = found.out.removesuffix("\n").split("\n")
     if len(lines) < 2:
         raise _no_repository(folder, found.reason)
     if lines[0] == "true":

@@ -27,10 +27,11 @@ class ThreadRefs:
     async def all(self) -> dict[str, str]:
         """Objects of this thread's refs, and of the branch that would stand in their way, as far as they are there."""
         out = await self._git.run(
-            "for-each-ref", "--format=%(refname) %(objectname)", f"refs/rolecall/{self._short}", self.branch,
+            "for-each-ref", "--format=%(objectname) %(refname)", f"refs/rolecall/{self._short}", self.branch,
             "refs/heads/rolecall",
         )  # fmt: skip
-        return dict(line.split(" ", 1) for line in out.splitlines())
+        # Not `splitlines`: the name of a branch of somebody's may hold what Unicode takes for the end of a line.
+        return {ref: commit for commit, _, ref in (line.partition(" ") for line in out.split("\n") if line)}
 
     async def head(self) -> tuple[str, str]:
         """The last commit of the branch and its tree.
