@@ -116,8 +116,10 @@ async def test_a_full_disk_is_no_fault_of_a_file(repo, monkeypatch) -> None:
     (Path(git(workspace.root, "rev-parse", "--absolute-git-dir")) / "index.lock").touch()
     git_ = await Git(workspace.root).isolated()
     with pytest.raises(RepositoryError, match="could not store"):
-        await staging.stage(git_, git(repo, "rev-parse", "HEAD"), StagingRules(),
-                            index=(await git_.place()).index)  # fmt: skip
+        await staging.stage(
+            git_, git(repo, "rev-parse", "HEAD").strip(), StagingRules(),
+            index=(await git_.place()).index, tree=git(repo, "rev-parse", "HEAD^{tree}").strip(),
+        )  # fmt: skip
 
 
 async def test_a_file_that_became_a_folder_and_the_other_way_round(repo) -> None:

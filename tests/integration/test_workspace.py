@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import RepositoryError
 from tests.repositories import fingerprint, git, make_repository, thread, write
-from tools.worktree.staging_rules import oversized
+from tools.worktree.staging_rules import TOO_LARGE, StagingRules
 from tools.worktree.workspace import GitWorkspace
 
 PREPARE = """
@@ -282,9 +282,9 @@ def test_the_largest_of_too_many_new_files_stay_at_home(tmp_path) -> None:
         with (tmp_path / f"{number}.bin").open("wb") as file:
             file.truncate((30 + number) * 2**20)
     names = [path.name for path in tmp_path.iterdir()]
-    left = oversized(tmp_path, names)
-    assert left == {f"{number}.bin" for number in range(14, 20)}
-    assert oversized(tmp_path, sorted(set(names) - left)) == set()
+    left = StagingRules().judge(tmp_path, names)
+    assert left == {f"{number}.bin": TOO_LARGE for number in range(14, 20)}
+    assert StagingRules().judge(tmp_path, sorted(set(names) - left.keys())) == {}
 
 
 async def test_the_folder_is_excluded_once_and_not_in_gitignore(repo) -> None:

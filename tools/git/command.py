@@ -64,7 +64,6 @@ PLAIN_DIFF = (
     "--dst-prefix=b/", "--no-relative",
 )  # fmt: skip
 """A diff that reads the same whatever the user has configured."""
-_IDENTITY = {"NAME": "rolecall", "EMAIL": "rolecall@localhost"}
 
 
 class GitTimeoutError(RepositoryError):
@@ -110,14 +109,18 @@ class Git:
         Raises:
             RepositoryError: The folder is not the top of a working tree, or a worktree its repository does not know.
         """
-        if not self._looked:
-            self._place = await asyncio.to_thread(locate, self.folder)
-            self._looked = True
-        if self._place is None:
+        place = await self._located()
+        if place is None:
             raise RepositoryError(
                 f"{self.folder} is not the top-level directory of a git working tree",
                 hint="give the directory of a git repository with --repo",
             )
+        return place
+
+    async def _located(self) -> GitLocation | None:
+        if not self._looked:
+            self._place = await asyncio.to_thread(locate, self.folder)
+            self._looked = True
         return self._place
 
     async def config(self) -> GitConfig:
@@ -187,13 +190,11 @@ class Git:
 
     async def _manner(self, command: str) -> tuple[list[str], dict[str, str]]:
         """Settings before the subcommand, and the environment."""
-        if not self._looked:
-            self._place = await asyncio.to_thread(locate, self.folder)
-            self._looked = True
+        place = await self._located()
         off = (*_OFF, *((await self.config()).programs_off() if command in _RUNS_HOOKS else ()))
         env = _environment()
-        if self._place is not None:
-            env |= {"GIT_DIR": str(self._place.git_dir), "GIT_WORK_TREE": str(self._place.work_tree)}
+        if place is not None:
+            env |= {"GIT_DIR": str(place.git_dir), "GIT_WORK_TREE": str(place.work_tree)}
         return [part for setting in off for part in ("-c", setting)], env
 
     async def run(
@@ -215,7 +216,7 @@ class Git:
 
     async def identity(self) -> dict[str, str]:
         """Environment variables that name rolecall as the author where the user has set no identity."""
-        return (await self.config()).identity(_IDENTITY, os.environ)
+        return (await self.config()).identity()
 
     async def commit_tree(self, tree: str, message: str, *parents: str) -> str:
         """Make a commit object of a tree; moves no branch, runs no hook, signs nothing.
@@ -306,7 +307,8 @@ async def _finished(process: asyncio.subprocess.Process, stdin: str | None, limi
     except asyncio.CancelledError:
         await _asked_to_end(process)
         raise
-    return GitOutput(process.returncode or 0, _text(out), _text(err))
+    text, complaint = (data.decode("utf-8", "surrogateescape") for data in (out, err))
+    return GitOutput(process.returncode or 0, text, complaint)
 
 
 async def _asked_to_end(process: asyncio.subprocess.Process) -> None:
@@ -348,7 +350,3 @@ def _not_started(folder: Path) -> RepositoryError:
             f"{folder} is not a directory", hint="give the directory of a git repository with --repo"
         )
     return RepositoryError("git is not installed", hint="install git and run the command again")
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")

@@ -122,15 +122,14 @@ class GitConfig:
             sections.setdefault(section, {}).update(fixed)
         return config_text(sections)
 
-    def identity(self, fallback: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-        """Environment variables that name an author where the user has set none."""
+    def identity(self) -> dict[str, str]:
+        """Environment variables that name rolecall as the author where the user has set none."""
         given = {}
-        for part, value in fallback.items():
+        for part, value in (("name", "rolecall"), ("email", "rolecall@localhost")):
             for whose in ("author", "committer"):
-                name = f"GIT_{whose.upper()}_{part}"
-                configured = self.get(f"user.{part.lower()}") or self.get(f"{whose}.{part.lower()}")
-                if not configured and not environment.get(name):
-                    given[name] = value
+                variable = f"GIT_{whose}_{part}".upper()
+                if not (self.get(f"user.{part}") or self.get(f"{whose}.{part}") or os.environ.get(variable)):
+                    given[variable] = value
         return given
 
     def _file(self, name: str, usual: str, work_tree: Path) -> Path | None:

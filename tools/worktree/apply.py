@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from core.errors import RepositoryError
 from tools.git.command import PLAIN_DIFF, Git
 from tools.worktree.staging import attributes_of, scratch_index
-from tools.worktree.staging_rules import StagingRules
+from tools.worktree.staging_rules import StagingRules, name_some
 from tools.worktree.workspace import GitWorkspace
 
 _UNDER_WAY = {
@@ -142,7 +142,7 @@ async def _merge(git: Git, branch: str, span: tuple[str, str], title: str, *, sq
     files = tuple(await git.names("diff", "--name-only", "--diff-filter=U", "-z"))
     if await git.resolve("MERGE_HEAD") is not None:
         await git.run("merge", "--abort")
-    where = f" ({_some(sorted(files))})" if files else ""
+    where = f" ({name_some(files)})" if files else ""
     return _manual(f"git could not merge {branch}: {done.reason}{where}", command, conflicts=files)
 
 
@@ -173,7 +173,7 @@ async def _obstacle(git: Git, base: str, tip: str) -> tuple[str, tuple[str, ...]
     head = await git.run("rev-parse", "HEAD^{commit}")
     staged = await files.names("diff-index", "--cached", "--name-only", "--ignore-submodules=all", "-z", head)
     if staged:
-        return f"your index contains staged changes: {_some(staged)}", ("git commit",), tuple(staged)
+        return f"your index contains staged changes: {name_some(staged)}", ("git commit",), tuple(staged)
     touched = await _touched(git, base, tip)
     program = await _program(git, tip, touched)
     if program:
@@ -181,7 +181,7 @@ async def _obstacle(git: Git, base: str, tip: str) -> tuple[str, tuple[str, ...]
     both = sorted(touched & await _dirty(git, head))
     if both:
         first = (f"git add -- {shlex.join(both)}", "git commit")
-        return f"you have uncommitted changes in {_some(both)}", first, tuple(both)
+        return f"you have uncommitted changes in {name_some(both)}", first, tuple(both)
     obstacle, conflicts = await _conflict(git, base, tip)
     return obstacle, (), conflicts
 
@@ -205,7 +205,7 @@ async def _conflict(git: Git, base: str, tip: str) -> tuple[str, tuple[str, ...]
     head = await git.run("rev-parse", "HEAD^{commit}")
     tried = await _tried(git, head, tip)
     if tried.code == 1:
-        return f"it conflicts with newer commits in {_some(list(tried.conflicts))}", tried.conflicts
+        return f"it conflicts with newer commits in {name_some(tried.conflicts)}", tried.conflicts
     # An older git cannot try a merge; without commits of the user's since then it cannot conflict.
     if tried.code != 0 and head != base:
         return "this git is too old to test a merge first", ()
@@ -228,13 +228,13 @@ async def _patch(git: Git, branch: str, span: tuple[str, str], why: str) -> Appl
     if tried.code != 0:
         misfits = sorted(names & set(_BESIDE_ERROR.findall(tried.err)))
         return _manual(
-            f"the changes of {branch} do not apply to your current files: {_some(misfits) or tried.reason}",
+            f"the changes of {branch} do not apply to your current files: {name_some(misfits) or tried.reason}",
             command, conflicts=tuple(misfits),
         )  # fmt: skip
     await files.run("apply", "--whitespace=nowarn", stdin=f"{patch}\n")
     return ApplyResult(
         how="patched",
-        message=f"the changes of {branch} are in your files, uncommitted, {why}: {_some(sorted(names))}",
+        message=f"the changes of {branch} are in your files, uncommitted, {why}: {name_some(names)}",
     )
 
 
@@ -258,7 +258,7 @@ async def _program(git: Git, tip: str, names: set[str]) -> str:
     for attributes in (found, after):
         touched = sorted(name for (name, attribute), value in attributes.items() if value in programs[attribute])
         if touched:
-            return f"git would run a filter or merge program of its configuration on {_some(touched)}"
+            return f"git would run a filter or merge program of its configuration on {name_some(touched)}"
     return ""
 
 
@@ -282,8 +282,3 @@ def _manual(message: str, *commands: str, conflicts: tuple[str, ...] = ()) -> Ap
     lines = "\n".join(f"  {command}" for command in commands)
     text = f"{message}\nto do it yourself:\n{lines}"
     return ApplyResult(how="manual", message=text, commands=commands, conflicts=conflicts)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -61,7 +61,7 @@ class _Changes:
 
 
 async def stage(
-    git: IsolatedGit, commit: str, rules: StagingRules, *, index: Path, tree: str = "", keep_links: bool = False
+    git: IsolatedGit, commit: str, rules: StagingRules, *, index: Path, tree: str, keep_links: bool = False
 ) -> StagingResult:
     """Bring an index to the present content of the working tree.
 
@@ -70,7 +70,7 @@ async def stage(
         commit: What left-out files are as in.
         rules: What is left out.
         index: The index file.
-        tree: That of the commit, where it is known.
+        tree: That of the commit.
         keep_links: Submodules moved in the index stay so; otherwise they are as in the commit.
 
     Raises:
@@ -95,7 +95,7 @@ async def stage(
     await _put_back(git, index, changes, left_out, rules, keep_links=keep_links)
     left_out |= dict.fromkeys(changes.nested, NESTED)
     if not (gone or taken or changes.staged):
-        return StagingResult(tree or await git.run("rev-parse", "--verify", f"{commit}^{{tree}}"), left_out)
+        return StagingResult(tree, left_out)
     written = await git.run("write-tree", "--missing-ok", index=index)
     await git.note_tree(index, written)
     return StagingResult(written, left_out)
@@ -122,15 +122,11 @@ async def scratch_index(source: Path | None) -> AsyncIterator[Path]:
     try:
         index = folder / "index"
         if source is not None:
-            await asyncio.to_thread(_copied, source, index)
+            with suppress(FileNotFoundError):
+                await asyncio.to_thread(shutil.copy2, source, index)
         yield index
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
-def _copied(source: Path, target: Path) -> None:
-    if source.is_file():
-        shutil.copy2(source, target)
 
 
 async def _changes(git: IsolatedGit, commit: str, tree: str, index: Path) -> _Changes:
@@ -155,14 +151,14 @@ async def _staged(
     git: IsolatedGit, commit: str, tree: str, index: Path, limit_s: float
 ) -> dict[str, tuple[str, str, str]]:
     """Of what an index differs from a commit; git is not asked again about an index it compared or wrote before."""
-    if tree and await git.tree_of(index) == tree:
+    if await git.tree_of(index) == tree:
         return {}
     parts = (await git.run(*_INDEX_STATUS, commit, index=index, limit_s=limit_s)).split("\0")
     found = {}
     for raw, name in zip(parts[::2], parts[1::2], strict=False):
         before, now, old, _, _ = raw.removeprefix(":").split(" ")
         found[name] = (before, old, now)
-    if tree and not found:
+    if not found:
         await git.note_tree(index, tree)
     return found
 

@@ -10,9 +10,6 @@ from pathlib import Path
 from core.redaction import Redactor
 from core.secret_files import SecretFiles
 
-MAX_NEW_FILE = 64 * 2**20
-MAX_NEW_FILES = 512 * 2**20
-"""Bytes of one new or changed file, and of all of them, that are stored at a time."""
 _MAX_TEXT = 2**20
 """Bytes of a file that are scanned for secrets."""
 _SHOWN = 5
@@ -42,8 +39,8 @@ class StagingRules:
     secret_files: SecretFiles = field(default_factory=SecretFiles)
     redactor: Redactor = field(default_factory=Redactor)
     known_only: bool = True
-    max_file: int = MAX_NEW_FILE
-    max_total: int = MAX_NEW_FILES
+    max_file: int = 64 * 2**20
+    max_total: int = 512 * 2**20
 
     def for_base(self) -> "StagingRules":
         """The rules for what a person had not committed: whatever has the form of a token is left out too."""
@@ -62,8 +59,18 @@ class StagingRules:
             if reason:
                 found[name] = reason
         rest = [name for name in names if name not in found]
-        large = oversized(folder, rest, max_file=self.max_file, max_total=self.max_total)
-        return found | dict.fromkeys(large, TOO_LARGE)
+        return found | dict.fromkeys(self._oversized(folder, rest), TOO_LARGE)
+
+    def _oversized(self, folder: Path, names: Sequence[str]) -> set[str]:
+        """Files that would bloat a repository: data sets and dumps no .gitignore names yet."""
+        sizes = {name: size for name in names if (size := _size(folder / name))}
+        total, large = sum(sizes.values()), set()
+        for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
+            if sizes[name] <= self.max_file and total <= self.max_total:
+                break
+            large.add(name)
+            total -= sizes[name]
+        return large
 
     def secrets_in(self, path: Path, name: str) -> frozenset[str]:
         """What stands for the secrets that a file holds; blocking. Empty for one the user asked for by name."""
@@ -74,47 +81,28 @@ class StagingRules:
         return self.redactor.found_in(text, known_only=self.known_only) if text else frozenset()
 
 
-def oversized(
-    folder: Path, names: Sequence[str], *, max_file: int = MAX_NEW_FILE, max_total: int = MAX_NEW_FILES
-) -> set[str]:
-    """Files that would bloat a repository: data sets and dumps no .gitignore names yet; blocking.
-
-    Args:
-        folder: The working tree.
-        names: New or changed files in it.
-        max_file: Bytes of one.
-        max_total: Bytes of all.
-    """
-    sizes = {name: size for name in names if (size := _size(folder / name))}
-    total, large = sum(sizes.values()), set()
-    for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
-        if sizes[name] <= max_file and total <= max_total:
-            break
-        large.add(name)
-        total -= sizes[name]
-    return large
-
-
 def exclusion_reasons(left_out: Mapping[str, str]) -> tuple[str, ...]:
     """One sentence for each reason for which files are left out."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in sorted(left_out.items()):
-        by_reason.setdefault(reason, []).append(name)
     return tuple(
-        f"left out of the commit because they {reason}: {name_some(names)}" for reason, names in by_reason.items()
+        f"left out of the commit because they {reason}: {name_some(names)}"
+        for reason, names in _by_reason(left_out).items()
     )
 
 
-def base_warnings(left_out: dict[str, str]) -> tuple[str, ...]:
+def base_warnings(left_out: Mapping[str, str]) -> tuple[str, ...]:
     """What a person should know about changes that were not taken along, one sentence for each reason."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in left_out.items():
-        by_reason.setdefault(reason, []).append(name)
     return tuple(
         f"uncommitted files were not copied into the worktree because they {reason}"
         f"{f' ({SHOW})' if reason in {SECRET_NAME, SECRET_TEXT} else ''}: {name_some(names)}"
-        for reason, names in by_reason.items() if reason != NESTED
+        for reason, names in _by_reason(left_out).items() if reason != NESTED
     )  # fmt: skip
+
+
+def _by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in sorted(left_out.items()):
+        by_reason.setdefault(reason, []).append(name)
+    return by_reason
 
 
 def name_some(names: Iterable[str]) -> str:

@@ -3,7 +3,7 @@ index, stashes and other refs are read and never written. Applying the work is i
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from core.context import Changes
@@ -11,8 +11,7 @@ from core.errors import RepositoryError
 from core.storage.layout import RepoLayout, RunFiles
 from core.storage.thread_ids import short_id
 from tools.files.file_tree import format_tree
-from tools.git.command import PLAIN_DIFF, Git, IsolatedGit, index_digest
-from tools.git.location import GitLocation, locate
+from tools.git.command import PLAIN_DIFF, Git, index_digest
 from tools.git.private_git_dir import sweep_git_dirs
 from tools.git.repository import find_top
 from tools.git.state_folder import ensure_layout
@@ -143,7 +142,7 @@ class GitWorkspace:
         if orders:
             await self._user.run("update-ref", "--stdin", stdin="".join(orders))
         if await self._is_ready():
-            await self._checkout().hide(self._rules.secret_files)
+            await Checkout(self._git).hide(self._rules.secret_files)
         else:
             await self._make_worktree()
 
@@ -215,7 +214,7 @@ class GitWorkspace:
         """
         staged = await self._staged_now()
         ignored = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
-        others = [*staged.left_out, *await (await self._content()).names(*ignored)]
+        others = [*staged.left_out, *await (await self._git.isolated()).names(*ignored)]
         return f"{staged.tree} {await asyncio.to_thread(file_times, self._root, others)}"
 
     async def listing(self, *, limit: int = 200) -> str:
@@ -244,7 +243,7 @@ class GitWorkspace:
             raise RepositoryError(f"the snapshot {tree[:12]} is no longer in the repository")
         async with self._index() as index:
             await self._keep((await self._stage(*await self._refs.head(), index)).tree)
-            await self._checkout().fill(tree, self._rules.secret_files)
+            await Checkout(self._git).fill(tree, self._rules.secret_files)
 
     async def discard(self) -> None:
         """Bring the worktree back to the last commit of the branch; a snapshot of what was there is kept."""
@@ -265,10 +264,6 @@ class GitWorkspace:
             RepositoryError: The thread has no base in this repository.
         """
         return await self._refs.base_commit()
-
-    @property
-    def _ready_mark(self) -> Path:
-        return self._files.worktree_ready
 
     async def _capture_base(self, refs: dict[str, str]) -> str:
         if "refs/heads/rolecall" in refs:
@@ -292,43 +287,31 @@ class GitWorkspace:
         return made
 
     async def _stage(self, head: str, before: str, index: Path) -> StagingResult:
-        staged = await stage(await self._content(), head, self._rules, index=index, tree=before)
+        staged = await stage(await self._git.isolated(), head, self._rules, index=index, tree=before)
         for notice in exclusion_reasons(staged.left_out):
             self._notices.setdefault(notice, False)
         return staged
-
-    async def _content(self) -> IsolatedGit:
-        return await self._git.isolated()
-
-    def _checkout(self) -> Checkout:
-        return Checkout(self._git)
 
     async def _is_ready(self) -> bool:
         """Whether the worktree is there; a `.git` file that a command took away or exchanged is put back."""
         if not await asyncio.to_thread(self._is_there):
             return False
-        place = await self._place()
-        if place is None:
-            return False
-        await asyncio.to_thread(restore_link, place)
-        return True
+        with suppress(RepositoryError):
+            # Asked anew each time: the repository may have forgotten the worktree meanwhile.
+            await asyncio.to_thread(restore_link, await Git(self._root).place())
+            return True
+        return False
 
     def _is_there(self) -> bool:
         # A link in its place leads to files that are not the thread's.
         expected = self._repo.resolve() / self._root.relative_to(self._repo)
-        return self._ready_mark.is_file() and self._root.is_dir() and self._root.resolve() == expected
-
-    async def _place(self) -> GitLocation | None:
-        try:
-            return await asyncio.to_thread(locate, self._root)
-        except RepositoryError:
-            return None
+        return self._files.worktree_ready.is_file() and self._root.is_dir() and self._root.resolve() == expected
 
     async def _make_worktree(self) -> None:
         await self._drop_worktree()
         await self._user.run("worktree", "add", "--no-checkout", "--force", "--quiet", str(self._root), self.branch)
         self._git = Git(self._root)
-        checkout = self._checkout()
+        checkout = Checkout(self._git)
         _, tree = await self._refs.head()
         filled = await checkout.fill(tree, self._rules.secret_files)
         if filled.hidden:
@@ -345,10 +328,10 @@ class GitWorkspace:
         if secret:
             self.warnings += (f"generated files that may contain secrets were not copied; {SHOW}: {name_some(secret)}",)
         self.warnings += await fill_submodules(self._repo, self._root, filled.links, rules)
-        await asyncio.to_thread(self._ready_mark.touch)
+        await asyncio.to_thread(self._files.worktree_ready.touch)
 
     async def _drop_worktree(self) -> None:
-        await asyncio.to_thread(self._ready_mark.unlink, missing_ok=True)
+        await asyncio.to_thread(self._files.worktree_ready.unlink, missing_ok=True)
         common = (await self._user.place()).common_dir
         await asyncio.to_thread(remove_worktree, common, self._layout, self._thread_id)
 
