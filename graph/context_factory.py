@@ -133,7 +133,7 @@ async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
     # Before anything of the repository is run: its interpreter is a program of the repository too.
     places = SandboxPaths(workspace.root, workspace.repo, (START_SCRIPT.parent,))
     bare = await open_sandbox(settings.sandbox, places, secrets=secrets)
-    target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
+    target = await find_target_python(bare, settings.checks.python)
     _warn(events, workspace, target)
     sandbox = await asyncio.to_thread(bare.showing, target.readable)
     if not (sandbox.walled or spec.asked.checks or settings.checks.commands or spec.options.approve_all):
@@ -142,16 +142,7 @@ async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
     commands = await asyncio.to_thread(
         SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
     )
-    checks = RepositoryChecks(
-        workspace.root,
-        commands,
-        settings.checks,
-        target,
-        events,
-        tuple(spec.asked.checks),
-        files=workspace.files,
-        state=workspace.state,
-    )
+    checks = RepositoryChecks(workspace, commands, settings.checks, target, events, spec.asked.checks)
     return Context(
         thread_id=spec.thread_id,
         settings=settings,
@@ -159,7 +150,7 @@ async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
         workspace=workspace,
         commands=commands,
         checks=checks,
-        repair=WorktreeRepair(workspace.root, sandbox, target, events, checks),
+        repair=WorktreeRepair(sandbox, target, events, checks),
         inbox=SqliteInbox(database, spec.thread_id, redactor),
         events=events,
         options=spec.options,

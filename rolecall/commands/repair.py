@@ -85,7 +85,7 @@ async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, 
     bare = await open_sandbox(SandboxSettings(), SandboxPaths(folder, folder))
     if not quiet:  # before anything of the repository runs
         print(bare.policy, file=sys.stderr)
-    target = await find_target_python(folder, folder, sandbox=bare)
+    target = await find_target_python(bare)
     sandbox = await asyncio.to_thread(bare.showing, target.readable)
     request = RepairRequest(folder, target.python, target.env, arguments, budget_s)
     for said in (outside, target.note):

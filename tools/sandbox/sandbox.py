@@ -106,6 +106,11 @@ class Sandbox:
         """The worktree."""
         return self._places.root
 
+    @property
+    def repo(self) -> Path:
+        """The user's checkout."""
+        return self._places.repo
+
     def showing(self, readable: Sequence[Path]) -> "Sandbox":
         """A sandbox of the same policy in which more folders can be read; blocking.
 

@@ -11,10 +11,8 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 from platformdirs import user_cache_path
 
-_MODULES = {
-    "pytest": "pytest", "pluggy": "pluggy", "iniconfig": "iniconfig", "packaging": "packaging", "pygments": "pygments",
-}  # fmt: skip
-_BEFORE_3_11 = {"exceptiongroup": "exceptiongroup", "tomli": "tomli", "typing_extensions": "typing_extensions"}
+_MODULES = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
+_BEFORE_3_11 = ("exceptiongroup", "tomli", "typing_extensions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +25,27 @@ class PytestBundle:
     """Why nothing can be lent; empty when something is."""
 
 
-def modules_for(version: tuple[int, int]) -> dict[str, str]:
-    """Modules pytest needs on a Python version, each with the distribution it comes from."""
-    return _MODULES | (_BEFORE_3_11 if version < (3, 11) else {})
+def modules_for(version: tuple[int, int]) -> tuple[str, ...]:
+    """Modules pytest needs on a Python version, each from the distribution of its name."""
+    return _MODULES + (_BEFORE_3_11 if version < (3, 11) else ())
 
 
-def install_bundle(version: tuple[int, int], present: Sequence[str], *, cache: Path | None = None) -> PytestBundle:
+def install_bundle(version: tuple[int, int], present: Sequence[str]) -> PytestBundle:
     """Copy what an interpreter lacks of pytest; blocking, a second at most, nothing when it is there already.
 
     Args:
         version: The interpreter's major and minor version.
         present: Modules the interpreter has, which then are not lent.
-        cache: Where copies go; the user's cache folder when `None`.
     """
     own = metadata.version("pytest")
     folders = []
-    for module, distribution in modules_for(version).items():
-        if module in present:
+    for distribution in modules_for(version):
+        if distribution in present:
             continue
         problem = _unfit(distribution, version)
         if problem:
             return PytestBundle((), own, problem)
-        folders.append(_copy(distribution, (cache or user_cache_path("rolecall")) / "lent"))
+        folders.append(_copy(distribution, user_cache_path("rolecall") / "lent"))
     return PytestBundle(tuple(folders), own)
 
 

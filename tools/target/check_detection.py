@@ -18,7 +18,7 @@ _MAKE_TEST = re.compile(r"^(test|check)\s*:(?!=)", re.MULTILINE)
 _MAX_READ = 1_000_000
 
 
-def detect_checks(root: Path, files: Sequence[str], *, has_pytest: bool = True) -> tuple[str, ...]:
+def detect_checks(root: Path, files: Sequence[str], *, has_pytest: bool) -> tuple[str, ...]:
     """Commands that check the repository, as a person would type them; empty when none is recognized.
 
     Args:
@@ -57,7 +57,11 @@ def _configures_pytest(root: Path) -> bool:
         return True
     if "[tool:pytest]" in _read(root, "setup.cfg") or "[pytest]" in _read(root, "tox.ini"):
         return True
-    tables = _toml(root, "pyproject.toml").get("tool")
+    try:
+        tables = tomllib.loads(_read(root, "pyproject.toml")).get("tool")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        # A broken file says nothing about checks; the checks themselves will complain about it.
+        return False
     return isinstance(tables, dict) and "pytest" in tables
 
 
@@ -91,14 +95,6 @@ def _make(root: Path, names: set[str]) -> str:
         if target:
             return f"make {target.group(1)}"
     return ""
-
-
-def _toml(root: Path, name: str) -> dict[str, object]:
-    try:
-        return tomllib.loads(_read(root, name))
-    except (tomllib.TOMLDecodeError, RecursionError):
-        # A broken file says nothing about checks; the checks themselves will complain about it.
-        return {}
 
 
 def _read(root: Path, name: str) -> str:

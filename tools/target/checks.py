@@ -1,8 +1,7 @@
 """The repository's own checks, run for real. Owns which commands they are and their record; judges nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from core.artifacts import CheckRun
 from core.config.settings import CheckSettings
@@ -12,43 +11,37 @@ from tools.files.worktree_lock import run_in_thread
 from tools.target.check_detection import detect_checks
 from tools.target.target_python import TargetPython
 from tools.target.test_watch import TestWatch, UsualTimes, cannot_load, plugin_env
+from tools.worktree.workspace import GitWorkspace
 
 
 class RepositoryChecks:
     """Implements `core.context.Checks`: given on the command line, else configured, else detected."""
 
-    def __init__(  # noqa: PLR0913 - what running a command takes
+    def __init__(
         self,
-        root: Path,
+        workspace: GitWorkspace,
         commands: Commands,
         settings: CheckSettings,
         target: TargetPython,
         events: EventSink,
-        given: Sequence[str] = (),
-        *,
-        files: Callable[[], Awaitable[Sequence[str]]],
-        state: Callable[[], Awaitable[str]] | None = None,
+        given: Sequence[str],
     ) -> None:
         """Begin without any result.
 
         Args:
-            root: The worktree.
+            workspace: The worktree.
             commands: Runs them.
             settings: Which are configured, and how long one may take.
             target: The repository's interpreter.
             events: Told of each.
             given: On the command line.
-            files: Names the files of the worktree.
-            state: Tells the files of the worktree as they are from any others; without it nothing is reused.
         """
-        self._root = root
+        self._workspace = workspace
         self._commands = commands
         self._settings = settings
         self._target = target
         self._events = events
         self._given = tuple(given)
-        self._files = files
-        self._state = state
         self._known: dict[str, CheckRun] = {}
         self._known_at = (0, "")
         """How many commands had run, and the state of the worktree, when these results were true."""
@@ -59,8 +52,8 @@ class RepositoryChecks:
         if self._fixed:
             return self._fixed
         async with self._commands.turns.shared():
-            files = await self._files()
-            return await run_in_thread(detect_checks, self._root, files, has_pytest=self._target.has_pytest)
+            files = await self._workspace.files()
+            return await run_in_thread(detect_checks, self._workspace.root, files, has_pytest=self._target.has_pytest)
 
     async def run(self, *, before: Sequence[str] = ()) -> tuple[CheckRun, ...]:
         """Run them all, one after another, and tell the end of each.
@@ -83,13 +76,13 @@ class RepositoryChecks:
         return tuple(runs)
 
     async def _unchanged(self) -> bool:
-        if self._state is None or not self._known or self._known_at[0] != self._commands.count:
+        if not self._known or self._known_at[0] != self._commands.count:
             return False
         return await self._now() == self._known_at
 
     async def _now(self) -> tuple[int, str]:
         async with self._commands.turns.shared():
-            return self._commands.count, await self._state() if self._state else ""
+            return self._commands.count, await self._workspace.state()
 
     def _again(self, run: CheckRun) -> CheckRun:
         self._events.emit(
@@ -117,7 +110,7 @@ class RepositoryChecks:
 
     async def _watched(self, command: str) -> CommandResult:
         """Run a check, with a word on each second about the test that runs and an early end of one that hangs."""
-        usual = UsualTimes(self._root)
+        usual = UsualTimes(self._workspace.root)
         known = await asyncio.to_thread(usual.read, command)
         env = plugin_env(self._target.env, limit_s=self._settings.test_timeout_s, usual_s=known)
 

@@ -21,15 +21,12 @@ _SECRET_FOLDERS = frozenset(
 class InterpreterProbe:
     """Runs short questions for one repository under its policy."""
 
-    def __init__(self, repo: Path, root: Path, sandbox: Sandbox | None = None) -> None:
-        self._repo = repo
-        self._root = root
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._repo = sandbox.repo
+        self._root = sandbox.root
         self._sandbox = sandbox
-
-    @property
-    def walled(self) -> bool:
+        self.walled = sandbox.walled
         """Whether the probe runs in bubblewrap."""
-        return self._sandbox is not None and self._sandbox.walled
 
     async def ask(self, argv: Sequence[str], timeout_s: float) -> bytes | None:
         """What a program prints, run where the checkout is; `None` when it fails, is slow or says too much."""
@@ -48,15 +45,11 @@ class InterpreterProbe:
         return said if process.returncode == 0 else None
 
     async def _start(self, argv: Sequence[str]) -> asyncio.subprocess.Process:
-        env = user_environment() | {"PIPENV_DONT_LOAD_ENV": "1"}
-        if self._sandbox is None:
-            return await asyncio.create_subprocess_exec(
-                *argv, cwd=self._repo, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
         shown = await asyncio.to_thread(lambda: [*self.prefixes_of(argv[0]), *_managed_folders()])
         sandbox = await asyncio.to_thread(self._sandbox.showing, shown)
-        return await sandbox.spawn(argv, self._repo, env, stdin=asyncio.subprocess.DEVNULL)
+        return await sandbox.spawn(
+            argv, self._repo, user_environment() | {"PIPENV_DONT_LOAD_ENV": "1"}, stdin=asyncio.subprocess.DEVNULL
+        )
 
     async def refusal(self, python: str) -> str:
         """Why an interpreter is not run at all, as a clause; empty when it may be.

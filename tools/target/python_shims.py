@@ -9,13 +9,12 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 
-def write_launchers(python: str, *, pytest: bool, cache: Path | None = None) -> Path:
+def write_launchers(python: str, *, pytest: bool) -> Path:
     """Write launchers for an interpreter; blocking, a few small files, nothing when they are there.
 
     Args:
         python: Path of the interpreter.
         pytest: Whether it can run pytest, lent or its own.
-        cache: Where they go; the user's cache folder when `None`.
 
     Returns:
         A folder to put first on the PATH.
@@ -23,7 +22,7 @@ def write_launchers(python: str, *, pytest: bool, cache: Path | None = None) -> 
     wanted = {"python": "", "python3": ""} | ({"pytest": " -m pytest"} if pytest else {})
     texts = {name: f'#!/bin/sh\nexec {shlex.quote(python)}{rest} "$@"\n' for name, rest in wanted.items()}
     digest = hashlib.sha256("".join(texts.values()).encode()).hexdigest()[:16]
-    folder = (cache or user_cache_path("rolecall")) / "launchers" / digest
+    folder = user_cache_path("rolecall") / "launchers" / digest
     if all((folder / name).is_file() for name in texts):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

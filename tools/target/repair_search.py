@@ -1,7 +1,6 @@
 """Joins the repair search to a thread: its worktree, interpreter, sandbox and events. The search is in `repair`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from core.context import Checks
 from core.events import EventSink
@@ -15,10 +14,7 @@ from tools.target.target_python import TargetPython
 class WorktreeRepair:
     """Implements `core.context.Repair` on a worktree, which it reads and never writes."""
 
-    def __init__(
-        self, root: Path, sandbox: Sandbox, target: TargetPython, events: EventSink, checks: Checks | None = None
-    ) -> None:
-        self._root = root
+    def __init__(self, sandbox: Sandbox, target: TargetPython, events: EventSink, checks: Checks) -> None:
         self._sandbox = sandbox
         self._target = target
         self._events = events
@@ -33,9 +29,9 @@ class WorktreeRepair:
             budget_s: Seconds the search may take.
             skip: The `sha256` of patches that the checks refused.
         """
-        arguments = pytest_arguments(await self._checks.commands()) if self._checks else ()
+        arguments = pytest_arguments(await self._checks.commands())
         request = RepairRequest(
-            self._root, self._target.python, self._target.env, arguments, budget_s, skip=tuple(skip)
+            self._sandbox.root, self._target.python, self._target.env, arguments, budget_s, skip=tuple(skip)
         )
         async with self._sandbox.turns.exclusive():
             return await search_repair(request, on_event=self._tell, spawn=self._sandbox.spawn)

@@ -55,16 +55,6 @@ class TargetPython:
     """Folders a sandbox must leave readable for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Probed:
-    python: str
-    version: tuple[int, int]
-    present: tuple[str, ...]
-    prefixes: tuple[Path, ...]
-    readable: tuple[Path, ...]
-    editable: tuple[Path, ...]
-
-
 class _Told(BaseModel):
     """What an interpreter says of itself."""
 
@@ -77,21 +67,29 @@ class _Told(BaseModel):
     mapped: list[str] = Field(max_length=10_000)
 
 
-async def find_target_python(
-    repo: Path, root: Path, configured: str = "", sandbox: Sandbox | None = None
-) -> TargetPython:
+@dataclass(frozen=True, slots=True)
+class _Probed:
+    """An interpreter that runs, and what of its words is believed."""
+
+    python: str
+    told: _Told
+    readable: tuple[Path, ...]
+    code: tuple[Path, ...]
+    """Places of the checkout that it imports from."""
+
+
+async def find_target_python(sandbox: Sandbox, configured: str = "") -> TargetPython:
     """Choose the interpreter of a repository: configured, its own venv, that of its manager, the active, the PATH.
 
     Args:
-        repo: The user's checkout, where an ignored venv lies.
-        root: The worktree, whose code must win over what is installed.
-        configured: The setting `checks.python`; a relative path starts at the checkout.
         sandbox: Where interpreters are probed. Without bubblewrap, those that came with the repository are passed over.
+        configured: The setting `checks.python`; a relative path starts at the checkout.
 
     Raises:
         ConfigError: The configured interpreter does not run.
     """
-    look = InterpreterProbe(repo, root, sandbox)
+    # An ignored venv lies in the checkout; the code of the worktree must win over what is installed.
+    repo, root, look = sandbox.repo, sandbox.root, InterpreterProbe(sandbox)
     if configured:
         python = await asyncio.to_thread(shutil.which, configured) or str(repo / configured)
         probed = await _probe(python, repo, look)
@@ -157,15 +155,10 @@ async def _probe(python: str, repo: Path, look: InterpreterProbe) -> _Probed | N
     shown = [prefix, Path(told.base), *await asyncio.to_thread(look.prefixes_of, python)]
     folders = [folder for folder in dict.fromkeys(shown) if await asyncio.to_thread(look.may_be_shown, folder, python)]
     places = [Path(path) for path in (*told.path, *(str(Path(path).parent) for path in told.mapped)) if path]
+    code = [path for path in places
+            if path.is_relative_to(repo) and ".." not in path.parts and not path.is_relative_to(prefix)]  # fmt: skip
     own = Path(told.python).is_absolute() and await asyncio.to_thread(Path(told.python).is_file)
-    return _Probed(
-        python=told.python if own else python, version=told.version, present=tuple(told.present),
-        prefixes=(prefix, Path(told.base)), readable=tuple(folders),
-        editable=tuple(
-            path for path in places
-            if path.is_relative_to(repo) and ".." not in path.parts and not path.is_relative_to(prefix)
-        ),
-    )  # fmt: skip
+    return _Probed(told.python if own else python, told, tuple(folders), tuple(code))
 
 
 async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetPython:
@@ -173,12 +166,12 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
     paths = [str(path) for path in _code_of(root, repo, probed)]
     given = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
     paths += [str(_moved(Path(entry), repo, root)) for entry in given]
-    has_pytest, lent = "pytest" in probed.present, False
+    has_pytest, lent = "pytest" in probed.told.present, False
     notes = [note] if note else []
     concerned = await asyncio.to_thread(_holds_python, root)
     readable = [prefix for prefix in probed.readable if prefix != Path("/usr")]
     if not has_pytest:
-        loan = await asyncio.to_thread(install_bundle, probed.version, probed.present)
+        loan = await asyncio.to_thread(install_bundle, probed.told.version, probed.told.present)
         lent = has_pytest = not loan.problem
         paths += [str(folder) for folder in loan.folders]
         readable += loan.folders
@@ -188,8 +181,8 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
     readable.append(launchers)
     env["PATH"] = os.pathsep.join([str(launchers), str(Path(probed.python).parent), env["PATH"]])
     env |= {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONDONTWRITEBYTECODE": "1"}
-    prefix = probed.prefixes[0]
-    if probed.prefixes[0] != probed.prefixes[1] and not (in_own_venv() and prefix == Path(sys.prefix)):
+    prefix = Path(probed.told.prefix)
+    if prefix != Path(probed.told.base) and not (in_own_venv() and prefix == Path(sys.prefix)):
         env["VIRTUAL_ENV"] = str(prefix)
     return TargetPython(probed.python, env, has_pytest, "; ".join(notes), tuple(dict.fromkeys(readable)))
 
@@ -204,7 +197,7 @@ def _code_of(root: Path, repo: Path, probed: _Probed) -> Iterator[Path]:
     if (root / "src").is_dir():
         yield root / "src"
     yield root
-    for place in probed.editable:
+    for place in probed.code:
         yield _moved(place, repo, root)
 
 

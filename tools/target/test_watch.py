@@ -105,7 +105,7 @@ def cannot_load(output: str) -> bool:
     return bool(_UNLOADABLE.search(output.encode()))
 
 
-def plugin_env(env: Mapping[str, str], *, limit_s: float = 0.0, usual_s: float = 0.0) -> dict[str, str]:
+def plugin_env(env: Mapping[str, str], *, limit_s: float, usual_s: float) -> dict[str, str]:
     """The variables that load the plugin, added to an environment.
 
     Args:
@@ -127,7 +127,6 @@ class UsualTimes:
     """How long the longest test of a check takes, remembered in the user's cache; blocking."""
 
     root: Path
-    cache: Path | None = None
 
     def read(self, command: str) -> float:
         """Seconds; 0 when it is not known."""
@@ -147,4 +146,4 @@ class UsualTimes:
 
     def _place(self, command: str) -> Path:
         digest = hashlib.sha256(f"{self.root}\0{command}".encode()).hexdigest()[:24]
-        return (self.cache or user_cache_path("rolecall")) / "test-times" / digest
+        return user_cache_path("rolecall") / "test-times" / digest

@@ -38,19 +38,17 @@ async def open_toolset(
     workspace = await GitWorkspace.open(repo, thread_id)
     await workspace.prepare()
     bare = await open_sandbox(settings.sandbox, SandboxPaths(workspace.root, workspace.repo))
-    target = await find_target_python(workspace.repo, workspace.root, settings.checks.python, bare)
+    target = await find_target_python(bare, settings.checks.python)
     sandbox = await asyncio.to_thread(bare.showing, target.readable)
     outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes, redactor=redactor)
     commands = await asyncio.to_thread(
         SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
     )
-    found = RepositoryChecks(
-        workspace.root, commands, settings.checks, target, events, checks, files=workspace.files, state=workspace.state
-    )
+    found = RepositoryChecks(workspace, commands, settings.checks, target, events, checks)
     return Toolset(
         workspace=workspace,
         commands=commands,
         checks=found,
-        repair=WorktreeRepair(workspace.root, sandbox, target, events, found),
+        repair=WorktreeRepair(sandbox, target, events, found),
         target=target,
     )

@@ -23,10 +23,10 @@ def test_every_file_is_listed_or_counted_once(paths: set[str], limit: int) -> No
         assert sorted(lines) == files
 
 
-def test_the_names_of_python_mean_one_interpreter(tmp_path) -> None:
-    folder = write_launchers("/opt/my python/bin/python3", pytest=True, cache=tmp_path)
+def test_the_names_of_python_mean_one_interpreter() -> None:
+    folder = write_launchers("/opt/my python/bin/python3", pytest=True)
     assert sorted(path.name for path in folder.iterdir()) == ["pytest", "python", "python3"]
     assert "'/opt/my python/bin/python3' -m pytest \"$@\"" in (folder / "pytest").read_text()
-    assert write_launchers("/opt/my python/bin/python3", pytest=True, cache=tmp_path) == folder
-    other = write_launchers("/opt/my python/bin/python3", pytest=False, cache=tmp_path)
+    assert write_launchers("/opt/my python/bin/python3", pytest=True) == folder
+    other = write_launchers("/opt/my python/bin/python3", pytest=False)
     assert sorted(path.name for path in other.iterdir()) == ["python", "python3"]

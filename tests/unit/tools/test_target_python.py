@@ -48,6 +48,12 @@ async def opened(repo: Path) -> GitWorkspace:
     return workspace
 
 
+async def found(repo: Path, root: Path, configured: str = "") -> TargetPython:
+    return await find_target_python(
+        await open_sandbox(SandboxSettings(mode="host"), SandboxPaths(root, repo)), configured
+    )
+
+
 async def run(workspace: GitWorkspace, target: TargetPython, command: str, mode: str = "host") -> str:
     settings = SandboxSettings(mode=mode)  # type: ignore[arg-type]
     sandbox = await open_sandbox(settings, SandboxPaths(workspace.root, workspace.repo, target.readable))
@@ -61,7 +67,7 @@ async def test_an_ignored_venv_with_an_editable_install_runs_the_worktrees_code(
     site = bare_venv(repo / ".venv")
     (site / "_editable_shop.pth").write_text(f"{repo / 'src'}\n")
     workspace = await opened(repo)
-    target = await find_target_python(repo, workspace.root)
+    target = await found(repo, workspace.root)
     assert target.python == str(repo / ".venv/bin/python")
     assert "has no pytest" in target.note
     output = await run(
@@ -84,7 +90,7 @@ async def test_a_finder_of_an_editable_install_loses_too(tmp_path, cache) -> Non
     (site / "__editable__.shop.pth").write_text("import __editable___shop_finder; __editable___shop_finder.install()\n")
     workspace = await opened(repo)
     write(workspace.root, {"libs/core/shop_core/__init__.py": "ORIGIN = 'worktree'\n"})
-    target = await find_target_python(repo, workspace.root)
+    target = await found(repo, workspace.root)
     assert await run(workspace, target, "python -c 'import shop_core; print(shop_core.ORIGIN)'") == "worktree\n"
 
 
@@ -94,7 +100,7 @@ async def test_our_own_venv_is_never_the_target(tmp_path, cache, monkeypatch) ->
     monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
     monkeypatch.setenv("PATH", f"{sys.prefix}/bin:{os.environ['PATH']}")
     workspace = await opened(repo)
-    target = await find_target_python(repo, workspace.root)
+    target = await found(repo, workspace.root)
     assert not Path(target.python).is_relative_to(sys.prefix)
     assert target.env.get("VIRTUAL_ENV") != sys.prefix
     assert f"{sys.prefix}/bin" not in target.env["PATH"].split(":")
@@ -104,7 +110,7 @@ async def test_the_active_venv_of_the_user_is_taken(tmp_path, cache, monkeypatch
     repo = make_repository(tmp_path / "shop", FILES)
     bare_venv(tmp_path / "active")
     monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "active"))
-    target = await find_target_python(repo, repo)
+    target = await found(repo, repo)
     assert target.python == str(tmp_path / "active/bin/python")
 
 
@@ -112,16 +118,16 @@ async def test_a_configured_interpreter_comes_first(tmp_path, cache) -> None:
     repo = make_repository(tmp_path / "shop", FILES)
     bare_venv(repo / ".venv")
     bare_venv(repo / "other")
-    assert (await find_target_python(repo, repo, "other/bin/python")).python == str(repo / "other/bin/python")
+    assert (await found(repo, repo, "other/bin/python")).python == str(repo / "other/bin/python")
     with pytest.raises(ConfigError, match="no/such/python"):
-        await find_target_python(repo, repo, "no/such/python")
+        await found(repo, repo, "no/such/python")
 
 
 async def test_a_venv_that_does_not_run_is_passed_over_and_named(tmp_path, cache) -> None:
     repo = make_repository(tmp_path / "shop", FILES)
     (repo / ".venv/bin").mkdir(parents=True)
     (repo / ".venv/bin/python").symlink_to("/nowhere/python3")
-    target = await find_target_python(repo, repo)
+    target = await found(repo, repo)
     assert Path(target.python).exists()
     assert ".venv/bin/python does not run" in target.note
 
@@ -134,19 +140,19 @@ async def test_the_venv_of_an_environment_manager_is_found(tmp_path, cache, monk
     program.write_text(f'#!/bin/sh\n[ "$1 $2" = "env info" ] && echo {tmp_path}/virtualenvs/shop-x/bin/python\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    assert (await find_target_python(repo, repo)).python == str(tmp_path / "virtualenvs/shop-x/bin/python")
+    assert (await found(repo, repo)).python == str(tmp_path / "virtualenvs/shop-x/bin/python")
 
 
 async def test_a_repository_without_python_hears_nothing_of_pytest(tmp_path, cache) -> None:
     repo = make_repository(tmp_path / "crate", {"Cargo.toml": "[package]\n"})
     bare_venv(repo / ".venv")
-    assert (await find_target_python(repo, repo)).note == ""
+    assert (await found(repo, repo)).note == ""
 
 
 async def test_a_module_of_the_repository_does_not_shadow_the_probe(tmp_path, cache) -> None:
     repo = make_repository(tmp_path / "shop", {"json.py": "raise SystemExit('shadowed')\n", "importlib.py": "1/0\n"})
     bare_venv(repo / ".venv")
-    assert (await find_target_python(repo, repo)).python == str(repo / ".venv/bin/python")
+    assert (await found(repo, repo)).python == str(repo / ".venv/bin/python")
 
 
 async def test_the_pythonpath_of_the_user_points_to_the_worktree(tmp_path, cache, monkeypatch) -> None:
@@ -154,26 +160,24 @@ async def test_the_pythonpath_of_the_user_points_to_the_worktree(tmp_path, cache
     monkeypatch.setenv("PYTHONPATH", "/ours")
     monkeypatch.setenv("ROLECALL_ORIGINAL_PYTHONPATH", f"{repo / 'vendored'}:/elsewhere")
     workspace = await opened(repo)
-    entries = (await find_target_python(repo, workspace.root)).env["PYTHONPATH"].split(":")
+    entries = (await found(repo, workspace.root)).env["PYTHONPATH"].split(":")
     assert entries[:2] == [str(workspace.root / "src"), str(workspace.root)]
     assert str(workspace.root / "vendored") in entries
     assert "/elsewhere" in entries
     assert "/ours" not in entries
 
 
-async def test_two_runs_may_lend_at_once_and_only_what_is_missing(tmp_path) -> None:
-    loans = await asyncio.gather(
-        *(asyncio.to_thread(install_bundle, (3, 12), ["packaging"], cache=tmp_path) for _ in range(4))
-    )
+async def test_two_runs_may_lend_at_once_and_only_what_is_missing(cache) -> None:
+    loans = await asyncio.gather(*(asyncio.to_thread(install_bundle, (3, 12), ["packaging"]) for _ in range(4)))
     names = sorted(folder.name.rpartition("-")[0] for folder in loans[0].folders)
     assert names == ["iniconfig", "pluggy", "pygments", "pytest"]
     assert all(loan == loans[0] for loan in loans)
-    assert sorted(path.name for path in (tmp_path / "lent").iterdir()) == sorted(f.name for f in loans[0].folders)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".py"]
+    assert sorted(path.name for path in (cache / "rolecall/lent").iterdir()) == sorted(f.name for f in loans[0].folders)
+    assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".py"]
 
 
-def test_a_python_too_old_for_our_pytest_gets_no_loan(tmp_path) -> None:
-    loan = install_bundle((3, 8), [], cache=tmp_path)
+def test_a_python_too_old_for_our_pytest_gets_no_loan(cache) -> None:
+    loan = install_bundle((3, 8), [])
     assert not loan.folders
     assert "needs Python" in loan.problem
 
@@ -202,7 +206,7 @@ class TestAnInterpreterOfTheRepository:
         settings = SandboxSettings(mode=mode)  # type: ignore[arg-type]
         workspace = await opened(repo)
         sandbox = await open_sandbox(settings, SandboxPaths(workspace.root, repo))
-        return await find_target_python(repo, workspace.root, sandbox=sandbox)
+        return await find_target_python(sandbox)
 
     @pytest.mark.parametrize(
         ("files", "links"),
@@ -249,7 +253,7 @@ class TestAnInterpreterOfTheRepository:
             repo = make_repository(tmp_path / str(number) / "shop", {"a.py": ""})
             write(repo, {".venv/bin/python": self.canary(tmp_path / str(number), json.dumps(said))[1]})
             (repo / ".venv/bin/python").chmod(0o755)
-            target = await find_target_python(repo, repo)
+            target = await found(repo, repo)
             assert target.python == "/bin/true"
             assert [folder for folder in target.readable if not folder.is_relative_to(cache)] == []
             assert "home" not in target.env["PYTHONPATH"]
@@ -260,7 +264,7 @@ class TestAnInterpreterOfTheRepository:
         repo = make_repository(tmp_path / "shop", {"a.py": ""})
         write(repo, {".venv/bin/python": text})
         (repo / ".venv/bin/python").chmod(0o755)
-        assert "does not run" in (await find_target_python(repo, repo)).note
+        assert "does not run" in (await found(repo, repo)).note
 
     async def test_a_manager_is_not_asked_on_the_host_where_the_repository_brings_plugins(
         self, tmp_path, cache, monkeypatch
