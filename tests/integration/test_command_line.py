@@ -1,7 +1,6 @@
 """The command line on real repositories, with the engine that needs no model."""
 
 import asyncio
-import fcntl
 import json
 import os
 import shlex
@@ -23,7 +22,7 @@ from rolecall.invocation import Invocation
 from tests.integration.jobs import SLUGIFY, SLUGS
 from tests.modelserver.process import ModelServerProcess
 from tests.repositories import fingerprint, git, make_repository
-from tests.unit.rolecall.command_line import HOUSE, Done, environment, rolecall
+from tests.unit.rolecall.command_line import HOUSE, Begun, Done, environment, rolecall
 from tests.unit.rolecall.terminal import Terminal
 from tools.repair.result import Patch, RepairResult
 
@@ -48,20 +47,15 @@ def red(tmp_path: Path) -> Path:
     )
 
 
-def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "rolecall", *words],
-        cwd=cwd, env=environment(cwd.parent, OFF), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+def start(*words: str, cwd: Path) -> Begun:
+    return Begun(*words, cwd=cwd, env=environment(cwd.parent, OFF))
 
 
 def call(*words: str, cwd: Path) -> Done:
     return rolecall(*words, cwd=cwd, env=OFF)
 
 
-def wait_for_event(process: subprocess.Popen[str], name: str) -> dict[str, Any]:
-    assert process.stdout is not None
+def wait_for_event(process: Begun, name: str) -> dict[str, Any]:
     for line in process.stdout:
         event: dict[str, Any] = json.loads(line)
         if event["event"] == name:
@@ -184,7 +178,10 @@ def test_a_run_in_the_background_can_be_followed_locked_steered_and_paused(red: 
     assert locked.code == 75
     assert f"watch {thread[:8]}" in locked.err.splitlines()[-1]
     assert json.loads(call("steer", thread, "mind", "the", "gap", "--json", cwd=red).out)["running"] is True
-    (red / ".rolecall" / "worktrees" / thread[:8] / "later.txt").write_text("in no commit yet")
+    worktree = red / ".rolecall" / "worktrees" / thread[:8]
+    while not (worktree / ".git").exists():  # the run may have begun just now
+        time.sleep(0.05)
+    (worktree / "later.txt").write_text("in no commit yet")
     home = call("apply", thread, cwd=red)  # refused once there is a commit to take
     assert "still running" in home.out + home.err
     assert call("pause", thread, cwd=red).code == 0
@@ -368,17 +365,11 @@ def test_a_closed_terminal_stops_a_run_in_order(red: Path) -> None:
 
 
 def test_a_reader_that_stops_reading_does_not_hold_the_run(red: Path) -> None:
-    command = [sys.executable, "-m", "rolecall", "run", TASK, "--json", "--yes"]
-    reading, writing = os.pipe()
-    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    env = environment(red.parent, OFF)
-    with subprocess.Popen(command, cwd=red, env=env, stdout=writing, stderr=subprocess.DEVNULL) as run:
-        os.close(writing)
-        deadline = time.monotonic() + 120
-        while " done " not in (listed := call("threads", cwd=red).out) and time.monotonic() < deadline:
-            time.sleep(0.5)
-        assert " done " in listed
-        with os.fdopen(reading) as stream:
-            lines = [json.loads(line) for line in stream]
+    run = Begun("run", TASK, "--json", "--yes", cwd=red, env=environment(red.parent, OFF), buffer=4096)
+    deadline = time.monotonic() + 120
+    while " done " not in (listed := call("threads", cwd=red).out) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert " done " in listed
+    lines = [json.loads(line) for line in run.communicate()[0].splitlines()]
     assert sum(len(json.dumps(line)) for line in lines) > 4096
     assert (lines[-1]["event"], lines[-1]["exit_code"], run.returncode) == ("result", 0, 0)

@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,6 +34,7 @@ from tests.modelserver.reply import Reply
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.repositories import git, make_repository
+from tests.unit.rolecall.command_line import Begun, run_piped
 
 FIRST = "Add a function slugify with tests"
 SECOND = "Add a function whisper with a test"
@@ -156,22 +155,21 @@ def environment(tmp_path: Path, url: str) -> Mapping[str, str]:
     roles = ("coder", "reasoning", "router", "summarizer", "supervisor")
     config = {"llm": {"primary": openai(f"{url}/v1"), **dict.fromkeys(roles, "primary")}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    return {**os.environ, "ROLECALL_CONFIG": str(tmp_path / "config.json"), "ROLECALL_SANDBOX__MODE": "host"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, "ROLECALL_CONFIG": str(tmp_path / "config.json"), "ROLECALL_SANDBOX__MODE": "host"}
 
 
-def rolecall(*words: str, env: Mapping[str, str], repo: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "rolecall", *words, "--repo", str(repo), "--yes", "--json"]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def rolecall(*words: str, env: Mapping[str, str], repo: Path) -> Begun:
+    return Begun(*words, "--repo", str(repo), "--yes", "--json", cwd=repo.parent, env=env)
 
 
-def result_of(process: "subprocess.Popen[str]") -> RunResult:
+def result_of(process: Begun) -> RunResult:
     out, err = process.communicate(timeout=120)
     assert out, err
     return RunResult.model_validate({**json.loads(out.splitlines()[-1])})
 
 
-def kill_at(process: "subprocess.Popen[str]", event: str, value: str) -> None:
-    assert process.stdout is not None
+def kill_at(process: Begun, event: str, value: str) -> None:
     for line in process.stdout:
         told = json.loads(line)
         if told["event"] == event and value in (told.get("node"), told.get("tool"), told.get("step"), ""):
@@ -201,10 +199,7 @@ async def test_a_continued_run_that_is_killed_is_resumed_to_the_same_end(
     assert state["task"] == SECOND
     assert [one.task for one in state["earlier"]] == [FIRST]
     assert set(git(repo, "diff", "--name-only", "HEAD", first.branch).splitlines()) == {*SLUGIFY, *WHISPER}
-    applied = subprocess.run(
-        [sys.executable, "-m", "rolecall", "apply", first.thread_id[:8], "--repo", str(repo)],
-        env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    applied = run_piped(["apply", first.thread_id[:8], "--repo", str(repo)], cwd=tmp_path, env=env)
     assert applied.returncode == 0, applied.stderr
     assert all((repo / path).is_file() for path in (*SLUGIFY, *WHISPER))
 

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +16,8 @@ from tests.modelserver.reply import Reply, call
 from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.repositories import fingerprint, git, make_repository, write
-from tests.unit.rolecall.command_line import run_piped
+from tests.unit.rolecall.command_line import Begun, run_piped
 
-RUN = [sys.executable, "-m", "rolecall"]
 COMPETENT = CompetentScript(files=SLUGIFY)
 
 
@@ -29,14 +26,11 @@ def environment(tmp_path: Path) -> Mapping[str, str]:
     return {**kept, "ROLECALL_CONFIG": str(tmp_path / "config.json"), "ROLECALL_SANDBOX__MODE": "host"}
 
 
-def start(repo: Path, env: Mapping[str, str]) -> "subprocess.Popen[str]":
-    task = "Make the failing tests pass"
-    command = [*RUN, "run", task, "--repo", str(repo), "--yes", "--json"]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(repo: Path, env: Mapping[str, str]) -> Begun:
+    return Begun("run", "Make the failing tests pass", "--repo", str(repo), "--yes", "--json", cwd=repo.parent, env=env)
 
 
-def kill_at(process: "subprocess.Popen[str]", event: str, field: str, value: str) -> None:
-    assert process.stdout is not None
+def kill_at(process: Begun, event: str, field: str, value: str) -> None:
     for line in process.stdout:
         told = json.loads(line)
         if told["event"] == event and told.get(field) == value:
@@ -110,14 +104,14 @@ async def test_a_command_that_was_running_at_the_kill_is_not_run_again_unasked(t
     repo, env = make_repository(tmp_path / "repo", SLUGS), environment(tmp_path)
     with ModelServer(coder) as server:
         (tmp_path / "config.json").write_text(json.dumps({"llm": {"primary": openai(server.v1)}}))
-        command = [*RUN, "run", "Add a function slugify with tests", "--repo", str(repo), "--yes", "--quiet"]
-        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        words = ("run", "Add a function slugify with tests", "--repo", str(repo), "--yes", "--quiet")
+        process = Begun(*words, cwd=tmp_path, env=env)
         deadline = time.monotonic() + 60
         while not marks.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.kill()
-        process.wait()
+        process.communicate()
         done = run_piped(["resume", "--last", "--repo", str(repo), "--yes", "--quiet"], cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert marks.read_text() == "begun\n"

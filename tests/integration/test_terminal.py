@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 from tests.integration.jobs import SLUGIFY, SLUGS
 from tests.modelserver.process import ModelServerProcess
 from tests.repositories import make_repository
-from tests.unit.rolecall.command_line import Done, environment, rolecall
+from tests.unit.rolecall.command_line import Begun, Done, environment, rolecall
 from tests.unit.rolecall.terminal import Terminal
 
 OFF = {"ROLECALL_CONFIG": ""}
@@ -134,19 +133,12 @@ def test_a_closed_terminal_ends_a_run_in_a_check_within_five_seconds(repo: Path)
 
 
 def test_a_kill_and_a_pause_stand_in_the_log_of_the_thread(repo: Path) -> None:
-    run = subprocess.Popen(
-        [*OURS, "run", TASK, "--yes", "--json", "--checks=sleep 3; false"],
-        cwd=repo, env=environment(repo.parent, OFF), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert run.stdout is not None
+    words = ("run", TASK, "--yes", "--json", "--checks=sleep 3; false")
+    run = Begun(*words, cwd=repo, env=environment(repo.parent, OFF))
     next(line for line in run.stdout if '"node_started"' in line)
-    os.kill(run.pid, signal.SIGKILL)
+    run.kill()
     run.communicate()
-    again = subprocess.Popen(
-        [*OURS, "resume", "--last", "--yes", "--json"],
-        cwd=repo, env=environment(repo.parent, OFF), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert again.stdout is not None
+    again = Begun("resume", "--last", "--yes", "--json", cwd=repo, env=environment(repo.parent, OFF))
     next(line for line in again.stdout if '"node_started"' in line)
     again.send_signal(signal.SIGINT)
     again.communicate(timeout=60)

@@ -2,9 +2,7 @@
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +19,8 @@ from tests.redteam.scan.planted import Planted, make, plant
 from tests.redteam.scan.search import git_objects
 from tests.redteam.scan.tap import Tap
 from tests.redteam.servers import Answering
+from tests.unit.rolecall.command_line import Begun, run_piped
 
-HOUSE = Path(__file__).parents[3]
 TASK = "Add a function split to words.py"
 SNOOPING = (
     "cat .env services/api/.env config/master.key .npmrc deploy/id_rsa settings_local.py config/.env.production",
@@ -77,18 +75,14 @@ class World:
             "CORPORATE_LICENCE": self.planted["variable, unusual name"], **more,
         }  # fmt: skip
 
-    def command(self, *words: str) -> list[str]:
-        """A call of rolecall."""
-        return [sys.executable, "-m", "rolecall", *words]
-
     def do(self, name: str, *words: str, stdin: str = "", **more: str) -> str:
         """Run one call to its end; returns its stdout."""
-        done = subprocess.run(
-            self.command(*words), cwd=self.repo, env={**self.environment(more), "PYTHONPATH": str(HOUSE)}, input=stdin,
-            capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+        done = run_piped(
+            words, cwd=self.repo, env=self.environment(more), stdin=stdin.encode(), timeout=PATIENCE_S
         )  # fmt: skip
-        self.said[name] = (done.returncode, done.stdout, done.stderr)
-        return done.stdout
+        out = done.stdout.decode()
+        self.said[name] = (done.returncode, out, done.stderr.decode())
+        return out
 
     def config(self, name: str) -> str:
         """The option that names one of the configurations."""
@@ -182,22 +176,18 @@ def _refusals(made: World) -> None:
 
 def _interrupted(made: World) -> None:
     slow = made.config("slow")
-    with subprocess.Popen(
-        made.command("run", TASK, slow, "--yes", "--json"), cwd=made.repo, stdin=subprocess.DEVNULL, text=True,
-        env={**made.environment({}), "PYTHONPATH": str(HOUSE)}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        events = [json.loads(process.stdout.readline())]
-        while events[-1]["event"] != "tool_started":
-            events.append(json.loads(process.stdout.readline()))
-        thread = events[-1]["thread"]
-        word = f"Use {made.planted['token in a steering word']} for the tests"
-        made.do("steering", "steer", thread, word)
-        made.do("urgent steering", "steer", thread, "--urgent", "--json", word)
-        time.sleep(1.0)
-        process.send_signal(signal.SIGKILL)
-        rest = process.stdout.read()
-    made.said["killed"] = (-9, "\n".join(map(json.dumps, events)) + rest, "")
+    process = Begun("run", TASK, slow, "--yes", "--json", cwd=made.repo, env=made.environment({}))
+    events = [json.loads(process.stdout.readline())]
+    while events[-1]["event"] != "tool_started":
+        events.append(json.loads(process.stdout.readline()))
+    thread = events[-1]["thread"]
+    word = f"Use {made.planted['token in a steering word']} for the tests"
+    made.do("steering", "steer", thread, word)
+    made.do("urgent steering", "steer", thread, "--urgent", "--json", word)
+    time.sleep(1.0)
+    process.kill()
+    rest, errors = process.communicate()
+    made.said["killed"] = (-9, "\n".join(map(json.dumps, events)) + rest, errors)
     made.do("resumed", "resume", thread, "--yes", "--debug")
 
 

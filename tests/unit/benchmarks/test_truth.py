@@ -198,6 +198,7 @@ def test_a_lie_is_caught(name: str) -> None:
     assert kind in {claim.kind for claim in compare(seen()) if not claim.holds}
 
 
+@pytest.mark.slow
 def test_a_product_that_calls_red_green_is_caught() -> None:
     patched = (
         "import sys\nfrom core.artifacts import CheckRun\nCheckRun.passed = property(lambda self: True)\n"

@@ -1,9 +1,11 @@
 """Runs the real command line in a process of its own."""
 
+import fcntl
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +70,48 @@ def run_piped(
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(argv, code, out.read(), err.read())
+
+
+class Begun:
+    """`rolecall` at work: its output can be read meanwhile, its errors at its end; it has nothing to read itself.
+
+    Args:
+        words: What follows its name.
+        cwd: Where it is run.
+        env: Its whole environment, without variables for the interpreter.
+        buffer: Bytes of output that nobody has read yet before it must wait (Linux).
+    """
+
+    def __init__(self, *words: str, cwd: Path, env: Mapping[str, str], buffer: int | None = None) -> None:
+        argv = [sys.executable, "-m", "rolecall", *words]
+        assert can_fork(argv, env)
+        reading, writing = os.pipe()
+        if buffer is not None:
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, buffer)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it was read
+        with Path(os.devnull).open() as nothing, os.fdopen(writing, "w"):
+            streams = (nothing.fileno(), writing, self._errors.fileno())
+            self._process = fork(argv, cwd=cwd, env=env, streams=streams)
+        self.stdout = os.fdopen(reading, encoding="utf-8")
+        self.pid = self._process.pid
+        self.wait, self.poll = self._process.wait, self._process.poll
+        self.kill, self.send_signal = self._process.kill, self._process.send_signal
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Read the rest until it ends: its output from here on, and all its errors."""
+        rest: list[str] = []
+        reader = threading.Thread(target=lambda: rest.append(self.stdout.read()), daemon=True)
+        reader.start()
+        self.wait(timeout)
+        reader.join(timeout)
+        self.stdout.close()
+        with self._errors as errors:
+            errors.seek(0)
+            return "".join(rest), _text(errors.read())
 
 
 def _text(data: bytes) -> str:

@@ -4,6 +4,7 @@ Each is a process of its own, with its own arguments, folder, environment, strea
 lacks is an interpreter that starts anew. What is about that start goes another way: see `can_fork`.
 """
 
+import asyncio
 import atexit
 import fcntl
 import functools
@@ -26,7 +27,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.config.settings import ModelSpec
+from llm_registry.providers.catalog import build_model
 from rolecall.__main__ import guard, main
+from tests.modelserver.reply import Call, Reply
+from tests.modelserver.server import ModelServer
 
 HOUSE = Path(__file__).parents[3]
 _PACKAGES = ("core", "llm_registry", "tools", "nodes", "graph", "rolecall")
@@ -36,6 +41,7 @@ _LAZY = (
 )  # fmt: skip
 _ELSEWHERE = "tools.repair.worker"
 """Runs in other interpreters."""
+_TOOL = {"name": "look", "description": "Look.", "parameters": {"type": "object", "properties": {}}}
 _AT_START = ("PYTHON", "LC_", "LANG")
 """Variables that an interpreter reads when it starts."""
 
@@ -229,8 +235,22 @@ def import_everything() -> None:
                 importlib.import_module(module.name)
     for name in _LAZY:
         importlib.import_module(name)
+    asyncio.run(_ask_a_model())
     gc.collect()
     gc.freeze()
+
+
+async def _ask_a_model() -> None:
+    """Ask by each protocol once: the client builds its types at the first answer, which takes a second."""
+    with ModelServer([Reply(text="Yes."), Reply(tool_calls=(Call("look"),))] * 2) as server:
+        for api in ("chat", "responses"):
+            spec = ModelSpec(provider="openai_compatible", model="scripted", base_url=server.v1)
+            built = await build_model(spec, api=api)
+            await built.model.bind_tools([{"type": "function", "function": _TOOL}]).ainvoke("Is it?")
+            async for _ in built.model.astream("Is it?"):
+                pass
+            if built.close is not None:
+                await built.close()
 
 
 if __name__ == "__main__":
