@@ -103,6 +103,7 @@ def passes(bench: Bench) -> bool:
         [str(bench.python), "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider"],
         cwd=bench.root,
         env={**bench.env, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

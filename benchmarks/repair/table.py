@@ -8,7 +8,8 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
-BARS = {"mutated": 0.70, "handmade": 0.50}
+# What hangs or kills the interpreter leaves little to search by; still, most of it is one line of Python.
+BARS = {"mutated": 0.70, "handmade": 0.50, "hard": 0.60}
 GOOD = ("restored", "correct")
 
 
@@ -124,7 +125,7 @@ def markdown(rows: Sequence[Row], about: Iterable[str]) -> str:
     """Return the page for the docs."""
     parts = ["# Repair benchmark", "", *about, "", "## Result", ""]
     parts += [f"- {text}" for text in ratios(rows)]
-    for kind in BARS:
+    for kind in [kind for kind in BARS if any(row.kind == kind for row in rows)]:
         parts += ["", f"## {kind.capitalize()} bugs", "", *_markdown_rows(r for r in rows if r.kind == kind)]
     failures = [row for row in rows if not row.mended]
     parts += ["", "## Failures", ""]

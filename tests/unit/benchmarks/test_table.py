@@ -22,6 +22,14 @@ def test_only_restored_and_correct_count_as_mended() -> None:
     assert "not read yet, counted as failures: 1" in text
 
 
+def test_what_hangs_or_crashes_has_a_bar_of_its_own() -> None:
+    rows = [a_row(kind="hard"), a_row(bug="p:y", kind="hard", judgement="none")]
+    assert ratios(rows)[0].startswith("hard: 1/2 mended (50%, bar 60%)")
+    page = markdown(rows, ["About."])
+    assert "## Hard bugs" in page
+    assert "## Mutated bugs" not in page
+
+
 def test_what_was_left_behind_is_printed() -> None:
     assert "left something behind: 1\n  p:x: process 7 x" in ratios([a_row(leftovers=("process 7 x",))])
 

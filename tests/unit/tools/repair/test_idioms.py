@@ -15,9 +15,10 @@ TYPES = UnitTypes(
     names={
         "self": frozenset({"Box"}), "row": INTS, "column": INTS, "wide": INTS, "high": INTS,
         "seen": frozenset({"set"}), "items": frozenset({"list"}), "text": frozenset({"str"}),
-        "table": frozenset({"dict"}), "box": frozenset({"Box"}), "cost": INTS,
+        "table": frozenset({"dict"}), "box": frozenset({"Box"}), "cost": INTS, "name": frozenset({"str"}),
+        "lit": frozenset({"bool"}), "moment": frozenset({"datetime"}), "rows": frozenset({"list"}),
     },
-    elements={"items": frozenset({"list"})},
+    elements={"items": frozenset({"list"}), "rows": frozenset({"list", "int"})},
     attributes={"Box": {"low": INTS, "tries": INTS, "name": frozenset({"str"})}},
     methods={"Box": ("copy",)},
 )  # fmt: skip
@@ -45,6 +46,30 @@ CASES = {
     "pattern once": ('b = call("[-_]", text)', 'b = call("[-_]+", text)'),
     "first to the end": ('b = ("", "a", "rc")', 'b = ("a", "rc", "")'),
     "method, not attribute": ("b = text.seconds // 60", "b = text.total_seconds() // 60"),
+    "method with a constant": ('a = text.strip("x")\n    b = word', 'b = word.strip("x")'),
+    "function with an owner": ("a = self.take(row)\n    b = column", "b = self.take(column)"),
+    "operand of a sibling": ("a = row + call(wide)\n    b = column", "b = column + call(wide)"),
+    "rest of a division": ("a = row % 7\n    b = column", "b = column % 7"),
+    "one operand negated": ("if text and text.isdigit():\n        b = text", "if text and not text.isdigit():"),
+    "part alone": ("b = text + name", "b = text + name if text else name"),
+    "loop over nothing": ("for x in items.split(1):\n        b = x", "for x in items.split(1) if items else []:"),
+    "unread flag": ("flag = call(1)\n    c = other(row)\n    b = column", "b = other(column) if flag else column"),
+    "operand under a flag": ("b = row == 3 or row == 2", "b = row == 3 or (lit and row == 2)"),
+    "filter by what is made": ("b = [x.strip() for x in items]", "[x.strip() for x in items if x.strip()]"),
+    "last, not first": ("b = items[1:]", "b = items[:-1]"),
+    "entry made anew": ("table[text] = {row: wide}", "table.setdefault(text, {})[row] = wide"),
+    "list made anew": ("table[text] = [row]", "table.setdefault(text, []).append(row)"),
+    "sum made anew": ("for x in items:\n        table[x] = row", "table[x] = table.get(x, 0) + row"),
+    "count elsewhere": ("b = row", "box.tries += 1\n    b = row"),
+    "two names compared": ("for x in items:\n        b = x", "if row == wide:\n            continue"),
+    "no digits": ("b = int(text)", "b = int(text or 0)"),
+    "part of a moment": ("b = {moment: 1}\n    c = call(moment)", "c = call(moment.date())"),
+    "if for while": ("if call():\n        b = row", "while call():"),
+    "singular": ('b = f"{row} cells"', 'b = f"{row} cell" if row == 1 else f"{row} cells"'),
+    "known already": ("table[text] = row", "if text in table:\n        return table[text]\n    table[text]"),
+    "state kept": ("if text in table:\n        b = 1\n    b = row", "table[text] = self.low"),
+    "texts joined": ('b = ".".join(rows)', 'b = ".".join(map(str, rows))'),
+    "rows copied": ("b = rows", "b = [list(inner) for inner in rows]"),
     "conversion of an alternative": ("b = call(text or 0)", "b = call(int(text or 0))"),
 }  # fmt: skip
 
@@ -52,7 +77,8 @@ CASES = {
 @pytest.mark.parametrize(("body", "wanted"), CASES.values(), ids=CASES)
 def test_a_lost_piece_is_proposed(tmp_path: Path, body: str, wanted: str) -> None:
     text = (
-        f"def f(self, row, column, wide, high, seen, items, text, table, box, cost, call, other, word):\n    {body}\n"
+        "def f(self, row, column, wide, high, seen, items, text, table, box, cost, call, other, word, name, lit, moment,"
+        f" rows):\n    {body}\n"
     )
     assert any(wanted in made for made in edited(tmp_path, text, types=TYPES))
 
@@ -86,3 +112,18 @@ def test_names_that_nothing_reads_are_known(tmp_path: Path) -> None:
     )
     source = SourceFile.load(str(path), "program.py")
     assert unused_names(source, source.units[0]) == {"Lost", "every", "end"}
+
+
+def test_a_list_that_is_filled_and_not_read_counts_as_unused(tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(
+        "def f(a):\n    made = []\n    used = []\n    made.append(a)\n    used.append(a)\n    return used\n"
+    )
+    source = SourceFile.load(str(path), "program.py")
+    assert unused_names(source, source.units[0]) == {"made"}
+
+
+def test_what_a_function_that_always_raises_would_return_is_read_from_its_text(tmp_path: Path) -> None:
+    text = "def f(self):\n    return 1 + max(x for x in self.items)\n"
+    types = UnitTypes(names={"self": frozenset({"Box"})}, attributes={"Box": {"items": frozenset({"list"})}})
+    assert any("if not self.items:\n        return 0\n" in made for made in edited(tmp_path, text, types=types))

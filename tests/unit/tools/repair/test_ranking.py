@@ -8,8 +8,11 @@ from rolecall_search.evidence.documents import read_documents
 from rolecall_search.evidence.errors import asked_for
 from rolecall_search.evidence.kinship import behind
 from rolecall_search.program.source import Edit, SourceFile
-from rolecall_search.ranking.overfit import CALL, CONDITION, PARAMETER, RECURSION, cost
+from rolecall_search.ranking.cluster import Behaviour
+from rolecall_search.ranking.overfit import CALL, CONDITION, PARAMETER, RECURSION, TWICE, cost
+from rolecall_search.ranking.rank import LIKELY, Ranked, label
 from rolecall_search.templates.base import Hints
+from rolecall_search.trials.jobs import Found
 
 from tests.unit.tools.repair.test_operator_priors import place, stream
 
@@ -34,6 +37,8 @@ def patched(folder: Path, text: str, old: str, new: str) -> Candidate:
         ("return a if b and a else 0", "b and a", "a", CONDITION),
         ("return a if b else 0", "a if b else 0", "a", CONDITION),
         ("return a + b", "a + b", "a", PARAMETER),
+        ("return max(a, b)", "max(a, b)", "max(b, b) + a", TWICE),
+        ("return a - b", "a - b", "a - a + b", TWICE),
     ],
 )
 def test_taking_something_away_costs(tmp_path: Path, body: str, old: str, new: str, most: float) -> None:
@@ -56,6 +61,28 @@ def test_a_raise_points_at_its_condition_and_what_feeds_that(tmp_path: Path) -> 
     assert factors[body[2]] > factors[body[0]] > 1.0
     assert factors[body[2].body[0]] < 1.0  # type: ignore[attr-defined]
     assert body[3] not in factors
+
+
+def test_an_unlikely_edit_is_not_labelled_high(tmp_path: Path) -> None:
+    candidate = patched(tmp_path, "def run(a, b):\n    return a + b\n", "a + b", "a - b")
+    behaviour = Behaviour(calls=["run(1, 2)"])
+    labels = {}
+    for score in (LIKELY, LIKELY / 2):
+        candidate.score = score
+        entry = Ranked(Found(candidate, 0.1, whole=True), score, 1, 0, tests=9)
+        labels[score] = label(entry, 0, 1, behaviour)[0]
+    assert labels == {LIKELY: "high", LIKELY / 2: "low"}
+    candidate.score = LIKELY
+    assert label(Ranked(Found(candidate, 0.1, whole=True), 1.0, 1, 0, tests=9, cost=CALL), 0, 1, behaviour)[0] == "low"
+
+
+def test_what_the_file_says_elsewhere_comes_first(tmp_path: Path) -> None:
+    text = (
+        "def run(self, name):\n    return name in self.held\n\n\ndef add(self, {0}):\n    self.held.add(normal({0}))\n"
+    )
+    wanted = "    return normal(name) in self.held"
+    same, another = (place(stream(tmp_path, text.format(name), {2: 0.5}), wanted) for name in ("name", "word"))
+    assert same < another
 
 
 def test_the_line_that_raised_comes_first(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ NAMED_ENTRY, OTHER_ENTRY = 4.0, 0.5
 # The more one template says at one place, the less each of its edits counts.
 CROWD = 6.0
 USES_UNUSED = 2.5
+WRITTEN_ELSEWHERE, LEAST_REPEATED = 1.5, 6
 ODD_OPERATOR = 1.4
 WORD = re.compile(r"[A-Za-z_]\w*")
 
@@ -163,8 +164,20 @@ class Stream:
         written = " ".join(edit.text for edit in proposal.edits)
         if context.unused and not context.unused.isdisjoint(WORD.findall(written)):
             weight *= USES_UNUSED
+        weight *= WRITTEN_ELSEWHERE if self._written_elsewhere(spot.source, proposal) else 1.0
         weight *= asked_for(self._raised_in(spot), proposal.template)
         return weight * self._documented(spot).weight(proposal.template, written)
+
+    @staticmethod
+    def _written_elsewhere(source: SourceFile, proposal: Proposal) -> bool:
+        """Whether the file says the very same at another place: programs repeat themselves."""
+        if len(proposal.edits) != 1:
+            return False
+        edit = proposal.edits[0]
+        text = edit.text.strip()
+        if len(text) < LEAST_REPEATED or text.isidentifier() or text in source.text[edit.start : edit.end]:
+            return False
+        return text in source.text
 
     def _raised_in(self, spot: _Spot) -> frozenset[str]:
         """The kinds of the exceptions that failing tests ended with in the function of a statement."""

@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, Optional
 
 from rolecall_search.candidates import Candidate
 from rolecall_search.program.source import signature_of
+from rolecall_search.ranking.overfit import DUBIOUS, cost
 from rolecall_search.runtime.isolate import Limits, Outcome, Pool
 from rolecall_search.runtime.protocol import Request
 from rolecall_search.trials.fresh import FreshClient
@@ -28,7 +29,9 @@ PART = "patches for a part of the failing tests were found"
 MOST_PARTIAL, PARTIAL_RUNS = 200, 6
 # When to go on from a patch for a part of the failing tests, as a share of the budget: sooner where it mends every
 # test that runs the edited function.
-ALL_REACHED_SHARE, SOME_SHARE = 0.5, 0.65
+ALL_REACHED_SHARE, SOME_SHARE = 0.3, 0.45
+DUBIOUS_SHARE = 3.0
+"""How much longer the search goes on when all that passes makes the program do less."""
 
 
 @dataclass
@@ -106,6 +109,8 @@ class Searcher:
             self.stop_reason = "enough patches pass"
         elif self.found:
             extra = min(12.0, max(2.0, 0.6 * (self._first - self._began)))
+            if all(cost(entry.candidate) < DUBIOUS for entry in self.found):
+                extra *= DUBIOUS_SHARE
             if now - self._first > extra:
                 self.stop_reason = "patches that pass were found"
         elif self.partial and not self._all_or_nothing:

@@ -5,6 +5,7 @@ Owns the recording and its reading by unit. It reasons about nothing.
 
 from __future__ import annotations
 
+import dis
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ TEST_LIMIT_S = 0.7
 FRAMES_PER_CODE = 60
 OBJECTS_PER_TYPE = 6
 METHODS_PER_TYPE = 40
+LEAVING = frozenset(dis.opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST", "YIELD_VALUE") if name in dis.opmap)
 Seen = dict[str, set[str]]
 
 
@@ -49,9 +51,9 @@ class Recorder:
         if count > FRAMES_PER_CODE and count & (count - 1):
             return
         self._locals(key, frame)
-        if event == "return":
+        if event == "return" and returns(frame, arg):
             self.results.setdefault(key, set()).add(type(arg).__name__)
-        elif frame.f_back is not None:
+        elif event == "call" and frame.f_back is not None:
             # A caller that never returns, for endless recursion, is seen from below.
             caller = self.real(frame.f_back.f_code.co_filename)
             if caller and frame.f_back.f_code.co_name != "<module>":
@@ -93,6 +95,11 @@ class Recorder:
             [(key, _lists(seen)) for key, seen in self.attributes.items()],
             list(self.methods.items()),
         )
+
+
+def returns(frame: FrameType, value: Any) -> bool:
+    """Whether a frame that ends gives a value: one that an exception leaves seems to return None."""
+    return value is not None or frame.f_code.co_code[frame.f_lasti] in LEAVING
 
 
 def first_elements(value: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from typing import Iterator, NamedTuple, Optional, Union
 FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 FUNCTION_TYPES = (ast.FunctionDef, ast.AsyncFunctionDef)
 SIMPLE_STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
+MOST_TEXT, MOST_OPERANDS = 40, 30
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -65,6 +66,7 @@ class SourceFile:
     statements: list[ast.stmt] = field(default_factory=list)
     """The simple statements on one line of their own, each text once."""
     properties: dict[str, list[str]] = field(default_factory=dict)
+    _operands: Optional[list[tuple[str, ast.expr]]] = None
     _plain_calls: dict[ast.AST, tuple[dict[str, int], dict[str, int]]] = field(default_factory=dict)
 
     @classmethod
@@ -169,7 +171,10 @@ class SourceFile:
         return self.span(unit.node.body[0])[0]
 
     def plain_calls(self, root: ast.AST) -> tuple[dict[str, int], dict[str, int]]:
-        """How often each method without arguments, and each function of one argument, is called below a node."""
+        """How often each method with constants only, and each function of one argument, is called below a node.
+
+        Methods are given with their arguments, `strip()`, and functions as they are named, `self.take`.
+        """
         if root in self._plain_calls:
             return self._plain_calls[root]
         methods: dict[str, int] = {}
@@ -177,12 +182,26 @@ class SourceFile:
         for node in ast.walk(root):
             if not isinstance(node, ast.Call) or node.keywords:
                 continue
-            if isinstance(node.func, ast.Attribute) and not node.args:
-                methods[node.func.attr] = methods.get(node.func.attr, 0) + 1
-            elif isinstance(node.func, ast.Name) and len(node.args) == 1:
-                functions[node.func.id] = functions.get(node.func.id, 0) + 1
+            if isinstance(node.func, ast.Attribute) and all(isinstance(arg, ast.Constant) for arg in node.args):
+                text = f"{node.func.attr}({', '.join(self.seg(arg) for arg in node.args)})"
+                methods[text] = methods.get(text, 0) + 1
+            if len(node.args) == 1 and is_chain(node.func):
+                text = self.seg(node.func)
+                functions[text] = functions.get(text, 0) + 1
         self._plain_calls[root] = methods, functions
         return methods, functions
+
+    def operands(self) -> list[tuple[str, ast.expr]]:
+        """The right sides of additions, subtractions and remainders in the file with their operator, each text once."""
+        if self._operands is None:
+            signs: dict[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mod: "%"}
+            found = {}
+            for node in ast.walk(self.tree):
+                if isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in signs:
+                    right = node.right if isinstance(node, ast.BinOp) else node.value
+                    found[f"{signs[type(node.op)]} {self.seg(right)}"] = right
+            self._operands = [entry for entry in found.items() if len(entry[0]) < MOST_TEXT][:MOST_OPERANDS]
+        return self._operands
 
     def properties_of(self, types: frozenset[str]) -> list[str]:
         """The properties of those classes of the file that have one of the names."""
@@ -205,6 +224,13 @@ class SourceFile:
         if found is None:
             raise ValueError("the edited unit defines no function of its name")
         return found
+
+
+def is_chain(node: ast.AST) -> bool:
+    """Whether a node is a name or attributes of one."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name)
 
 
 def _properties(node: ast.ClassDef) -> Iterator[str]:

@@ -119,6 +119,8 @@ def neighbours(value: Any) -> Iterator[Any]:
         yield from (value[:-1], value[1:], value[:0], value[::-1], value + value[:1])
         if kind is str:
             yield from (value.upper(), f" {value}")
+            # Two separators in a row, and an empty part at an end.
+            yield from (value.replace(sign, 2 * sign, 1) for sign in sorted(set(value)) if not sign.isalnum())
     elif kind is dict and value:
         rest = dict(list(value.items())[1:])
         yield from (rest, {})

@@ -14,7 +14,9 @@ from rolecall_search.program.source import FUNCTION_TYPES, splice
 from rolecall_search.templates.base import bound_names
 
 RECURSION, PARAMETER, NAME, CALL, CONDITION = 0.15, 0.25, 0.5, 0.4, 0.45
-CONSTANT_CONDITION = 0.35
+CONSTANT_CONDITION, TWICE = 0.35, 0.2
+DUBIOUS = 0.5
+"""A patch that costs more than this does not count as a likely one."""
 DECISIONS = (ast.If, ast.IfExp, ast.While, ast.comprehension, ast.Assert)
 
 
@@ -35,6 +37,8 @@ def cost(candidate: Candidate) -> float:
         made *= CONDITION
     if fixed(new) > fixed(old):
         made *= CONSTANT_CONDITION
+    if twice(new) > twice(old):
+        made *= TWICE
     unread = (read_names(old) - read_names(new)) & set(bound_names(new))
     if unread & parameters(new):
         made *= PARAMETER
@@ -82,6 +86,24 @@ def fixed(tree: ast.AST) -> int:
         isinstance(node.test, ast.Constant)
         for node in ast.walk(tree) if isinstance(node, (ast.If, ast.IfExp))
     )  # fmt: skip
+
+
+def twice(tree: ast.AST) -> int:
+    """How many calls and operators get the same thing twice, such as `distance(goal, goal)`: most have no effect."""
+    count = 0
+    for node in ast.walk(tree):
+        parts: list[ast.expr] = []
+        if isinstance(node, ast.Call):
+            parts = node.args
+        elif isinstance(node, ast.BoolOp):
+            parts = node.values
+        elif isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.BinOp) and not isinstance(node.op, (ast.Add, ast.Mult)):
+            parts = [node.left, node.right]
+        texts = [ast.dump(part) for part in parts if not isinstance(part, (ast.Constant, ast.Starred))]
+        count += len(texts) > len(set(texts))
+    return count
 
 
 def parameters(tree: ast.AST) -> set[str]:

@@ -13,11 +13,13 @@ from rolecall_search.candidates import SWAPS
 from rolecall_search.evidence.baseline import Baseline
 from rolecall_search.evidence.localize import Suspicion
 from rolecall_search.ranking.cluster import Behaviour
-from rolecall_search.ranking.overfit import cost
+from rolecall_search.ranking.overfit import DUBIOUS, cost
 from rolecall_search.trials.jobs import Found
 
 SHOWN = 12
 ENOUGH_TESTS = 5
+LIKELY = 0.08
+"""The least score, of place and kind of an edit together, for a high confidence."""
 SLOWER = 4.0
 FEW_LINES = 3
 AGAINST_EXAMPLES = 0.15
@@ -47,6 +49,8 @@ class Ranked:
     tests: int
     lost: int = 0
     """Lines that tests ran before and no test runs now."""
+    cost: float = 1.0
+    """What `overfit` makes of it."""
 
 
 def rank(
@@ -86,13 +90,14 @@ def rank(
             score *= 0.4
         if lost.get(at, 0) > FEW_LINES:
             score *= 0.5
-        score *= cost(entry.candidate)
+        taken = cost(entry.candidate)
+        score *= taken
         if examples and examples[at] > min(examples):
             score *= AGAINST_EXAMPLES
         if entry.candidate.unit is None and inside:
             score *= 0.6
         tests = len(tests_on(entry, suspicion))
-        made.append((Ranked(entry, score, clusters[at], changes, tests, lost.get(at, 0)), at))
+        made.append((Ranked(entry, score, clusters[at], changes, tests, lost.get(at, 0), taken), at))
     made.sort(key=lambda pair: -pair[0].score)
     return [pair[0] for pair in made], [pair[1] for pair in made]
 
@@ -169,6 +174,10 @@ def label(entry: Ranked, others: int, clusters: int, behaviour: Behaviour) -> tu
             "1 line that tests ran before is" if entry.lost == 1 else f"{entry.lost} lines that tests ran before are"
         )
         doubts.append(f"{lines} not reached any more")
+    if entry.found.candidate.score < LIKELY:
+        doubts.append("few faults are mended by an edit of this kind at this place")
+    if entry.cost < DUBIOUS:
+        doubts.append("it makes the function do less than before")
     if not behaviour.calls:
         doubts.append("no call of the edited function could be repeated to compare behaviour")
     if not entry.found.whole:

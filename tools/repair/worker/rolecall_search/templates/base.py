@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from dataclasses import dataclass, field, replace
 from typing import Iterator, NamedTuple, Optional
 
@@ -15,7 +16,9 @@ from rolecall_search.program.typeinfo import Types, UnitTypes, infer
 
 BUILTIN_NAMES = frozenset(dir(builtins))
 SIMPLE = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant, ast.List, ast.Dict)
+MARK = re.compile(r"`([^`\s]{1,2})`")
 MOST_NAMES = 16
+FILLING = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
 MOST_STRINGS = 30
 NAMED = (*FUNCTION_TYPES, ast.ClassDef, ast.ExceptHandler)
 SCOPES = (*FUNCTION_TYPES, ast.Lambda, ast.ClassDef)
@@ -57,6 +60,8 @@ class Context:
     globals: list[str] = field(default_factory=list)
     strings: list[str] = field(default_factory=list)
     lines: dict[str, list[int]] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
+    """Signs and short texts that the docstrings of the unit quote."""
     unused: frozenset[str] = frozenset()
     """Names that the unit binds and never reads, or the module imports and never reads: what is lost may use them."""
 
@@ -260,6 +265,18 @@ def constant_types(tree: ast.Module) -> dict[str, Types]:
     return found
 
 
+def quoted_marks(src: SourceFile, unit: Optional[Unit]) -> tuple[str, ...]:
+    """What stands in backticks in the docstring of a unit, as far as it is one or two signs."""
+    text = ast.get_docstring(unit.node) or "" if unit is not None else ""
+    return tuple(dict.fromkeys(mark for mark in MARK.findall(text) if not mark.isalnum() and mark not in '"\\'))
+
+
+def written_results(node: ast.AST, types: UnitTypes) -> Types:
+    """The types a function would return, as far as its text tells: nothing was seen of one that always raises."""
+    values = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Return) and inner.value is not None]
+    return frozenset[str]().union(*(infer(value, types) for value in values))
+
+
 def unused_names(src: SourceFile, unit: Optional[Unit]) -> frozenset[str]:
     """Names bound in a unit and not read in it, and names a module imports or keeps private and never reads."""
     read = {node.id for node in ast.walk(src.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
@@ -274,8 +291,27 @@ def unused_names(src: SourceFile, unit: Optional[Unit]) -> frozenset[str]:
     if unit is None:
         return frozenset(outer)
     here = {node.id for node in ast.walk(unit.node) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    here -= filled_only(src, unit.node)
     own = {name for name in bound_names(unit.node) if not name.startswith("_")} - here - {"self", "cls"}
     return frozenset(outer | own) - {"annotations"}
+
+
+def filled_only(src: SourceFile, root: ast.AST) -> set[str]:
+    """Names a function makes and fills, `made[key] = value`, `made.append(value)`, without reading what is in them."""
+    made, read = set(), set()
+    for node in ast.walk(root):
+        if not isinstance(node, ast.Name):
+            continue
+        parent = src.parents.get(node)
+        above = src.parents.get(parent) if parent is not None else None
+        stored = isinstance(getattr(parent, "ctx", None), ast.Store) and getattr(parent, "value", None) is node
+        called = isinstance(parent, ast.Attribute) and isinstance(above, ast.Call) and above.func is parent
+        dropped = called and above is not None and isinstance(src.parents.get(above), ast.Expr)
+        if isinstance(node.ctx, ast.Store):
+            made.add(node.id)
+        elif not stored and not (dropped and getattr(parent, "attr", "") in FILLING):
+            read.add(node.id)
+    return made - read
 
 
 def make_context(src: SourceFile, unit: Optional[Unit], types: UnitTypes, hints: Hints) -> Context:
@@ -286,6 +322,9 @@ def make_context(src: SourceFile, unit: Optional[Unit], types: UnitTypes, hints:
     constants = constant_types(src.tree)
     if constants:
         types = replace(types, names={**constants, **types.names})
+    if unit is not None and not types.results:
+        types = replace(types, results=written_results(unit.node, types))
     root = unit.node if unit is not None else src.tree
     lines = used_lines(root) if unit is not None else {}
-    return Context(src, unit, types, hints, names, outer, short_strings(root), lines, unused_names(src, unit))
+    made = Context(src, unit, types, hints, names, outer, short_strings(root), lines)
+    return replace(made, marks=quoted_marks(src, unit), unused=unused_names(src, unit))

@@ -12,13 +12,17 @@ from rolecall_search.templates.base import Context, Proposal
 FLAGS = {
     "sorted": ("reverse=True",), "sort": ("reverse=True",), "enumerate": ("1",), "open": (),
     "split": ("1",), "round": ("2",), "get": ("0", "[]", '""', "None", "{}", "False"),
-    "pop": ("0", "None", "-1"), "next": ("None",), "min": ("default=0", "default=None"),
+    "pop": ("None", "0", "-1"), "next": ("None",), "min": ("default=0", "default=None"),
     "max": ("default=0", "default=None"), "getattr": ("None",), "zip": ("strict=True",),
     "join": (), "print": (), "sum": ("[]", "0.0"), "strftime": (), "splitlines": ("True",),
     "popitem": ("last=False", "0"), "mkdir": ("parents=True", "exist_ok=True"), "makedirs": ("exist_ok=True",),
     "dumps": ("sort_keys=True", "indent=2", "ensure_ascii=False"), "replace": ("1",), "int": ("10",),
 }  # fmt: skip
 TEXT = frozenset({"str"})
+PLAIN_METHODS = {
+    "bytes": ("decode",), "datetime": ("date", "time", "timestamp", "isoformat"), "date": ("isoformat",),
+    "timedelta": ("total_seconds",), "PosixPath": ("resolve", "as_posix"), "Match": ("group", "groups", "end"),
+}  # fmt: skip
 TEXT_METHODS = frozenset({"lower", "upper", "split", "title", "capitalize", "replace", "rsplit"})
 MUTABLE = frozenset({"list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter"})
 PLACES = (ast.Return, ast.Assign, ast.Call, ast.For, ast.Compare, ast.Yield, ast.keyword,
@@ -174,10 +178,23 @@ def wrap(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, f"{name}({text})", "wrap in a call", prior)
     for method, prior in _methods(types, node):
         yield context.swap(node, f"{context.wrapped(node)}.{method}", "add a method call", prior)
+    yield from _each(context, node, text)
     if types & NUMBERS:
         yield context.swap(node, f"{text} ** 2", "square", 0.16, tight=False)
     if isinstance(node, (ast.Name, ast.Attribute)) and not types:
         yield context.swap(node, f"{text}()", "missing call", 0.2)
+
+
+def _each(context: Context, node: ast.AST, text: str) -> Iterator[Proposal]:
+    """A conversion of each element: of numbers that are joined, of rows that are kept."""
+    parent = context.parent(node)
+    inner = context.types_within(node)
+    if isinstance(parent, ast.Call) and called_name(parent) == "join" and "str" not in inner:
+        yield context.swap(node, f"map(str, {text})", "wrap in a call", 0.4)
+    for kind in ("list", "tuple") if inner & SEQUENCES and isinstance(parent, ast.Assign) else ():
+        yield context.swap(node, f"[{kind}(inner) for inner in {text}]", "copy in depth", 0.15)
+    if "str" in context.type_of(node) and "re" in context.globals:
+        yield context.swap(node, f"re.escape({text})", "wrap in a call", 0.15)
 
 
 def _copy(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -223,10 +240,19 @@ def or_empty(context: Context, node: ast.AST) -> Iterator[Proposal]:
         if len(node.args) == 2:
             text = f"{context.text(node.func)}({context.text(node.args[0])})"
             prior, empties = 0.4, (context.text(node.args[1]),)
+    elif not isinstance(node, ast.Call) and _reads_number(context, node):
+        prior, empties = 0.3, ("0",)
     elif not isinstance(node, ast.Call) and "NoneType" in context.type_of(node):
         prior = 0.12 if isinstance(node.ctx, ast.Load) and isinstance(context.parent(node), PLACES) else 0.0
     for other in empties if prior else ():
         yield context.swap(node, f"{text} or {other}", "empty instead of None", prior * share, tight=False)
+
+
+def _reads_number(context: Context, node: ast.AST) -> bool:
+    """Whether a text is what `int` or `float` is called with."""
+    parent = context.parent(node)
+    named = isinstance(parent, ast.Call) and context.text(parent.func) in ("int", "float", "Decimal")
+    return named and parent.args == [node] and "str" in context.type_of(node)
 
 
 def _wrappers(types: Types, parent: object) -> Iterator[tuple[str, float]]:
@@ -242,6 +268,8 @@ def _wrappers(types: Types, parent: object) -> Iterator[tuple[str, float]]:
         known = 1.0 if types else 0.5
         for name in ("abs", "int", "float", "str", "round"):
             yield name, (0.2 if name in ("abs", "int", "str") else 0.12) * known
+    if types and not types & (NUMBERS | TEXT | SIZED):
+        yield "str", 0.2
     if types & TEXT:
         yield "int", 0.25
         yield "float", 0.12
@@ -260,8 +288,9 @@ def _methods(types: Types, node: ast.AST) -> Iterator[tuple[str, float]]:
     if types & {"dict", "defaultdict", "OrderedDict", "Counter"}:
         for name in ("items()", "values()", "keys()"):
             yield name, 0.25
-    if types & {"bytes"}:
-        yield "decode()", 0.3
+    for kind, names in PLAIN_METHODS.items():
+        for name in names if kind in types else ():
+            yield f"{name}()", 0.25
 
 
 def chained(context: Context, node: ast.AST) -> Iterator[Proposal]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Iterator
 
+from rolecall_search.program.source import Edit
 from rolecall_search.program.typeinfo import NUMBERS, SIZED, Types, may_be
 from rolecall_search.templates.base import Context, Proposal
 
@@ -25,12 +26,14 @@ def negate(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A condition negated or fixed."""
     for test in tested(node):
         if not is_not(test):
-            yield context.swap(test, f"not {context.wrapped(test)}", "negate a condition", 0.55)
+            # The `not` that is lost stood before one operand more often than before all of them.
+            prior = 0.3 if isinstance(test, ast.BoolOp) else 0.55
+            yield context.swap(test, f"not {context.wrapped(test)}", "negate a condition", prior)
         yield context.swap(test, "True", "fixed condition", 0.2)
         yield context.swap(test, "False", "fixed condition", 0.2)
     if isinstance(node, (ast.Name, ast.Attribute, ast.Call)):
         parent = context.parent(node)
-        if isinstance(parent, ast.BoolOp) or (
+        if isinstance(parent, (ast.BoolOp, ast.IfExp)) or (
             isinstance(parent, (ast.Return, ast.keyword)) and context.type_of(node) == {"bool"}
         ):
             yield context.swap(node, f"not {context.text(node)}", "negate a condition", 0.45)
@@ -105,6 +108,16 @@ def truthiness(context: Context, node: ast.AST) -> Iterator[Proposal]:
             yield context.swap(test, made, "test for truth", 0.4)
 
 
+def once_or_again(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """`if` becomes `while` and back."""
+    if not isinstance(node, (ast.If, ast.While)) or node.orelse:
+        return
+    start = context.src.span(node)[0]
+    word, other, prior = ("if", "while", 0.3) if isinstance(node, ast.If) else ("while", "if", 0.15)
+    if context.src.text.startswith(word, start):
+        yield Proposal((Edit(start, start + len(word), other),), "if or while", prior)
+
+
 def is_not(test: ast.AST) -> bool:
     """Whether a condition is a negation."""
     return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
@@ -112,21 +125,39 @@ def is_not(test: ast.AST) -> bool:
 
 def conditional_value(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """A value only under a guard: `e` becomes `e if g else []`."""
-    if not isinstance(node, (ast.Return, ast.Assign)) or node.value is None:
+    if isinstance(node, (ast.For, ast.comprehension)):
+        yield from _conditional(context, node.iter, ("[]",))
+    elif isinstance(node, (ast.Return, ast.Assign)) and node.value is not None:
+        yield from _conditional(context, node.value, ("[]", "0", "None", '""', "False", "1"))
+
+
+def _conditional(context: Context, value: ast.expr, others: tuple[str, ...]) -> Iterator[Proposal]:
+    if isinstance(value, (ast.Constant, ast.IfExp, ast.List, ast.Tuple)):
         return
-    if isinstance(node.value, (ast.Constant, ast.IfExp, ast.List, ast.Tuple)):
-        return
-    used = {inner.id for inner in ast.walk(node.value) if isinstance(inner, ast.Name)}
-    text = context.text(node.value)
-    yield from _special_case(context, node.value, text)
+    used = {inner.id for inner in ast.walk(value) if isinstance(inner, ast.Name)}
+    text = context.text(value)
+    yield from _special_case(context, value, text)
+    yield from _parts(context, value, text)
     for name in context.names:
         types = context.types.names.get(name, frozenset())
         near = 0.5 if name in used else 0.2
         for guard in (name, f"{name} is not None"):
-            for other in ("[]", "0", "None", '""', "False"):
+            for other in others:
                 made = f"{text} if {guard} else {other}"
                 share = 1.0 if types else 0.5
-                yield context.swap(node.value, made, "value under a condition", 0.25 * near * share)
+                yield context.swap(value, made, "value under a condition", 0.25 * near * share)
+
+
+def _parts(context: Context, value: ast.expr, text: str) -> Iterator[Proposal]:
+    """Of a value made of several names, one of them alone where another is empty: `f"{a}-{b}" if a else b`."""
+    names = list(dict.fromkeys(
+        inner.id for inner in ast.walk(value) if isinstance(inner, ast.Name) and inner.id in context.names
+    ))  # fmt: skip
+    for one in names[:4] if isinstance(value, (ast.JoinedStr, ast.BinOp)) else ():
+        for other in names[:4]:
+            alike = context.types.names.get(other, frozenset()) & {"str", "list", "tuple"}
+            if one != other and alike:
+                yield context.swap(value, f"{text} if {one} else {other}", "value under a condition", 0.25)
 
 
 def _special_case(context: Context, value: ast.expr, text: str) -> Iterator[Proposal]:
@@ -146,12 +177,44 @@ def _special_case(context: Context, value: ast.expr, text: str) -> Iterator[Prop
             if other not in (name, text) and types & kinds:
                 yield context.swap(value, f"{other} if {name} else {text}", "value under a condition", 0.2)
                 yield context.swap(value, f"{text} if {name} else {other}", "value under a condition", 0.2)
+    yield from _flagged(context, value, text)
     if isinstance(value, ast.Call) and len(value.args) == 1 and not value.keywords:
         part = context.text(value.args[0])
         if may_be(context.type_of(value.args[0]), SIZED):
             for other in ("0", "None"):
                 made = f"{context.text(value.func)}({part}[0]) if {part} else {other}"
                 yield context.swap(value, made, "first if there is one", 0.25)
+
+
+def _flagged(context: Context, value: ast.expr, text: str) -> Iterator[Proposal]:
+    """What a flag decides: `Not(e) if negative else e` for a flag nothing reads, `ON if lit else OFF` for any."""
+    flags = {name for name in context.names if "bool" in context.types.names.get(name, frozenset())}
+    _, functions = context.src.plain_calls(context.src.tree)
+    for name in sorted(context.unused & set(context.names)):
+        made = [f"not {text}", f"-{text}", *(f"{function}({text})" for function in functions)]
+        for other in made[:20]:
+            yield context.swap(value, f"{other} if {name} else {text}", "value under a condition", 0.15)
+    if isinstance(value, ast.Name) and value.id in context.globals:
+        others = [name for name in context.globals if name.isupper() and name != value.id and value.id.isupper()]
+        for name in sorted(flags):
+            for other in others[:8]:
+                yield context.swap(value, f"{text} if {name} else {other}", "value under a condition", 0.2)
+                yield context.swap(value, f"{other} if {name} else {text}", "value under a condition", 0.2)
+
+
+def operand_guards(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """An operand of `or` holds only under a flag: `a or b` becomes `a or (flag and b)`."""
+    if not isinstance(node, ast.BoolOp) or not isinstance(node.op, ast.Or):
+        return
+    used = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    for name in context.names:
+        if name in used or "bool" not in context.types.names.get(name, frozenset()):
+            continue
+        for value in node.values:
+            for guard in (name, f"not {name}"):
+                inner = context.wrapped(value) if isinstance(value, (ast.BoolOp, ast.IfExp)) else context.text(value)
+                made = f"({guard} and {inner})"
+                yield context.swap(value, made, "strengthen a condition", 0.3 if guard == name else 0.12)
 
 
 def _filters(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -164,6 +227,7 @@ def _filters(context: Context, node: ast.AST) -> Iterator[Proposal]:
         if at >= 0:
             yield _cut(context, at, end)
     if not node.ifs:
+        yield from _filters_by_text(context, node)
         names = [n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)]
         text = context.text(node.iter)
         for name in names:
@@ -177,9 +241,23 @@ def _filters(context: Context, node: ast.AST) -> Iterator[Proposal]:
                         yield context.swap(node.iter, made, "filter a comprehension", 0.08)
 
 
-def _cut(context: Context, start: int, end: int) -> Proposal:
-    from rolecall_search.program.source import Edit  # noqa: PLC0415
+def _filters_by_text(context: Context, node: ast.comprehension) -> Iterator[Proposal]:
+    """Only those that give something, or whose attribute is one of the short texts of the tests or of the function."""
+    text = context.text(node.iter)
+    whole = context.parent(node)
+    one = whole.elt if isinstance(whole, (ast.ListComp, ast.SetComp, ast.GeneratorExp)) else None
+    if isinstance(one, (ast.Call, ast.Attribute, ast.Subscript)):
+        yield context.swap(node.iter, f"{text} if {context.text(one)}", "filter a comprehension", 0.2)
+    literals = dict.fromkeys([*context.strings, *context.hints.literals])
+    short = [literal for literal in literals if len(literal) <= 12 and '"' not in literal and "\\" not in literal]
+    for name in (inner.id for inner in ast.walk(node.target) if isinstance(inner, ast.Name)):
+        for attribute, kinds in context.types.attributes_of(context.types.names.get(name, frozenset())).items():
+            for literal in short[:12] if "str" in kinds else ():
+                made = f'{text} if {name}.{attribute} == "{literal}"'
+                yield context.swap(node.iter, made, "filter a comprehension", 0.1)
 
+
+def _cut(context: Context, start: int, end: int) -> Proposal:
     while start > 0 and context.src.text[start - 1] == " ":
         start -= 1
     return Proposal((Edit(start, end, ""),), "drop a filter", 0.35)
@@ -196,6 +274,7 @@ def conditions(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
     for name, types in context.types.attributes_of(owner).items():
         for guard, prior in simple_guards(f"self.{name}", types, none_errors=_none_errors(context)):
             yield guard, prior * 0.5
+    yield from text_guards(context)
     yield from _attribute_guards(context, used)
     yield from pair_guards(context, used)
 
@@ -226,10 +305,31 @@ def simple_guards(name: str, types: Types, *, none_errors: bool) -> Iterator[tup
             yield f"{name} {symbol} 1", 0.15 * share
     if not known or (types - NUMBERS - NONE - SIZED):
         return
-    if {"str", "list"} <= types or {"int", "str"} <= types or {"list", "tuple"} <= types:
+    if len(types & {"str", "list", "int", "tuple", "dict"}) > 1:
         for kind in sorted(types & {"str", "list", "int", "tuple", "dict"}):
             yield f"isinstance({name}, {kind})", 0.3
             yield f"not isinstance({name}, {kind})", 0.25
+
+
+def text_guards(context: Context) -> Iterator[tuple[str, float]]:
+    """Whether a text begins with one of the marks that the documentation quotes."""
+    for name in context.names if context.marks else ():
+        if "str" in context.types.names.get(name, frozenset()):
+            for mark in context.marks:
+                yield f'{name}.startswith("{mark}")', 0.3
+
+
+def plural_guards(context: Context) -> Iterator[tuple[str, float]]:
+    """Membership as of a sibling: beside `one.day in self.days` also `one.month in self.months`."""
+    owner = context.types.names.get("self", frozenset())
+    held = [name for name, kinds in context.types.attributes_of(owner).items() if kinds & SIZED and name.endswith("s")]
+    root = context.unit.node if context.unit is not None else context.src.tree
+    for node in ast.walk(root) if held else ():
+        if not isinstance(node, ast.Compare) or not isinstance(node.left, ast.Attribute):
+            continue
+        for name in held if isinstance(node.ops[0], (ast.In, ast.NotIn)) else ():
+            yield f"{context.text(node.left.value)}.{name[:-1]} not in self.{name}", 0.6
+            yield f"{context.text(node.left.value)}.{name[:-1]} in self.{name}", 0.2
 
 
 def _attribute_guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
@@ -291,4 +391,4 @@ def pair_guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]
                     yield f"{one} {symbol} len({other})", 0.2 * (0.6 if other not in used else 1.0)
 
 
-FAMILY = (negate, ternary, guards, better_than_known, truthiness, conditional_value)
+FAMILY = (negate, ternary, guards, better_than_known, truthiness, once_or_again, conditional_value, operand_guards)

@@ -9,13 +9,14 @@ import ast
 from itertools import combinations
 from typing import Iterator
 
-from rolecall_search.program.source import FUNCTION_TYPES, SIMPLE_STATEMENTS, Edit
-from rolecall_search.program.typeinfo import compatible, may_be
-from rolecall_search.templates.base import BUILTIN_NAMES, Context, Proposal
+from rolecall_search.program.source import FUNCTION_TYPES, SIMPLE_STATEMENTS, Edit, is_chain
+from rolecall_search.program.typeinfo import NUMBERS, SIZED, compatible, may_be
+from rolecall_search.templates.base import BUILTIN_NAMES, FILLING, Context, Proposal
 
-INT = frozenset({"int", "bool"})
 MOST_LEAVES = 14
 MOST_DONORS = 40
+SAME_TEXT = 0.35
+"""The prior of a call that stands elsewhere in the file with the same value."""
 CLOCK = ("hour", "minute", "second", "microsecond")
 TEXT_MARKS = ("lower()", "upper()", "strip()", "casefold()")
 
@@ -36,15 +37,9 @@ def leaves(context: Context, statement: ast.stmt) -> list[ast.AST]:
         if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
             parent = context.parent(node)
             called = isinstance(parent, ast.Call) and parent.func is node
-            if not called and not isinstance(parent, ast.Attribute) and _is_chain(node):
+            if not called and not isinstance(parent, ast.Attribute) and is_chain(node):
                 found.append(node)
     return sorted(found, key=lambda node: (node.lineno, node.col_offset))[:MOST_LEAVES]
-
-
-def _is_chain(node: ast.AST) -> bool:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return isinstance(node, ast.Name)
 
 
 def exchange(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -116,16 +111,29 @@ def same_method(context: Context, node: ast.AST) -> Iterator[Proposal]:
     types = context.type_of(node)
     here = context.src.plain_calls(context.statement(node))
     methods, functions = context.src.plain_calls(context.src.tree)
-    for name, count in methods.items():
-        if text.endswith(f".{name}()") or (types and not _takes(types, name, context)):
+    for call, count in methods.items():
+        if text.endswith(f".{call}") or (types and not _takes(types, call.partition("(")[0], context)):
             continue
-        prior = 0.6 if name in here[0] else 0.12 + 0.02 * min(5, count)
-        yield context.swap(node, f"{context.wrapped(node)}.{name}()", "the method others get", prior * _known(types))
+        prior = 0.6 if call in here[0] else 0.12 + 0.02 * min(5, count)
+        prior *= 1.0 if call.endswith("()") else 0.7
+        prior = max(prior, SAME_TEXT if f"{text}.{call}" in context.src.text else 0.0)
+        yield context.swap(node, f"{context.wrapped(node)}.{call}", "the method others get", prior * _known(types))
     for name, count in functions.items():
-        if text.startswith(f"{name}("):
+        if text.startswith(f"{name}(") or name.startswith(f"{text}."):
+            continue
+        if "." in name and not _seen_on(context, name, types):
             continue
         prior = 0.35 if name in here[1] else 0.12 + 0.02 * min(5, count)
+        prior = max(prior, SAME_TEXT if f"{name}({text})" in context.src.text else 0.0)
         yield context.swap(node, f"{name}({text})", "the function others get", prior)
+
+
+def _seen_on(context: Context, name: str, types: frozenset[str]) -> bool:
+    """Whether a function with a dotted name is a sibling, or one of a class or a module that takes such a value."""
+    owner = name.partition(".")[0]
+    if owner not in ("self", "cls", *context.globals):
+        return False
+    return owner not in ("self", "cls") or not types & {"NoneType", "bool", "list", "dict", "set"}
 
 
 def _known(types: frozenset[str]) -> float:
@@ -198,20 +206,68 @@ def remembered(context: Context, node: ast.AST) -> Iterator[Proposal]:
         return
     if isinstance(node, (*FUNCTION_TYPES, ast.ClassDef)):
         return
-    kinds = {"set": ("add",), "list": ("append",), "deque": ("append",)}
+    grown = {"set": "add", "list": "append", "deque": "append"}
+    last = context.block_of(node)[-1] is node and not isinstance(node, (ast.Return, ast.Raise, ast.Continue, ast.Break))
     seen: set[str] = set()
     for part in ast.walk(context.unit.node):
         if isinstance(part, ast.Compare) and isinstance(part.ops[0], (ast.In, ast.NotIn)):
             holder, key = part.comparators[0], part.left
             types = context.type_of(holder)
-            texts = [f"{context.text(holder)}.{method}({context.text(key)})"
-                     for kind in sorted(types & kinds.keys()) for method in kinds[kind]]  # fmt: skip
+            texts = [
+                f"{context.text(holder)}.{grown[kind]}({context.text(key)})" for kind in sorted(types & grown.keys())
+            ]
             if types & {"dict", "defaultdict"} or not types:
-                texts += [f"{context.text(holder)}[{context.text(key)}] = {name}" for name in context.names]
+                owned = context.types.attributes_of(context.types.names.get("self", frozenset()))
+                values = [*context.names, *(f"self.{name}" for name, own in owned.items() if own & NUMBERS)]
+                texts += [f"{context.text(holder)}[{context.text(key)}] = {value}" for value in values]
+            prior = 0.2 if _is_filled(context, context.text(holder)) else 0.5
             for text in texts:
                 if text not in seen:
                     seen.add(text)
-                    yield Proposal((context.before(node, [text]),), "remember what was looked up", 0.3)
+                    yield Proposal((context.before(node, [text]),), "remember what was looked up", prior)
+                    if last:
+                        yield Proposal((context.after(node, [text]),), "remember what was looked up", prior)
+
+
+def _is_filled(context: Context, holder: str) -> bool:
+    """Whether the unit puts something into a container."""
+    assert context.unit is not None
+    owned = [
+        node for node in ast.walk(context.unit.node)
+        if isinstance(node, (ast.Subscript, ast.Attribute)) and context.text(node.value) == holder
+    ]  # fmt: skip
+    return any(isinstance(node.ctx, ast.Store) or getattr(node, "attr", "") in FILLING for node in owned)
+
+
+def known_already(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A function that stores what it makes gives back what is stored: `if k in known: return known[k]`."""
+    if not isinstance(node, ast.stmt) or context.unit is None or not context.own_line(node):
+        return
+    body = [entry for entry in context.unit.node.body if not isinstance(getattr(entry, "value", None), ast.Constant)]
+    if not body or body[0] is not node:
+        return
+    arguments = {arg.arg for arg in ast.walk(context.unit.node.args) if isinstance(arg, ast.arg)}
+    for part in ast.walk(context.unit.node):
+        target = part.targets[0] if isinstance(part, ast.Assign) else None
+        if isinstance(target, ast.Subscript) and getattr(target.slice, "id", "") in arguments:
+            holder, key = context.text(target.value), context.text(target.slice)
+            lines = [f"if {key} in {holder}:", f"    return {holder}[{key}]"]
+            yield Proposal((context.before(node, lines),), "early exit", 0.4)
+
+
+def combined(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """What is assigned is joined with what was there by a function of the file: `x = y` becomes `x = join(x, y)`."""
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1 or isinstance(node.targets[0], ast.Tuple):
+        return
+    target, value = context.text(node.targets[0]), context.text(node.value)
+    if not compatible(context.type_of(node.targets[0]), context.type_of(node.value)):
+        return
+    twofold = [name for name in context.globals if name in context.src.calls or name in context.src.functions]
+    for name in twofold:
+        function = context.src.functions.get(name)
+        if function is None or len(function.args.args) == 2:
+            prior = 0.15 if function is not None else 0.1
+            yield context.swap(node.value, f"{name}({target}, {value})", "join with what is there", prior)
 
 
 def bounds_lost(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -224,7 +280,7 @@ def bounds_lost(context: Context, node: ast.AST) -> Iterator[Proposal]:
         for inner in (ast.walk(root) if isinstance(root, ast.AST) else ())
         if isinstance(inner, ast.Compare) and len(inner.ops) == 1 and isinstance(inner.ops[0], (ast.Lt, ast.LtE))
     ]
-    found = [inner for inner in found if may_be(context.type_of(inner.left), INT)]
+    found = [inner for inner in found if may_be(context.type_of(inner.left), NUMBERS)]
     groups = [*([inner] for inner in found), *([found] if len(found) > 1 else [])]
     for group in groups:
         for bound in ("0 <=", "1 <=", "0 <"):
@@ -252,6 +308,38 @@ def both_compared(context: Context, node: ast.AST) -> Iterator[Proposal]:
             yield Proposal(edits, "compare one more", 0.3)
 
 
+def same_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A value gets the operand that another value of the file gets: `+ step`, `% 7`, `- total(paid)`."""
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp)) or context.unit is None:
+        return
+    parent = context.parent(node)
+    places = (ast.Return, ast.Assign, ast.Compare, ast.Call, ast.keyword, ast.GeneratorExp, ast.SetComp, ast.ListComp)
+    is_target = not isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
+    if is_target or not isinstance(parent, places) or (isinstance(parent, ast.Call) and parent.func is node):
+        return
+    types, text = context.type_of(node), context.text(node)
+    known = set(context.names) | set(context.globals) | {"self", "cls"} | BUILTIN_NAMES
+    for made, prior in _same_of_others(context, node):
+        yield context.swap(node, f"{text} {made}", "the operand others get", prior, tight=False)
+    for made, other in context.src.operands():
+        names = {part.id for part in ast.walk(other) if isinstance(part, ast.Name)}
+        fits = names <= known and f" {made}" not in f" {text}" and compatible(types, context.type_of(other))
+        if fits and (made.startswith("%") or not isinstance(other, ast.Constant)):
+            yield context.swap(node, f"{text} {made}", "the operand others get", 0.2, tight=False)
+
+
+def _same_of_others(context: Context, node: ast.AST) -> Iterator[tuple[str, float]]:
+    """In a sum of calls, the same function of an own attribute that the sum leaves out: `- total(self.paid)`."""
+    owned = context.types.attributes_of(context.types.names.get("self", frozenset()))
+    text = context.text(node)
+    functions = context.src.plain_calls(node)[1] if isinstance(node, ast.BinOp) else {}
+    for function in functions:
+        for name, kinds in owned.items():
+            if kinds & SIZED - {"str"} and f"self.{name}" not in text:
+                yield f"- {function}(self.{name})", 0.15
+                yield f"+ {function}(self.{name})", 0.15
+
+
 def distributed(context: Context, node: ast.AST) -> Iterator[Proposal]:
     """`f(a + b)` becomes `f(a) + f(b)`."""
     if not isinstance(node, ast.Call) or len(node.args) != 1 or node.keywords:
@@ -277,4 +365,7 @@ def distributed(context: Context, node: ast.AST) -> Iterator[Proposal]:
     yield context.swap(node, text, "distribute a call", 0.2, tight=False)
 
 
-FAMILY = (bounds_lost, both_compared, distributed, exchange, everywhere, same_method, same_keyword, donors, remembered)
+FAMILY = (
+    bounds_lost, both_compared, distributed, exchange, everywhere, same_method, same_keyword, same_operand, donors,
+    remembered, known_already, combined,
+)  # fmt: skip

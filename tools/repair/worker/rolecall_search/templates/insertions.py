@@ -68,6 +68,7 @@ def donors(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:
                 return
             yield text, prior * inside
     yield from _own(context)
+    yield from _others(context)
     yield from _copies(context, node)
 
 
@@ -110,6 +111,14 @@ def _own(context: Context) -> Iterator[tuple[str, float]]:
             yield from _own_with(context, target, types, name)
     for method in context.types.methods_of(owner):
         yield f"self.{method}()", 0.08
+
+
+def _others(context: Context) -> Iterator[tuple[str, float]]:
+    """A count kept in an attribute of a name: `report.skipped += 1`."""
+    for name in context.names:
+        for attribute, types in context.types.attributes_of(context.types.names.get(name, UNKNOWN)).items():
+            if types == {"int"} and not attribute.startswith("_"):
+                yield f"{name}.{attribute} += 1", 0.2
 
 
 def _own_with(context: Context, target: str, types: Types, name: str) -> Iterator[tuple[str, float]]:

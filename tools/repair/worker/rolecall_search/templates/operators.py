@@ -212,13 +212,14 @@ def unary(context: Context, node: ast.AST) -> Iterator[Proposal]:
             yield context.swap(node, f"-{text}", "another sign", 0.4)
     elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp)):
         kinds = context.type_of(node)
-        if kinds and kinds & {"int", "float"} and _is_value(node):
+        if _sorts(context, node):
+            share = 1.0 if not kinds or kinds & NUMBERS else 0.0
+            yield context.swap(node, f"-{context.wrapped(node)}", "add a sign", 0.35 * share, tight=False)
+        elif kinds & (NUMBERS - {"bool"}) and _is_value(node):
             text = f"-{context.wrapped(node)}"
             near = isinstance(context.parent(node), (ast.Compare, ast.BinOp))
             prior = 0.2 if near else 0.12
             yield context.swap(node, text, "add a sign", prior, tight=False)
-        elif not kinds and _sorts(context, node):
-            yield context.swap(node, f"-{context.wrapped(node)}", "add a sign", 0.35, tight=False)
 
 
 def _sorts(context: Context, node: ast.AST) -> bool:

@@ -8,7 +8,7 @@ from typing import Iterator
 from rolecall_search.program.source import FUNCTION_TYPES, Edit, blocks_of
 from rolecall_search.program.typeinfo import UNKNOWN
 from rolecall_search.templates.base import Context, Proposal
-from rolecall_search.templates.conditions import read_attributes, simple_guards
+from rolecall_search.templates.conditions import pair_guards, plural_guards, read_attributes, simple_guards
 
 COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.Try, *FUNCTION_TYPES, ast.ClassDef)
 
@@ -330,6 +330,10 @@ def _guards(context: Context, node: ast.stmt, used: set[str]) -> Iterator[tuple[
         for guard, prior in simple_guards(name, types, none_errors=none_errors):
             yield guard, prior * near
     yield from _kind_guards(context, node, used)
+    yield from plural_guards(context)
+    if context.hints.wanted_errors or context.loop_of(node) is not None:
+        for guard, prior in pair_guards(context, used):
+            yield guard, 0.8 * prior
     for text, types in read_attributes(context):
         for guard, prior in simple_guards(text, types, none_errors=none_errors):
             yield guard, prior * 0.6

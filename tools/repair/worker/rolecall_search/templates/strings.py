@@ -94,6 +94,7 @@ def formatted(context: Context, node: ast.AST) -> Iterator[Proposal]:
         return
     for changed, prior in _format_changes(text):
         yield Proposal((Edit(start, end, changed),), "another format", prior)
+    yield from _of_one(context, node, text)
     for match in re.finditer(r"\{([A-Za-z_][\w.]*)(![rsa])?\}", text):
         name = match.group(1)
         for other in context.names:
@@ -106,6 +107,24 @@ def formatted(context: Context, node: ast.AST) -> Iterator[Proposal]:
         for method in (".lower()", ".upper()", ".strip()", ".title()"):
             made = text[: match.end(1)] + method + text[match.end(1) :]
             yield Proposal((Edit(start, end, made),), "another format", 0.1)
+
+
+def _of_one(context: Context, node: ast.JoinedStr, text: str) -> Iterator[Proposal]:
+    """One thing is written in another way than several: without the `s`, or without its number."""
+    parts = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
+    for count in parts:
+        if "int" not in context.type_of(count):
+            continue
+        name = context.text(count)
+        for match in re.finditer(r"(?<=[}a-z])s(?![a-z])", text):
+            at = match.start()
+            single = text[:at] + text[at + 1 :]
+            made = f"{single} if {name} == 1 else {text}"
+            yield context.swap(node, made, "singular", 0.3, tight=False)
+        for other in parts:
+            if other is not count and "str" in context.type_of(other):
+                made = f"{context.text(other)} if {name} == 1 else {text}"
+                yield context.swap(node, made, "singular", 0.2, tight=False)
 
 
 def ignoring_case(context: Context, node: ast.AST) -> Iterator[Proposal]:

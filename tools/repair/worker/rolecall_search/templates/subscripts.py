@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Iterator
 
-from rolecall_search.program.typeinfo import SEQUENCES, may_be
+from rolecall_search.program.typeinfo import NUMBERS, SEQUENCES, may_be
 from rolecall_search.templates.base import Context, Proposal
 
 INT = frozenset({"int"})
@@ -68,6 +68,8 @@ def bounds(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def _slices(context: Context, lower: str, upper: str, step: str) -> Iterator[tuple[str, str, str, float]]:
+    if lower.isdigit() and not upper:
+        yield "", f"-{lower}", step, 0.35
     if lower:
         yield "", upper, step, 0.4
         yield lower, "-1", step, 0.15
@@ -140,4 +142,24 @@ def add_key(context: Context, node: ast.AST) -> Iterator[Proposal]:
             yield context.swap(node, f"{node.id}[{name}]", "add a key", 0.15)
 
 
-FAMILY = (index, bounds, add_slice, add_key)
+def keep_entry(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """An entry that is written anew takes up what is there: `d[k] = v` becomes `d[k] = d.get(k, 0) + v`."""
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Subscript):
+        return
+    target, value = node.targets[0], node.value
+    if isinstance(target.slice, ast.Slice) or not may_be(context.type_of(target.value), MAPPINGS):
+        return
+    owner, key = context.text(target.value), context.text(target.slice)
+    if isinstance(value, ast.Dict) and len(value.keys) == 1 and value.keys[0] is not None:
+        inner, held = context.text(value.keys[0]), context.text(value.values[0])
+        made = f"{owner}.setdefault({key}, {{}})[{inner}] = {held}"
+        yield context.swap(node, made, "add to an entry", 0.5)
+    elif isinstance(value, ast.List) and len(value.elts) == 1:
+        made = f"{owner}.setdefault({key}, []).append({context.text(value.elts[0])})"
+        yield context.swap(node, made, "add to an entry", 0.5)
+    elif context.loop_of(node) is not None and may_be(context.type_of(value), NUMBERS):
+        made = f"{owner}[{key}] = {owner}.get({key}, 0) + {context.wrapped(value)}"
+        yield context.swap(node, made, "add to an entry", 0.35)
+
+
+FAMILY = (index, bounds, add_slice, add_key, keep_entry)
