@@ -34,7 +34,7 @@ SPEAKING: tuple[tuple[frozenset[str], tuple[str, ...], float], ...] = (
      (".strip()", ".rstrip()", ".lstrip()", "remove characters"), 1.4),
     (frozenset({"drop", "drops", "dropped", "remove", "removes", "removed", "delete", "deletes", "deleted", "forget"}),
      (".pop(", "del ", ".remove(", ".discard(", ".clear("), 1.5),
-    (frozenset({"ends", "between", "neither", "edges", "inner", "outer"}), ("slice bounds",), 1.6),
+    (frozenset({"ends", "between", "neither", "edges", "inner", "outer"}), ("slice bounds",), 2.0),
     (frozenset({"rounded", "round", "rounds"}), ("round(", "//", "floor", "ceil", "ROUND_"), 1.3),
     (frozenset({"unique", "once", "twice", "duplicate", "duplicates", "distinct"}),
      ("remember what was looked up", "set(", ".add("), 1.3),
