@@ -30,7 +30,7 @@ class Command:
     name: str
     usage: str
     summary: str
-    options: Callable[[argparse.ArgumentParser], None]
+    options: tuple[arguments.Option, ...]
     handler: str
     """`module:function` below `rolecall.commands`."""
     streams: bool = False
@@ -40,51 +40,51 @@ class Command:
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Work": (
         Command("run", "[TASK | -f FILE | -] [options]", "run a task on the repository, on its own branch",
-                arguments.run_options, "run:run", streams=True),
+                arguments.RUN, "run:run", streams=True),
         Command("resume", "[THREAD | --last] [options]", "resume a thread that was stopped or killed",
-                arguments.resume_options, "run:resume", streams=True),
+                arguments.RESUME, "run:resume", streams=True),
         Command("continue", "THREAD [TEXT | -f FILE | -] [options]", "give a thread that is not running a new request",
-                arguments.continue_options, "run:continue_thread", streams=True),
+                arguments.CONTINUE, "run:continue_thread", streams=True),
         Command("demo", "[--dir DIR] [options]", "repair a small broken repository without a model",
-                arguments.demo_options, "demo:demo", streams=True),
+                arguments.DEMO, "demo:demo", streams=True),
         Command("repair", "[--repo DIR] [options]", "search for a patch for failing tests without a model; "
                                                     "changes nothing",
-                arguments.repair_options, "repair:repair"),
+                arguments.REPAIR, "repair:repair"),
     ),
     "Threads": (
         Command("threads", "[list | show THREAD | delete THREAD... | adopt] [options]",
                 "list, show, delete or adopt threads",
-                arguments.threads_options, "threads:threads"),
+                arguments.THREADS, "threads:threads"),
         Command("log", "THREAD [options]", "what happened in a thread, step by step",
-                arguments.single_thread_options, "log_diff_apply:log"),
+                arguments.ONE_THREAD, "log_diff_apply:log"),
         Command("diff", "THREAD [--stat] [options]", "what a thread changed",
-                arguments.diff_options, "log_diff_apply:diff"),
+                arguments.DIFF, "log_diff_apply:diff"),
         Command("apply", "THREAD [--squash | --no-commit] [options]", "apply a thread's work to your checkout",
-                arguments.apply_options, "log_diff_apply:apply"),
+                arguments.APPLY, "log_diff_apply:apply"),
     ),
     "Steering": (
         Command("watch", "THREAD [options]", "follow a thread running in another process",
-                arguments.single_thread_options, "watch:watch"),
+                arguments.ONE_THREAD, "watch:watch"),
         Command("steer", "THREAD TEXT [--urgent] [options]", "send a message to a running thread",
-                arguments.steer_options, "steer:steer"),
+                arguments.STEER, "steer:steer"),
         Command("pause", "THREAD [options]", "pause a running thread at its next step",
-                arguments.single_thread_options, "steer:pause"),
+                arguments.ONE_THREAD, "steer:pause"),
         Command("supervise", "THREAD... | --all [options]", "supervise threads from a separate process",
-                arguments.supervise_options, "supervise:supervise"),
+                arguments.SUPERVISE, "supervise:supervise"),
     ),
     "Set-up": (
         Command("models", "[list | bench --role ROLE --model SPEC...] [options]",
                 "which model serves which role, its usage, and how other models compare",
-                arguments.models_options, "models:models"),
+                arguments.MODELS, "models:models"),
         Command("doctor", "[--live] [options]", "what works, what does not, and which line to change",
-                arguments.doctor_options, "models:doctor"),
+                arguments.DOCTOR, "models:doctor"),
         Command("config", "[path | show | validate | "
                           "schema] [options]", "where the configuration is and what it contains",
-                arguments.config_options, "config:config"),
+                arguments.CONFIG, "config:config"),
         Command("studio", "[--port N] [options]", "open the repository's threads in LangGraph Studio",
-                arguments.studio_options, "studio:studio"),
+                arguments.STUDIO, "studio:studio"),
         Command("version", "[--json]", "versions of rolecall and its dependencies",
-                arguments.version_options, "version:version"),
+                arguments.VERSION, "version:version"),
     ),
 }  # fmt: skip
 
@@ -104,8 +104,8 @@ class ArgumentParser(argparse.ArgumentParser):
             add_help=False,
         )
         self._positionals.title, self._optionals.title = "arguments", "options"
-        command.options(self)
-        arguments.common_options(self)
+        for names, details in (*command.options, *arguments.COMMON):
+            self.add_argument(*names, **details)
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong with the arguments."""
