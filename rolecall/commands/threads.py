@@ -1,6 +1,7 @@
 """The command `threads`: what there is, one in detail, and taking some away."""
 
 import argparse
+import asyncio
 import sys
 from datetime import UTC, datetime
 
@@ -13,7 +14,6 @@ from rolecall.output.event_text import without_control_characters
 from rolecall.output.jsonl import write_answer
 from rolecall.service import threads as service
 from rolecall.service.lookup import Request, ThreadRequest, top_of
-from rolecall.service.plain import finished
 from rolecall.service.threads import DeleteRequest
 from rolecall.terminal.confirm import confirm
 from rolecall.thread_options import repo_of
@@ -102,7 +102,7 @@ def _delete(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def _adopt(options: argparse.Namespace, invocation: Invocation) -> int:
-    top = finished(top_of(repo_of(options)))
+    top = asyncio.run(top_of(repo_of(options)))
     folder = RepoLayout(top).folder
     if not options.yes:
         if options.json or not sys.stdin.isatty():

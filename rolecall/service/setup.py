@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from rolecall.service.lookup import OnWarning, SetupRequest, database_in, settings_for, top_if_any, unheard
-from rolecall.service.plain import finished
+from rolecall.service.plain import blocking
 
 if TYPE_CHECKING:
     from core.config.loader import LoadedSettings
@@ -86,44 +86,13 @@ class ConfigResult(BaseModel):
     """Without their secrets."""
 
 
-def models(request: SetupRequest, *, on_warning: OnWarning = unheard) -> RoleModels:
+@blocking
+async def models(request: SetupRequest, *, on_warning: OnWarning = unheard) -> RoleModels:
     """Who serves each role, and what each spec did in this repository.
 
     Raises:
         ConfigError: The settings are not valid.
     """
-    return finished(_models(request, on_warning))
-
-
-def compare_models(request: BenchRequest, *, on_warning: OnWarning = unheard) -> "Comparison":
-    """Ask several models the same questions.
-
-    Raises:
-        ConfigError: The settings are not valid.
-        UsageError: A model was named that there is not.
-    """
-    return finished(_bench(request, on_warning))
-
-
-def doctor(request: DoctorRequest, *, on_warning: OnWarning = unheard) -> Health:
-    """Examine every role and the sandbox.
-
-    Raises:
-        ConfigError: The settings are not valid.
-    """
-    return finished(_doctor(request, on_warning))
-
-
-def config(request: ConfigRequest, *, on_warning: OnWarning = unheard) -> ConfigResult:
-    """The settings as a run would have them.
-
-    Raises:
-        ConfigError: They are not valid, or, when that is asked, a run could not use them.
-    """
-    return finished(_config(request, on_warning))
-
-
-async def _models(request: SetupRequest, on_warning: OnWarning) -> RoleModels:
     from llm_registry.records.call_log import CallLog
 
     top = await top_if_any(request.repo)
@@ -133,7 +102,14 @@ async def _models(request: SetupRequest, on_warning: OnWarning) -> RoleModels:
     return RoleModels(diagnosis, await CallLog(database).figures() if database else ())
 
 
-async def _bench(request: BenchRequest, on_warning: OnWarning) -> "Comparison":
+@blocking
+async def compare_models(request: BenchRequest, *, on_warning: OnWarning = unheard) -> "Comparison":
+    """Ask several models the same questions.
+
+    Raises:
+        ConfigError: The settings are not valid.
+        UsageError: A model was named that there is not.
+    """
     from llm_registry.diagnosis.bench import bench as compare
 
     top = await top_if_any(request.repo)
@@ -142,7 +118,13 @@ async def _bench(request: BenchRequest, on_warning: OnWarning) -> "Comparison":
     return await compare(loaded.settings, request.role, request.models, database=database, limit=request.limit)
 
 
-async def _doctor(request: DoctorRequest, on_warning: OnWarning) -> Health:
+@blocking
+async def doctor(request: DoctorRequest, *, on_warning: OnWarning = unheard) -> Health:
+    """Examine every role and the sandbox.
+
+    Raises:
+        ConfigError: The settings are not valid.
+    """
     from rolecall.service.sandbox_check import sandbox_policy
 
     top = await top_if_any(request.repo)
@@ -151,6 +133,29 @@ async def _doctor(request: DoctorRequest, on_warning: OnWarning) -> Health:
     diagnosis = await _examined(loaded, live=request.live)
     policy, holds = await sandbox_policy(loaded.settings.sandbox, top)
     return Health(diagnosis=diagnosis, sandbox=policy, sandbox_holds=holds)
+
+
+@blocking
+async def config(request: ConfigRequest, *, on_warning: OnWarning = unheard) -> ConfigResult:
+    """The settings as a run would have them.
+
+    Raises:
+        ConfigError: They are not valid, or, when that is asked, a run could not use them.
+    """
+    from core.config.files import is_sample, user_config
+
+    # The settings may be looked at anywhere.
+    loaded = await settings_for(request.options, await top_if_any(request.repo), on_warning)
+    _warn_of_unknown_tools(loaded.settings, on_warning)
+    if request.validated:
+        _require_usable(loaded.settings)
+    return ConfigResult(
+        path=loaded.path,
+        user=user_config(),
+        sample=is_sample(loaded.path),
+        sources=dict(loaded.sources),
+        settings=_shown(loaded.settings),
+    )
 
 
 async def _examined(loaded: "LoadedSettings", *, live: bool) -> "Diagnosis":
@@ -173,23 +178,6 @@ def _warn_of_unknown_tools(settings: "Settings", on_warning: OnWarning) -> None:
     known = [tool.name for tool in (*coding_tools(), *CONSULTING)]
     for said in unknown_tools(settings, known):
         on_warning(said)
-
-
-async def _config(request: ConfigRequest, on_warning: OnWarning) -> ConfigResult:
-    from core.config.files import is_sample, user_config
-
-    # The settings may be looked at anywhere.
-    loaded = await settings_for(request.options, await top_if_any(request.repo), on_warning)
-    _warn_of_unknown_tools(loaded.settings, on_warning)
-    if request.validated:
-        _require_usable(loaded.settings)
-    return ConfigResult(
-        path=loaded.path,
-        user=user_config(),
-        sample=is_sample(loaded.path),
-        sources=dict(loaded.sources),
-        settings=_shown(loaded.settings),
-    )
 
 
 def _require_usable(settings: "Settings") -> None:

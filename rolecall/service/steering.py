@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import ThreadError
 from rolecall.service.lookup import OnThread, ThreadRequest, found, is_driven, redactor_for, unheard
-from rolecall.service.plain import finished
+from rolecall.service.plain import blocking
 
 if TYPE_CHECKING:
     from core.redaction import Redactor
@@ -37,33 +37,13 @@ class Sent(BaseModel):
     """What is kept in place of secrets that the text held."""
 
 
-def steer(request: SteerRequest, *, on_thread: OnThread = unheard) -> Sent:
+@blocking
+async def steer(request: SteerRequest, *, on_thread: OnThread = unheard) -> Sent:
     """Tell a thread something.
 
     Raises:
         ThreadError: The thread is unknown, or finished, so that nobody would read it.
     """
-    return finished(_steer(request, on_thread))
-
-
-def pause(request: ThreadRequest, *, on_thread: OnThread = unheard) -> Sent:
-    """Ask a running thread to stop at its next step.
-
-    Raises:
-        ThreadError: The thread is unknown or not running.
-    """
-    return finished(_pause(request, on_thread))
-
-
-def inbox_of(top: Path, thread_id: str, redactor: "Redactor") -> "SqliteInbox":
-    """The inbox of a thread, for whoever drives it and passes on what a person says meanwhile."""
-    from core.storage.database import database_of
-    from graph.store.inbox import SqliteInbox
-
-    return SqliteInbox(database_of(top), thread_id, redactor)
-
-
-async def _steer(request: SteerRequest, on_thread: OnThread) -> Sent:
     top, row = await found(request, on_thread)
     running = await is_driven(top, row.thread_id)
     if row.finished and not running:
@@ -80,7 +60,13 @@ async def _steer(request: SteerRequest, on_thread: OnThread) -> Sent:
     return Sent(thread=row.thread_id, id=number, running=running, hidden=hidden)
 
 
-async def _pause(request: ThreadRequest, on_thread: OnThread) -> Sent:
+@blocking
+async def pause(request: ThreadRequest, *, on_thread: OnThread = unheard) -> Sent:
+    """Ask a running thread to stop at its next step.
+
+    Raises:
+        ThreadError: The thread is unknown or not running.
+    """
     from core.redaction import Redactor
 
     top, row = await found(request, on_thread)
@@ -89,3 +75,11 @@ async def _pause(request: ThreadRequest, on_thread: OnThread) -> Sent:
     inbox = inbox_of(top, row.thread_id, Redactor())
     number = await inbox.put(row.thread_id, kind="pause", author="user", text="")
     return Sent(thread=row.thread_id, id=number, running=True)
+
+
+def inbox_of(top: Path, thread_id: str, redactor: "Redactor") -> "SqliteInbox":
+    """The inbox of a thread, for whoever drives it and passes on what a person says meanwhile."""
+    from core.storage.database import database_of
+    from graph.store.inbox import SqliteInbox
+
+    return SqliteInbox(database_of(top), thread_id, redactor)

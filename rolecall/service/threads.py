@@ -22,7 +22,7 @@ from rolecall.service.lookup import (
     top_of,
     unheard,
 )
-from rolecall.service.plain import finished
+from rolecall.service.plain import blocking
 
 if TYPE_CHECKING:
     from graph.store.adoption import AdoptedFolder
@@ -127,53 +127,13 @@ class Deleted(BaseModel):
     threads: tuple[str, ...]
 
 
-def list_threads(request: Request) -> ThreadListing:
+@blocking
+async def list_threads(request: Request) -> ThreadListing:
     """All threads of a repository, each as it stands now.
 
     Raises:
         RepositoryError: There is no repository, or its `.rolecall/` is not ours.
     """
-    return finished(_list(request))
-
-
-def thread(request: ThreadRequest, *, on_thread: OnThread = unheard) -> ThreadDetails:
-    """One thread in detail.
-
-    Raises:
-        ThreadError: The thread is unknown.
-    """
-    return finished(_thread(request, on_thread))
-
-
-def events(request: EventsRequest, *, on_thread: OnThread = unheard) -> Events:
-    """What a thread recorded since a call before, also while it runs.
-
-    Raises:
-        ThreadError: The thread is unknown.
-    """
-    return finished(_events(request, on_thread))
-
-
-def delete(request: DeleteRequest, *, on_thread: OnThread = unheard) -> Deleted:
-    """Forget threads, with their worktrees, branches and rows; none is touched unless all are known.
-
-    Raises:
-        ThreadError: A thread is unknown.
-        LockedError: A thread is driven or supervised; those named before it are gone.
-    """
-    return finished(_delete(request, on_thread))
-
-
-def adopt(request: Request) -> "AdoptedFolder":
-    """Take over a `.rolecall/` that another machine, user or version made.
-
-    Raises:
-        RepositoryError: There is no repository.
-    """
-    return finished(_adopt(request))
-
-
-async def _list(request: Request) -> ThreadListing:
     top = await top_of(request.repo)
     if await database_in(top) is None:
         return ThreadListing(repo=top)
@@ -182,10 +142,69 @@ async def _list(request: Request) -> ThreadListing:
     return ThreadListing(repo=top, threads=tuple(map(_info, rows)), unreadable=await store.unreadable())
 
 
-async def _thread(request: ThreadRequest, on_thread: OnThread) -> ThreadDetails:
+@blocking
+async def thread(request: ThreadRequest, *, on_thread: OnThread = unheard) -> ThreadDetails:
+    """One thread in detail.
+
+    Raises:
+        ThreadError: The thread is unknown.
+    """
     top, row = await found(request, on_thread)
     row = await as_it_stands(row, top)
     return ThreadDetails(**dict(_info(row)), files=_files(top, row), messages=await _messages(top, row))
+
+
+@blocking
+async def events(request: EventsRequest, *, on_thread: OnThread = unheard) -> Events:
+    """What a thread recorded since a call before, also while it runs.
+
+    Raises:
+        ThreadError: The thread is unknown.
+    """
+    top, row = await found(request, on_thread)
+    follower = Follower(record_of(top, row.thread_id), request.after)
+    records = await asyncio.to_thread(follower.fresh)
+    return Events(thread=row.thread_id, events=tuple(records), cursor=follower.offset)
+
+
+@blocking
+async def delete(request: DeleteRequest, *, on_thread: OnThread = unheard) -> Deleted:
+    """Forget threads, with their worktrees, branches and rows; none is touched unless all are known.
+
+    Raises:
+        ThreadError: A thread is unknown.
+        LockedError: A thread is driven or supervised; those named before it are gone.
+    """
+    from core.storage.database import database_of
+    from graph.store.lease import Lease, supervisor_lease
+    from tools.worktree.workspace import GitWorkspace
+
+    top = await top_of(request.repo)
+    store, database, layout = await store_of(top), database_of(top), RepoLayout(top)
+    rows = [await store.find(name) for name in request.threads]
+    for row in {row.thread_id: row for row in rows}.values():
+        on_thread(row)
+        # Nobody may begin to drive it while it goes away; a thread that is driven or supervised stays.
+        async with (
+            Lease(database, row.thread_id, discard=True),
+            Lease(database, supervisor_lease(row.thread_id), discard=True),
+        ):
+            await (await GitWorkspace.open(top, row.thread_id)).remove()
+            await asyncio.to_thread(layout.remove_run, row.thread_id)
+            await store.forget(row.thread_id)
+    return Deleted(threads=tuple(dict.fromkeys(row.thread_id for row in rows)))
+
+
+@blocking
+async def adopt(request: Request) -> "AdoptedFolder":
+    """Take over a `.rolecall/` that another machine, user or version made.
+
+    Raises:
+        RepositoryError: There is no repository.
+    """
+    from graph.store.adoption import adopt_folder
+
+    return await adopt_folder(await top_of(request.repo))
 
 
 def _files(top: Path, row: "ThreadRow") -> dict[str, str]:
@@ -229,40 +248,6 @@ def _became(receipt: "Receipt", status: ThreadStatus) -> str:
     """What became of a message; the graph itself sees an order that stopped it only when it is resumed."""
     stopped_it = receipt.item.kind == "pause" and receipt.status == "queued" and status == ThreadStatus.PAUSED
     return "obeyed" if stopped_it else receipt.status
-
-
-async def _events(request: EventsRequest, on_thread: OnThread) -> Events:
-    top, row = await found(request, on_thread)
-    follower = Follower(record_of(top, row.thread_id), request.after)
-    records = await asyncio.to_thread(follower.fresh)
-    return Events(thread=row.thread_id, events=tuple(records), cursor=follower.offset)
-
-
-async def _delete(request: DeleteRequest, on_thread: OnThread) -> Deleted:
-    from core.storage.database import database_of
-    from graph.store.lease import Lease, supervisor_lease
-    from tools.worktree.workspace import GitWorkspace
-
-    top = await top_of(request.repo)
-    store, database, layout = await store_of(top), database_of(top), RepoLayout(top)
-    rows = [await store.find(name) for name in request.threads]
-    for row in {row.thread_id: row for row in rows}.values():
-        on_thread(row)
-        # Nobody may begin to drive it while it goes away; a thread that is driven or supervised stays.
-        async with (
-            Lease(database, row.thread_id, discard=True),
-            Lease(database, supervisor_lease(row.thread_id), discard=True),
-        ):
-            await (await GitWorkspace.open(top, row.thread_id)).remove()
-            await asyncio.to_thread(layout.remove_run, row.thread_id)
-            await store.forget(row.thread_id)
-    return Deleted(threads=tuple(dict.fromkeys(row.thread_id for row in rows)))
-
-
-async def _adopt(request: Request) -> "AdoptedFolder":
-    from graph.store.adoption import adopt_folder
-
-    return await adopt_folder(await top_of(request.repo))
 
 
 def _info(row: "ThreadRow") -> ThreadInfo:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.text import single_line
 from rolecall.service.lookup import OnThread, ThreadRequest, as_it_stands, found, is_driven, rules_of, unheard
-from rolecall.service.plain import finished
+from rolecall.service.plain import blocking
 
 if TYPE_CHECKING:
     from graph.store.thread_store import ThreadRow
@@ -60,27 +60,14 @@ class AppliedWork(BaseModel):
     """What speaks against taking it over."""
 
 
-def diff(request: DiffRequest, *, on_thread: OnThread = unheard) -> Diff:
+@blocking
+async def diff(request: DiffRequest, *, on_thread: OnThread = unheard) -> Diff:
     """What a thread changed.
 
     Raises:
         ThreadError: The thread is unknown.
         RepositoryError: Its work is gone from the repository.
     """
-    return finished(_diff(request, on_thread))
-
-
-def apply(request: ApplyRequest, *, on_thread: OnThread = unheard) -> AppliedWork:
-    """Bring a thread's work into the user's checkout, where that cannot lose an edit.
-
-    Raises:
-        ThreadError: The thread is unknown.
-        RepositoryError: Its work is gone from the repository.
-    """
-    return finished(_apply(request, on_thread))
-
-
-async def _diff(request: DiffRequest, on_thread: OnThread) -> Diff:
     from tools.worktree.workspace import GitWorkspace
 
     top, row = await found(request, on_thread)
@@ -91,7 +78,14 @@ async def _diff(request: DiffRequest, on_thread: OnThread) -> Diff:
     return Diff(thread=row.thread_id, diff=text)
 
 
-async def _apply(request: ApplyRequest, on_thread: OnThread) -> AppliedWork:
+@blocking
+async def apply(request: ApplyRequest, *, on_thread: OnThread = unheard) -> AppliedWork:
+    """Bring a thread's work into the user's checkout, where that cannot lose an edit.
+
+    Raises:
+        ThreadError: The thread is unknown.
+        RepositoryError: Its work is gone from the repository.
+    """
     from tools.worktree.apply import apply_branch, has_work
 
     top, row = await found(request, on_thread)
