@@ -177,6 +177,7 @@ def _dispatch(argv: list[str], invocation: Invocation) -> int:
         return 0
     if rest:
         parser.unknown(rest)
+    invocation.json = getattr(options, "json", False)
     if given := getattr(options, "repo", None):
         invocation.repo = str(given)
     module, _, function = command.handler.partition(":")

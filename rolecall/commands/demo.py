@@ -42,16 +42,16 @@ def _place(wanted: Path | None) -> Path:
 
 async def _demo(folder: Path, options: argparse.Namespace, invocation: Invocation) -> int:
     from core.config.settings import Settings
-    from rolecall.service.runs import StartRequest, prepare_start
-    from rolecall.terminal.terminal_run import DisplayOptions, TerminalRun
+    from rolecall.service.runs import StartRequest
+    from rolecall.terminal.terminal_run import drive
 
     await make_example_repository(folder)
     invocation.repo = str(folder)
     print(f"created a broken repository in {folder}", file=sys.stderr)
     before = await asyncio.to_thread(fingerprint, folder)
     # The user's own configuration stays out of it: this must run anywhere.
-    prepared = await prepare_start(StartRequest(task=TASK, repo=folder, settings=Settings(), approve_all=True))
-    code = await TerminalRun(invocation, DisplayOptions(json=options.json, quiet=options.quiet), prepared).live()
+    request = StartRequest(task=TASK, repo=folder, settings=Settings(), approve_all=True)
+    code = await drive(request, invocation, quiet=options.quiet)
     if await asyncio.to_thread(fingerprint, folder) != before:
         raise DemoError(f"the checkout in {folder} was changed by the run")
     if not options.json:

@@ -4,60 +4,55 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.errors import UsageError
 from core.text import readable
 from rolecall.invocation import Invocation
-from rolecall.output.warnings import warn
+from rolecall.service.runs import ContinueRequest, ResumeRequest, StartRequest
+from rolecall.thread_options import asked, repo_of
 
 
 def run(options: argparse.Namespace, invocation: Invocation) -> int:
     """Do a task."""
-    task = request_of(options.task, options.file, TASK)
+    task = request_of(options.task, options.file, "task", 'rolecall run "Make the failing tests pass"')
     if options.background:
         from rolecall.background import start_detached
 
         return asyncio.run(start_detached(task, options, invocation))
-    return asyncio.run(_run(task, options, invocation))
+    thread = {"thread_id": options.thread} if options.thread else {}
+    return _drive(StartRequest(task=task, **_running(options), **thread), options, invocation)
 
 
 def resume(options: argparse.Namespace, invocation: Invocation) -> int:
     """Resume a thread."""
     if options.thread and options.last:
         raise UsageError("both a thread and --last were given", hint="give one of them")
-    return asyncio.run(_resume(options, invocation))
+    return _drive(ResumeRequest(thread=options.thread, **_running(options)), options, invocation)
 
 
 def continue_thread(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Go on with a thread with a new request."""
-    example = f'rolecall continue {options.thread} "Add a test for it"'
-    words = Words("request", example, example)
-    return asyncio.run(_continue(request_of(options.text, options.file, words), options, invocation))
+    """Give a thread a new request."""
+    text = request_of(options.text, options.file, "request", f'rolecall continue {options.thread} "Add a test for it"')
+    return _drive(ContinueRequest(thread=options.thread, text=text, **_running(options)), options, invocation)
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """How errors name what was to be given, and an example."""
-
-    name: str
-    example: str
-    quoted: str
-
-
-TASK = Words("task", 'rolecall run "Make the failing tests pass"', 'rolecall run "Fix the tests"')
-
-
-def request_of(given: Sequence[str], file: Path | None, words: Words) -> str:
+def request_of(given: Sequence[str], file: Path | None, name: str, example: str) -> str:
     """The text of a request out of the argument, the file or stdin.
+
+    Args:
+        given: The words on the command line.
+        file: Where else it may stand.
+        name: How errors name it.
+        example: A command line that gives one.
 
     Raises:
         UsageError: There is none, there are two, or it is empty.
     """
-    name, say = words.name, f"describe the task: {words.example}"
+    say = f"describe the task: {example}"
     if len(given) > 1:
-        raise UsageError(f"the {name} is given as several words", hint=f"put it in quotes: {words.quoted}")
+        raise UsageError(f"the {name} is given as several words", hint=f"put it in quotes: {example}")
     if given and file:
         raise UsageError(f"the {name} is given twice, as an argument and with -f", hint="give one of them")
     if file:
@@ -80,28 +75,19 @@ def _read(file: Path, name: str) -> str:
         raise UsageError(f"the {name} in {file} is not UTF-8 text") from error
 
 
-async def _run(task: str, options: argparse.Namespace, invocation: Invocation) -> int:
-    from rolecall.service.runs import StartRequest, prepare_start
-    from rolecall.terminal.terminal_run import driven, running
-
-    request = StartRequest(task=task, **running(options), **({"thread_id": options.thread} if options.thread else {}))
-    return await driven(await prepare_start(request, on_warning=warn), options, invocation)
-
-
-async def _resume(options: argparse.Namespace, invocation: Invocation) -> int:
-    from rolecall.service.runs import ResumeRequest, prepare_resume
-    from rolecall.terminal.terminal_run import driven, running
-
-    request = ResumeRequest(thread=options.thread, **running(options))
-    prepared = await prepare_resume(request, on_thread=invocation.about, on_warning=warn)
-    return await driven(prepared, options, invocation)
+def _running(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options ask of a run, for the requests of the service."""
+    return {
+        "repo": repo_of(options),
+        "options": asked(options),
+        "interactive": not options.json and not options.yes and sys.stdin.isatty() and sys.stderr.isatty(),
+        "approve_all": options.yes,
+    }
 
 
-async def _continue(text: str, options: argparse.Namespace, invocation: Invocation) -> int:
-    from rolecall.service.runs import ContinueRequest, prepare_continue
-    from rolecall.terminal.terminal_run import driven, running
+def _drive(
+    request: StartRequest | ResumeRequest | ContinueRequest, options: argparse.Namespace, invocation: Invocation
+) -> int:
+    from rolecall.terminal.terminal_run import drive
 
-    request = ContinueRequest(thread=options.thread, text=text, **running(options))
-    return await driven(
-        await prepare_continue(request, on_thread=invocation.about, on_warning=warn), options, invocation
-    )
+    return asyncio.run(drive(request, invocation, quiet=options.quiet))

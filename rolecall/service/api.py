@@ -1,6 +1,6 @@
-"""Every verb in one place, with what it is asked and what it returns: for notebooks, servers and other programs.
+"""Every verb with its request and result types: for notebooks, servers and other programs.
 
-Verbs that drive a thread are coroutines: `start`, `resume`, `continue_thread`, `answer`. All others are plain
+Verbs that run a thread are coroutines: `start`, `resume`, `continue_thread`, `answer`. All others are plain
 functions that block until they are done.
 """
 

@@ -1,4 +1,4 @@
-"""Lets verbs that drive no graph be plain functions, whether or not an event loop runs around them."""
+"""Lets verbs that run no graph be plain functions, whether or not an event loop runs around them."""
 
 import asyncio
 import functools

@@ -1,7 +1,8 @@
-"""The verbs that drive a thread: start, resume, continue, answer. The graph is imported when one is called."""
+"""The verbs that run a thread: start, resume, continue, answer. The graph is imported when one is called."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from core.config.settings import Settings
 from core.errors import LockedError, ThreadError
 from core.run_result import RunResult
-from core.threads import ThreadOptions, ThreadStatus
+from core.threads import ThreadStatus
 from rolecall.service.listeners import QueuedListener
 from rolecall.service.lookup import (
     OnThread,
@@ -26,24 +27,20 @@ from rolecall.service.lookup import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from core.events import Event
     from graph.context_factory import RunSpec
     from graph.drive.thread_run import AskUser, UserQuestion
 
-Drive = Callable[["RunSpec", "Callable[[Event], None]", "AskUser | None"], Awaitable[RunResult]]
-
 
 class Running(SetupRequest):
-    """What every run is asked; `options` hold for later runs of the thread too."""
+    """What every run takes; `options` hold for later runs of the thread too."""
 
     interactive: bool = False
-    """Somebody is there to answer questions."""
+    """A user is present to answer questions."""
     approve_all: bool = False
     """Commands outside the allow-list run without asking."""
     settings: Settings | None = None
-    """Taken as they are; by default files and environment are read, as `options` say."""
+    """Used as they are; by default they are read from files and environment, as `options` say."""
 
 
 class StartRequest(Running):
@@ -54,90 +51,83 @@ class StartRequest(Running):
 
 
 class ResumeRequest(Running, ThreadRequest):
-    """A thread that is to go on where it stands."""
+    """A thread to resume."""
 
 
 class ContinueRequest(Running, ThreadRequest):
-    """A thread that is to go on with a new request; limits that earlier calls gave hold no more."""
+    """A new request for a thread; limits given in earlier calls no longer apply."""
 
     text: str = Field(min_length=1)
 
 
 class AnswerRequest(ResumeRequest):
-    """The answer to the question a thread waits with."""
+    """The answer to the question a thread is waiting on."""
 
     text: str = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run that can begin: its thread is known, its settings hold."""
+    """A run that can start: its thread is known, its settings are valid."""
 
     spec: "RunSpec"
-    _drive: Drive
+    drive: Callable[..., Awaitable[RunResult]]
+    """Runs the thread to its end, or to what stops it.
 
-    async def drive(self, *, listen: "Callable[[Event], None]" = unheard, ask: "AskUser | None" = None) -> RunResult:
-        """Drive the thread to its end, or to what stops it.
-
-        Args:
-            listen: Told of every event within the event loop; a `QueuedListener` keeps it from holding the loop up.
-            ask: Answers questions; without it a question stops the run, resumable.
-
-        Raises:
-            RolecallError: See `graph.runner`.
-        """
-        return await self._drive(self.spec, listen, ask)
+    Takes `listen`, told of every event within the event loop, and `ask`, which answers questions; without it a question
+    stops the run, resumable. Raises what `graph.runner` does.
+    """
 
 
 async def start(
     request: StartRequest, *, listen: "Callable[[Event], None]" = unheard, ask: "AskUser | None" = None
 ) -> RunResult:
-    """Do a task on a branch of its own.
+    """Run a task on a branch of its own.
 
     Args:
-        request: What is to be done, and where.
-        listen: Told of every event, in order, in a thread of its own: it may be slow.
+        request: The task and its repository.
+        listen: Receives every event, in order, in a separate thread: it may be slow.
         ask: Answers questions; without it a question stops the run, resumable.
 
     Raises:
         RepositoryError: The repository cannot be worked in; nothing was changed.
         ConfigError: The settings cannot be used.
-        UsageError: A model was asked for that there is not.
+        UsageError: A requested model does not exist.
     """
-    return await _heard(await prepare_start(request), listen, ask)
+    return await _heard(await prepare(request), listen, ask)
 
 
 async def resume(
     request: ResumeRequest, *, listen: "Callable[[Event], None]" = unheard, ask: "AskUser | None" = None
 ) -> RunResult:
-    """Go on with a thread where its last checkpoint stands; arguments as in `start`.
+    """Resume a thread from its last checkpoint; arguments as in `start`.
 
     Raises:
         ThreadError: The thread is unknown or finished.
-        LockedError: Another process drives it.
+        LockedError: Another process is running it.
     """
-    return await _heard(await prepare_resume(request), listen, ask)
+    return await _heard(await prepare(request), listen, ask)
 
 
 async def continue_thread(
     request: ContinueRequest, *, listen: "Callable[[Event], None]" = unheard, ask: "AskUser | None" = None
 ) -> RunResult:
-    """Go on with a thread that is not running with a new request; arguments as in `start`.
+    """Give a thread that is not running a new request; arguments as in `start`.
 
     Raises:
         ThreadError: The thread is unknown.
         RepositoryError: Its work is gone from the repository.
-        LockedError: Another process drives it.
+        LockedError: Another process is running it.
     """
-    return await _heard(await prepare_continue(request), listen, ask)
+    return await _heard(await prepare(request), listen, ask)
 
 
 async def answer(request: AnswerRequest, *, listen: "Callable[[Event], None]" = unheard) -> RunResult:
-    """Answer the first question a thread waits with, and go on; a further question stops it again.
+    """Answer the question a thread is waiting on and resume it; a further question stops it again.
 
     Raises:
-        ThreadError: The thread is unknown, or waits for no answer.
-        LockedError: Another process drives it, which asks its questions itself.
+        ThreadError: The thread is unknown, or is not waiting for an answer.
+        LockedError: Another process is running it, and asks its questions itself.
     """
     top, row = await found(request)
     if (await as_it_stands(row, top)).status != ThreadStatus.WAITING:
@@ -147,56 +137,48 @@ async def answer(request: AnswerRequest, *, listen: "Callable[[Event], None]" = 
     async def ask(_: "UserQuestion") -> str | None:
         return answers.pop() if answers else None
 
-    return await _heard(await prepare_resume(request), listen, ask)
+    return await _heard(await prepare(request), listen, ask)
 
 
-async def prepare_start(request: StartRequest, *, on_warning: OnWarning = unheard) -> Prepared:
-    """Make sure that a task can be begun, before anything is made for it."""
-    from graph import runner
-    from tools.git.repository import find_top
-
-    top = await find_top(folder_of(request.repo))
-    spec = await _spec(request, top, request.thread_id, request.options, on_warning, task=request.task)
-    return Prepared(spec, lambda spec, listen, ask: runner.run(spec, listen=listen, ask=ask))
-
-
-async def prepare_resume(
-    request: ResumeRequest, *, on_thread: OnThread = unheard, on_warning: OnWarning = unheard
+async def prepare(
+    request: "StartRequest | ResumeRequest | ContinueRequest",
+    *,
+    on_thread: OnThread = unheard,
+    on_warning: OnWarning = unheard,
 ) -> Prepared:
-    """Find the thread that is to go on, and what holds for it."""
-    from graph import runner
+    """Find the thread, its settings and its options before anything is created; raises what `start` and the others do.
 
-    top, row = await found(request, on_thread)
-    spec = await _spec(request, top, row.thread_id, row.options.then(request.options), on_warning)
-    return Prepared(spec, lambda spec, listen, ask: runner.resume_thread(spec, listen=listen, ask=ask))
+    Args:
+        request: A new task, a thread to resume, or a new request for a thread.
+        on_thread: Receives an existing thread as soon as it is found.
+        on_warning: Receives warnings about the configuration.
+    """
+    if isinstance(request, StartRequest):
+        from tools.git.repository import find_top
 
-
-async def prepare_continue(
-    request: ContinueRequest, *, on_thread: OnThread = unheard, on_warning: OnWarning = unheard
-) -> Prepared:
-    """Find the thread that is to go on with a new request, and what holds for it."""
-    from graph import runner
-
-    top, row = await found(request, on_thread)
-    if await is_driven(top, row.thread_id):
-        raise LockedError(f"{row.short} is running; tell it with `rolecall steer {row.short} TEXT`")
-    before = row.options.model_copy(update={"limits": {}})
-    spec = await _spec(request, top, row.thread_id, before.then(request.options), on_warning)
-    return Prepared(spec, lambda spec, listen, ask: runner.run_request(spec, request.text, listen=listen, ask=ask))
-
-
-async def _spec(
-    request: Running, top: "Path", thread_id: str, asked: ThreadOptions, on_warning: OnWarning, *, task: str = ""
-) -> "RunSpec":
+        top, thread_id, asked, task = (
+            await find_top(folder_of(request.repo)), request.thread_id, request.options, request.task,
+        )  # fmt: skip
+    else:
+        top, row = await found(request, on_thread)
+        thread_id, before, task = row.thread_id, row.options, ""
+        if isinstance(request, ContinueRequest):
+            if await is_driven(top, thread_id):
+                raise LockedError(f"{row.short} is running; tell it with `rolecall steer {row.short} TEXT`")
+            before = before.model_copy(update={"limits": {}})
+        asked = before.then(request.options)
     settings = request.settings or (await settings_for(asked, top, on_warning)).settings
     from core.context import RunOptions
+    from graph import runner
     from graph.context_factory import RunSpec
     from llm_registry.overrides import checked_overrides
 
-    # Before a worktree is made for a run that cannot begin.
     await checked_overrides(settings, asked.models)
     options = RunOptions(interactive=request.interactive, approve_all=request.approve_all)
-    return RunSpec(thread_id, top, settings, options, asked, task)
+    spec = RunSpec(thread_id, top, settings, options, asked, task)
+    if isinstance(request, ContinueRequest):
+        return Prepared(spec, partial(runner.run_request, spec, request.text))
+    return Prepared(spec, partial(runner.run if task else runner.resume_thread, spec))
 
 
 async def _heard(prepared: Prepared, listen: "Callable[[Event], None]", ask: "AskUser | None") -> RunResult:

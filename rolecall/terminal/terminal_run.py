@@ -5,11 +5,8 @@ It decides nothing about the work; the graph's runner does that.
 
 import asyncio
 import sys
-from argparse import Namespace
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
 
 from core.errors import Exit
 from core.events import Event
@@ -22,42 +19,29 @@ from rolecall.invocation import Invocation
 from rolecall.output.display import Display, Screen
 from rolecall.output.jsonl import EventLines
 from rolecall.output.result_output import print_outcome
+from rolecall.output.warnings import warn
 from rolecall.service.listeners import QueuedListener
-from rolecall.service.runs import Prepared
+from rolecall.service.runs import ContinueRequest, Prepared, ResumeRequest, StartRequest, prepare
 from rolecall.service.steering import inbox_of
 from rolecall.terminal.keyboard import Keyboard, in_foreground, listening
 from rolecall.terminal.signals import StopRequests, catch_signals
-from rolecall.thread_options import asked, raised, repo_of
-
-
-@dataclass(frozen=True, slots=True)
-class DisplayOptions:
-    """How the user wants to see the run, and whether they are there."""
-
-    json: bool = False
-    quiet: bool = False
-    attended: bool = False
-    """Questions may be asked."""
-    raised: tuple[str, ...] = ()
-    """Options that raise the limits of the run."""
-    more_calls: str = ""
-    """The assignment that raises the limit of model calls, which has no option."""
+from rolecall.thread_options import raised
 
 
 class TerminalRun:
     """Joins a run to the terminal."""
 
-    def __init__(self, invocation: Invocation, manner: DisplayOptions, prepared: Prepared) -> None:
+    def __init__(self, invocation: Invocation, prepared: Prepared, *, quiet: bool) -> None:
         self._invocation = invocation
-        self._manner = manner
-        self._prepared = prepared
+        self._invocation.approves = prepared.spec.options.approve_all
+        self._prepared, self._quiet = prepared, quiet
         self._redactor = redactor_of(prepared.spec.settings)
         self._lines = EventLines()
         self._events = QueuedListener(self._show)
         # With --json on the same terminal the display would be drawn into the lines.
-        shown = not manner.json or (sys.stderr.isatty() and not sys.stdout.isatty())
+        shown = not invocation.json or (sys.stderr.isatty() and not sys.stdout.isatty())
         console = Screen()
-        self._display = Display(console, quiet=manner.quiet) if shown else None
+        self._display = Display(console, quiet=quiet) if shown else None
         self._answer: asyncio.Future[str] | None = None
         self._asking = asyncio.Lock()
         self._begun_before = False
@@ -67,7 +51,7 @@ class TerminalRun:
 
     async def live(self) -> int:
         """Drive the run and return the exit code."""
-        ask = self._ask if self._manner.attended else None
+        ask = self._ask if self._prepared.spec.options.interactive else None
         work = asyncio.ensure_future(self._prepared.drive(listen=self._listen, ask=ask))
         stopping = StopRequests(ask=lambda by: self._ask_to_stop(work, by), cut=lambda: self._cut(work), say=self._say)
         try:
@@ -94,7 +78,7 @@ class TerminalRun:
         self._events(event)
 
     def _show(self, event: Event) -> None:
-        if self._manner.json:
+        if self._invocation.json:
             self._lines.listen(event)
         if self._display:
             self._display.listen(event)
@@ -102,7 +86,7 @@ class TerminalRun:
     def _listen_to_keys(self, stack: ExitStack, stopping: StopRequests) -> None:
         if self._display is None or not sys.stderr.isatty() or not in_foreground(sys.stdin):
             return
-        raw = not self._manner.quiet
+        raw = not self._quiet
 
         def on_end() -> None:
             if self._waits_for_answer():
@@ -130,13 +114,13 @@ class TerminalRun:
     def _cut(self, work: asyncio.Future[RunResult]) -> None:
         if self._display:
             self._display.stopping = "stopping immediately"
-        _cancel(work)
+        work.cancel()
 
     def _ask_to_stop(self, work: asyncio.Future[RunResult], by: str) -> None:
         if self._display:
             self._display.stopping = "stopping at the next step · Ctrl-C again to stop immediately"
         if self._waits_for_answer() or not self._invocation.thread:
-            _cancel(work)  # no step is under way; a question is asked again when the thread is resumed
+            work.cancel()  # no step is under way; a question is asked again when the thread is resumed
         else:
             self._send("pause", "", author=by)
 
@@ -186,7 +170,7 @@ class TerminalRun:
 
     def _cut_short(self, code: Exit) -> int:
         thread = self._invocation.thread
-        if self._manner.json:
+        if self._invocation.json:
             self._lines.finish(thread=thread, status=str(ThreadStatus.INTERRUPTED), exit_code=int(code))
             self._invocation.result_written = True
         text = "stopped; progress up to the last step is saved" if thread else "stopped before it started"
@@ -196,9 +180,12 @@ class TerminalRun:
         code = outcome.exit_code  # also after Ctrl-C: a run that ended before it could stop did not stop
         self._invocation.thread = outcome.thread_id
         self._invocation.resumable = not outcome.status.finished
-        self._invocation.raised = self._manner.raised if outcome.status is ThreadStatus.BUDGET else ()
-        self._invocation.environment = self._manner.more_calls if "max_model_calls" in outcome.hint else ""
-        if self._manner.json:
+        if outcome.status is ThreadStatus.BUDGET:
+            budget = self._prepared.spec.settings.budget
+            self._invocation.raised = raised(budget)
+            if "max_model_calls" in outcome.hint and budget.max_model_calls:
+                self._invocation.environment = f"ROLECALL_BUDGET__MAX_MODEL_CALLS={budget.max_model_calls * 2}"
+        if self._invocation.json:
             self._lines.finish(thread=outcome.thread_id, **outcome.event())
             self._invocation.result_written = True
             return code
@@ -214,35 +201,13 @@ def _with_last_words(say: Callable[[], None], code: int) -> int:
     return code
 
 
-def _cancel(work: asyncio.Future[RunResult]) -> None:
-    work.cancel()
+async def drive(request: StartRequest | ResumeRequest | ContinueRequest, invocation: Invocation, *, quiet: bool) -> int:
+    """Do what is asked for in the terminal; returns the exit code.
 
-
-def running(options: Namespace) -> dict[str, Any]:
-    """What the options ask of a run, for the requests of the service."""
-    return {
-        "repo": repo_of(options),
-        "options": asked(options),
-        "interactive": _attended(options),
-        "approve_all": options.yes,
-    }
-
-
-async def driven(prepared: Prepared, options: Namespace, invocation: Invocation) -> int:
-    """Drive a run as the options ask for it to be shown; returns the exit code."""
-    invocation.approves = options.yes
-    budget = prepared.spec.settings.budget
-    calls = budget.max_model_calls
-    manner = DisplayOptions(
-        json=options.json,
-        quiet=options.quiet,
-        attended=_attended(options),
-        raised=raised(budget),
-        more_calls=f"ROLECALL_BUDGET__MAX_MODEL_CALLS={calls * 2}" if calls else "",
-    )
-    return await TerminalRun(invocation, manner, prepared).live()
-
-
-def _attended(options: Namespace) -> bool:
-    """Whether somebody is there to answer questions."""
-    return not options.json and not options.yes and sys.stdin.isatty() and sys.stderr.isatty()
+    Args:
+        request: What is to be done.
+        invocation: The call of the command line.
+        quiet: Show questions and warnings only.
+    """
+    prepared = await prepare(request, on_thread=invocation.about, on_warning=warn)
+    return await TerminalRun(invocation, prepared, quiet=quiet).live()
