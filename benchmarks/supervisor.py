@@ -168,7 +168,7 @@ async def _judge_run(row: Row, speaker: Speaker, database: Path) -> None:
         await SqliteInbox(Database(database), "t").after(0),
     )
     if entries and items:
-        row.rule, row.at = entries[0].entry.rule, entries[0].entry.work
+        row.rule, row.at = entries[0].rule, entries[0].work
         # The log is written once the row is stored; a call that began before that could not have seen it.
         after = [told for began, told in told_at(speaker) if began > entries[0].created]
         row.next_call = bool(after) and after[0]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
 from graph.store.receipts import Receipt
-from graph.supervisor.intervention_log import Intervention, NewIntervention
+from graph.supervisor.escalation import Intervention
 from nodes.guidance.delivery import SPOKEN
 
 _LONGEST = 600
@@ -29,7 +29,7 @@ def steering_markdown(receipts: Sequence[Receipt], interventions: Sequence[Inter
     said = [one for one in receipts if one.item.author != "supervisor" and one.item.kind in (*SPOKEN, "model")]
     parts = [
         _listed("Guidance received", map(_message, said)),
-        _listed("Supervisor", (_intervention(one, by_row.get(one.entry.inbox_id or 0)) for one in interventions)),
+        _listed("Supervisor", (_intervention(one, by_row.get(one.inbox_id or 0)) for one in interventions)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -50,20 +50,19 @@ def _message(receipt: Receipt) -> str:
     return f"{item.author}, {item.kind}: {_short(item.text)} - {message_outcome(receipt)}"
 
 
-def _intervention(recorded: Intervention, receipt: Receipt | None) -> str:
-    entry, outcome = recorded.entry, _outcome(recorded.entry, recorded.outcome, receipt)
+def _intervention(entry: Intervention, receipt: Receipt | None) -> str:
     words = f": {_short(entry.text)}" if entry.text else ""
-    return f"{entry.action} (rule {entry.rule}, {_short(entry.reason)}){words} - {outcome}"
+    return f"{entry.action} (rule {entry.rule}, {_short(entry.reason)}){words} - {_outcome(entry, receipt)}"
 
 
-def _outcome(entry: NewIntervention, outcome: str | None, receipt: Receipt | None) -> str:
+def _outcome(entry: Intervention, receipt: Receipt | None) -> str:
     if entry.action == "nothing":
         return "let pass"
     if not entry.applied:
         return "suggested only"
     if receipt is not None and (receipt.refused or receipt.status != "seen"):
         return message_outcome(receipt)
-    return _BY_CHECKS.get(outcome or "no check followed", str(outcome))
+    return _BY_CHECKS.get(entry.outcome or "no check followed", str(entry.outcome))
 
 
 def _listed(title: str, lines: Iterable[str]) -> str:

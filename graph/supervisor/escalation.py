@@ -1,8 +1,9 @@
 """Escalation: nudge, replan, stronger model, pause. Pure decisions on how far to go, and what the policy lets pass."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from core.config.settings import SupervisorSettings
 
@@ -17,18 +18,29 @@ ALLOWED: dict[str, frozenset[Action]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class PastIntervention:
+class Intervention:
     """An intervention that was made, or only suggested."""
 
     rule: str
+    reason: str
     action: Action
+    text: str
     applied: bool
     step: str
     work: int
     """Tool calls of the thread at that time."""
-    at: float
+    inbox_id: int | None = None
+    failing: int | None = None
+    """Failing tests at that time; `None` when no checks have run."""
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    """Of the judging call: spec, tokens, seconds, cost_usd; empty where no model was asked."""
+    created: float = field(default_factory=time.time)
     """Seconds since the epoch."""
-    text: str = ""
+    id: int = 0
+    """In the log; 0 before it is there."""
+    outcome: str | None = None
+    """`green`, `unchanged` (green before too), `better`, `same`, `worse`, `no check followed`, or `refused: …`;
+    `None` while it is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class ThreadPosition:
     """Whether another model could take over the role."""
 
 
-def next_action(past: Sequence[PastIntervention], place: ThreadPosition, settings: SupervisorSettings) -> Action | None:
+def next_action(past: Sequence[Intervention], place: ThreadPosition, settings: SupervisorSettings) -> Action | None:
     """How far to go this time; `None` while the last intervention still has time to work.
 
     Each intervention in a step leads one level higher, suggestions included: what the policy forbids is suggested once
@@ -71,15 +83,8 @@ def is_permitted(action: Action, policy: str) -> bool:
     return action in ALLOWED[policy]
 
 
-def highest_permitted(action: Action, policy: str) -> Action | None:
-    """The action itself if permitted, else a nudge if that is, else nothing can be done."""
-    if is_permitted(action, policy):
-        return action
-    return "nudge" if is_permitted("nudge", policy) else None
-
-
-def _cooled(last: PastIntervention, place: ThreadPosition, settings: SupervisorSettings) -> bool:
+def _cooled(last: Intervention, place: ThreadPosition, settings: SupervisorSettings) -> bool:
     if last.step != place.step:
         return True
     worked = place.work - last.work >= settings.cool_down_calls
-    return worked and place.now - last.at >= settings.cool_down_s
+    return worked and place.now - last.created >= settings.cool_down_s

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,14 +15,13 @@ from core.storage.database import Database
 from graph.store.inbox import SqliteInbox
 from graph.supervisor.escalation import (
     Action,
-    PastIntervention,
+    Intervention,
     ThreadPosition,
-    highest_permitted,
     is_permitted,
     next_action,
     stronger_of,
 )
-from graph.supervisor.intervention_log import InterventionLog, NewIntervention, intervention_verdict, past_interventions
+from graph.supervisor.intervention_log import InterventionLog, intervention_verdict
 from graph.supervisor.judge import Judgement, Suggestion, ask_judge, can_judge, serves_work, suggest_by_rule
 from graph.supervisor.rules import Finding, RuleInput, find_problems
 from graph.supervisor.snapshot import Snapshot
@@ -66,16 +66,13 @@ class Supervisor:
         self._redactor = redactor_of(settings)
         self._inbox = SqliteInbox(database, thread_id, self._redactor)
         self._ledger = InterventionLog(database, thread_id)
-        self._past: list[PastIntervention] = []
-        self._open: dict[int, NewIntervention] = {}
+        self._past: list[Intervention] = []
         self._done: frozenset[str] | None = None
         self._thinking: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
         """Read what was done before in this thread, by whichever process."""
-        recorded = await self._ledger.all()
-        self._past = list(past_interventions(recorded))
-        self._open = {item.id: item.entry for item in recorded if item.outcome is None and item.entry.applied}
+        self._past = list(await self._ledger.all())
 
     async def consider(self, snapshot: Snapshot) -> None:
         """Settle what is open and intervene if a rule fires; an opinion is formed in the background."""
@@ -103,9 +100,7 @@ class Supervisor:
     async def finish(self, snapshot: Snapshot) -> None:
         """The thread has ended: what is still open after its last checks had no effect anyone can see."""
         await self._settle(snapshot)
-        if self._open:
-            await self._ledger.settle(dict.fromkeys(self._open, "no check followed"))
-            self._open.clear()
+        await self._close({item.id: "no check followed" for item in self._open()})
 
     async def _intervene(self, finding: Finding, snapshot: Snapshot) -> None:
         place = ThreadPosition(_step(snapshot), snapshot.work, time.time(), stronger=self._stronger() is not None)
@@ -147,10 +142,9 @@ class Supervisor:
         await self._record(case, wanted, opinion, inbox_id)
         if applied or wanted.action == "nothing" or case.level == "nothing":
             return
-        instead = highest_permitted(wanted.action, self._settings.policy)
         words = opinion.suggestion.text
         nudge = suggest_by_rule(case.finding, "nudge").model_copy(update={"text": words} if words else {})
-        if instead is not None and not self._was_said(nudge, case):
+        if is_permitted("nudge", self._settings.policy) and not self._was_said(nudge, case):
             await self._record(case, nudge, Judgement(nudge), await self._put(nudge, case))
 
     def _raised(self, suggestion: Suggestion, case: InterventionCase) -> Suggestion:
@@ -200,11 +194,12 @@ class Supervisor:
         self, case: InterventionCase, wanted: Suggestion, opinion: Judgement, inbox_id: int | None
     ) -> None:
         snapshot, applied = case.snapshot, inbox_id is not None
-        entry = NewIntervention(
+        hide = self._redactor.clean
+        entry = Intervention(
             rule=case.finding.rule,
-            reason=case.finding.reason if not wanted.reason else f"{case.finding.reason}; {wanted.reason}",
+            reason=hide(case.finding.reason if not wanted.reason else f"{case.finding.reason}; {wanted.reason}"),
             action=wanted.action,
-            text=_words(wanted, case) if applied else wanted.text,
+            text=hide(_words(wanted, case) if applied else wanted.text),
             applied=applied,
             step=_step(snapshot),
             work=snapshot.work,
@@ -212,42 +207,36 @@ class Supervisor:
             failing=snapshot.last.failing if snapshot.last else None,
             cost=opinion.cost,
         )
-        hide = self._redactor.clean
-        entry = replace(entry, reason=hide(entry.reason), text=hide(entry.text))
-        ident = await self._ledger.add(entry)
-        past = PastIntervention(entry.rule, wanted.action, applied, entry.step, entry.work, time.time(), entry.text)
-        self._past.append(past)
-        if applied:
-            self._open[ident] = entry
+        self._past.append(await self._ledger.add(entry))
         self._events.emit(
             "intervention", rule=entry.rule, action=entry.action, text=entry.text, reason=entry.reason, applied=applied
         )
 
-    async def _settle(self, snapshot: Snapshot) -> None:
-        last = snapshot.last
-        after = {
-            i: intervention_verdict(e.failing, last.failing) for i, e in self._open.items() if last and last.at > e.work
-        }
-        after |= {
-            i: f"refused: {snapshot.refused[e.inbox_id]}"
-            for i, e in self._open.items()
-            if e.inbox_id in snapshot.refused
-        }
-        if after:
-            await self._ledger.settle(after)
-            for ident, outcome in after.items():
-                self._tell_outcome(self._open[ident], outcome)
-            self._open = {ident: entry for ident, entry in self._open.items() if ident not in after}
+    def _open(self) -> list[Intervention]:
+        return [item for item in self._past if item.applied and item.outcome is None]
 
-    def _tell_outcome(self, entry: NewIntervention, outcome: str) -> None:
-        self._events.emit(
-            "intervention",
-            rule=entry.rule,
-            action=entry.action,
-            text=outcome if outcome.startswith("refused") else f"the checks that followed: {outcome}",
-            applied=True,
-            outcome=outcome,
-        )
+    async def _settle(self, snapshot: Snapshot) -> None:
+        last, after = snapshot.last, {}
+        for item in self._open():
+            if item.inbox_id in snapshot.refused:
+                after[item.id] = f"refused: {snapshot.refused[item.inbox_id]}"
+            elif last and last.at > item.work:
+                after[item.id] = intervention_verdict(item.failing, last.failing)
+        for item in await self._close(after):
+            self._tell_outcome(item)
+
+    async def _close(self, outcomes: Mapping[int, str]) -> list[Intervention]:
+        """Record what came of interventions, and return them."""
+        if not outcomes:
+            return []
+        await self._ledger.settle(outcomes)
+        self._past = [replace(item, outcome=outcomes.get(item.id, item.outcome)) for item in self._past]
+        return [item for item in self._past if item.id in outcomes]
+
+    def _tell_outcome(self, item: Intervention) -> None:
+        outcome = str(item.outcome)
+        text = outcome if outcome.startswith("refused") else f"the checks that followed: {outcome}"
+        self._events.emit("intervention", rule=item.rule, action=item.action, text=text, applied=True, outcome=outcome)
 
     def _milestone(self, snapshot: Snapshot) -> str:
         """The step that was finished since the last look, if others follow; empty on the first look."""

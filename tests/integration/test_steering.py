@@ -9,7 +9,8 @@ from core.storage.database import database_of
 from graph.runner import open_graph
 from graph.store.inbox import SqliteInbox
 from graph.store.receipts import read_receipts
-from graph.supervisor.intervention_log import InterventionLog, NewIntervention
+from graph.supervisor.escalation import Intervention
+from graph.supervisor.intervention_log import InterventionLog
 from graph.supervisor.interventions import Supervisor
 from graph.supervisor.snapshot import take_snapshot
 from rolecall.output.run_view import RunView
@@ -150,7 +151,7 @@ async def test_what_the_supervisor_suggested_in_vain_is_on_record_as_refused(tmp
         )
         log = InterventionLog(database_of(repo), steered.thread)
         await log.add(
-            NewIntervention("milestone", "a step ended", "reprioritize", "s9 first", True, "s1", 0, inbox_id=row)
+            Intervention("milestone", "a step ended", "reprioritize", "s9 first", True, "s1", 0, inbox_id=row)
         )
         outcome = await steered.run
     report = await read(outcome.report_path)
@@ -190,7 +191,7 @@ async def test_the_supervisor_breaks_a_loop_of_the_coder(tmp_path: Path) -> None
         assert all(sound(request) for request in server.requests)
     assert outcome.status == "done"
     [first, *_] = await InterventionLog(database_of(repo), outcome.thread_id).all()
-    assert (first.entry.rule, first.entry.action, first.entry.applied) == ("repeated_call", "nudge", True)
+    assert (first.rule, first.action, first.applied) == ("repeated_call", "nudge", True)
     assert first.outcome == "unchanged"
     report = await read(outcome.report_path)
     [told] = [line for line in report.splitlines() if line.startswith("- nudge (rule repeated_call, ")]
@@ -214,5 +215,5 @@ async def test_a_supervisor_that_may_only_observe_does_not_interfere(tmp_path: P
         outcome = await do(repo, FEATURE, settings_with(openai(server.v1), supervisor=quick))
     entries = await InterventionLog(database_of(repo), outcome.thread_id).all()
     assert entries
-    assert not any(item.entry.applied for item in entries)
+    assert not any(item.applied for item in entries)
     assert (await state_of(repo, outcome.thread_id)).get("guidance", ()) == ()

@@ -77,8 +77,8 @@ async def test_a_loop_is_broken_in_the_very_next_call(tmp_path: Path) -> None:
     assert len(told) > threshold
     assert told == [False] * (len(told) - 1) + [True]  # the run ends with the call that hears it
     [entry] = await InterventionLog(Database(tmp_path / "db"), "t").all()
-    assert (entry.entry.rule, entry.entry.action, entry.entry.applied) == ("repeated_call", "nudge", True)
-    assert entry.entry.cost == {}
+    assert (entry.rule, entry.action, entry.applied) == ("repeated_call", "nudge", True)
+    assert entry.cost == {}
     # The log is written once the row is stored: the first call that began after that has it in its prompt.
     assert [began > entry.created for began in speaker.began] == told
     assert heard.named("intervention")[0]["rule"] == "repeated_call"
@@ -93,7 +93,7 @@ async def test_who_only_observes_suggests_and_leaves_the_run_alone(tmp_path: Pat
     assert await SqliteInbox(Database(tmp_path / "db"), "t").after(0) == []
     entries = await InterventionLog(Database(tmp_path / "db"), "t").all()
     assert entries
-    assert not any(item.entry.applied for item in entries)
+    assert not any(item.applied for item in entries)
 
 
 async def test_the_ladder_climbs_while_nothing_helps(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ async def test_from_the_second_time_on_a_model_is_asked_and_paid_for_in_the_ledg
     assert "fix the parser" in question
     assert 'read_file {"path": "a.py"}' in question
     entries = await InterventionLog(Database(tmp_path / "db"), "t").all()
-    assert [entry.entry.cost.get("spec") for entry in entries if entry.entry.cost] == ["small"]
+    assert [entry.cost.get("spec") for entry in entries if entry.cost] == ["small"]
 
 
 @pytest.mark.parametrize(("policy", "kinds"), [
@@ -180,7 +180,7 @@ async def test_what_the_policy_forbids_is_recorded_and_a_nudge_given_instead(tmp
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
 
     assert [item.kind for item in await SqliteInbox(Database(tmp_path / "db"), "t").after(0)] == ["nudge", "nudge"]
-    entries = [item.entry for item in await InterventionLog(Database(tmp_path / "db"), "t").all()]
+    entries = list(await InterventionLog(Database(tmp_path / "db"), "t").all())
     assert [(entry.action, entry.applied) for entry in entries] == [("nudge", True), ("pause", False), ("nudge", True)]
 
 
