@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from core.context import Context
 from core.errors import ModelError
@@ -124,7 +125,7 @@ def _said(error: BaseException) -> str:
 
 
 def _row(spec: RunSpec, task: str) -> ThreadRow:
-    now = time.time()
+    now = datetime.now(UTC)
     return ThreadRow(
         thread_id=spec.thread_id,
         task=task,

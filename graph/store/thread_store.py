@@ -3,10 +3,11 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 from pydantic_core import PydanticCustomError
 
 from core.errors import ThreadError
@@ -30,19 +31,29 @@ TABLES_BY_THREAD = """SELECT m.name AS t, c.name AS c FROM sqlite_master m JOIN 
 
 
 class ThreadRow(BaseModel):
-    """One thread. `created` and `updated` are seconds since the epoch."""
+    """One thread."""
 
     model_config = ConfigDict(frozen=True)
 
     thread_id: str
-    task: str
-    repo: Path
-    branch: str
     status: ThreadStatus
     exit_code: int | None = None
+    """Of its last run; `None` while there was none, or it could not say."""
+    task: str
+    """What it was started for."""
+    branch: str
+    repo: Path
     options: ThreadOptions = ThreadOptions()
-    created: float
-    updated: float
+    created: datetime
+    updated: datetime
+
+    @field_serializer("created", "updated")
+    def _iso(self, moment: datetime) -> str:
+        return moment.isoformat(timespec="seconds")
+
+    @field_serializer("options")
+    def _given(self, options: ThreadOptions) -> dict[str, Any]:
+        return options.model_dump(exclude_unset=True)
 
     @field_validator("thread_id")
     @classmethod
@@ -87,7 +98,7 @@ class ThreadStore:
         values = {
             "thread": row.thread_id, "task": row.task, "repo": str(row.repo), "branch": row.branch,
             "status": row.status, "exit_code": row.exit_code, "options": _written(row.options),
-            "created": row.created, "updated": row.updated,
+            "created": row.created.timestamp(), "updated": row.updated.timestamp(),
         }  # fmt: skip
         return bool(await self._database.write(_ADD, values))
 

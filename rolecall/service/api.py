@@ -7,6 +7,7 @@ functions that block until they are done.
 from core.errors import RolecallError
 from core.run_result import RunResult
 from core.threads import ThreadOptions, ThreadStatus
+from graph.store.thread_store import ThreadRow
 from rolecall.service.lookup import Request, SetupRequest, ThreadRequest
 from rolecall.service.runs import (
     AnswerRequest,
@@ -38,7 +39,6 @@ from rolecall.service.threads import (
     EventsRequest,
     Message,
     ThreadDetails,
-    ThreadInfo,
     ThreadListing,
     adopt,
     delete,
@@ -75,10 +75,10 @@ __all__ = [
     "StartRequest",
     "SteerRequest",
     "ThreadDetails",
-    "ThreadInfo",
     "ThreadListing",
     "ThreadOptions",
     "ThreadRequest",
+    "ThreadRow",
     "ThreadStatus",
     "adopt",
     "answer",

@@ -1,14 +1,14 @@
 """The verbs about threads as such: what there is, one in detail, its events, and forgetting or taking over some."""
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.storage.layout import RepoLayout
-from core.threads import ThreadOptions, ThreadStatus
+from core.threads import ThreadStatus
+from graph.store.thread_store import ThreadRow
 from rolecall.service.event_reader import Follower
 from rolecall.service.lookup import (
     OnThread,
@@ -27,33 +27,6 @@ from rolecall.service.plain import blocking
 if TYPE_CHECKING:
     from graph.store.adoption import AdoptedFolder
     from graph.store.receipts import Receipt
-    from graph.store.thread_store import ThreadRow
-
-
-class ThreadInfo(BaseModel):
-    """A thread as the list has it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    thread_id: str
-    status: ThreadStatus
-    exit_code: int | None
-    """Of its last run; `None` while there was none, or it could not say."""
-    task: str
-    """What it was begun for."""
-    branch: str
-    repo: Path
-    options: ThreadOptions
-    created: datetime
-    updated: datetime
-
-    @field_serializer("created", "updated")
-    def _iso(self, moment: datetime) -> str:
-        return moment.isoformat(timespec="seconds")
-
-    @field_serializer("options")
-    def _given(self, options: ThreadOptions) -> dict[str, Any]:
-        return options.model_dump(exclude_unset=True)
 
 
 class ThreadListing(BaseModel):
@@ -63,7 +36,7 @@ class ThreadListing(BaseModel):
 
     repo: Path
     """Top of the repository."""
-    threads: tuple[ThreadInfo, ...] = ()
+    threads: tuple[ThreadRow, ...] = ()
     unreadable: int = 0
     """Entries that rolecall cannot have written, which are left out."""
 
@@ -87,7 +60,7 @@ class Message(BaseModel):
     """The same in words."""
 
 
-class ThreadDetails(ThreadInfo):
+class ThreadDetails(ThreadRow):
     """A thread with what it wrote and was told."""
 
     files: dict[str, str]
@@ -139,7 +112,7 @@ async def list_threads(request: Request) -> ThreadListing:
         return ThreadListing(repo=top)
     store = await store_of(top)
     rows = [await as_it_stands(row, top) for row in await store.list()]
-    return ThreadListing(repo=top, threads=tuple(map(_info, rows)), unreadable=await store.unreadable())
+    return ThreadListing(repo=top, threads=tuple(rows), unreadable=await store.unreadable())
 
 
 @blocking
@@ -151,7 +124,7 @@ async def thread(request: ThreadRequest, *, on_thread: OnThread = unheard) -> Th
     """
     top, row = await found(request, on_thread)
     row = await as_it_stands(row, top)
-    return ThreadDetails(**dict(_info(row)), files=_files(top, row), messages=await _messages(top, row))
+    return ThreadDetails(**dict(row), files=_files(top, row), messages=await _messages(top, row))
 
 
 @blocking
@@ -207,7 +180,7 @@ async def adopt(request: Request) -> "AdoptedFolder":
     return await adopt_folder(await top_of(request.repo))
 
 
-def _files(top: Path, row: "ThreadRow") -> dict[str, str]:
+def _files(top: Path, row: ThreadRow) -> dict[str, str]:
     """What the thread wrote, as far as it got. A report of an earlier end no longer applies."""
     files = RepoLayout(top).run(row.thread_id)
     papers = {"report": files.report, "diff": files.diff} if row.status.reported else {}
@@ -215,7 +188,7 @@ def _files(top: Path, row: "ThreadRow") -> dict[str, str]:
     return {name: str(path) for name, path in papers.items() if path.is_file()}
 
 
-async def _messages(top: Path, row: "ThreadRow") -> tuple[Message, ...]:
+async def _messages(top: Path, row: ThreadRow) -> tuple[Message, ...]:
     from core.storage.database import database_of
     from graph.store.inbox import SqliteInbox
 
@@ -248,12 +221,3 @@ def _became(receipt: "Receipt", status: ThreadStatus) -> str:
     """What became of a message; the graph itself sees an order that stopped it only when it is resumed."""
     stopped_it = receipt.item.kind == "pause" and receipt.status == "queued" and status == ThreadStatus.PAUSED
     return "obeyed" if stopped_it else receipt.status
-
-
-def _info(row: "ThreadRow") -> ThreadInfo:
-    return ThreadInfo(
-        **row.model_dump(exclude={"created", "updated", "options"}),
-        options=row.options,
-        created=datetime.fromtimestamp(row.created, UTC),
-        updated=datetime.fromtimestamp(row.updated, UTC),
-    )

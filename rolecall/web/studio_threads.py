@@ -8,7 +8,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -85,7 +84,7 @@ class ThreadList:
         entry["status"] = "busy" if busy else idle
         entry["values"] = _plain(state.values) if state.values else None
         entry["interrupts"] = {task.id: _plain(task.interrupts) for task in state.tasks if task.interrupts}
-        entry["updated_at"] = entry["state_updated_at"] = _moment(row.updated)
+        entry["updated_at"] = entry["state_updated_at"] = row.updated
 
     def _drop(self, gone: set[UUID]) -> None:
         for ident in gone:
@@ -99,7 +98,7 @@ def _entry(ident: UUID, row: ThreadRow) -> dict[str, Any]:
     threads: list[dict[str, Any]] = _store()["threads"]
     found = next((thread for thread in threads if thread["thread_id"] == ident), None)
     if found is None:
-        found = {"thread_id": ident, "created_at": _moment(row.created), "metadata": {}, "config": {}}
+        found = {"thread_id": ident, "created_at": row.created, "metadata": {}, "config": {}}
         threads.append(found)
     found["metadata"] |= {"graph_id": "rolecall", "task": row.task, "rolecall_status": row.status}
     return found
@@ -109,7 +108,9 @@ def _is_own(ident: UUID, row: ThreadRow) -> bool:
     """Whether the last that was heard of the thread is a run of the server."""
     runs = [run for run in _store()["runs"] if run["thread_id"] == ident]
     latest = max((run["updated_at"].timestamp() for run in runs), default=0.0)
-    return any(run["status"] in {"pending", "running"} for run in runs) or latest + _OWN_RUN_S >= row.updated
+    return (
+        any(run["status"] in {"pending", "running"} for run in runs) or latest + _OWN_RUN_S >= row.updated.timestamp()
+    )
 
 
 def _store() -> dict[str, Any]:
@@ -124,7 +125,3 @@ def _plain(value: object) -> Any:
     from langgraph_api.serde import json_dumpb, json_loads
 
     return json_loads(json_dumpb(value))
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
