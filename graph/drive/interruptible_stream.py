@@ -19,7 +19,7 @@ from langgraph.runtime import RunControl
 from core.context import Context, InboxItem
 from core.errors import Exit, RolecallError
 from graph.drive.in_flight import ActivityTracker
-from graph.store.inbox import InboxStore
+from graph.store.inbox import SqliteInbox
 
 POLL_S = 0.2
 GRACE_S = 0.3
@@ -54,7 +54,7 @@ async def interruptible_stream(
     config: RunnableConfig,
     *,
     context: Context,
-    inbox: InboxStore,
+    inbox: SqliteInbox,
     since: int | None = None,
 ) -> AsyncGenerator[Any, None]:
     """Stream the parts of a run (`tasks` and `updates`, subgraphs included, format v2).
@@ -83,7 +83,7 @@ async def interruptible_stream(
 class _Streaming:
     """One run of a graph, split into several streams by urgent messages."""
 
-    def __init__(self, graph: Graph, config: RunnableConfig, context: Context, inbox: InboxStore) -> None:
+    def __init__(self, graph: Graph, config: RunnableConfig, context: Context, inbox: SqliteInbox) -> None:
         self._graph, self._config, self._context = graph, config, context
         self._inbox = inbox
         self._activity = context.events if isinstance(context.events, ActivityTracker) else None

@@ -18,7 +18,7 @@ from core.threads import ThreadStatus
 from graph.drive.continuation import continued
 from graph.drive.interruptible_stream import Graph, PausedError, interruptible_stream
 from graph.drive.stream_events import ProgressEvents
-from graph.store.inbox import InboxStore, requests_in
+from graph.store.inbox import SqliteInbox, requests_in
 from nodes.guidance.delivery import SPOKEN
 
 
@@ -59,7 +59,7 @@ class RunEnd:
 class ThreadRun:
     """One run of a thread, with the questions it asks."""
 
-    def __init__(self, graph: Graph, context: Context, inbox: InboxStore, ask: AskUser | None, *, since: int) -> None:
+    def __init__(self, graph: Graph, context: Context, inbox: SqliteInbox, ask: AskUser | None, *, since: int) -> None:
         self.graph, self.context, self._inbox, self._ask = graph, context, inbox, ask
         self._since = since
         """Inbox rows up to this id came before the run and do not stop it."""

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from core.redaction import Redactor
 from core.storage.database import Database, Row, Transaction
@@ -13,21 +13,6 @@ if TYPE_CHECKING:
 
 REQUEST = "request"
 """Kind of a row that a thread continues with once what it was started for has ended, or is given up."""
-
-
-class InboxStore(Protocol):
-    """What any store of guidance must do; ids of one thread become visible in ascending order."""
-
-    async def put(
-        self, thread_id: str, *, kind: str, author: str, text: str, payload: Mapping[str, Any] | None = None
-    ) -> int:
-        """Append one row and return its id once it is durable."""
-
-    async def after(self, cursor: int) -> "list[InboxItem]":
-        """Rows of this thread with an id above the cursor, oldest first."""
-
-    async def last_id(self) -> int:
-        """Highest id of this thread, 0 when it has no rows."""
 
 
 class SqliteInbox:

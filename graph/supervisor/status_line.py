@@ -15,7 +15,7 @@ from core.events import EventSink
 from core.replies import CallSite
 from core.text import counted, one_line, visible_line
 from graph.drive.in_flight import ActivityTracker
-from graph.store.inbox import InboxStore
+from graph.store.inbox import SqliteInbox
 from graph.supervisor.judge import tool_calls_text
 from graph.supervisor.snapshot import Snapshot
 from nodes.text.rendering import render
@@ -76,7 +76,7 @@ async def keep_status(speaker: StatusContext, look: TakeSnapshot, *, every_s: fl
 
 
 async def keep_answering(
-    speaker: StatusContext, look: TakeSnapshot, inbox: InboxStore, *, every_s: float = 0.5
+    speaker: StatusContext, look: TakeSnapshot, inbox: SqliteInbox, *, every_s: float = 0.5
 ) -> None:
     """Answer whoever asks what the run is doing (inbox rows of the kind `ask`), at once and until cancelled."""
     seen = await inbox.last_id()

@@ -12,7 +12,7 @@ from core.events import EventSink
 from core.known_secrets import redactor_of
 from core.storage.database import Database
 from graph.drive.interruptible_stream import Graph
-from graph.store.inbox import InboxStore, SqliteInbox
+from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease, supervisor_lease
 from graph.supervisor.interventions import Supervisor
 from graph.supervisor.snapshot import Snapshot, take_snapshot
@@ -74,7 +74,7 @@ class _Round:
         self._looking = asyncio.Lock()
         self._unconsidered = False
 
-    async def go(self, speaker: StatusContext, inbox: InboxStore, stop: asyncio.Event) -> None:
+    async def go(self, speaker: StatusContext, inbox: SqliteInbox, stop: asyncio.Event) -> None:
         every = self._settings.supervisor.status_every_s
         telling = [
             asyncio.create_task(keep_status(speaker, self._seen, every_s=every), name="status"),
