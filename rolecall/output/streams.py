@@ -4,16 +4,15 @@ It wraps the two standard streams once, so that no command can forget to clean w
 which draws with escape sequences of its own, and patches for programs go past it.
 """
 
-import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from core.text import visible
 
 
-class SafeStream(io.TextIOBase):
+class SafeStream:
     """A text stream on which nothing printed can drive the terminal behind it.
 
     Args:
@@ -23,34 +22,18 @@ class SafeStream(io.TextIOBase):
     def __init__(self, stream: TextIO) -> None:
         self.beneath = stream
 
-    def __getattr__(self, name: str) -> Any:  # whatever streams have: `buffer`, `name`, `reconfigure`
+    def __getattr__(self, name: str) -> Any:  # whatever else streams have: `flush`, `buffer`, `isatty`
         return getattr(self.beneath, name)
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # the base class has none
-        """Of the stream beneath."""
-        return self.beneath.encoding
 
     def write(self, text: str) -> int:
         """Write the text with everything harmful made visible."""
         self.beneath.write(visible(text))
         return len(text)
 
-    def flush(self) -> None:
-        """Hand on what is buffered."""
-        self.beneath.flush()
-
-    def fileno(self) -> int:
-        """Of the stream beneath."""
-        return self.beneath.fileno()
-
-    def isatty(self) -> bool:
-        """Whether a terminal is beneath."""
-        return self.beneath.isatty()
-
-    def writable(self) -> bool:
-        """Yes."""
-        return True
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of the lines so."""
+        for line in lines:
+            self.write(line)
 
 
 @contextmanager
