@@ -1,7 +1,7 @@
 """Waits for work of others that may hang or raise anything, without letting it take the run along."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,7 +14,7 @@ class EscapedError(Exception):
     """Something was raised that would end more than the work, such as `SystemExit`; it is the cause."""
 
 
-async def contained(work: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
+async def contained(work: Awaitable[T], timeout_s: float | None = None) -> T:
     """The result of some work; whoever cancels the wait cancels the work.
 
     Args:
@@ -62,7 +62,7 @@ async def kept_in(work: Awaitable[T]) -> T:
         raise _escaped(error) from error
 
 
-async def _caught(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
+async def _caught(work: Awaitable[T]) -> tuple[T | None, BaseException | None]:
     try:
         return await kept_in(work), None
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - raised again by whoever waits

@@ -112,7 +112,7 @@ class _Call:
             return self._error(refusal_message("call", no))
         if not self._effects.repeatable and not await self._context.tools.begin(self._place, self._name):
             return self._error(INTERRUPTED)
-        answer = await contained(_result(handler, request), self._timeout_s())
+        answer = await contained(handler(request), self._timeout_s())
         return await asyncio.to_thread(self._as_text, answer)
 
     def _refusal(self, args: dict[str, Any]) -> str | None:
@@ -166,10 +166,6 @@ def _guarded(tool: BaseTool) -> BaseTool:
 
     vars(guarded)["_arun"] = run
     return guarded
-
-
-async def _result(handler: _Handler, request: ToolCallRequest) -> _Answer:
-    return await handler(request)
 
 
 def _place_of(request: ToolCallRequest) -> str:

@@ -98,7 +98,7 @@ class Toolset:
         known: set[str] = set()
         for source in self._sources if self._settings.tools else ():
             try:
-                known |= set(await contained(_collected(source), SOURCE_S))
+                known |= set(await contained(source.names(), SOURCE_S))
             except Exception as error:  # noqa: BLE001 - of whatever kind, the source cannot say
                 self._failed(source, error)
                 return ()
@@ -108,7 +108,7 @@ class Toolset:
         """Close all sources; one that cannot be closed keeps nobody from the end."""
         for source in self._sources:
             try:
-                await contained(_closed(source), CLOSE_S)
+                await contained(source.close(), CLOSE_S)
             except Exception:  # noqa: BLE001 - of whatever kind, the run is over
                 _LOG.warning("the tools of %s could not be closed", source.name, exc_info=True)
 
@@ -162,14 +162,6 @@ async def _listed(source: ToolSource, role: str) -> list[BaseTool]:
         message = "it gave something for a tool that is none"
         raise TypeError(message)
     return tools
-
-
-async def _collected(source: ToolSource) -> Collection[str]:
-    return await source.names()
-
-
-async def _closed(source: ToolSource) -> None:
-    await source.close()
 
 
 def _may_use(rule: ToolSettings, role: str) -> bool:
