@@ -12,7 +12,7 @@ from core.context import Context
 from core.errors import ModelError
 from core.replies import CallSite
 from nodes.guidance.delivery import deliver_waiting
-from nodes.model_calls.agent_loop import RoleModelMiddleware, build_loop, final_text, served_by
+from nodes.model_calls.agent_loop import build_loop, final_text, served_by
 from nodes.model_calls.model_call import bookkeeping, budget_left
 from nodes.text.prompt_text import earlier_text
 from nodes.text.rendering import render
@@ -32,12 +32,7 @@ AnswerNode = Callable[[AnswerInput, Runtime[Context]], Awaitable[dict[str, Any]]
 
 def build_answer(*, max_calls: int) -> AnswerNode:
     """Make the node around the loop that reads."""
-    loop = build_loop(
-        name="answer",
-        speaker=RoleModelMiddleware("reasoning", "answer", "answer/system", tools=True),
-        role="reasoning",
-        max_calls=max_calls,
-    )
+    loop = build_loop("answer", "reasoning", max_calls=max_calls, tools=True)
 
     async def answer(state: AnswerInput, runtime: Runtime[Context]) -> dict[str, Any]:
         context = runtime.context

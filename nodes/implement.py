@@ -10,14 +10,13 @@ from langgraph.runtime import Runtime
 from core.artifacts import AssessDecision, Guidance, Plan, PlanStep, QAReport, Scope, StepResult
 from core.context import Context
 from core.text import one_line, readable, visible_line
-from nodes.model_calls.agent_loop import RoleModelMiddleware, build_loop, final_text, served_by
+from nodes.model_calls.agent_loop import build_loop, final_text, served_by
 from nodes.model_calls.model_call import budget_left
 from nodes.text.prompt_text import checks_text, plan_text, review_text
 from nodes.text.rendering import render
 from nodes.text.shorten import shorten_texts
 
 SUBJECT = 72
-ROLE = "coder"
 
 
 class ImplementInput(TypedDict):
@@ -46,12 +45,7 @@ def build_implement(*, max_calls: int) -> ImplementNode:
     The loop hangs on the node's closure, where LangGraph finds it for `get_state(subgraphs=True)` and for resuming:
     after a crash the node restarts and the loop continues in the middle, whatever input it is given.
     """
-    loop = build_loop(
-        name="implement",
-        speaker=RoleModelMiddleware(ROLE, "implement", "implement/system"),
-        role=ROLE,
-        max_calls=max_calls,
-    )
+    loop = build_loop("implement", "coder", max_calls=max_calls)
 
     async def implement(state: ImplementInput, runtime: Runtime[Context]) -> dict[str, Any]:
         return await _work(loop, state, runtime)

@@ -81,16 +81,15 @@ class RoleModelMiddleware(AgentMiddleware[LoopState, Context, Any]):
     Args:
         role: The role that speaks.
         node: The node that runs the loop; records of calls name it.
-        prompt: Template of the static part of the system prompt.
-        values: What that template is rendered with.
+        values: What `<node>/system`, the static part of the system prompt, is rendered with.
     """
 
     state_schema = LoopState
 
-    def __init__(self, role: str, node: str, prompt: str, **values: Any) -> None:
+    def __init__(self, role: str, node: str, **values: Any) -> None:
         super().__init__()
         self._role, self._node = role, node
-        self._prompt = render(prompt, **values)
+        self._prompt = render(f"{node}/system", **values)
 
     async def awrap_model_call(
         self,
@@ -190,27 +189,21 @@ async def _compact(messages: Sequence[BaseMessage], context: Context, node: str)
     return reply.text or clip(log, 4000)
 
 
-def build_loop(
-    *,
-    name: str,
-    speaker: RoleModelMiddleware,
-    role: str,
-    max_calls: int,
-) -> CompiledStateGraph[Any, Context, Any, Any]:
+def build_loop(name: str, role: str, *, max_calls: int, **values: Any) -> CompiledStateGraph[Any, Context, Any, Any]:
     """Build the loop; without a checkpointer of its own it writes into that of the graph around it.
 
     Args:
         name: The node that runs it.
-        speaker: Chooses the model of each call.
-        role: Whose tools it is offered, and whose window bounds the transcript.
+        role: Whose model and tools it is given, and whose window bounds the transcript.
         max_calls: Model calls in one visit.
+        values: What the template of its system prompt, `<name>/system`, is rendered with.
     """
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
         InboxMiddleware(name),
         ModelCallLimitMiddleware(thread_limit=max_calls, exit_behavior="end"),
         CompactionMiddleware(role, name),
         ToolCallsMiddleware(role),
-        speaker,
+        RoleModelMiddleware(role, name, **values),
     ]
     return create_agent(
         PlaceholderModel(),
