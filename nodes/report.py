@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 from langgraph.runtime import Runtime
 
@@ -122,19 +122,5 @@ def _write(context: Context, diff: str) -> None:
 
 def interim_state(state: Mapping[str, Any], *, outcome: Outcome, reason: str) -> ReportInput:
     """The state of a thread that stopped in the middle, as the report wants it."""
-    known: ReportInput = {"task": str(state.get("task", "")), "outcome": outcome, "stop_reason": reason}
-    for key in (
-        "earlier",
-        "routing",
-        "scope",
-        "plan",
-        "steps_done",
-        "step_results",
-        "summaries",
-        "baseline",
-        "qa",
-        "served",
-    ):
-        if key in state:
-            known[key] = state[key]
-    return known
+    kept = {key: value for key, value in state.items() if key in ReportInput.__annotations__ and key != "answer"}
+    return cast("ReportInput", {"task": "", **kept, "outcome": outcome, "stop_reason": reason})
