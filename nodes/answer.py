@@ -68,7 +68,7 @@ async def _with_tools(
     final = await loop.ainvoke(entry, context=context)
     spoke = served_by(final)
     update: dict[str, Any] = {"answer": await _synthesized(final, state["task"], context)}
-    update["budget_left"] = budget_left(context)
+    update["budget_left"] = budget_left(context.models, context.settings.budget)
     if spoke:
         update["served"] = {"answer": spoke}
     return update | {key: final[key] for key in ("guidance_cursor", "guidance") if final.get(key)}

@@ -80,7 +80,7 @@ async def _work(
     result = await shorten_texts(result, context, "implement")
     update: dict[str, Any] = {"step_results": (result,), "snapshot": await context.workspace.snapshot()}
     if spoke:
-        update |= {"served": {"implement": spoke}, "budget_left": budget_left(context)}
+        update |= {"served": {"implement": spoke}, "budget_left": budget_left(context.models, context.settings.budget)}
     return update | {key: final[key] for key in ("guidance_cursor", "guidance") if final.get(key)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from core.artifacts import BudgetLeft, Plan, PlanStep, QAReport, RoleUsage, StepResult
+from core.artifacts import BudgetLeft, Plan, PlanStep, QAReport, StepResult
 from core.config.settings import BudgetSettings
 from core.tool_effects import kept_effects
 
@@ -94,7 +94,7 @@ def take_snapshot(
     node: str,
     earlier: Sequence[CheckOutcome] = (),
     limits: BudgetSettings | None = None,
-    usage: Mapping[str, RoleUsage] | None = None,
+    left: BudgetLeft | None = None,
 ) -> Snapshot:
     """Make a snapshot.
 
@@ -104,7 +104,7 @@ def take_snapshot(
         node: The node that runs or comes next; empty when the thread is finished.
         earlier: Outcomes of the checks after earlier attempts at the current step.
         limits: What the budget left is measured against.
-        usage: What was used up to now, where the caller knows it better than the state.
+        left: What is left of the budget now, where the caller knows it better than the state.
     """
     plan: Plan | None = outer.get("plan")
     steps = plan.steps if plan else ()
@@ -125,7 +125,7 @@ def take_snapshot(
         outcomes=outcomes,
         usual=tuple(result.tool_calls for result in results),
         work=before + len(acts),
-        used=max(_used(outer.get("budget_left"), limits), _used_now(usage, limits)),
+        used=max(_used(outer.get("budget_left"), limits), _used(left, limits)),
         done=tuple(outer.get("steps_done", ())),
         steps=steps,
         files=_files(results, acts),
@@ -230,18 +230,3 @@ def _used(left: BudgetLeft | None, limits: BudgetSettings | None) -> float:
         (left.seconds, limits.max_minutes and limits.max_minutes * 60),
     )
     return max((1 - rest / limit for rest, limit in pairs if rest is not None and limit), default=0.0)
-
-
-def _used_now(usage: Mapping[str, RoleUsage] | None, limits: BudgetSettings | None) -> float:
-    if usage is None or limits is None:
-        return 0.0
-    rows = usage.values()
-    pairs = (
-        (
-            sum((row.input_tokens or 0) + (row.output_tokens or 0) + row.estimated_tokens for row in rows),
-            limits.max_tokens,
-        ),
-        (sum(row.cost_usd or 0.0 for row in rows), limits.max_cost_usd),
-        (sum(row.calls - row.refused for row in rows), limits.max_model_calls),
-    )
-    return max((used / limit for used, limit in pairs if limit), default=0.0)

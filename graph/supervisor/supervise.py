@@ -18,6 +18,7 @@ from graph.supervisor.interventions import Supervisor
 from graph.supervisor.snapshot import Snapshot, take_snapshot
 from graph.supervisor.status_line import StatusContext, keep_answering, keep_status
 from graph.supervisor.thread_reader import CheckHistory, ThreadReader, open_thread_reader
+from nodes.model_calls.model_call import budget_left
 
 _LOG = logging.getLogger(__name__)
 LONGEST_REST = 15
@@ -130,7 +131,7 @@ class _Round:
             node=sight.node,
             earlier=self._attempts.note(sight.outer),
             limits=self._settings.budget,
-            usage=self._models.usage() if self._models else None,
+            left=budget_left(self._models, self._settings.budget) if self._models else None,
         )
 
 

@@ -9,7 +9,8 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
 from core.artifacts import BudgetLeft, Served
-from core.context import Context
+from core.config.settings import BudgetSettings
+from core.context import Context, Models
 from core.replies import CallSite, ModelReply
 from nodes.guidance.delivery import DeliveredGuidance, deliver_waiting
 from nodes.text.rendering import render
@@ -71,20 +72,19 @@ def bookkeeping(node: str, reply: ModelReply, context: Context) -> dict[str, Any
     """What every model call leaves in state: who served the node, and what is left of the budget."""
     return {
         "served": {node: Served(role=reply.role, spec=reply.spec, reason=reply.reason)},
-        "budget_left": budget_left(context),
+        "budget_left": budget_left(context.models, context.settings.budget),
     }
 
 
-def budget_left(context: Context) -> BudgetLeft:
+def budget_left(models: Models, limits: BudgetSettings) -> BudgetLeft:
     """Limits minus use; never below zero. Tokens a server did not report count as they were estimated."""
-    limits = context.settings.budget
-    used = context.models.usage().values()
+    used = models.usage().values()
     tokens = sum((row.input_tokens or 0) + (row.output_tokens or 0) + row.estimated_tokens for row in used)
     cost = sum(row.cost_usd or 0.0 for row in used)
     calls = sum(row.calls - row.refused for row in used)
     return BudgetLeft(
         tokens=None if limits.max_tokens is None else max(0, limits.max_tokens - tokens),
-        seconds=None if limits.max_minutes is None else max(0.0, limits.max_minutes * 60 - context.models.seconds()),
+        seconds=None if limits.max_minutes is None else max(0.0, limits.max_minutes * 60 - models.seconds()),
         cost_usd=None if limits.max_cost_usd is None else max(0.0, limits.max_cost_usd - cost),
         model_calls=None if limits.max_model_calls is None else max(0, limits.max_model_calls - calls),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from core.artifacts import BudgetLeft, CheckRun, Milestone, Plan, PlanStep, QAReport, RoleUsage, StepResult
+from core.artifacts import BudgetLeft, CheckRun, Milestone, Plan, PlanStep, QAReport, StepResult
 from core.config.settings import BudgetSettings, RuleThresholds
 from core.tool_effects import effects_of
 from graph.supervisor.rules import RuleInput, find_problems
@@ -157,10 +157,9 @@ def test_budget_that_runs_ahead_of_the_steps() -> None:
 
 
 def test_what_was_used_since_the_last_checkpoint_counts() -> None:
-    usage = {"coder": RoleUsage(calls=30, input_tokens=100, output_tokens=None), "qa": RoleUsage(calls=10)}
     snapshot = take_snapshot(
         {"task": "t", "plan": PLAN, "budget_left": BudgetLeft(model_calls=90)}, {}, node="implement",
-        limits=BudgetSettings(max_model_calls=100), usage=usage,
+        limits=BudgetSettings(max_model_calls=100), left=BudgetLeft(model_calls=60),
     )  # fmt: skip
     assert snapshot.used == pytest.approx(0.4)
 
