@@ -3,14 +3,13 @@
 Reads what the thread left behind; judges no diff and changes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from core.config.settings import Settings
-from core.state import RunState
 from core.storage.database import Database
 from core.text import counted, visible_line
 from core.threads import ThreadStatus
-from graph.runner import open_graph
+from graph.store.checkpoints import open_checkpoints
 from graph.store.thread_store import ThreadRow
 
 _SAID = {
@@ -34,13 +33,12 @@ async def apply_warnings(row: ThreadRow, database: Database) -> tuple[str, ...]:
     """
     if row.status.succeeded:
         return ()
-    async with open_graph(Settings(), database) as graph:
-        snapshot = await graph.aget_state({"configurable": {"thread_id": row.thread_id}})
-    state: RunState = snapshot.values  # type: ignore[assignment] # a plain dict with the keys of the state
-    return tuple(_reasons(row.status, state))
+    async with open_checkpoints(database) as saver:
+        found = await saver.aget_tuple({"configurable": {"thread_id": row.thread_id}})
+    return tuple(_reasons(row.status, found.checkpoint["channel_values"] if found else {}))
 
 
-def _reasons(status: ThreadStatus, state: RunState) -> Iterator[str]:
+def _reasons(status: ThreadStatus, state: Mapping[str, Any]) -> Iterator[str]:
     why = state.get("stop_reason", "")
     yield _SAID[status] + (f": {visible_line(why)}" if why else "")
     plan, done = state.get("plan"), state.get("steps_done", ())
