@@ -4,9 +4,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from core.errors import Exit, LockedError, RolecallError, ThreadError, UsageError
+from core.events import Event
 from core.storage.storage_errors import storage_error
 from rolecall.invocation import Invocation
 from rolecall.output.event_text import hanging_indent
@@ -71,7 +71,8 @@ def _show(invocation: Invocation, code: str, message: str, hint: str) -> None:
         print(_presentable(traceback.format_exc()), file=sys.stderr, end="")
     message, hint = _presentable(message), _presentable(hint)
     if invocation.json:
-        write_json_line(_record(invocation, "error", code=code, message=message, hint=hint))
+        said = {"code": code, "message": message, "hint": hint}
+        write_json_line(Event(event="error", thread=invocation.thread, data=said).flat())
     print(f"error[{code}]: {hanging_indent(invocation.named(message))}", file=sys.stderr)
     if hint:
         print(f"hint: {hanging_indent(invocation.named(hint))}", file=sys.stderr)
@@ -89,10 +90,6 @@ def _finish(invocation: Invocation, code: int) -> None:
     wrong_call = code == UsageError.exit_code and not invocation.thread
     command = invocation.continuation(usage=wrong_call)
     if invocation.json and invocation.streams and not invocation.result_written:
-        write_json_line(_record(invocation, "result", status="error", exit_code=code, resume=command))
+        ended = {"status": "error", "exit_code": code, "resume": command}
+        write_json_line(Event(event="result", thread=invocation.thread, data=ended).flat())
     print(f"continue with: {command}", file=sys.stderr)
-
-
-def _record(invocation: Invocation, event: str, **data: object) -> dict[str, object]:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return {"v": 1, "ts": now, "thread": invocation.thread, "event": event, **data}
