@@ -76,7 +76,8 @@ def _spawn(words: list[str], task: str, log: Path, keys: Mapping[str, str]) -> s
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", _program(), *words],
-            stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, env={**_environment(), **keys},
+            stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", **keys},
         )  # fmt: skip
     assert process.stdin is not None
     with process.stdin as pipe:
@@ -88,10 +89,6 @@ def _program() -> str:
     """The script that was started, so that the run's final output names the same command; else our own."""
     started = Path(sys.argv[0])
     return str(started) if started.is_file() else str(_MAIN)
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
 
 
 async def _under_way(process: subprocess.Popen[bytes], events: Path) -> int | None:

@@ -224,12 +224,10 @@ async def read_holder(database: Database, thread_id: str) -> LeaseHolder | None:
 
 
 def _held(rows: Sequence[Row]) -> LeaseHolder | None:
-    return _holder(rows[0]) if rows else None
-
-
-def _holder(row: Row) -> LeaseHolder:
     """The row as a holder; one that is damaged names nobody alive, and the fence keeps out whoever wrote it."""
-    found = row
+    if not rows:
+        return None
+    found = row = rows[0]
     numbers = {name: value for name, value in found.items() if name != "host"}
     if not all(isinstance(value, int | float) for value in numbers.values()):
         found = {"pid": 0, "process_started": 0.0, "since": 0.0, "heartbeat": 0.0, "released": True,

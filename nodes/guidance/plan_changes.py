@@ -1,11 +1,11 @@
 """What guidance may change: the plan, the model of a role, the criteria. Pure decisions; nothing is delivered here."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from core.artifacts import Guidance, Milestone, Plan, PlanStep, Refusal, Scope
+from core.artifacts import Guidance, Milestone, Plan, Refusal, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,11 @@ def _prioritized(plan: Plan, done: Collection[str], item: Guidance) -> Plan:
     rest = [step.id for step in plan.steps if step.id not in order and step.id not in done]
     rank = {step: place for place, step in enumerate((*order, *rest), start=1)}
     # Finished steps keep a place before all others, so that the order of what was done stays readable.
-    return _map_steps(plan, lambda step: step.model_copy(update={"priority": rank.get(step.id, 0)}))
+    milestones = []
+    for entry in plan.milestones:
+        steps = tuple(step.model_copy(update={"priority": rank.get(step.id, 0)}) for step in entry.steps)
+        milestones.append(entry.model_copy(update={"steps": steps}))
+    return plan.model_copy(update={"milestones": tuple(milestones)})
 
 
 def _with_milestone(plan: Plan, done: Collection[str], item: Guidance) -> Plan:
@@ -125,13 +129,6 @@ def _guard(before: Milestone, after: Milestone, done: Collection[str]) -> None:
             raise _NotAllowedError(f"it would drop step {step.id}")
         if step.check and not kept.check:
             raise _NotAllowedError(f"it would drop the check of step {step.id}")
-
-
-def _map_steps(plan: Plan, change: Callable[[PlanStep], PlanStep]) -> Plan:
-    milestones = tuple(
-        entry.model_copy(update={"steps": tuple(change(step) for step in entry.steps)}) for entry in plan.milestones
-    )
-    return plan.model_copy(update={"milestones": milestones})
 
 
 def _new(candidates: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:

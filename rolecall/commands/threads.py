@@ -65,7 +65,7 @@ def _show(options: argparse.Namespace, invocation: Invocation) -> int:
     for one in found.messages:
         where = f" at {single_line(one.node)}" if one.node else ""
         said = f"{single_line(one.author)}: {one.text or single_line(one.kind)}"
-        refused = f" ({single_line(one.not_followed)})" if one.not_followed else ""
+        refused = f" (not followed: {single_line(one.refused)})" if one.refused else ""
         print(f"message {one.id:<3}{one.status}{where}: {said}{refused}")
     return 0
 

@@ -17,7 +17,6 @@ class RunView:
     """The state of a run as its events tell it."""
 
     thread: str = ""
-    task: str = ""
     started: datetime | None = None
     node: str = ""
     node_since: datetime | None = None
@@ -103,8 +102,7 @@ class RunView:
         known = tokens_in_out(self.input_tokens, self.output_tokens)
         return ", ".join(part for part in (counted(self.calls, "call"), known) if part)
 
-    def _on_run_started(self, data: dict[str, Any], _: datetime) -> None:
-        self.task = str(data.get("task", ""))
+    def _on_run_started(self, *_: object) -> None:
         self.calling = False
 
     def _on_roles(self, data: dict[str, Any], _: datetime) -> None:

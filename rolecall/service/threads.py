@@ -56,8 +56,6 @@ class Message(BaseModel):
     checkpoint: str
     refused: str
     """Why it was not followed; empty when it was, or nobody knows."""
-    not_followed: str = Field(default="", exclude=True)
-    """The same in words."""
 
 
 class ThreadDetails(ThreadRow):
@@ -211,7 +209,6 @@ async def _messages(top: Path, row: ThreadRow) -> tuple[Message, ...]:
             node=receipt.node,
             checkpoint=receipt.checkpoint,
             refused=receipt.refused,
-            not_followed=receipt.not_followed,
         )
         for receipt in told
     )
