@@ -5,21 +5,20 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.context import Context
 from core.errors import ModelError
 from core.storage.database import Database, Transaction
 from core.storage.thread_ids import require_thread_id
-from core.threads import ThreadStatus
+from core.threads import ThreadRow, ThreadStatus
 from graph.context_factory import RunSpec, open_context
 from graph.store.event_log import Listen
 from graph.store.inbox import REQUEST, SqliteInbox, requests_in
 from graph.store.lease import Lease, fence_records
-from graph.store.thread_store import ThreadRow, ThreadStore
+from graph.store.thread_store import ThreadStore
 from llm_registry.specs.address_keys import keys_to_references
-from tools.git.repository import find_top
 from tools.git.state_folder import ensure_layout
 from tools.worktree.workspace import GitWorkspace
 
@@ -60,8 +59,7 @@ async def acquire_thread(
         LockedError: Another process is running the thread; nothing of it was changed.
     """
     require_thread_id(spec.thread_id)
-    layout = await ensure_layout(await find_top(spec.repo))
-    spec = replace(spec, repo=layout.repo)
+    layout = await ensure_layout(spec.repo)
     async with Database(layout.database) as database, Lease(database, spec.thread_id) as lease:
         await fence_records(database, spec.thread_id, lease.generation)
         store, inbox = ThreadStore(database), SqliteInbox(database, spec.thread_id)
