@@ -96,23 +96,13 @@ def _roles(data: Data) -> str:
     return "\n".join(f"{'roles':<10} {text}" for text in said) or _joined("roles", "no model serves any role")
 
 
-def _node_finished(data: Data) -> str:
-    outcome = "" if data.get("ok", True) else "failed"
-    return _joined(str(data.get("node", "?")), data.get("serving"), outcome, seconds_text(data))
-
-
-def _tool_finished(data: Data) -> str:
-    outcome = "" if data.get("ok", True) else "failed"
-    return _joined("  tool", f"{data.get('tool')} {data.get('args', '')}", outcome, seconds_text(data))
+def _ended(label: str, what: object, data: Data) -> str:
+    return _joined(label, what, "" if data.get("ok", True) else "failed", seconds_text(data))
 
 
 def _command_finished(data: Data) -> str:
     end = "timed out" if data.get("timed_out") else f"exit {data.get('exit_code')}"
     return _joined("  command", data.get("command"), end, seconds_text(data))
-
-
-def _command_refused(data: Data) -> str:
-    return _joined("  command", data.get("command"), "refused", data.get("answer"))
 
 
 def _check_finished(data: Data) -> str:
@@ -135,19 +125,10 @@ def _waiting(data: Data) -> str | None:
     return _joined("  model", f"{data.get('role')} {waits} a free slot on {data.get('spec')}", seconds_text(data))
 
 
-def _committed(data: Data) -> str:
-    files = data.get("files") or ()
-    return _joined("  commit", str(data.get("commit", ""))[:8], ", ".join(files))
-
-
 def _guidance(data: Data) -> str | None:
     if not data.get("text"):
         return None  # an order such as a pause; what comes of it is told by itself
     return _joined("  heard", f"{data.get('author', '?')}: {data.get('text', '')}", f"(at {data.get('node', '?')})")
-
-
-def _intervention(data: Data) -> str:
-    return _joined("  watcher", data.get("rule"), data.get("action"), data.get("text"))
 
 
 def _plan(data: Data) -> str:
@@ -160,17 +141,13 @@ def _routing(data: Data) -> str:
     return _joined("  routing", f"{data.get('routing_decision')} to {data.get('target_model')}:", data.get("reason"))
 
 
-def _error(data: Data) -> str:
-    return _joined("error", f"[{data.get('code')}]", data.get("message"), data.get("hint"))
-
-
 _LINES: dict[str, Callable[[Data], str | None]] = {
     "run_started": _run_started,
     "roles": _roles,
-    "node_finished": _node_finished,
-    "tool_finished": _tool_finished,
+    "node_finished": lambda data: _ended(str(data.get("node", "?")), data.get("serving"), data),
+    "tool_finished": lambda data: _ended("  tool", f"{data.get('tool')} {data.get('args', '')}", data),
     "command_finished": _command_finished,
-    "command_refused": _command_refused,
+    "command_refused": lambda data: _joined("  command", data.get("command"), "refused", data.get("answer")),
     "interrupted": lambda data: _joined("stopped", data.get("by")),
     "model_fallback": _fallback,
     "model_waiting": _waiting,
@@ -178,13 +155,15 @@ _LINES: dict[str, Callable[[Data], str | None]] = {
     "status": lambda data: _joined("  status", data.get("text")),
     "plan": _plan,
     "routing": _routing,
-    "step_committed": _committed,
+    "step_committed": lambda data: _joined(
+        "  commit", str(data.get("commit", ""))[:8], ", ".join(data.get("files") or ())
+    ),
     "check_finished": _check_finished,
     "guidance": _guidance,
-    "intervention": _intervention,
+    "intervention": lambda data: _joined("  watcher", data.get("rule"), data.get("action"), data.get("text")),
     # Whole: the end of a command that was cut off would be approved unseen.
     "question": lambda data: f"{'question':<10} {without_control_characters(str(data.get('text', '')))}",
     "warning": lambda data: _joined("warning", data.get("message")),
-    "error": _error,
+    "error": lambda data: _joined("error", f"[{data.get('code')}]", data.get("message"), data.get("hint")),
     "result": lambda data: _joined(str(data.get("status", "?")), f"exit {data.get('exit_code')}", data.get("message")),
 }

@@ -120,6 +120,8 @@ class RunView:
     def _on_node_finished(self, *_: object) -> None:
         self.doing = ""
 
+    _on_tool_finished = _on_check_finished = _on_node_finished
+
     def _on_plan(self, data: dict[str, Any], _: datetime) -> None:
         self.steps = [(str(step.get("id", "")), str(step.get("title", ""))) for step in data.get("steps", ())]
 
@@ -149,9 +151,6 @@ class RunView:
         self._tools.setdefault(tool, []).append(args)
         self.doing = f"{tool} {args}".rstrip()
 
-    def _on_tool_finished(self, *_: object) -> None:
-        self.doing = ""
-
     def _on_check_started(self, data: dict[str, Any], _: datetime) -> None:
         self.doing = f"check {data.get('command', '')}"
 
@@ -160,14 +159,10 @@ class RunView:
         count = f" ({number} of {total})" if number and total else ""
         self.doing = f"check {data.get('command', '')}: {single_line(str(data.get('test', '')), width=80)}{count}"
 
-    def _on_check_finished(self, *_: object) -> None:
-        self.doing = ""
-
     def _on_command_finished(self, *_: object) -> None:
         self._commands += 1
 
-    def _on_command_refused(self, *_: object) -> None:
-        self._commands += 1
+    _on_command_refused = _on_command_finished
 
     def _on_repair(self, data: dict[str, Any], _: datetime) -> None:
         self.doing = f"search: {data.get('phase', '')} {data.get('detail', '')}".rstrip()
