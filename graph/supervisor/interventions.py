@@ -53,13 +53,13 @@ class Supervisor:
     Args:
         thread_id: The thread.
         database: With inbox and interventions.
-        models: For opinions; `None` leaves the rules alone.
+        models: For opinions.
         settings: Of the run.
         events: Told of every intervention.
     """
 
     def __init__(
-        self, thread_id: str, database: Database, *, models: Models | None, settings: Settings, events: EventSink
+        self, thread_id: str, database: Database, *, models: Models, settings: Settings, events: EventSink
     ) -> None:
         self._thread_id = thread_id
         self._models, self._settings, self._events = models, settings.supervisor, events
@@ -83,8 +83,7 @@ class Supervisor:
                 return
             thinking, self._thinking = self._thinking, None
             thinking.result()
-        window = self._models.window(WORKER) if self._models else None
-        found = find_problems(RuleInput(snapshot, self._settings.rules, window))
+        found = find_problems(RuleInput(snapshot, self._settings.rules, self._models.window(WORKER)))
         if found:
             await self._intervene(found[0], snapshot)
         elif reached and self._judges() and not serves_work(self._models):
@@ -118,7 +117,6 @@ class Supervisor:
         self._thinking = asyncio.create_task(self._form_opinion(case), name="supervisor judge")
 
     async def _form_opinion(self, case: InterventionCase) -> None:
-        assert self._models is not None
         try:
             opinion = await ask_judge(case.finding, case.snapshot, self._models, thread=self._thread_id)
         except BudgetError as error:
@@ -250,8 +248,6 @@ class Supervisor:
 
     def _stronger(self) -> str | None:
         """A role served by a different model than the working one; never a paid one without the user's consent."""
-        if self._models is None:
-            return None
         working = self._models.served(WORKER).spec
         for role in ("reasoning", "primary"):
             spec = self._models.served(role).spec

@@ -42,15 +42,13 @@ class Judgement:
     cost: dict[str, Any] = field(default_factory=dict)
 
 
-def can_judge(models: Models | None) -> bool:
+def can_judge(models: Models) -> bool:
     """Whether a real model serves the supervisor; the embedded engine has no opinion."""
-    return models is not None and models.served("supervisor").spec not in ("", EMBEDDED)
+    return models.served("supervisor").spec not in ("", EMBEDDED)
 
 
-def serves_work(models: Models | None) -> bool:
+def serves_work(models: Models) -> bool:
     """Whether the supervisor's model is one that works on the task; it is then asked only when something is wrong."""
-    if models is None:
-        return False
     return models.served("supervisor").spec in {models.served(role).spec for role in ("coder", "primary")}
 
 

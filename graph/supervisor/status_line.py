@@ -43,7 +43,7 @@ class StatusContext:
     """Who asks, on behalf of which thread."""
 
     thread: str
-    models: Models | None
+    models: Models
     events: EventSink
 
     @property
@@ -114,7 +114,7 @@ def _place(snapshot: Snapshot | None) -> tuple[object, ...]:
 
 async def status_line(speaker: StatusContext, snapshot: Snapshot) -> str:
     """What the run is doing, worded by the summarizer; plain numbers when no model may or can do it."""
-    if speaker.models is None or not may_ask(speaker.models):
+    if not may_ask(speaker.models):
         return plain_status(snapshot)
     prompt = render(
         "supervisor/status", facts=plain_status(snapshot), task=snapshot.task, acts=tool_calls_text(snapshot)
@@ -127,10 +127,8 @@ async def status_line(speaker: StatusContext, snapshot: Snapshot) -> str:
     return " ".join(summary.status_line.split())[:LINE] or plain_status(snapshot)
 
 
-def may_ask(models: Models | None) -> bool:
+def may_ask(models: Models) -> bool:
     """Whether the summarizer is a model of its own: the primary is busy with the work and is left alone."""
-    if models is None:
-        return False
     spec = models.served("summarizer").spec
     return spec not in ("", EMBEDDED, models.served("primary").spec, models.served("coder").spec)
 

@@ -30,7 +30,7 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
     *,
     database: Database,
     graph: Graph,
-    models: Models | None,
+    models: Models,
     settings: Settings,
     events: EventSink,
     stop: asyncio.Event,
@@ -43,7 +43,7 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
         thread_id: The thread; it need not have begun yet.
         database: With its checkpoints and inbox.
         graph: Compiled; read through a copy on a connection of its own.
-        models: For opinions and status lines; `None` for rules and figures only.
+        models: For opinions and status lines.
         settings: Of the run.
         events: Gets `intervention`, `status` and `warning` events.
         stop: Set it to end the watch.
@@ -67,7 +67,7 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
 
 
 class _Round:
-    def __init__(self, watch: ThreadReader, supervisor: Supervisor, settings: Settings, models: Models | None) -> None:
+    def __init__(self, watch: ThreadReader, supervisor: Supervisor, settings: Settings, models: Models) -> None:
         self._watch, self._supervisor = watch, supervisor
         self._settings, self._models = settings, models
         self._attempts = CheckHistory()
@@ -131,7 +131,7 @@ class _Round:
             node=sight.node,
             earlier=self._attempts.note(sight.outer),
             limits=self._settings.budget,
-            left=budget_left(self._models, self._settings.budget) if self._models else None,
+            left=budget_left(self._models, self._settings.budget),
         )
 
 

@@ -78,6 +78,8 @@ class _Round:
 
     async def all(self) -> None:
         """Supervise whatever runs, until told to stop; a thread that cannot be supervised is named and left."""
+        from graph.supervisor.supervise import rest
+
         store = await store_of(self._top)
         under_way: dict[str, asyncio.Task[bool]] = {}
         async with asyncio.TaskGroup() as group:
@@ -89,13 +91,9 @@ class _Round:
                         and await is_driven(self._top, row.thread_id)
                     ):
                         under_way[row.thread_id] = group.create_task(self._guarded(row.thread_id))
-                under_way = {thread: task for thread, task in under_way.items() if self._is_kept(task)}
-                await self._rest()
-
-    @staticmethod
-    def _is_kept(task: "asyncio.Task[bool]") -> bool:
-        """Whether a thread is supervised, or could not be: the same error is not reported repeatedly."""
-        return not task.done() or not task.result()
+                # What could not be supervised stays there: the same error is not reported repeatedly.
+                under_way = {name: task for name, task in under_way.items() if not (task.done() and task.result())}
+                await rest(self.stop, _LOOK_FOR_THREADS_S)
 
     async def _guarded(self, thread: str) -> bool:
         """Supervise one thread; whether that went well."""
@@ -105,12 +103,6 @@ class _Round:
             _tell(thread, fault)
             return False
         return True
-
-    async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self.stop.wait(), _LOOK_FOR_THREADS_S)
-        except TimeoutError:
-            return
 
     async def _one(self, thread: str) -> None:
         from core.storage.database import database_of

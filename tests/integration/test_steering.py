@@ -21,6 +21,7 @@ from tests.modelserver.request import ModelRequest
 from tests.modelserver.server import ModelServer
 from tests.repositories import make_repository
 from tests.steering import world
+from tests.steering.models import nobody
 
 FEATURE = "Add a function slugify with tests"
 NAMES = list(SLUGIFY)
@@ -156,7 +157,9 @@ async def test_what_the_supervisor_suggested_in_vain_is_on_record_as_refused(tmp
         outcome = await steered.run
     report = await read(outcome.report_path)
     assert "- reprioritize (rule milestone, a step ended): s9 first - reached `implement`, not followed: " in report
-    supervisor = Supervisor(outcome.thread_id, database_of(repo), models=None, settings=settings, events=world.Heard())
+    supervisor = Supervisor(
+        outcome.thread_id, database_of(repo), models=nobody(), settings=settings, events=world.Heard()
+    )
     await supervisor.load()
     await supervisor.finish(take_snapshot(await state_of(repo, outcome.thread_id), {}, node=""))
     assert [entry.outcome for entry in await log.all()] == ["refused: the plan has no step s9"]

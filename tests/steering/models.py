@@ -50,3 +50,8 @@ class Opinions:
 
     def as_models(self) -> Models:
         return cast("Models", self)
+
+
+def nobody() -> Models:
+    """No model serves any role."""
+    return Opinions({}, dict.fromkeys(("supervisor", "summarizer", "primary", "coder"), "")).as_models()

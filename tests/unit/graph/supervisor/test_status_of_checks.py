@@ -3,6 +3,7 @@
 from graph.drive.in_flight import ActivityTracker
 from graph.supervisor.snapshot import Snapshot, take_snapshot
 from graph.supervisor.status_line import StatusContext, answer_status
+from tests.steering.models import nobody
 from tests.unit.tools.bench import Events
 
 
@@ -12,7 +13,7 @@ async def test_a_check_that_runs_is_named() -> None:
     async def look() -> Snapshot:
         return take_snapshot({"task": "x"}, {}, node="scope")
 
-    speaker = StatusContext("t", None, activity)
+    speaker = StatusContext("t", nobody(), activity)
     assert "running the check `" not in await answer_status(speaker, look)
     activity.emit("check_started", command="python -m pytest -q")
     assert await answer_status(speaker, look) == "scope · running the check `python -m pytest -q`"

@@ -23,7 +23,7 @@ from graph.supervisor.snapshot import Snapshot, take_snapshot
 from graph.supervisor.status_line import DOING, answer_status
 from graph.supervisor.status_line import StatusContext as StatusSpeaker
 from graph.supervisor.supervise import rest_after, supervise
-from tests.steering.models import Opinions
+from tests.steering.models import Opinions, nobody
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results, works
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
@@ -60,7 +60,9 @@ async def watched(
     path, heard, stop = tmp_path / "db", Heard(), asyncio.Event()
     async with opened(build(speaker, tools), path) as graph, Database(path) as database:
         beside = asyncio.create_task(
-            supervise("t", database=database, graph=graph, models=models, settings=config, events=heard, stop=stop)
+            supervise(
+                "t", database=database, graph=graph, models=models or nobody(), settings=config, events=heard, stop=stop
+            )
         )
         yield graph, context_of("t", SqliteInbox(database, "t"), heard, config), heard
         stop.set()
@@ -286,8 +288,8 @@ async def test_of_two_supervisors_one_steps_back(tmp_path: Path) -> None:
         other = Heard()
         await asyncio.wait_for(
             supervise(
-                "t", database=Database(tmp_path / "db"), graph=graph, models=None, settings=settings(), events=other,
-                stop=asyncio.Event(),
+                "t", database=Database(tmp_path / "db"), graph=graph, models=nobody(), settings=settings(),
+                events=other, stop=asyncio.Event(),
             ),
             timeout=1,
         )  # fmt: skip
@@ -300,7 +302,7 @@ async def test_it_ends_by_itself_when_the_thread_is_finished(tmp_path: Path) -> 
         context = context_of("t", SqliteInbox(Database(tmp_path / "db"), "t"), Heard())
         await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
         run = supervise(
-            "t", database=Database(tmp_path / "db"), graph=graph, models=None, settings=settings(), events=Heard(),
+            "t", database=Database(tmp_path / "db"), graph=graph, models=nobody(), settings=settings(), events=Heard(),
             stop=asyncio.Event(),
         )  # fmt: skip
         await asyncio.wait_for(run, timeout=2)
