@@ -1,11 +1,15 @@
-"""How a thread stands, and what was asked for it: the same words in every room and record."""
+"""How a thread stands, what was asked for it, and its row: the same words in every room and record."""
 
+from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
+from pydantic_core import PydanticCustomError
 
 from core.errors import Exit
+from core.storage.thread_ids import is_thread_id, short_id
 
 
 class ThreadStatus(StrEnum):
@@ -86,3 +90,52 @@ class ThreadOptions(BaseModel):
         """The settings that all of this stands for."""
         budget = {"budget": dict(self.limits)} if self.limits else {}
         return budget if self.supervise else {**budget, "supervisor": {"enabled": False}}
+
+
+class ThreadRow(BaseModel):
+    """One thread."""
+
+    model_config = ConfigDict(frozen=True)
+
+    thread_id: str
+    status: ThreadStatus
+    exit_code: int | None = None
+    """Of its last run; `None` while there was none, or it could not say."""
+    task: str
+    """What it was started for."""
+    branch: str
+    repo: Path
+    options: ThreadOptions = ThreadOptions()
+    created: datetime
+    updated: datetime
+
+    @field_serializer("created", "updated")
+    def _iso(self, moment: datetime) -> str:
+        return moment.isoformat(timespec="seconds")
+
+    @field_serializer("options")
+    def _given(self, options: ThreadOptions) -> dict[str, Any]:
+        return options.model_dump(exclude_unset=True)
+
+    @field_validator("thread_id")
+    @classmethod
+    def _is_uuid(cls, thread_id: str) -> str:
+        if not is_thread_id(thread_id):
+            raise PydanticCustomError("thread_id", "a thread id must be a UUID")
+        return thread_id
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _known(cls, status: Any) -> Any:
+        """One that no run of ours wrote says nothing of how the thread ended, so it can be resumed."""
+        return status if not isinstance(status, str) or status in set(ThreadStatus) else ThreadStatus.INTERRUPTED
+
+    @property
+    def short(self) -> str:
+        """The short name of the thread, as in the name of its branch."""
+        return short_id(self.thread_id)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to an end, good or bad."""
+        return self.status.finished

@@ -8,9 +8,8 @@ from typing import Any
 
 from core.storage.database import Database
 from core.text import counted, visible_line
-from core.threads import ThreadStatus
+from core.threads import ThreadRow, ThreadStatus
 from graph.store.checkpoints import open_checkpoints
-from graph.store.thread_store import ThreadRow
 
 _SAID = {
     ThreadStatus.NOT_DONE: "it finished without being done",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core.storage.thread_ids import short_id
 
 if TYPE_CHECKING:
-    from graph.store.thread_store import ThreadRow
+    from core.threads import ThreadRow
 
 
 @dataclass(slots=True)

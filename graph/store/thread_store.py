@@ -3,18 +3,12 @@
 import json
 import time
 from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
-from pydantic_core import PydanticCustomError
+from typing import TypeVar
 
 from core.errors import ThreadError
 from core.storage.database import Database, Row, Transaction
 from core.storage.storage_errors import damaged
-from core.storage.thread_ids import is_thread_id, short_id
-from core.threads import ThreadOptions, ThreadStatus
+from core.threads import ThreadOptions, ThreadRow, ThreadStatus
 
 T = TypeVar("T")
 _PROMPTS_OF = "DELETE FROM call_prompts WHERE trace_id IN (SELECT trace_id FROM calls WHERE thread = :thread)"
@@ -28,55 +22,6 @@ _FENCED = "AND EXISTS (SELECT 1 FROM leases WHERE thread_id = :thread AND genera
 TABLES_BY_THREAD = """SELECT m.name AS t, c.name AS c FROM sqlite_master m JOIN pragma_table_info(m.name) c
                       WHERE m.type = 'table' AND c.name IN ('thread_id', 'thread')"""
 """The tables that hold rows of single threads, each with the column that says whose."""
-
-
-class ThreadRow(BaseModel):
-    """One thread."""
-
-    model_config = ConfigDict(frozen=True)
-
-    thread_id: str
-    status: ThreadStatus
-    exit_code: int | None = None
-    """Of its last run; `None` while there was none, or it could not say."""
-    task: str
-    """What it was started for."""
-    branch: str
-    repo: Path
-    options: ThreadOptions = ThreadOptions()
-    created: datetime
-    updated: datetime
-
-    @field_serializer("created", "updated")
-    def _iso(self, moment: datetime) -> str:
-        return moment.isoformat(timespec="seconds")
-
-    @field_serializer("options")
-    def _given(self, options: ThreadOptions) -> dict[str, Any]:
-        return options.model_dump(exclude_unset=True)
-
-    @field_validator("thread_id")
-    @classmethod
-    def _is_uuid(cls, thread_id: str) -> str:
-        if not is_thread_id(thread_id):
-            raise PydanticCustomError("thread_id", "a thread id must be a UUID")
-        return thread_id
-
-    @field_validator("status", mode="before")
-    @classmethod
-    def _known(cls, status: Any) -> Any:
-        """One that no run of ours wrote says nothing of how the thread ended, so it can be resumed."""
-        return status if not isinstance(status, str) or status in set(ThreadStatus) else ThreadStatus.INTERRUPTED
-
-    @property
-    def short(self) -> str:
-        """The short name of the thread, as in the name of its branch."""
-        return short_id(self.thread_id)
-
-    @property
-    def finished(self) -> bool:
-        """Whether it came to an end, good or bad."""
-        return self.status.finished
 
 
 class ThreadStore:

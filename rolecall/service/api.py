@@ -8,8 +8,8 @@ functions that block until they are done.
 from core.errors import RolecallError as RolecallError
 from core.run_result import RunResult as RunResult
 from core.threads import ThreadOptions as ThreadOptions
+from core.threads import ThreadRow as ThreadRow
 from core.threads import ThreadStatus as ThreadStatus
-from graph.store.thread_store import ThreadRow as ThreadRow
 from rolecall.service.lookup import Request as Request
 from rolecall.service.lookup import SetupRequest as SetupRequest
 from rolecall.service.lookup import ThreadRequest as ThreadRequest

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from core.config.settings import Settings
     from core.redaction import Redactor
     from core.storage.database import Database
-    from graph.store.thread_store import ThreadRow, ThreadStore
+    from core.threads import ThreadRow
+    from graph.store.thread_store import ThreadStore
     from tools.worktree.staging_rules import StagingRules
 
 OnThread = Callable[["ThreadRow"], None]

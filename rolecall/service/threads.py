@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.storage.layout import RepoLayout
-from core.threads import ThreadStatus
-from graph.store.thread_store import ThreadRow
+from core.threads import ThreadRow, ThreadStatus
 from rolecall.service.event_reader import Follower
 from rolecall.service.lookup import (
     OnThread,

@@ -10,7 +10,7 @@ from rolecall.service.lookup import OnThread, ThreadRequest, as_it_stands, found
 from rolecall.service.plain import blocking
 
 if TYPE_CHECKING:
-    from graph.store.thread_store import ThreadRow
+    from core.threads import ThreadRow
 
 
 class DiffRequest(ThreadRequest):

@@ -13,10 +13,11 @@ from uuid import UUID
 
 from core.config.settings import Settings
 from core.storage.database import Database
+from core.threads import ThreadRow
 from graph.drive.interruptible_stream import Graph
 from graph.runner import open_graph
 from graph.store.lease import live_holder
-from graph.store.thread_store import ThreadRow, ThreadStore
+from graph.store.thread_store import ThreadStore
 from rolecall.web.studio_graph import repository
 from tools.git.repository import find_top
 from tools.git.state_folder import ensure_layout

@@ -9,10 +9,11 @@ import pytest
 
 from core.storage.database import Database
 from core.storage.layout import RepoLayout
+from core.threads import ThreadRow
 from graph.store.adoption import adopt_folder
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease, supervisor_lease
-from graph.store.thread_store import TABLES_BY_THREAD, ThreadRow, ThreadStore
+from graph.store.thread_store import TABLES_BY_THREAD, ThreadStore
 from llm_registry.records.call_log import CallLog, CallRow
 from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from tests.integration.jobs import SLUGS, do, openai, settings_with

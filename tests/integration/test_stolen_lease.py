@@ -16,10 +16,11 @@ from core.errors import LockedError
 from core.redaction import Redactor
 from core.storage.database import Database
 from core.storage.thread_ids import short_id
+from core.threads import ThreadRow
 from graph.store.checkpoints import open_checkpoints
 from graph.store.lease import Lease, fence_records
 from graph.store.started_calls import SqliteStartedCalls
-from graph.store.thread_store import ThreadRow, ThreadStore
+from graph.store.thread_store import ThreadStore
 from llm_registry.records.call_log import CallLog, CallRow
 from llm_registry.records.tracing import Trace
 from llm_registry.records.wall_clock import WallClock

@@ -5,10 +5,10 @@ import pytest
 
 from core.errors import DamagedError, ThreadError
 from core.storage.database import Database
-from core.threads import ThreadOptions
+from core.threads import ThreadOptions, ThreadRow
 from graph.store.event_log import EventLog
 from graph.store.inbox import SqliteInbox
-from graph.store.thread_store import ThreadRow, ThreadStore
+from graph.store.thread_store import ThreadStore
 from tools.worktree.workspace import GitWorkspace
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from core.storage.database import database_of
-from core.threads import ThreadOptions
+from core.threads import ThreadOptions, ThreadRow
 from graph.store.event_log import EventLog
-from graph.store.thread_store import ThreadRow, ThreadStore
+from graph.store.thread_store import ThreadStore
 from tests.repositories import make_repository
 from tests.unit.rolecall.command_line import HOUSE, environment
 from tools.git.state_folder import ensure_layout
