@@ -27,7 +27,7 @@ from rolecall.thread_options import asked, repo_of
 
 if TYPE_CHECKING:
     from core.config.settings import Settings
-    from graph.store.thread_store import ThreadRow
+    from core.threads import ThreadRow
 
 _LOOK_FOR_THREADS_S = 2.0
 
@@ -147,8 +147,10 @@ class _Round:
 
     async def _leave(self, thread: str, stop: asyncio.Event) -> None:
         """Set `stop` once nobody runs the thread, or all is to stop."""
+        from graph.supervisor.supervise import rest
+
         while not self.stop.is_set() and (self._wait or await is_driven(self._top, thread)):
-            await self._rest()
+            await rest(self.stop, _LOOK_FOR_THREADS_S)
         stop.set()
 
 
