@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +18,6 @@ from core.secret_files import SecretFiles
 from tools.commands.command_policy import CommandPolicy
 from tools.commands.output_redaction import redact_stream
 from tools.commands.outputs import OutputStore
-from tools.files.worktree_lock import WorktreeLock
 from tools.processes.child_process import MARK
 from tools.processes.watchdog import Watchdog
 from tools.sandbox.sandbox import Sandbox
@@ -42,43 +41,24 @@ class SandboxCommands:
         redactor: Redactor | None = None,
     ) -> None:
         self._sandbox = sandbox
+        self.policy = sandbox.policy
+        """What the sandbox does, in one sentence for the report."""
+        self.turns = sandbox.turns
+        """Keeps commands and file tools apart."""
+        self.spawn = sandbox.spawn
+        """Starts a program of ours in the worktree, or raises `OSError`; the caller holds its lock and ends it."""
         self._outputs = outputs
         self._env = dict(env)
         self._settings = settings
         self._redactor = redactor or Redactor()
-        self._allow = CommandPolicy(
+        self.allowed = CommandPolicy(
             approvals, sandbox.root, walls=sandbox.walled, hidden=SecretFiles(settings.show),
             path=self._env.get("PATH", os.defpath),
-        )  # fmt: skip
-        self._count = 0
-        self._shell = next((shell for shell in _SHELLS if Path(shell).exists()), "/bin/sh")
-
-    @property
-    def policy(self) -> str:
-        """What the sandbox does, in one sentence for the report."""
-        return self._sandbox.policy
-
-    @property
-    def count(self) -> int:
+        ).allows  # fmt: skip
+        """Whether a command runs without asking."""
+        self.count = 0
         """How many commands were begun so far; each may have changed what no tree of git shows."""
-        return self._count
-
-    @property
-    def turns(self) -> WorktreeLock:
-        """Keeps commands and file tools apart."""
-        return self._sandbox.turns
-
-    async def spawn(self, argv: Sequence[str]) -> asyncio.subprocess.Process:
-        """Start a program of ours in the worktree, in the same sandbox; the caller holds the worktree lock and ends it.
-
-        Raises:
-            OSError: The program cannot be started.
-        """
-        return await self._sandbox.spawn(argv)
-
-    def allowed(self, command: str) -> bool:
-        """Whether the command runs without asking."""
-        return self._allow.allows(command)
+        self._shell = next((shell for shell in _SHELLS if Path(shell).exists()), "/bin/sh")
 
     async def run(
         self, command: str, *, timeout_s: float | None = None, watch: OutputWatch | None = None
@@ -94,7 +74,7 @@ class SandboxCommands:
             return await self._run_alone(command, timeout_s, watch)
 
     async def _run_alone(self, command: str, timeout_s: float | None, watch: OutputWatch | None) -> CommandResult:
-        self._count += 1
+        self.count += 1
         limit = self._settings.command_timeout_s if timeout_s is None else timeout_s
         started = time.monotonic()
         # Without a name until it is cleaned: what is killed half-way leaves no secret on the disk.

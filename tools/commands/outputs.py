@@ -13,13 +13,9 @@ class OutputStore:
 
     def __init__(self, run_dir: Path, *, max_bytes: int, redactor: Redactor | None = None) -> None:
         self._folder = run_dir / FOLDER
-        self._max = max_bytes
-        self._redactor = Redactor() if redactor is None else redactor
-
-    @property
-    def max_bytes(self) -> int:
+        self.max_bytes = max_bytes
         """How much of an output is shown."""
-        return self._max
+        self._redactor = Redactor() if redactor is None else redactor
 
     def folder(self) -> Path:
         """Where the files are; made when it is not there."""
@@ -46,19 +42,15 @@ class OutputStore:
                 continue
             return descriptor, f"{FOLDER}/{name}"
 
-    def size(self, name: str) -> int:
-        """Bytes in a file of the store."""
-        return (self._folder.parent / name).stat().st_size
-
     def excerpt(self, name: str) -> str:
         """Head and tail of a file of the store, with a line between that says what is missing."""
         path = self._folder.parent / name
         size = path.stat().st_size
         with path.open("rb") as file:
-            if size <= self._max:
+            if size <= self.max_bytes:
                 return _text(file.read())
-            head = file.read(self._max // 3)
-            file.seek(size - self._max * 2 // 3)
+            head = file.read(self.max_bytes // 3)
+            file.seek(size - self.max_bytes * 2 // 3)
             tail = file.read()
         return _joined(head, tail, size, name)
 
@@ -66,7 +58,7 @@ class OutputStore:
         """Hide secrets, and cut a text that is too long, keeping the whole of it in a file."""
         text = self._redactor.clean(text)
         data = text.encode("utf-8", "replace")
-        return text if len(data) <= self._max else self.excerpt(self.save(text))
+        return text if len(data) <= self.max_bytes else self.excerpt(self.save(text))
 
     def save(self, text: str) -> str:
         """Keep a text, without its secrets, as the next file; gives its path relative to the run folder."""

@@ -84,32 +84,20 @@ class Sandbox:
     ) -> None:
         self._wrapper = wrapper
         self._places = places
+        self.root = places.root
+        """The worktree."""
+        self.repo = places.repo
+        """The user's checkout."""
+        self.policy = wrapper.policy
+        """What the sandbox does, in one sentence for the report."""
+        self.walled = isinstance(wrapper, Bubblewrap)
+        """Whether programs start in bubblewrap, so that they reach only the worktree."""
         self._settings = settings
         self._secrets = dict(secrets or {})
         self.turns = WorktreeLock()
         """Taken around whatever runs code of the repository, and by the file tools."""
         # A folder that is not a worktree of ours may be used by several at once.
         self._cleared = _Cleared(places.root, done=places.root == places.repo)
-
-    @property
-    def policy(self) -> str:
-        """What the sandbox does, in one sentence for the report."""
-        return self._wrapper.policy
-
-    @property
-    def walled(self) -> bool:
-        """Whether programs start in bubblewrap, so that they reach only the worktree."""
-        return isinstance(self._wrapper, Bubblewrap)
-
-    @property
-    def root(self) -> Path:
-        """The worktree."""
-        return self._places.root
-
-    @property
-    def repo(self) -> Path:
-        """The user's checkout."""
-        return self._places.repo
 
     def showing(self, readable: Sequence[Path]) -> "Sandbox":
         """A sandbox of the same policy in which more folders can be read; blocking.
@@ -159,8 +147,8 @@ class Sandbox:
         told: bool = False,
     ) -> RunningProcess:
         await self._cleared.ensure()
-        folder = self._places.root if cwd is None else cwd
-        given = self._environment(env) | {PLACE_MARK: str(self._places.root), "PWD": str(folder)}
+        folder = self.root if cwd is None else cwd
+        given = self._environment(env) | {PLACE_MARK: str(self.root), "PWD": str(folder)}
         scratch = given.get("TMPDIR", "")
         own = Path(scratch) if scratch and scratch != os.environ.get("TMPDIR") else None
         launch = await asyncio.to_thread(self._wrapper.launch, list(argv), folder, own, told=told)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from core.artifacts import CheckRun
 from core.config.settings import CheckSettings
@@ -103,10 +104,7 @@ class RepositoryChecks:
             "check_finished", command=command, exit_code=done.exit_code, seconds=round(done.duration_s, 3),
             output_path=done.output_path, timed_out=done.timed_out,
         )  # fmt: skip
-        return CheckRun(
-            command=command, exit_code=done.exit_code, duration_s=done.duration_s, output=done.output,
-            output_path=done.output_path, timed_out=done.timed_out,
-        )  # fmt: skip
+        return CheckRun(**asdict(done))
 
     async def _watched(self, command: str) -> CommandResult:
         """Run a check, with a word on each second about the test that runs and an early end of one that hangs."""

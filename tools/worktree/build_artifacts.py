@@ -13,9 +13,7 @@ _SUFFIXES = {".py", ".pyi", ".so", ".pyd", ".dylib"}
 _MAX_BYTES = 64 * 2**20
 
 
-async def copy_generated(
-    user: Git, root: Path, tracked: Iterable[str], rules: StagingRules
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+async def copy_generated(user: Git, root: Path, tracked: Iterable[str], rules: StagingRules) -> list[str]:
     """Copy ignored importable files that lie in folders with tracked files; existing ones stay.
 
     Args:
@@ -25,7 +23,7 @@ async def copy_generated(
         rules: Whose secrets are not copied.
 
     Returns:
-        What was copied and what was left out because it holds a secret, relative.
+        What was left out because it holds a secret, relative.
     """
     # Folders that are ignored as a whole, such as a venv, come as one entry and are passed over.
     git = await user.isolated()
@@ -37,8 +35,8 @@ async def copy_generated(
     return await asyncio.to_thread(_copy, user.folder, root, wanted, rules)
 
 
-def _copy(repo: Path, root: Path, names: list[str], rules: StagingRules) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    copied, secret = [], []
+def _copy(repo: Path, root: Path, names: list[str], rules: StagingRules) -> list[str]:
+    secret = []
     for name in names:
         source, target = repo / name, root / name
         if target.exists() or source.is_symlink() or not source.is_file() or source.stat().st_size > _MAX_BYTES:
@@ -47,5 +45,4 @@ def _copy(repo: Path, root: Path, names: list[str], rules: StagingRules) -> tupl
             secret.append(name)
         elif target.parent.is_dir():
             shutil.copy2(source, target)
-            copied.append(name)
-    return tuple(copied), tuple(secret)
+    return secret

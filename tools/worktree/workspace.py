@@ -54,19 +54,23 @@ class GitWorkspace:
             rules: What is left out of commits; the usual secret-looking names when `None`.
             git: For the checkout, where there is one already.
         """
-        self._repo = repo
-        self._short = short_id(thread_id)
+        self.repo = repo
+        """The user's checkout."""
         self._thread_id = thread_id
         self._layout = RepoLayout(repo)
         self._files = self._layout.run(thread_id)
-        self._root = self._layout.worktree(thread_id)
+        self.run_dir = self._files.folder
+        """Where events, report, diff and whole outputs are kept."""
+        self.root = self._layout.worktree(thread_id)
+        """The worktree."""
+        self.branch = f"rolecall/{short_id(thread_id)}"
         self._user = git or Git(repo)
-        self._git = Git(self._root)
+        self._git = Git(self.root)
         self._rules = rules or StagingRules()
         self._lock = asyncio.Lock()
         self._notices: dict[str, bool] = {}
         self._made = False
-        self._refs = ThreadRefs(self._user, self._short)
+        self._refs = ThreadRefs(self._user, short_id(thread_id))
         self._diffs: dict[tuple[str, ...], tuple[str, str, str]] = {}
         """The last diff with some options: from which commit, to which tree, and its text."""
         self._submodules: tuple[str, tuple[str, ...]] | None = None
@@ -87,26 +91,6 @@ class GitWorkspace:
         """
         return cls(await find_top(repo), thread_id, rules)
 
-    @property
-    def root(self) -> Path:
-        """The worktree."""
-        return self._root
-
-    @property
-    def repo(self) -> Path:
-        """The user's checkout."""
-        return self._repo
-
-    @property
-    def branch(self) -> str:
-        """`rolecall/<short-id>`."""
-        return f"rolecall/{self._short}"
-
-    @property
-    def run_dir(self) -> Path:
-        """Where events, report, diff and whole outputs are kept."""
-        return self._files.folder
-
     async def make_run(self) -> RunFiles:
         """Make the run folder, and `.rolecall/` around it where it is missing.
 
@@ -114,7 +98,7 @@ class GitWorkspace:
             RepositoryError: `.rolecall/` is not ours.
         """
         if not self._made:
-            await ensure_layout(self._repo)
+            await ensure_layout(self.repo)
             self._made = True
         return await asyncio.to_thread(self._layout.make_run, self._thread_id)
 
@@ -215,7 +199,7 @@ class GitWorkspace:
         staged = await self._staged_now()
         ignored = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
         others = [*staged.left_out, *await (await self._git.isolated()).names(*ignored)]
-        return f"{staged.tree} {await asyncio.to_thread(file_times, self._root, others)}"
+        return f"{staged.tree} {await asyncio.to_thread(file_times, self.root, others)}"
 
     async def listing(self, *, limit: int = 200) -> str:
         """The tracked and new files, one per line, large folders folded."""
@@ -298,19 +282,19 @@ class GitWorkspace:
             return False
         with suppress(RepositoryError):
             # Asked anew each time: the repository may have forgotten the worktree meanwhile.
-            await asyncio.to_thread(restore_link, await Git(self._root).place())
+            await asyncio.to_thread(restore_link, await Git(self.root).place())
             return True
         return False
 
     def _is_there(self) -> bool:
         # A link in its place leads to files that are not the thread's.
-        expected = self._repo.resolve() / self._root.relative_to(self._repo)
-        return self._files.worktree_ready.is_file() and self._root.is_dir() and self._root.resolve() == expected
+        expected = self.repo.resolve() / self.root.relative_to(self.repo)
+        return self._files.worktree_ready.is_file() and self.root.is_dir() and self.root.resolve() == expected
 
     async def _make_worktree(self) -> None:
         await self._drop_worktree()
-        await self._user.run("worktree", "add", "--no-checkout", "--force", "--quiet", str(self._root), self.branch)
-        self._git = Git(self._root)
+        await self._user.run("worktree", "add", "--no-checkout", "--force", "--quiet", str(self.root), self.branch)
+        self._git = Git(self.root)
         checkout = Checkout(self._git)
         _, tree = await self._refs.head()
         filled = await checkout.fill(tree, self._rules.secret_files)
@@ -324,10 +308,10 @@ class GitWorkspace:
                 f"files that {FILTERED}; the worktree contains them as git stores them: {name_some(filtered)}",
             )
         rules = self._rules.for_base()
-        _, secret = await copy_generated(self._user, self._root, filled.names, rules)
+        secret = await copy_generated(self._user, self.root, filled.names, rules)
         if secret:
             self.warnings += (f"generated files that may contain secrets were not copied; {SHOW}: {name_some(secret)}",)
-        self.warnings += await fill_submodules(self._repo, self._root, filled.links, rules)
+        self.warnings += await fill_submodules(self.repo, self.root, filled.links, rules)
         await asyncio.to_thread(self._files.worktree_ready.touch)
 
     async def _drop_worktree(self) -> None:
