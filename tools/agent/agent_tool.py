@@ -3,7 +3,6 @@ and no text gets through with a secret in it."""
 
 import functools
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec
 
@@ -13,7 +12,7 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from core.errors import BudgetError, DiskFullError, RolecallError, SandboxError, ToolError, traceback_text
+from core.errors import BudgetError, DiskFullError, RolecallError, SandboxError, traceback_text
 from core.redaction import Redactor
 from core.storage.storage_errors import storage_error
 from core.tool_effects import ToolEffects
@@ -45,7 +44,6 @@ def _made(function: Callable[P, Awaitable[str]], effects: ToolEffects) -> BaseTo
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> str:
         redactor = _redactor(kwargs)
         try:
-            _refuse_non_finite(kwargs)
             return redactor.clean(await function(*args, **kwargs))
         except (GraphBubbleUp, BudgetError, SandboxError, DiskFullError, ToolException):
             raise
@@ -65,6 +63,8 @@ def _made(function: Callable[P, Awaitable[str]], effects: ToolEffects) -> BaseTo
             ) from error
 
     made: Any = tool(guarded, parse_docstring=True, error_on_invalid_docstring=True)
+    made.args_schema.model_config["allow_inf_nan"] = False
+    made.args_schema.model_rebuild(force=True)
     made.handle_tool_error = True
     made.handle_validation_error = _misfit
     return effects.of_tool(made)
@@ -89,18 +89,6 @@ def _redactor(given: dict[str, Any]) -> Redactor:
     """The redactor of the run; one that knows no secret by name where a tool is called without a run."""
     found = getattr(getattr(given.get(_RUNTIME), "context", None), "redactor", None)
     return found if isinstance(found, Redactor) else Redactor()
-
-
-def _refuse_non_finite(given: dict[str, Any]) -> None:
-    waiting = [(name, value) for name, value in given.items() if name != _RUNTIME]
-    while waiting:
-        name, value = waiting.pop()
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ToolError(f"{name} must be a finite number", hint="leave it out, or give a plain number")
-        if isinstance(value, dict):
-            waiting += [(name, inner) for inner in value.values()]
-        elif isinstance(value, list | tuple):
-            waiting += [(name, inner) for inner in value]
 
 
 def _misfit(error: ValidationError | ValidationErrorV1) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import math
 from typing import Any
 
 from langgraph.types import interrupt
@@ -94,9 +93,9 @@ def _seconds(name: str, value: float, most: float) -> float:
     """A time that can be waited for.
 
     Raises:
-        ToolError: It is not a finite number above zero.
+        ToolError: It is not above zero.
     """
-    if not math.isfinite(value) or value <= 0:
+    if value <= 0:
         raise ToolError(
             f"{name} must be a positive number of seconds, got {value}", hint="give seconds, or leave it out"
         )

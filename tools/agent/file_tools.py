@@ -5,12 +5,13 @@ Each takes the shared worktree lock, opens by descriptors and works in a thread.
 
 import asyncio
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from core.context import Context
 from core.errors import ToolError
+from core.redaction import Redactor
 from core.secret_files import SecretFiles
 from core.tool_effects import ToolEffects
 from tools.agent.agent_tool import AnyToolRuntime, agent_tool
@@ -42,11 +43,8 @@ async def list_files(runtime: AnyToolRuntime, path: str = ".", pattern: str = ""
         files = await files_below(context, name)
     if not files:
         files = SecretFiles(context.settings.sandbox.show).shown_among(entries)
-    return await asyncio.to_thread(_listed, files, pattern) or "(nothing there)"
-
-
-def _listed(files: list[str], pattern: str) -> str:
-    return format_tree(matching(files, pattern), _MAX_ENTRIES)
+    files = await asyncio.to_thread(matching, files, pattern)
+    return await asyncio.to_thread(format_tree, files, _MAX_ENTRIES) or "(nothing there)"
 
 
 async def files_below(context: Context, folder: str) -> list[str]:
@@ -109,22 +107,17 @@ async def edit_file(runtime: AnyToolRuntime, path: str, old: str, new: str) -> s
         old: The text to replace, exactly as in the file, without line numbers.
         new: The replacement text.
     """
-    context: Context = runtime.context
-    # Two edits of one file at once would lose one of them.
-    async with context.commands.turns.exclusive():
-        submodules = await context.workspace.submodules()
-        return await run_in_thread(_edit, context, path, (old, new), submodules)
+    return await _change(runtime.context, path, lambda place, redactor: _edit(place, redactor, old, new))
 
 
-def _edit(context: Context, path: str, texts: tuple[str, str], submodules: tuple[str, ...]) -> str:
-    with _writable(context, path, submodules) as place:
-        file = read_text(place)
-        old, new = (restore_secrets(text, file.text, context.redactor) for text in texts)
-        edited = replace_once(file.text, old, new)
-        if not edited.changed:
-            return f"{path} already has this text at line {edited.line}; nothing was changed"
-        place.write(_bounded(file.with_text(edited.text)))
-    return f"{path} changed at line {edited.line}"
+def _edit(place: GuardedPath, redactor: Redactor, *texts: str) -> str:
+    file = read_text(place)
+    old, new = (restore_secrets(text, file.text, redactor) for text in texts)
+    edited = replace_once(file.text, old, new)
+    if not edited.changed:
+        return f"{place.shown} already has this text at line {edited.line}; nothing was changed"
+    place.write(_bounded(file.with_text(edited.text)))
+    return f"{place.shown} changed at line {edited.line}"
 
 
 @agent_tool(_EDITS)
@@ -135,22 +128,15 @@ async def write_file(runtime: AnyToolRuntime, path: str, content: str) -> str:
         path: The file, relative to the repository.
         content: The complete new content.
     """
-    context: Context = runtime.context
-    # Two edits of one file at once would lose one of them.
-    async with context.commands.turns.exclusive():
-        submodules = await context.workspace.submodules()
-        return await run_in_thread(_write, context, path, content, submodules)
+    return await _change(runtime.context, path, lambda place, redactor: _write(place, redactor, content))
 
 
-def _write(context: Context, path: str, content: str, submodules: tuple[str, ...]) -> str:
-    with _writable(context, path, submodules) as place:
-        if place.is_folder:
-            raise ToolError(f"{path} is a directory", hint="give the name of a file")
-        old = read_text(place) if place.exists() else TextFile("")
-        text = restore_secrets(content, old.text, context.redactor)
-        place.write(_bounded(old.with_text(text)))
+def _write(place: GuardedPath, redactor: Redactor, content: str) -> str:
+    old = read_text(place) if place.exists() and not place.is_folder else TextFile("")
+    text = restore_secrets(content, old.text, redactor)
+    place.write(_bounded(old.with_text(text)))
     done = "written" if old.text != text or not old.text else "already had this text"
-    return f"{path} {done}: {len(text.splitlines())} lines"
+    return f"{place.shown} {done}: {len(text.splitlines())} lines"
 
 
 def _bounded(file: TextFile) -> bytes:
@@ -160,14 +146,20 @@ def _bounded(file: TextFile) -> bytes:
     return data
 
 
-@contextmanager
-def _writable(context: Context, path: str, submodules: tuple[str, ...]) -> Iterator[GuardedPath]:
-    with open_beneath(context.workspace.root, path) as place:
-        refuse_secret(context, place.name)
-        for submodule in submodules:
-            if place.name == submodule or place.name.startswith(f"{submodule}/"):
-                raise ToolError(f"{path} is in the submodule {submodule}, which is read-only here")
-        yield place
+async def _change(context: Context, path: str, change: Callable[[GuardedPath, Redactor], str]) -> str:
+    """Change a file where that is allowed; two changes of one file at once would lose one of them."""
+    async with context.commands.turns.exclusive():
+        submodules = await context.workspace.submodules()
+
+        def changed() -> str:
+            with open_beneath(context.workspace.root, path) as place:
+                refuse_secret(context, place.name)
+                for submodule in submodules:
+                    if place.name == submodule or place.name.startswith(f"{submodule}/"):
+                        raise ToolError(f"{path} is in the submodule {submodule}, which is read-only here")
+                return change(place, context.redactor)
+
+        return await run_in_thread(changed)
 
 
 @contextmanager

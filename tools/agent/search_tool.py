@@ -122,15 +122,12 @@ async def _hits_of(
     process: asyncio.subprocess.Process, stdin: str, names: set[str], redactor: Redactor
 ) -> list[Hit] | None:
     """Read a search program that prints path, null byte, `number:text`; `None` when it does not take the expression."""
-    hits: list[Hit] = []
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             feeding = asyncio.create_task(_feed(process, stdin))
-            enough = await _collect(process, names, hits, redactor)
+            hits = await _collect(process, names, redactor)
             feeding.cancel()
-            if enough:
-                return hits
-            return hits if await process.wait() in {0, 1} else None
+            return hits if len(hits) > _MAX_HITS or await process.wait() in {0, 1} else None
     except TimeoutError as error:
         raise ToolError(
             f"the search took longer than {_TIMEOUT_S} s", hint="use a simpler expression, a path or a glob"
@@ -150,9 +147,10 @@ async def _feed(process: asyncio.subprocess.Process, text: str) -> None:
     process.stdin.close()
 
 
-async def _collect(process: asyncio.subprocess.Process, names: set[str], hits: list[Hit], redactor: Redactor) -> bool:
-    """Read hits until the end, or until there are more than are shown."""
+async def _collect(process: asyncio.subprocess.Process, names: set[str], redactor: Redactor) -> list[Hit]:
+    """The hits until the end, or until there are more than are shown."""
     assert process.stdout is not None
+    hits: list[Hit] = []
     async for raw in process.stdout:
         path, _, found = raw.decode("utf-8", "surrogateescape").rstrip("\r\n").partition("\0")
         number, _, text = found.partition(":")
@@ -161,8 +159,8 @@ async def _collect(process: asyncio.subprocess.Process, names: set[str], hits: l
             shown = redactor.clean(text[: _MAX_COLUMNS + _LONGEST_TOKEN])[:_MAX_COLUMNS]
             hits.append((readable(name), int(number), readable(shown)))
         if len(hits) > _MAX_HITS:
-            return True
-    return False
+            break
+    return hits
 
 
 def _without_spans(context: Context, hits: list[Hit]) -> list[Hit]:

@@ -84,7 +84,8 @@ def _names(folder: Path) -> list[Path]:
 
 def _hole(told: list[str], *, network: bool) -> str:
     """The first thing that should not have worked."""
-    status = dict(_pair(line.removeprefix("status ")) for line in told if line.startswith("status "))
+    lines = (line.split(" ", 2) for line in told if line.startswith("status "))
+    status = {name: value.strip() for _, name, value in lines}
     for name in ("CapEff:", "CapPrm:", "CapBnd:", "CapInh:", "CapAmb:"):
         if status.get(name, _NO_CAPABILITY) != _NO_CAPABILITY:
             return f"inside bubblewrap there are still capabilities ({name} {status[name]})"
@@ -93,18 +94,9 @@ def _hole(told: list[str], *, network: bool) -> str:
     if seccomp_filter() is not None and (status.get("Seccomp:") != "2" or "set-uid" in told):
         return "inside bubblewrap system calls are not filtered"
     for name in _NAMESPACES:
-        if f"namespace {name} {_own(name)}" in told and not (name == "net" and network):
+        if f"namespace {name} {Path('/proc/self/ns', name).readlink()}" in told and not (name == "net" and network):
             return f"bubblewrap shares the {name} namespace with the host"
     for line in told:
         if line.startswith(("writable ", "wrote ", "visible ", "mounted ")):
             return f"bubblewrap does not isolate completely: {line}"
     return "" if "worktree" in told else "inside bubblewrap the worktree is not writable"
-
-
-def _pair(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(" ")
-    return name, value.strip()
-
-
-def _own(namespace: str) -> str:
-    return str(Path("/proc/self/ns", namespace).readlink())

@@ -69,7 +69,7 @@ class RepositoryChecks:
         commands = dict.fromkeys((*kept, *await self.commands()))
         async with self._lock:
             known = self._known if await self._unchanged() else {}
-            runs = [self._again(known[command]) if command in known else await self._run_one(command)
+            runs = [self._told(known[command], 0.0, reused=True) if command in known else await self._run_one(command)
                     for command in commands]  # fmt: skip
             if not known.keys() >= commands.keys():
                 self._known = {run.command: run for run in runs if not run.timed_out}
@@ -85,10 +85,10 @@ class RepositoryChecks:
         async with self._commands.turns.shared():
             return self._commands.count, await self._workspace.state()
 
-    def _again(self, run: CheckRun) -> CheckRun:
+    def _told(self, run: CheckRun, seconds: float, **more: bool) -> CheckRun:
         self._events.emit(
-            "check_finished", command=run.command, exit_code=run.exit_code, seconds=0.0, output_path=run.output_path,
-            timed_out=False, reused=True,
+            "check_finished", command=run.command, exit_code=run.exit_code, seconds=round(seconds, 3),
+            output_path=run.output_path, timed_out=run.timed_out, **more,
         )  # fmt: skip
         return run
 
@@ -100,11 +100,7 @@ class RepositoryChecks:
     async def _run_one(self, command: str) -> CheckRun:
         self._events.emit("check_started", command=command)
         done = await self._watched(command)
-        self._events.emit(
-            "check_finished", command=command, exit_code=done.exit_code, seconds=round(done.duration_s, 3),
-            output_path=done.output_path, timed_out=done.timed_out,
-        )  # fmt: skip
-        return CheckRun(**asdict(done))
+        return self._told(CheckRun(**asdict(done)), done.duration_s)
 
     async def _watched(self, command: str) -> CommandResult:
         """Run a check, with a word on each second about the test that runs and an early end of one that hangs."""
