@@ -1,8 +1,8 @@
-"""Where a tool may read and write: beneath the worktree, never in git's or rolecall's own folders.
+"""Where a tool may read and write: beneath the worktree, never in git's or rolecall's own directories.
 
-A path is walked part by part, each folder opened beneath the descriptor of the one before and symlinks read by hand,
-so that what was looked at is what is used, whoever renames folders meanwhile. What `openat2` with `RESOLVE_BENEATH`
-would do in the kernel is done here for every system, because the rules need the resolved name as well.
+A path is walked part by part: each directory is opened relative to the descriptor of the one before, and symlinks are
+read by hand, so that what was checked is what is used, whoever renames directories meanwhile. What `openat2` with
+`RESOLVE_BENEATH` would do in the kernel is done here for every system, because the rules need the resolved name as well.
 """
 
 import os
@@ -30,7 +30,7 @@ _ODD = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_IS
 
 @dataclass(frozen=True, slots=True)
 class GuardedPath:
-    """A place in the worktree, held by the descriptor of the last folder on the way that is there."""
+    """A place in the worktree, held by the descriptor of the last directory on the way that exists."""
 
     name: str
     """Relative to the worktree, symlinks followed, as git writes it; "." for the worktree itself."""
@@ -42,15 +42,15 @@ class GuardedPath:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder that is there."""
+        """Whether it is an existing directory."""
         return not self.rest
 
     def exists(self) -> bool:
-        """Whether something is there."""
+        """Whether it exists."""
         return self.is_folder or self._status() is not None
 
     def entries(self) -> list[str]:
-        """Names in the folder, those of folders with a slash behind; sorted."""
+        """The names in the directory, sorted; those of directories end with a slash."""
         listed = self._reopened()
         try:
             with os.scandir(listed) as found:
@@ -62,13 +62,13 @@ class GuardedPath:
         """The content of a file; nothing else is opened, and never more than `max_bytes` are read.
 
         Raises:
-            ToolError: It is missing, a folder, no regular file, unreadable, or longer.
+            ToolError: It is missing, a directory or not a regular file, cannot be read, or is longer.
         """
         if self.is_folder:
             raise ToolError(f"{self.shown} is a directory", hint="use list_files to see what is in it")
         status = self._status()
         if status is None:
-            raise ToolError(f"there is no file {self.shown}", hint="use list_files or search_text to find its name")
+            raise ToolError(f"{self.shown} does not exist", hint="use list_files or search_text to find its name")
         self._refuse_odd(status)
         try:
             descriptor = os.open(self.rest[0], _FILE, dir_fd=self.folder)
@@ -84,13 +84,13 @@ class GuardedPath:
         return data
 
     def write(self, data: bytes) -> None:
-        """Put a file there in one step, keeping the mode of an old one; folders on the way are made.
+        """Write the file in one step, keeping the mode of an existing one; missing directories are created.
 
-        A hard link is not written through: the new file takes the name, the other names keep the old one.
+        A hard link is not written through: the new file takes this name, and the other names keep the old file.
 
         Raises:
             ToolError: It is a directory or not a regular file, or the path is not writable.
-            DiskFullError: There is no room for it, here or elsewhere.
+            DiskFullError: The disk is full.
         """
         if self.is_folder:
             raise ToolError(f"{self.shown} is a directory", hint="give the name of a file")
@@ -129,7 +129,7 @@ class GuardedPath:
         return os.open(".", _FOLDER | os.O_RDONLY, dir_fd=self.folder)
 
     def _made_folder(self) -> int:
-        """A descriptor of the folder the file is in, made where it is missing."""
+        """A descriptor of the directory the file is in, which is created if it is missing."""
         folder = self._reopened()
         for part in self.rest[:-1]:
             try:
@@ -151,7 +151,7 @@ def open_beneath(root: Path, path: str) -> Iterator[GuardedPath]:
         path: Relative to the worktree, or absolute inside it.
 
     Raises:
-        ToolError: It lies outside, in a folder that tools never touch, or cannot be followed.
+        ToolError: It is outside the worktree, in a directory that tools never touch, or cannot be resolved.
     """
     if "\0" in path:
         raise ToolError("the path contains a null byte", hint="give the path as plain text")
@@ -167,9 +167,9 @@ def open_beneath(root: Path, path: str) -> Iterator[GuardedPath]:
 
 
 def existing_files(root: Path, names: Iterable[str]) -> list[str]:
-    """Those of some relative names that are there and lie behind no symlink; blocking, quick when they are sorted.
+    """The relative names that exist and are not reached through a symlink; blocking, fast when they are sorted.
 
-    A tracked folder may have become a symlink, and git may have been led by it.
+    A tracked directory may have become a symlink, which git may have followed.
     """
     kept: list[str] = []
     parts: list[str] = []
@@ -195,7 +195,7 @@ def existing_files(root: Path, names: Iterable[str]) -> list[str]:
 
 
 class _Walk:
-    """One way from the worktree downwards; holds the descriptors of all folders on it."""
+    """Walks from the worktree down to one path; holds the descriptors of all directories on the way."""
 
     def __init__(self, root: Path, path: str) -> None:
         self._path = path
@@ -260,7 +260,7 @@ class _Walk:
             raise ToolError(f"{self._path} is nested too deeply", hint=f"at most {_MAX_DEPTH} directories are followed")
 
     def _enter(self, part: str) -> str | None:
-        """Go down into a folder, or note what is no folder; gives the target of a symlink instead."""
+        """Enter a directory, or note a name that is not one; for a symlink, return its target instead."""
         top = self._folders[-1]
         try:
             self._folders.append(os.open(part, _WALKED, dir_fd=top))
@@ -292,8 +292,8 @@ def _is_encodable(path: str) -> bool:
 
 
 def is_private(part: str) -> bool:
-    """Whether a name is one of the folders that tools never touch."""
-    # Some file systems take capitals, and characters without a width, for the same name.
+    """Whether a name is one of the directories that tools never touch."""
+    # Some file systems ignore case, and characters of no width, when they compare names.
     return "".join(char for char in part if char.isprintable()).casefold() in _PRIVATE
 
 
@@ -308,7 +308,7 @@ def _unwalkable(path: str, error: OSError) -> ToolError:
 
 
 def _replace(folder: int, name: str, data: bytes, mode: int) -> None:
-    """Write a new file beside the place and give it the name."""
+    """Write a new file in the same directory and rename it to this name."""
     draft = f".rolecall-{os.urandom(8).hex()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600,
                          dir_fd=folder)  # fmt: skip
