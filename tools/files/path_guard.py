@@ -2,7 +2,7 @@
 
 A path is walked part by part: each directory is opened relative to the descriptor of the one before, and symlinks are
 read by hand, so that what was checked is what is used, whoever renames directories meanwhile. What `openat2` with
-`RESOLVE_BENEATH` would do in the kernel is done here for every system, because the rules need the resolved name as well.
+`RESOLVE_BENEATH` would do in the kernel is done here for every system, since the rules need the resolved name too.
 """
 
 import os

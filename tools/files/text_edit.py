@@ -50,18 +50,14 @@ def replace_once(text: str, old: str, new: str) -> EditResult:
             place = found[0]
             return EditResult(text[:place] + after + text[place + len(before) :], _line_of(text, place))
         if count:
-            raise _several(text, count, found)
+            lines = ", ".join(str(_line_of(text, place)) for place in found[:10])
+            raise ToolError(
+                f"old occurs {count} times, at lines {lines}",
+                hint="include more surrounding lines so that it is unique",
+            )
     if new.strip() and text.count(new) == 1:
         return EditResult(text, _line_of(text, text.index(new)), changed=False)
     raise _missing(text, old)
-
-
-def _several(text: str, count: int, found: list[int]) -> ToolError:
-    lines = ", ".join(str(_line_of(text, place)) for place in found[:10])
-    return ToolError(
-        f"old occurs {count} times, at lines {lines}",
-        hint="include more surrounding lines so that it is unique",
-    )
 
 
 def _missing(text: str, old: str) -> ToolError:

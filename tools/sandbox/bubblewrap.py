@@ -19,7 +19,7 @@ from tools.sandbox.hidden_files import HiddenPaths, find_hidden
 from tools.sandbox.launch import Launch, counts_tasks_apart, open_for_child, with_limits
 from tools.sandbox.mounts import ORDINARY, QUARTER, Mounts
 from tools.sandbox.seccomp import seccomp_filter
-from tools.sandbox.visible_folders import INSTALLED, HostPaths, host_paths, shown_folders
+from tools.sandbox.visible_folders import INSTALLED, HostPaths, shown_folders
 from tools.worktree.staging_rules import name_some
 
 _MOST_BLANKS = 500
@@ -191,7 +191,7 @@ def build_walls(
         settings: Network, history, limits, and which secret-looking files are shown.
     """
     secret_files = SecretFiles(settings.show)
-    scene = host_paths(root, repo)
+    scene = HostPaths(root.resolve(), repo.resolve(), Path.home())
     machine = find_hidden([Path("/etc")], secret_files, closed=True)
     more = find_hidden([Path("/opt"), Path("/usr/local")], secret_files, closed=True)
     daemons = tuple(folder for folder in _DAEMON_FOLDERS if folder.is_dir())

@@ -31,17 +31,13 @@ class RunningProcess:
             if self.status is not None:
                 await asyncio.to_thread(_wait_for_gone, self._told().get("child-pid"))
         finally:
-            self.close()
+            if self.status is not None:
+                os.close(self.status)
+                self.status = None
 
     def walls_failed(self) -> bool:
         """Whether the program was never started, because the sandbox could not be set up; asked after its end."""
         return self.status is not None and self.process.returncode not in {None, 0} and "exit-code" not in self._told()
-
-    def close(self) -> None:
-        """Let go of the pipe."""
-        if self.status is not None:
-            os.close(self.status)
-            self.status = None
 
     _words: str = ""
 

@@ -69,11 +69,6 @@ class HostPaths:
         return True
 
 
-def host_paths(root: Path, repo: Path) -> HostPaths:
-    """The scene for a worktree; blocking."""
-    return HostPaths(root.resolve(), repo.resolve(), Path.home())
-
-
 def shown_folders(scene: HostPaths, readable: Sequence[Path], tracked: Iterable[str]) -> tuple[Path, ...]:
     """What is seen besides the system, read-only: toolchains and what was asked for; blocking.
 
@@ -82,7 +77,8 @@ def shown_folders(scene: HostPaths, readable: Sequence[Path], tracked: Iterable[
         readable: Folders that were asked for.
         tracked: Folders at the top of the checkout that are its own code; the worktree has them too.
     """
-    wanted = [*_toolchains(scene), *_on_path(scene), _SEARCH, *readable, *_installed(scene.repo, frozenset(tracked))]
+    toolchains = [scene.home / name for name in _TOOLCHAINS] if scene.has_home else []
+    wanted = [*toolchains, *_on_path(scene), _SEARCH, *readable, *_installed(scene.repo, frozenset(tracked))]
     shown: list[Path] = []
     for folder in sorted({name for place in wanted for name in (place, _real(place))}, key=lambda it: len(it.parts)):
         if not folder.is_absolute() or not _is_folder(folder):
@@ -102,11 +98,6 @@ def shown_folders(scene: HostPaths, readable: Sequence[Path], tracked: Iterable[
 def _real(place: Path) -> Path:
     """The real path of a directory; a circular link stays as it is and does not count as one."""
     return Path(os.path.realpath(place))
-
-
-def _toolchains(scene: HostPaths) -> Iterator[Path]:
-    if scene.has_home:
-        yield from (scene.home / name for name in _TOOLCHAINS)
 
 
 def _on_path(scene: HostPaths) -> Iterator[Path]:

@@ -5,6 +5,7 @@ import asyncio
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def restore_link(place: GitLocation) -> None:
     if link.is_file() and not link.is_symlink() and _read(link) == text:
         return
     if link.is_dir() and not link.is_symlink():
-        remove_tree(link)
+        _remove(link, lambda: shutil.rmtree(link))
     else:
         link.unlink(missing_ok=True)
     link.write_text(text, encoding="utf-8", errors="surrogateescape")
@@ -106,28 +107,20 @@ def restore_link(place: GitLocation) -> None:
 def remove_worktree(common_dir: Path, layout: RepoLayout, thread_id: str) -> None:
     """Remove a worktree and what git knows of it; blocking. git itself would trust the `.git` in it."""
     folder = layout.worktree(thread_id)
-    try:
-        layout.remove_worktree(thread_id)
-    except PermissionError:
-        _open_folders(folder)
-        layout.remove_worktree(thread_id)
+    _remove(folder, lambda: layout.remove_worktree(thread_id))
     private = registered_git_dir(common_dir, folder)
     if private is not None:
-        remove_tree(private)
+        _remove(private, lambda: shutil.rmtree(private))
 
 
-def remove_tree(folder: Path) -> None:
-    """Remove a folder, also where commands took the right to do so from its folders; blocking."""
+def _remove(folder: Path, remove: Callable[[], None]) -> None:
+    """Remove a folder, also where commands took the right to do so from its folders."""
     try:
-        shutil.rmtree(folder)
+        remove()
     except PermissionError:
-        _open_folders(folder)
-        shutil.rmtree(folder)
-
-
-def _open_folders(folder: Path) -> None:
-    for top, _, _ in os.walk(folder):
-        os.chmod(top, stat.S_IRWXU)  # noqa: PTH101
+        for top, _, _ in os.walk(folder):
+            os.chmod(top, stat.S_IRWXU)  # noqa: PTH101
+        remove()
 
 
 def _any_filter(folder: Path, names: tuple[str, ...]) -> bool:

@@ -9,7 +9,7 @@ from core.config.settings import SandboxSettings, Settings
 from tests.repositories import git, make_repository, thread
 from tests.unit.tools.assembly import open_toolset
 from tests.unit.tools.bench import MODES, Events
-from tools.target.check_arguments import pytest_arguments as arguments_of
+from tools.target.repair_search import pytest_arguments as arguments_of
 
 CALC = "def larger(a, b):\n    return a if a < b else b\n"
 CASE = (
