@@ -151,7 +151,7 @@ class Attack:
                 )
             else:
                 done = await asyncio.to_thread(
-                    run_piped, filled, stdin=stdin.encode(), server=self.kept["server"], **given
+                    run_piped, filled, stdin=stdin.encode(), server=self.kept["fork server"], **given
                 )
         except subprocess.TimeoutExpired as error:
             raise BrokenAttemptError(f"rolecall {words[0]} did not end in {timeout_s} s") from error

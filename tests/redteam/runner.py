@@ -167,7 +167,7 @@ def _prepare(first: Attempt, policy: Policy, world: World) -> None:
 
 
 async def _attempted(group: Group, policy: Policy, world: World, server: Server) -> None:
-    kept: dict[str, object] = {"server": server}
+    kept: dict[str, object] = {"fork server": server}
     async with AsyncExitStack() as shared:
         kept["shared"] = shared
         for attempt in group:

@@ -45,7 +45,7 @@ async def on_terminal(attack: Attack, *words: str, keys: str = "", wait_s: float
     master, slave = pty.openpty()
     process = await asyncio.to_thread(
         fork, [sys.executable, "-m", "rolecall", *(attack.world.fill(word) for word in words)], cwd=attack.world.repo,
-        streams=(slave, slave, slave), terminal=True, server=attack.kept["server"],
+        streams=(slave, slave, slave), terminal=True, server=attack.kept["fork server"],
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
     )  # fmt: skip
     os.close(slave)
