@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from tools.repair.answer import MAX_LINE_BYTES, patched_texts, read_line, result_of
+from tools.repair.history import earlier_texts
 from tools.repair.result import RepairEvent, RepairResult
 
 Spawn = Callable[[Sequence[str], Path, Mapping[str, str]], Awaitable[asyncio.subprocess.Process]]
@@ -190,6 +191,7 @@ async def _ask(process: asyncio.subprocess.Process, request: RepairRequest, temp
             "workers": request.workers,
             "temp": str(temp),
             "base": dict(request.base),
+            "history": await earlier_texts(request.root),
             "skip": list(request.skip),
         }
     )

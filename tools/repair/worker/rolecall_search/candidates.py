@@ -14,6 +14,7 @@ from typing import Iterator, Optional
 
 from rolecall_search.evidence.documents import Documented, read_documents
 from rolecall_search.evidence.errors import asked_for
+from rolecall_search.evidence.history import undone
 from rolecall_search.evidence.kinship import behind
 from rolecall_search.evidence.localize import Suspicion
 from rolecall_search.program.source import FUNCTION_TYPES, Edit, SourceFile, Unit
@@ -41,6 +42,7 @@ CROWD = 6.0
 USES_UNUSED = 2.5
 WRITTEN_ELSEWHERE, LEAST_REPEATED = 1.5, 6
 ODD_OPERATOR = 1.4
+UNDO_PRIOR, UNDO_AGE = 1.8, 0.2
 WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -79,6 +81,7 @@ class Stream:
         suspicion: Suspicion,
         types: dict[Unit, UnitTypes],
         hints: Hints,
+        history: Optional[dict[str, tuple[str, ...]]] = None,
     ) -> None:
         self._suspicion = suspicion
         self._types = types
@@ -88,6 +91,25 @@ class Stream:
         self.spots = sorted(self._find_spots(sources))
         self._heap: list[tuple[float, int, Candidate]] = []
         self._count = 0
+        for path, texts in (history or {}).items():
+            if path in sources:
+                self._undo_changes(sources[path], texts)
+
+    def _undo_changes(self, source: SourceFile, texts: tuple[str, ...]) -> None:
+        """What stood before at suspicious lines is tried early."""
+        scores = self._suspicion.scores.get(source.path, {})
+        for edit, lines, age in undone(source, texts):
+            suspicion = max((scores.get(line, 0.0) for line in lines), default=0.0)
+            if suspicion <= 0:
+                continue
+            unit = source.unit_at(edit.start, edit.end)
+            covering = self._covering(source, unit)
+            score = suspicion**POWER * UNDO_PRIOR / (1.0 + UNDO_AGE * age)
+            self._count += 1
+            candidate = Candidate(
+                source, unit, (edit,), "as it was before", lines[0], score, covering, fresh=not covering
+            )  # fmt: skip
+            heapq.heappush(self._heap, (-score, self._count, candidate))
 
     def _find_spots(self, sources: dict[str, SourceFile]) -> Iterator[_Spot]:
         order = 0
@@ -136,7 +158,7 @@ class Stream:
 
     def _expand(self, spot: _Spot) -> None:
         context = self._context(spot.source, spot.unit).near(spot.line)
-        covering = self._covering(spot)
+        covering = self._covering(spot.source, spot.unit)
         nodes = sorted(spot.nodes, key=lambda node: -self._entry_share(spot, node))
         made = []
         for node in nodes[:MOST_NODES]:
@@ -215,14 +237,14 @@ class Stream:
                 return len(removed) < 200
         return False
 
-    def _covering(self, spot: _Spot) -> frozenset[int]:
+    def _covering(self, source: SourceFile, unit: Optional[Unit]) -> frozenset[int]:
         """The tests that ran the unit; an edit cannot reach the others."""
-        if spot.unit is None:
+        if unit is None:
             return frozenset()
-        first, last = spot.unit.first_line, spot.unit.node.end_lineno or 0
+        first, last = unit.first_line, unit.node.end_lineno or 0
         found: set[int] = set()
         for line in range(first, last + 1):
-            found |= self._suspicion.covering.get((spot.source.path, line), set())
+            found |= self._suspicion.covering.get((source.path, line), set())
         return frozenset(found)
 
     def _context(self, source: SourceFile, unit: Optional[Unit]) -> Context:

@@ -344,7 +344,7 @@ class Repair:
             if source is not None:
                 sources[path] = source
         types = self._types(searcher, baseline, sources)
-        stream = Stream(sources, suspicion, types, hints)
+        stream = Stream(sources, suspicion, types, hints, self.request.history)
         self.clock.enter("search")
         searcher.run(iter(stream), reserve=min(4.0, 0.1 * self.request.budget_s))
 

@@ -25,6 +25,8 @@ class Request:
     started: float
     base: dict[str, str]
     """By real path: the text to begin from where it is not that of the file."""
+    history: dict[str, tuple[str, ...]]
+    """By real path: earlier texts, the newest first."""
     skip: frozenset[str]
     """SHA-256 of edited files that are known not to do."""
 
@@ -42,6 +44,10 @@ def read_request(text: str) -> Request:
     raw = json.loads(text)
     workers = raw["workers"] or len(os.sched_getaffinity(0))
     root = os.path.realpath(raw["root"])
+
+    def by_place(named: dict[str, Any]) -> dict[str, Any]:
+        return {os.path.join(root, *name.split("/")): value for name, value in named.items()}
+
     return Request(
         root=root,
         test_args=tuple(raw["test_args"]),
@@ -49,7 +55,8 @@ def read_request(text: str) -> Request:
         workers=max(1, int(workers)),
         temp=raw["temp"],
         started=time.monotonic(),
-        base={os.path.join(root, *name.split("/")): text for name, text in raw.get("base", {}).items()},
+        base=by_place(raw.get("base", {})),
+        history={path: tuple(texts) for path, texts in by_place(raw.get("history", {})).items()},
         skip=frozenset(raw.get("skip", ())),
     )
 
