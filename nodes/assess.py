@@ -45,8 +45,8 @@ async def assess(state: AssessInput, runtime: Runtime[Context]) -> dict[str, Any
     decision = requested_replan(steered.replan, state, limits) or reopen(late, decide_by_rule(state, limits), state)
     update: dict[str, Any] = {**drained.update, "plan": steered.plan, "steered": steered.upto}
     if decision is None:
-        answered = await ask_role(_question(state), AssessDecision, runtime, drained=drained)
-        decision, update = _only_open(answered.value), {**update, **answered.update}
+        answer, more = await ask_role(_question(state), AssessDecision, runtime, drained=drained)
+        decision, update = _only_open(answer), {**update, **more}
     refused = (*steered.refused, *_not_followed(steered.replan, late, decision))
     for refusal in refused:
         context.events.emit("warning", message=f"guidance {refusal.id} was not followed: {refusal.reason}")

@@ -40,12 +40,12 @@ async def plan(state: PlanInput, runtime: Runtime[Context]) -> dict[str, Any]:
         "earlier": earlier_text(state.get("earlier", ())),
     }
     question = NodeQuestion("plan", "primary", values, state.get("guidance_cursor", 0))
-    answered = await ask_role(question, Plan, runtime)
+    answer, update = await ask_role(question, Plan, runtime)
     used = sum(request.planned for request in state.get("earlier", ()))
-    made = number_steps(answered.value, keep=finished_steps(before, done), after=used)
+    made = number_steps(answer, keep=finished_steps(before, done), after=used)
     context.events.emit("plan", steps=[{"id": step.id, "title": step.title} for step in made.steps])
     first = next((step.id for step in made.steps if step.id not in done), None)
-    return {"plan": made, "current_step": first, "attempt": 1, "qa": None, **answered.update}
+    return {"plan": made, "current_step": first, "attempt": 1, "qa": None, **update}
 
 
 def _setback(state: PlanInput) -> str:

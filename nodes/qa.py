@@ -9,6 +9,7 @@ from core.context import Context
 from core.text import readable
 from nodes.model_calls.model_call import NodeQuestion, ask_role
 from nodes.text.prompt_text import checks_text, step_text
+from nodes.text.rendering import bullets
 from nodes.text.shorten import clip
 
 DIFF_CHARS = 24_000
@@ -37,12 +38,12 @@ async def qa(state: QAInput, runtime: Runtime[Context]) -> dict[str, Any]:
     step = next(item for item in state["plan"].steps if item.id == state["current_step"])
     values = {
         "task": state["task"],
-        "criteria": "\n".join(f"- {item}" for item in state["scope"].acceptance_criteria),
+        "criteria": bullets(state["scope"].acceptance_criteria),
         "step": step_text(step),
         "steps_left": any(item.id not in done for item in state["plan"].steps),
         "checks": checks_text(report.checks, limit=1500),
         "diff": clip(readable(await context.workspace.diff()), DIFF_CHARS) or "nothing was changed",
     }
     question = NodeQuestion("qa", "primary", values, state.get("guidance_cursor", 0))
-    answered = await ask_role(question, QAVerdict, runtime)
-    return {"qa": report.model_copy(update={"verdict": answered.value}), **answered.update}
+    verdict, update = await ask_role(question, QAVerdict, runtime)
+    return {"qa": report.model_copy(update={"verdict": verdict}), **update}

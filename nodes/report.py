@@ -72,11 +72,10 @@ async def _narrative(state: ReportInput, runtime: Runtime[Context]) -> tuple[Rep
     question = NodeQuestion("report", "primary", values)
     try:
         # Nothing can follow what is said by now: it stays in the inbox and is told as undelivered.
-        answered = await ask_role(question, ReportNarrative, runtime, drained=DeliveredGuidance((), {}))
+        return await ask_role(question, ReportNarrative, runtime, drained=DeliveredGuidance((), {}))
     except (ModelError, BudgetError) as error:
         context.events.emit("warning", message=f"the report was written without a model: {error.message}")
         return plain_narrative(state), {}
-    return answered.value, answered.update
 
 
 def plain_narrative(state: ReportInput) -> ReportNarrative:

@@ -33,8 +33,8 @@ async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
     }
     question = NodeQuestion("route", "router", values, state.get("guidance_cursor", 0))
     try:
-        answered = await ask_role(question, RoutingDecision, runtime)
-        settled, update = delegate_unsure(answered.value, context.settings.routing.min_confidence), answered.update
+        decision, update = await ask_role(question, RoutingDecision, runtime)
+        settled = delegate_unsure(decision, context.settings.routing.min_confidence)
     except ModelError as error:
         context.events.emit("warning", message=f"no model routed the task: {error.message}")
         settled, update = route_by_wording(state["task"]), {}

@@ -35,5 +35,5 @@ async def scope(state: ScopeInput, runtime: Runtime[Context]) -> dict[str, Any]:
         "earlier": earlier_text(state.get("earlier", ())),
     }
     question = NodeQuestion("scope", "primary", values, state.get("guidance_cursor", 0))
-    answered = await ask_role(question, Scope, runtime)
-    return {"scope": keep_criteria(state.get("scope"), answered.value), "baseline": baseline, **answered.update}
+    scoped, update = await ask_role(question, Scope, runtime)
+    return {"scope": keep_criteria(state.get("scope"), scoped), "baseline": baseline, **update}

@@ -36,8 +36,7 @@ async def summarize(state: SummarizeInput, runtime: Runtime[Context]) -> dict[st
     }
     question = NodeQuestion("summarize", "summarizer", values, state.get("guidance_cursor", 0))
     try:
-        answered = await ask_role(question, StepSummary, runtime)
-        summary, update = answered.value, answered.update
+        summary, update = await ask_role(question, StepSummary, runtime)
     except ModelError as error:
         context.events.emit("warning", message=f"no model summarized the step: {error.message}")
         summary, update = extract_summary(step.title, result), {}

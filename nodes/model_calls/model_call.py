@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
@@ -31,17 +31,9 @@ class NodeQuestion:
     """How far this thread has read its inbox."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeAnswer(Generic[A]):
-    """A valid artifact, and the state update that belongs to the call."""
-
-    value: A
-    update: dict[str, Any]
-
-
 async def ask_role(
     question: NodeQuestion, artifact: type[A], runtime: Runtime[Context], *, drained: DeliveredGuidance | None = None
-) -> NodeAnswer[A]:
+) -> tuple[A, dict[str, Any]]:
     """Ask for an artifact; guidance that waits in the inbox is part of the question.
 
     Args:
@@ -49,6 +41,9 @@ async def ask_role(
         artifact: The form of the answer.
         runtime: Of the node.
         drained: What the node took out of the inbox already; taken here when absent.
+
+    Returns:
+        The artifact, and the state update that belongs to the call.
 
     Raises:
         ModelError: No model of the role gave a valid answer.
@@ -65,7 +60,7 @@ async def ask_role(
     site = CallSite(thread=context.thread_id, node=question.node)
     value, reply = await context.models.ask(question.role, messages, artifact, site=site)
     short = await shorten_texts(value, context, question.node)
-    return NodeAnswer(short, {**drained.update, **bookkeeping(question.node, reply, context)})
+    return short, {**drained.update, **bookkeeping(question.node, reply, context)}
 
 
 def bookkeeping(node: str, reply: ModelReply, context: Context) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from core.artifacts import CheckRun, EarlierRequest, QAReport, ReportNarrative, 
 from core.config.settings import EMBEDDED
 from core.state import UNCHECKED, Outcome
 from core.storage.thread_ids import short_id
+from nodes.text.rendering import bullets
 from nodes.text.shorten import clip
 
 TITLES: Mapping[Outcome, str] = {
@@ -50,7 +51,7 @@ def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts:
         _part("Routing", _routing(state.get("routing"))),
         _part("What happened", narrative.summary),
         _part("Why it stopped", "" if status in ("done", "answered") else str(state.get("stop_reason", ""))),
-        _part("Left to do", _bullets(narrative.left_to_do)),
+        _part("Left to do", bullets(narrative.left_to_do)),
         _steps(state),
         _part("Changes", f"```\n{facts.stat.rstrip()}\n```" if facts.changed else ""),
         _checks(state.get("baseline"), state.get("qa")),
@@ -92,10 +93,6 @@ def _earlier(requests: Iterable[EarlierRequest]) -> str:
     return "\n\n".join(parts)
 
 
-def _bullets(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
-
-
 def _steps(state: Mapping[str, Any]) -> str:
     plan, done = state.get("plan"), state.get("steps_done", ())
     if plan is None:
@@ -118,8 +115,8 @@ def _checks(baseline: QAReport | None, qa: QAReport | None) -> str:
         parts.append(f"After: {_verdicts(qa.checks)}" if qa.checks else "After: there was no check to run")
         parts += [f"```\n$ {run.command}\n{clip(run.output.strip(), 1500)}\n```" for run in qa.checks]
         if qa.verdict is not None:
-            parts.append(_bullets(f"{'met' if i.met else 'NOT met'}: {i.criterion}" for i in qa.verdict.criteria))
-            parts.append(_bullets(f"concern: {concern}" for concern in qa.verdict.concerns))
+            parts.append(bullets(f"{'met' if i.met else 'NOT met'}: {i.criterion}" for i in qa.verdict.criteria))
+            parts.append(bullets(f"concern: {concern}" for concern in qa.verdict.concerns))
     return _part("Checks", "\n\n".join(part for part in parts if part))
 
 
