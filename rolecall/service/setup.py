@@ -1,17 +1,19 @@
 """The verbs `models`, `doctor` and `config`: who serves which role, what works, and what the settings say."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.errors import ConfigError
 from rolecall.service.lookup import OnWarning, SetupRequest, database_in, settings_for, top_if_any, unheard
 from rolecall.service.plain import blocking
 
 if TYPE_CHECKING:
     from core.config.loader import LoadedSettings
-    from core.config.settings import Settings
+    from core.config.settings import SandboxSettings, Settings
     from llm_registry.diagnosis.bench import Comparison
     from llm_registry.diagnosis.doctor import Diagnosis
     from llm_registry.records.call_log import SpecStatistics
@@ -125,8 +127,6 @@ async def doctor(request: DoctorRequest, *, on_warning: OnWarning = unheard) -> 
     Raises:
         ConfigError: The settings are not valid.
     """
-    from rolecall.service.sandbox_check import sandbox_policy
-
     top = await top_if_any(request.repo)
     loaded = await settings_for(request.options, top, on_warning)
     _warn_of_unknown_tools(loaded.settings, on_warning)
@@ -165,6 +165,25 @@ async def _examined(loaded: "LoadedSettings", *, live: bool) -> "Diagnosis":
 
     origin = ConfigOrigin(loaded.path, loaded.sources, new_config(), sample=is_sample(loaded.path))
     return await diagnose_roles(loaded.settings, origin=origin, live=live)
+
+
+async def sandbox_policy(settings: "SandboxSettings", top: Path | None) -> tuple[str, bool]:
+    """The policy in one sentence, and whether a run may begin under it.
+
+    Args:
+        settings: What is wanted.
+        top: The user's checkout; `None` outside of any.
+    """
+    from tools.sandbox.sandbox import SandboxPaths, open_sandbox
+
+    with tempfile.TemporaryDirectory(prefix="rolecall-") as folder:
+        root = Path(folder) / "worktree"
+        root.mkdir()
+        try:
+            sandbox = await open_sandbox(settings, SandboxPaths(root, top or Path(folder)))
+        except ConfigError as error:
+            return f"no run can start: {error.message}; {error.hint}", False
+    return sandbox.policy, True
 
 
 def _warn_of_unknown_tools(settings: "Settings", on_warning: OnWarning) -> None:

@@ -70,7 +70,7 @@ def test_a_circle_would_be_seen() -> None:
     assert circle_in({"a.x": {"a.y.z"}, "a.y.w": {"a.x"}})
     assert not circle_in({"a.x": {"a.y.z"}, "a.y.w": {"a.y.z"}})
     assert "rolecall.service.runs" in set(imported_by("rolecall.commands.run")), "a function's import counts"
-    assert "core.config.settings" in set(imported_by("rolecall.service.sandbox_check")), "an import for types counts"
+    assert "core.config.settings" in set(imported_by("rolecall.service.setup")), "an import for types counts"
 
 
 def test_every_package_with_rooms_has_its_staircase() -> None:

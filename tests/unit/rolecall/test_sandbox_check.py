@@ -4,7 +4,7 @@ from pathlib import Path
 
 from core.config.settings import SandboxSettings
 from rolecall.output.event_text import event_line
-from rolecall.service.sandbox_check import sandbox_policy
+from rolecall.service.setup import sandbox_policy
 from tests.repositories import make_repository
 
 
