@@ -164,9 +164,9 @@ def _dispatch(argv: list[str], invocation: Invocation) -> int:
         print(_help(argv[1:]))
         return 0
     if argv[0] in {"-V", "--version"}:
-        from rolecall.commands.version import rolecall_version
+        from rolecall.commands.version import version_of
 
-        print(f"rolecall {rolecall_version()}")
+        print(f"rolecall {version_of('rolecall')}")
         return 0
     command = _known(argv[0])
     invocation.command, invocation.streams = command.name, command.streams

@@ -42,18 +42,13 @@ class Invocation:
         """Take note of the thread this call is about."""
         self.thread, self.resumable = row.thread_id, not row.finished
 
-    @property
-    def name(self) -> str:
-        """The name under which the user started this program."""
-        return launched_as()
-
     def call(self, *words: str) -> str:
         """A complete command line a person can paste into their shell."""
-        return f"{self.name} {shlex.join(words)}"
+        return f"{launched_as()} {shlex.join(words)}"
 
     def named(self, text: str) -> str:
         """A text in which commands carry the name this program was started by."""
-        return text.replace("`rolecall ", f"`{self.name} ")
+        return text.replace("`rolecall ", f"`{launched_as()} ")
 
     def on_thread(self, *verb: str, options: tuple[str, ...] = ()) -> str:
         """The command line of a verb on this call's thread, in the repository the user named."""

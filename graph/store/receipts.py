@@ -46,7 +46,8 @@ async def read_receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem
     """
     config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
     state = await graph.aget_state(config, subgraphs=True)
-    inside = {item.id: item for values in _loops(state) for item in _seen(values)}
+    loops = [task.state.values for task in state.tasks if isinstance(task.state, StateSnapshot)]
+    inside = {item.id: item for values in loops for item in _seen(values)}
     outside = {item.id: item for item in _seen(state.values)}
     first = await _first_holders(graph, state, set(outside))
     refused = {item.id: item.reason for item in state.values.get("refused", ())}
@@ -76,11 +77,6 @@ async def _first_holders(graph: _Graph, state: StateSnapshot, wanted: set[int]) 
         holders |= dict.fromkeys(held, checkpoint)
         at = await graph.aget_state(at.parent_config) if at.parent_config else None
     return holders
-
-
-def _loops(state: StateSnapshot) -> list[Mapping[str, Any]]:
-    inner = [task.state for task in state.tasks if isinstance(task.state, StateSnapshot)]
-    return [snapshot.values for snapshot in inner]
 
 
 def _seen(values: Mapping[str, Any]) -> tuple[Guidance, ...]:

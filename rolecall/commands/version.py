@@ -13,7 +13,7 @@ STANDS_ON = ("langgraph", "langchain", "langgraph-checkpoint-sqlite", "pydantic"
 
 def version(options: argparse.Namespace, invocation: Invocation) -> int:
     """Print the versions of rolecall, Python and the graph's dependencies."""
-    versions = {name: _version(name) for name in ("rolecall", *STANDS_ON)} | {"python": platform.python_version()}
+    versions = {name: version_of(name) for name in ("rolecall", *STANDS_ON)} | {"python": platform.python_version()}
     if options.json:
         write_answer({"versions": versions})
     else:
@@ -22,12 +22,8 @@ def version(options: argparse.Namespace, invocation: Invocation) -> int:
     return 0
 
 
-def rolecall_version() -> str:
-    """The version of this program."""
-    return _version("rolecall")
-
-
-def _version(name: str) -> str:
+def version_of(name: str) -> str:
+    """The version of an installed distribution."""
     try:
         return installed(name)
     except PackageNotFoundError:
