@@ -14,7 +14,7 @@ from core.config.settings import Settings
 from core.events import EventSink
 from core.redaction import Redactor
 from core.replies import NOWHERE, CallSite, ModelReply
-from core.tool_effects import UNKNOWN, ToolEffects
+from core.tool_effects import ToolEffects
 
 if TYPE_CHECKING:
     # These take a second to import, and commands that only read the inbox need none of them.
@@ -291,29 +291,6 @@ class Tools(Protocol):
         """Take back that a call began: it did nothing yet, and will be made again."""
 
 
-class NoTools:
-    """Of a run without any."""
-
-    async def offered(self, role: str) -> "Sequence[BaseTool]":
-        """Nothing."""
-        return ()
-
-    async def find(self, name: str, role: str) -> "BaseTool | None":
-        """Nothing."""
-        return None
-
-    def effects_of(self, name: str) -> ToolEffects:
-        """The worst."""
-        return UNKNOWN
-
-    async def begin(self, call: str, tool: str) -> bool:
-        """Every call is the first."""
-        return True
-
-    async def forget(self, call: str) -> None:
-        """Nothing was written down."""
-
-
 class InboxItem(BaseModel):
     """A row of the inbox."""
 
@@ -356,7 +333,7 @@ class Context:
     repair: Repair
     inbox: Inbox
     events: EventSink
+    tools: Tools
     options: RunOptions = field(default_factory=RunOptions)
     redactor: Redactor = field(default_factory=Redactor)
     """Removes secrets from content before it is stored or sent."""
-    tools: Tools = field(default_factory=NoTools)

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.config.settings import EMBEDDED, Settings
-from core.context import Context, Models, RunOptions, ToolSource
+from core.context import Context, Models, RunOptions, Tools, ToolSource
 from core.errors import ModelError, RolecallError, traceback_text
 from core.events import EventSink
 from core.known_secrets import known_secrets
@@ -107,8 +107,7 @@ async def open_context(
                 await _require_model(spec, models, events)
             await workspace.prepare()
             async with _tools(spec, handle, models, events) as tools:
-                context = await _context(spec, workspace, models, events, redactor, secrets, handle)
-                yield replace(context, tools=tools)
+                yield await _context(spec, workspace, models, events, redactor, secrets, handle, tools)
 
 
 @asynccontextmanager
@@ -127,7 +126,7 @@ async def _tools(spec: RunSpec, database: Database, models: Models, events: Even
 
 async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
     spec: RunSpec, workspace: GitWorkspace, models: Models, events: EventSink, redactor: Redactor,
-    secrets: Mapping[str, str], database: Database,
+    secrets: Mapping[str, str], database: Database, tools: Tools,
 ) -> Context:  # fmt: skip
     settings = spec.settings
     # Before anything of the repository is run: its interpreter is a program of the repository too.
@@ -153,6 +152,7 @@ async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
         repair=WorktreeRepair(sandbox, target, events, checks),
         inbox=SqliteInbox(database, spec.thread_id, redactor),
         events=events,
+        tools=tools,
         options=spec.options,
         redactor=redactor,
     )

@@ -59,7 +59,8 @@ async def test_no_tool_blocks_the_loop(tmp_path: Path, detector: Any, monkeypatc
     unused: Any = None
     context = Context(
         thread_id=identity, settings=Settings(), models=unused, workspace=tools.workspace, commands=tools.commands,
-        checks=tools.checks, repair=tools.repair, inbox=unused, events=events, options=RunOptions(approve_all=True),
+        checks=tools.checks, repair=tools.repair, inbox=unused, events=events, tools=unused,
+        options=RunOptions(approve_all=True),
     )  # fmt: skip
     by_name = {tool.name: tool for tool in coding_tools()}
     assert {name for name, _ in CALLS} == set(by_name)

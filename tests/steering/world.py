@@ -165,6 +165,7 @@ def context_of(thread: str, inbox: Inbox, events: EventSink, settings: Settings 
         repair=unused,
         inbox=inbox,
         events=events,
+        tools=unused,
     )
 
 

@@ -28,8 +28,8 @@ async def context_of(folder: Path, files: dict[str, Any], *, known: dict[str, st
     unused: Any = None
     return Context(
         thread_id=identity, settings=settings, models=unused, workspace=tools.workspace, commands=tools.commands,
-        checks=tools.checks, repair=tools.repair, inbox=unused, events=events, options=RunOptions(approve_all=True),
-        redactor=redactor,
+        checks=tools.checks, repair=tools.repair, inbox=unused, events=events, tools=unused,
+        options=RunOptions(approve_all=True), redactor=redactor,
     )  # fmt: skip
 
 

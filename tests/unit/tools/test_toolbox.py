@@ -38,7 +38,7 @@ async def context_of(repo: Path, *, approve_all: bool = False) -> Context:
     unused: Any = None
     return Context(
         thread_id=identity, settings=settings, models=unused, workspace=tools.workspace, commands=tools.commands,
-        checks=tools.checks, repair=tools.repair, inbox=unused, events=events,
+        checks=tools.checks, repair=tools.repair, inbox=unused, events=events, tools=unused,
         options=RunOptions(approve_all=approve_all),
     )  # fmt: skip
 
