@@ -3,8 +3,7 @@
 Owns that decision, for display only: each call decides again.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from core.artifacts import Served
 from core.suggest import near_matches
@@ -15,34 +14,26 @@ from llm_registry.endpoints.breaker import Breakers
 from llm_registry.specs.role_chains import Chain, ChainLink
 
 
-@dataclass(frozen=True, slots=True)
-class RoleAssignments:
-    """What was found."""
-
-    facts: Mapping[str, EndpointFacts]
-    """By name of spec."""
-    served: Mapping[str, Served]
-
-
-async def assign_roles(chains: Mapping[str, Chain], breakers: Breakers) -> RoleAssignments:
+async def assign_roles(
+    chains: Mapping[str, Chain], breakers: Breakers
+) -> tuple[dict[str, EndpointFacts], dict[str, Served]]:
     """Probe every endpoint once, in parallel, and assign the roles.
 
     Args:
         chains: Role to chain.
         breakers: Closed for what answers.
+
+    Returns:
+        What the endpoints said, by name of spec, and what serves each role.
     """
     links = {link.name: link for chain in chains.values() for link in chain.links}
     found = await probe_endpoints([link.spec for link in links.values()])
     facts = dict(zip(links, found, strict=True))
-    await _close_breakers(links.values(), facts, breakers)
-    return RoleAssignments(facts, {role: _serve(chain, facts) for role, chain in chains.items()})
-
-
-async def _close_breakers(links: Iterable[ChainLink], facts: Mapping[str, EndpointFacts], breakers: Breakers) -> None:
-    """Close those of endpoints that answer. Silence opens none: a probe waits less long than other runs' calls."""
-    answering = dict.fromkeys(link.endpoint for link in links if not link.embedded and facts[link.name].reachable)
-    for endpoint in answering:
+    # Silence opens none: a probe waits less long than other runs' calls.
+    answering = [link.endpoint for link in links.values() if not link.embedded and facts[link.name].reachable]
+    for endpoint in dict.fromkeys(answering):
         await breakers.succeeded(endpoint)
+    return facts, {role: _serve(chain, facts) for role, chain in chains.items()}
 
 
 def _serve(chain: Chain, facts: Mapping[str, EndpointFacts]) -> Served:

@@ -94,11 +94,10 @@ class Registry:
             UsageError: A model asked for with `--model` is not offered by its server; the text lists what is.
         """
         chains = {role: self._chain(role) for role in self._roles}
-        look = await assign_roles(chains, self._breakers)
-        check_models_offered(self._overridden, chains, look.facts)
-        self._models.facts.update(look.facts)
+        facts, self._served = await assign_roles(chains, self._breakers)
+        check_models_offered(self._overridden, chains, facts)
+        self._models.facts.update(facts)
         self._fallback.revive()
-        self._served = dict(look.served)
         terms = {(role, link.name): link.terms for role, chain in chains.items() for link in chain.links}
         shown = {
             role: {"spec": one.spec, "reason": one.reason, "terms": terms.get((role, one.spec), "")}
@@ -154,10 +153,9 @@ class Registry:
         async def asking(link: ChainLink, attempt: Attempt) -> CallResult:
             return await ask_structured(self._client, self._capabilities, link, question, artifact, attempt)
 
-        done = await self._walk(question, asking)
-        await self._account(question, done.reply, artifact.__name__)
-        found: A = done.reply.parsed
-        return found, done.reply
+        reply = await self._walk(question, asking, artifact.__name__)
+        found: A = reply.parsed
+        return found, reply
 
     def chat_model(self, role: str, *, site: CallSite = NOWHERE) -> BaseChatModel:
         """A LangChain chat model that calls the chain of the role; for agent loops."""
@@ -216,15 +214,17 @@ class Registry:
         async def asking(link: ChainLink, attempt: Attempt) -> CallResult:
             return await ask_plain(self._client, link, question, attempt)
 
-        done = await self._walk(question, asking)
-        await self._account(question, done.reply)
-        return done.reply
+        return await self._walk(question, asking)
 
-    async def _walk(self, question: RoleRequest, asking: AskSpec[CallResult]) -> CallResult:
+    async def _walk(self, question: RoleRequest, asking: AskSpec[CallResult], artifact: str = "") -> ModelReply:
         try:
-            return await self._fallback.walk(self._chain(question.role), question, asking)
+            reply = (await self._fallback.walk(self._chain(question.role), question, asking)).reply
         finally:
             await self.refresh_usage()
+        self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)
+        tools = tuple(convert_to_openai_tool(tool) for tool in question.tools)
+        await self._prompts.keep(LoggedPrompt(reply.role, question.messages, artifact, tools), question.trace)
+        return reply
 
     def _question(
         self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
@@ -240,11 +240,6 @@ class Registry:
             tools=tuple(tools),
             options=options,
         )
-
-    async def _account(self, question: RoleRequest, reply: ModelReply, artifact: str = "") -> None:
-        self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)
-        tools = tuple(convert_to_openai_tool(tool) for tool in question.tools)
-        await self._prompts.keep(LoggedPrompt(reply.role, question.messages, artifact, tools), question.trace)
 
 
 def _so_far(usage: Mapping[str, RoleUsage]) -> dict[str, int | None]:

@@ -80,7 +80,8 @@ class CallFailure(Exception):  # noqa: N818 - steers the chain, is never shown a
         final: bool = False,
     ) -> None:
         super().__init__(kind, message)
-        self.kind = kind
+        self.kind = self.cause = kind
+        """`cause` is what there is to be mended: for a call that a breaker stopped, the kind that opened it."""
         self.message = message
         self.retry_after_s = retry_after_s
         self.blocked = blocked

@@ -1,13 +1,11 @@
 """What to do when a chain is used up, worded after what happened to its specs. Asks no server and changes nothing."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from core.suggest import near_matches
 from llm_registry.calls.model_cache import spec_address
 from llm_registry.discovery.server_info import EndpointFacts
-from llm_registry.failures.errors import CallFailure, ErrorKind
-from llm_registry.fallback.preflight import BreakerOpen
+from llm_registry.failures.errors import ErrorKind
 from llm_registry.specs.addresses import model_name
 from llm_registry.specs.role_chains import ChainLink
 
@@ -17,31 +15,19 @@ _DOCTOR = "`rolecall doctor` names the line to change"
 _SPARE = "or add a spec or `embedded` to the role's `fallback`"
 
 
-@dataclass(frozen=True, slots=True)
-class SpecFailure:
-    """What kept one spec from serving."""
-
-    link: ChainLink
-    kind: ErrorKind
-
-
-def spec_failure(link: ChainLink, failure: CallFailure) -> SpecFailure:
-    """The trouble behind a failed call; where a breaker kept it from being made, what opened that."""
-    return SpecFailure(link, failure.cause if isinstance(failure, BreakerOpen) else failure.kind)
-
-
 def failure_hint(
-    troubles: Iterable[SpecFailure], disabled: Iterable[str], facts: Mapping[str, EndpointFacts], *, spare: bool
-) -> str:
+    troubles: Iterable[tuple[ChainLink, ErrorKind]], disabled: Iterable[str], facts: Mapping[str, EndpointFacts],
+    *, spare: bool,
+) -> str:  # fmt: skip
     """What to do; empty when nothing went wrong before the embedded engine was asked.
 
     Args:
-        troubles: In the order of the chain.
+        troubles: What kept each spec from serving, in the order of the chain.
         disabled: Names of specs that the configuration leaves out.
         facts: What the servers said of themselves, by name of spec.
         spare: Whether another model could be added to the chain to stand in.
     """
-    done = [_remedy(trouble, facts.get(trouble.link.name)) for trouble in troubles]
+    done = [_remedy(link, kind, facts.get(link.name)) for link, kind in troubles]
     done += [f'set `"enabled": true` for `{name}`' for name in disabled]
     named = list(dict.fromkeys(done))[:_MOST]
     if spare:
@@ -70,11 +56,10 @@ _REMEDIES = {
 }
 
 
-def _remedy(trouble: SpecFailure, seen: EndpointFacts | None) -> str:
-    link = trouble.link
+def _remedy(link: ChainLink, kind: ErrorKind, seen: EndpointFacts | None) -> str:
     models = seen.models if seen else ()
     shown = ", ".join(near_matches(link.spec.model, models) or models[:8])
-    return _REMEDIES.get(trouble.kind, _LOG).format(
+    return _REMEDIES.get(kind, _LOG).format(
         address=spec_address(link.spec),
         origin=link.origin,
         model=model_name(link.spec),

@@ -18,7 +18,7 @@ from llm_registry.calls.requests import Attempt, RoleRequest
 from llm_registry.discovery.context_window import TokenEstimate, prompt_fit
 from llm_registry.endpoints.breaker import Breakers, BreakerState
 from llm_registry.failures.errors import ENDPOINT_DOWN, RETRIES, SPEC_DEAD, CallFailure, ErrorKind
-from llm_registry.fallback.failure_hints import SpecFailure, failure_hint, spec_failure
+from llm_registry.fallback.failure_hints import failure_hint
 from llm_registry.fallback.preflight import BreakerOpen, Preflight
 from llm_registry.specs.role_chains import Chain, ChainLink
 
@@ -57,7 +57,7 @@ class ChainProgress:
     """Name of the spec that was passed over last."""
     disabled: str = ""
     """The same, as far as it is disabled: the user's own choice."""
-    troubles: list[SpecFailure] = field(default_factory=list)
+    troubles: list[tuple[ChainLink, ErrorKind]] = field(default_factory=list)
     """The same for the hint, as far as something can be done about it."""
     too_long_for: int | None = None
     """A window, in tokens, that is known to be too small."""
@@ -71,7 +71,7 @@ class ChainProgress:
         """Go on to the next spec."""
         self.last = link.name
         self.notes.append(f"{link.name}: {note or failure}")
-        self.troubles.append(spec_failure(link, failure))
+        self.troubles.append((link, failure.cause))
 
 
 class FallbackRunner:

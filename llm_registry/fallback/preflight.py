@@ -27,7 +27,6 @@ class BreakerOpen(CallFailure):
         said = f"{gate.reason} (next retry in {max(gate.wait_s, 1):.0f} s)"
         super().__init__(ErrorKind.OVERLOADED, said, blocked=True)
         self.cause = gate.kind or self.kind
-        """The kind of the failure that opened it."""
         self.busy = gate.kind is ErrorKind.OVERLOADED
         """Its server answers but is busy: waiting helps."""
 
