@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -96,11 +95,9 @@ class Cost(Section):
 class ModelSpec(Section):
     """One configured endpoint and model."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
     provider: str = "openai_compatible"
-    model: str = Field(default="", validation_alias=AliasChoices("model", "id"))
-    base_url: str = Field(default="", validation_alias=AliasChoices("base_url", "endpoint"))
+    model: str = ""
+    base_url: str = ""
     api_key: str = Field(default="", repr=False)
     context_length: PositiveInt | Literal["auto"] = "auto"
     """Tokens; "auto" asks the server what it loaded."""

@@ -34,7 +34,6 @@ def validate_settings(tree: Mapping[str, Any], sources: Sources) -> tuple[Settin
     """
     tree, left_out = _without_unused(tree, sources)
     resolved = _resolve(tree, "", sources)
-    _require_finite(resolved, "", sources)
     llm = resolved.get("llm", {})
     if not isinstance(llm, Mapping):
         raise ConfigError(f"llm: expected an object of roles, got {type(llm).__name__}{_from('llm', sources)}")
@@ -157,22 +156,11 @@ def _require_name(entry: str, key: str, sources: Sources) -> None:
     raise ConfigError(f"{key}: {why}{_from(key, sources)}")
 
 
-def _require_finite(value: Any, key: str, sources: Sources) -> None:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            _require_finite(inner, f"{key}.{name}" if key else str(name), sources)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _require_finite(inner, key, sources)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{key}: the number must be finite{_from(key, sources)}")
-
-
 def _check_names(settings: Settings, sources: Sources) -> None:
     llm = settings.llm
     entries = llm.__pydantic_extra__ or {}
     known = {*ROLES, *entries, *llm.models, EMBEDDED}
-    used = {tool.role for tool in settings.tools.values() if tool.role} | set(_references(llm))
+    used = {tool.role for tool in settings.tools.values() if tool.role} | {target for _, target in _references(llm)}
     for name in entries:
         if name not in ROLES and name not in used:
             raise ConfigError(
@@ -180,15 +168,10 @@ def _check_names(settings: Settings, sources: Sources) -> None:
                 hint="a custom role must be named by a tool in `tools`; named models belong in `llm.models`",
             )
     _check_tools(settings, known, sources)
-    for name, entry in {**entries, **llm.models}.items():
-        wanted = [entry] if isinstance(entry, str) else entry.fallback or ()
-        for target in wanted:
-            if target not in known:
-                key = f"llm.{name}" + ("" if isinstance(entry, str) else ".fallback")
-                raise ConfigError(
-                    f"{key}: {target!r} is neither a role nor a named "
-                    f"model{did_you_mean(target, known)}{_from(key, sources)}"
-                )
+    for key, target in _references(llm):
+        if target not in known:
+            said = f"{target!r} is neither a role nor a named model{did_you_mean(target, known)}"
+            raise ConfigError(f"{key}: {said}{_from(key, sources)}")
     if circle := alias_cycle(llm):
         raise ConfigError(f"llm.{circle[0]}: circular aliases: {' -> '.join(circle)}")
 
@@ -204,9 +187,13 @@ def _check_tools(settings: Settings, known: set[str], sources: Sources) -> None:
                 raise ConfigError(f"tools.{tool}.offered_to: {said}{_from(f'tools.{tool}.offered_to', sources)}")
 
 
-def _references(llm: LLMSettings) -> Iterator[str]:
-    for entry in [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]:
-        yield from [entry] if isinstance(entry, str) else entry.fallback or ()
+def _references(llm: LLMSettings) -> Iterator[tuple[str, str]]:
+    """Names that entries refer to, each with the key it stands at."""
+    for name, entry in {**(llm.__pydantic_extra__ or {}), **llm.models}.items():
+        if isinstance(entry, str):
+            yield f"llm.{name}", entry
+        else:
+            yield from ((f"llm.{name}.fallback", target) for target in entry.fallback or ())
 
 
 def alias_cycle(llm: LLMSettings) -> tuple[str, ...]:
@@ -224,6 +211,11 @@ def alias_cycle(llm: LLMSettings) -> tuple[str, ...]:
 
 
 def _resolve(value: Any, key: str, sources: Sources, *, disabled: bool = False) -> Any:
+    """A tree with the values of its `${VARIABLES}`.
+
+    Raises:
+        ConfigError: One of them is not set, or a number is not finite.
+    """
     if isinstance(value, Mapping):
         off = disabled or str(value.get("enabled", True)).lower() in _NO
         return {
@@ -232,6 +224,8 @@ def _resolve(value: Any, key: str, sources: Sources, *, disabled: bool = False) 
         }
     if isinstance(value, list | tuple):
         return [_resolve(inner, key, sources, disabled=disabled) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}: the number must be finite{_from(key, sources)}")
     if not isinstance(value, str):
         return value
 
