@@ -109,17 +109,8 @@ class RepoLayout:
             OSError: It cannot be made.
         """
         files = self.run(thread_id)
-        held = [os.open(self.repo, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
-        try:
-            for name in (FOLDER, RUNS, files.folder.name):
-                if name != FOLDER:
-                    with suppress(FileExistsError):
-                        os.mkdir(name, 0o700, dir_fd=held[-1])
-                held.append(self._open(name, held[-1]))
-        finally:
-            for descriptor in held:
-                os.close(descriptor)
-        return files
+        with self._inside(RUNS, files.folder.name, make=True):
+            return files
 
     def remove_run(self, thread_id: str) -> None:
         """Remove the files of a thread, if there are any.
@@ -136,13 +127,8 @@ class RepoLayout:
         self._remove(WORKTREES, short_id(thread_id))
 
     def _remove(self, kind: str, name: str) -> None:
-        with self._inside(kind) as parent:
-            if parent is None:
-                return
-            try:
-                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            except FileNotFoundError:
-                return
+        with suppress(FileNotFoundError), self._inside(kind) as parent:
+            found = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
                 # From a descriptor on: no link that is put in the way meanwhile leads out of it.
                 shutil.rmtree(name, dir_fd=parent)
@@ -150,15 +136,18 @@ class RepoLayout:
                 os.unlink(name, dir_fd=parent)
 
     @contextmanager
-    def _inside(self, kind: str) -> Iterator[int | None]:
-        """A descriptor of one of our folders, reached without following a link; `None` when it is not there."""
+    def _inside(self, *names: str, make: bool = False) -> Iterator[int]:
+        """A descriptor of one of our folders, reached without following a link, and made where that is asked for."""
         held: list[int] = []
         try:
             held.append(os.open(self.repo, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-            with suppress(FileNotFoundError):
-                for name in (FOLDER, kind):
-                    held.append(self._open(name, held[-1]))
-            yield held[-1] if len(held) == 3 else None
+            held.append(self._open(FOLDER, held[-1]))
+            for name in names:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, 0o700, dir_fd=held[-1])
+                held.append(self._open(name, held[-1]))
+            yield held[-1]
         finally:
             for descriptor in held:
                 os.close(descriptor)
