@@ -136,16 +136,15 @@ class Redactor:
 
     Args:
         known: Secrets by the name they are shown under, such as the variable or setting that holds them.
-        least: Characters below which a value is too short to be hidden by content alone.
         forms: Hide also what merely has the form of a token.
     """
 
-    def __init__(self, known: Mapping[str, str] | None = None, *, least: int = MIN_SECRET, forms: bool = True) -> None:
+    def __init__(self, known: Mapping[str, str] | None = None, *, forms: bool = True) -> None:
         self._by_form = forms
         self._withheld: dict[str, str] = {}
         self._names: dict[str, str] = {}
         for name, value in (known or {}).items():
-            if len(value) >= least and value not in NOT_SECRET:
+            if len(value) >= MIN_SECRET and value not in NOT_SECRET:
                 for form in encodings(value):
                     self._names.setdefault(form, name)
         self._forms = tuple(sorted(self._names, key=len, reverse=True))

@@ -22,7 +22,6 @@ from llm_registry.diagnosis.live_checks import LiveCheck, LiveChecks, run_live_c
 from llm_registry.discovery.context_window import context_window
 from llm_registry.discovery.probe import DEADLINE_S, probe_endpoints
 from llm_registry.discovery.server_info import EndpointFacts
-from llm_registry.overrides import with_overrides
 from llm_registry.providers.catalog import check_spec
 from llm_registry.records.telemetry import require_exporter
 from llm_registry.specs.addresses import endpoint_url
@@ -115,24 +114,19 @@ class Diagnosis(_Finding):
         return not self.unserved and not self.invalid and not any(remedy.urgent for remedy in self.remedies)
 
 
-async def diagnose_roles(
-    settings: Settings, *, origin: ConfigOrigin = NOWHERE, models: Mapping[str, str] | None = None, live: bool = False
-) -> Diagnosis:
+async def diagnose_roles(settings: Settings, *, origin: ConfigOrigin = NOWHERE, live: bool = False) -> Diagnosis:
     """Examine all roles.
 
     Args:
         settings: As loaded.
         origin: Where they came from, so that lines can be named.
-        models: Role to spec, as given by `--model`.
         live: Let every model that can serve do three small tasks; costs a few hundred tokens each.
 
     Raises:
-        UsageError: An override names an unknown role or model.
         ConfigError: An alias or fallback names nothing.
     """
-    effective = with_overrides(settings, models or {})
-    chains = {role: resolve_chain(effective.llm, role) for role in role_names(effective)}
-    needed = [role for role, chain in chains.items() if _is_needed(chain, effective)]
+    chains = {role: resolve_chain(settings.llm, role) for role in role_names(settings)}
+    needed = [role for role, chain in chains.items() if _is_needed(chain, settings)]
     links = {link.name: link for chain in chains.values() for link in chain.links}
     looks, found = await asyncio.gather(
         probe_endpoints([link.spec for link in links.values()], deadline_s=PATIENCE_S), find_servers()
@@ -141,18 +135,18 @@ async def diagnose_roles(
     nearby = await _look_nearby(links, facts)
     trips = await _try_out(links, facts) if live else {}
     file = await asyncio.to_thread(ConfigFile, origin)
-    adviser = Adviser(effective, file, found, nearby)
+    adviser = Adviser(settings, file, found, nearby)
     diagnosis = Diagnosis(
         config=str(origin.path or ""),
         own_config=str(origin.new or "") if origin.sample else "",
         roles=tuple(_role(chain, facts, trips, needed=chain.role in needed) for chain in chains.values()),
         specs=tuple(_spec(link, facts[link.name], trips.get(link.name)) for link in links.values()),
-        invalid=tuple(await asyncio.to_thread(_refusals, links.values(), effective)),
+        invalid=tuple(await asyncio.to_thread(_refusals, links.values(), settings)),
         remedies=tuple(_remedies(adviser, {role: chains[role] for role in needed}, facts, trips)),
         servers_found=tuple(f"{one.facts.server} at {one.url}: {', '.join(one.facts.models[:8])}" for one in found),
         live=live,
     )
-    return _cleaned(diagnosis, effective)
+    return _cleaned(diagnosis, settings)
 
 
 def _refusals(links: Iterable[ChainLink], settings: Settings) -> list[str]:

@@ -42,9 +42,9 @@ class FoundServer:
         place = "" if self.url == DEFAULT_URLS.get(self.provider) else f"@{self.url}"
         return f"{self.provider}:{self.first_model()}{place}"
 
-    def as_spec(self, model: str = "") -> dict[str, str]:
+    def as_spec(self) -> dict[str, str]:
         """The spec that would use it."""
-        return {"provider": self.provider, "model": model or self.first_model(), "base_url": self.url}
+        return {"provider": self.provider, "model": self.first_model(), "base_url": self.url}
 
 
 async def find_nearby(spec: ModelSpec, facts: EndpointFacts, *, deadline_s: float) -> FoundServer | None:

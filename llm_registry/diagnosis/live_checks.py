@@ -21,6 +21,7 @@ from llm_registry.registry import Registry
 _SITE = CallSite(thread="doctor", node="doctor")
 _PATIENCE = Timeouts(connect=3.0, first_token=90.0, idle=30.0)
 _ROLE = "primary"
+_COUNT = [HumanMessage("Count from one to sixty in words, separated by commas. Write nothing else.")]
 _LONGEST = 2048
 """Tokens; enough for a model that thinks aloud, and an end for one that never stops."""
 
@@ -41,7 +42,6 @@ class LiveChecks:
 
     tool_call: LiveCheck
     json: LiveCheck
-    speed: LiveCheck
     tokens_per_s: float | None = None
     """Tokens written per second after the first one."""
     first_token_s: float | None = None
@@ -69,18 +69,20 @@ async def run_live_checks(spec: ModelSpec) -> LiveChecks:
     alone = spec.model_copy(update={"fallback": (), "temperature": spec.temperature or 0.0, **limits})
     settings = Settings(llm=LLMSettings(**{_ROLE: alone}))
     async with ephemeral_registry(settings, "doctor") as registry:
-        speed, reply = await _measure(registry)
-        if reply is None:
+        try:
+            reply = await registry.chat(_ROLE, _COUNT, site=_SITE)
+        except ModelError as error:
             # It was not reached, and each further task would wait as long as this one.
-            return LiveChecks(speed, speed, speed, error=speed.detail)
+            failed = LiveCheck(ok=False, detail=_reason(error))
+            return LiveChecks(failed, failed, error=failed.detail)
         tool_call = await _trip(_call_tool, registry)
         given = await _trip(_give_object, registry)
-    return LiveChecks(tool_call, given, speed, tokens_per_s(reply), reply.first_token_s)
+    return LiveChecks(tool_call, given, tokens_per_s(reply), reply.first_token_s)
 
 
-def tokens_per_s(reply: ModelReply | None) -> float | None:
+def tokens_per_s(reply: ModelReply) -> float | None:
     """Tokens written per second after the first one; `None` when the server counted none."""
-    if reply is None or not reply.usage.output_tokens or reply.first_token_s is None:
+    if not reply.usage.output_tokens or reply.first_token_s is None:
         return None
     seconds = reply.seconds - reply.first_token_s
     return (reply.usage.output_tokens - 1) / seconds if seconds > 0 and reply.usage.output_tokens > 1 else None
@@ -128,13 +130,3 @@ async def _give_object(registry: Registry) -> LiveCheck:
     found, reply = await registry.ask(_ROLE, question, Capital, site=_SITE)
     tries = "" if reply.attempts == 1 else f" after {reply.attempts} tries"
     return LiveCheck(ok=True, detail=f"{found.model_dump_json()}{tries}", seconds=reply.seconds)
-
-
-async def _measure(registry: Registry) -> tuple[LiveCheck, ModelReply | None]:
-    prompt = [HumanMessage("Count from one to sixty in words, separated by commas. Write nothing else.")]
-    began = time.monotonic()
-    try:
-        reply = await registry.chat(_ROLE, prompt, site=_SITE)
-    except ModelError as error:
-        return LiveCheck(ok=False, detail=_reason(error), seconds=time.monotonic() - began), None
-    return LiveCheck(ok=True, detail=f"{reply.usage.output_tokens} tokens", seconds=reply.seconds), reply

@@ -100,7 +100,7 @@ class EndpointFacts:
 
 def server_kind(bodies: Bodies) -> ServerKind:
     """Recognise the server by the answers only it gives."""
-    owners = {str(row.get("owned_by", "")) for row in _rows(bodies.get("models"), "data")}
+    owners = model_owners(bodies)
     llama_cpp = "llamacpp" in owners or "default_generation_settings" in _object(bodies.get("props"))
     signs: Mapping[ServerKind, bool] = {
         "ollama": "tags" in bodies or "ps" in bodies,
@@ -111,6 +111,11 @@ def server_kind(bodies: Bodies) -> ServerKind:
         "vllm": "vllm" in owners,
     }
     return next((kind for kind, shown in signs.items() if shown), "generic")
+
+
+def model_owners(bodies: Bodies) -> set[str]:
+    """Who the server says its models are of."""
+    return {str(row.get("owned_by", "")) for row in _rows(bodies.get("models"), "data")}
 
 
 def _is_lmstudio(bodies: Bodies) -> bool:

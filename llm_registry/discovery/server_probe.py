@@ -157,7 +157,7 @@ class ServerProbe:
         elif self._is_openrouter():
             # Its list of models is open to everyone, so only this shows whether the key is good.
             yield "key", f"{base}/key", None
-        elif "library" in _owners(self.bodies):
+        elif "library" in server_info.model_owners(self.bodies):
             # Ollama behind its OpenAI-style door; its own one says more.
             yield "tags", f"{root}/api/tags", None
             yield "ps", f"{root}/api/ps", None
@@ -306,12 +306,6 @@ def _said(reply: httpx.Response, secrets: Iterable[str]) -> str:
     except (ValueError, RecursionError):
         return ""
     return f": {redact(words, secrets)[:120]}" if words else ""
-
-
-def _owners(bodies: Mapping[str, Any]) -> set[str]:
-    body = bodies.get("models")
-    rows = body.get("data") if isinstance(body, dict) else None
-    return {str(row.get("owned_by", "")) for row in rows if isinstance(row, dict)} if isinstance(rows, list) else set()
 
 
 def _root(base: str) -> str:

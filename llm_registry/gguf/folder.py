@@ -18,6 +18,7 @@ import psutil
 
 from core.errors import ModelError
 from core.storage.user_state import STATE_DIR_VARIABLE, state_folder
+from llm_registry.endpoints.slots import is_running
 
 _POLL_S = 0.05
 _LOCK_S = 60.0
@@ -30,7 +31,6 @@ class RunningServer:
 
     pid: int
     created: float
-    path: str
     url: str
     """Empty until it listens."""
 
@@ -73,7 +73,7 @@ def find_server(home: Path, key: str) -> RunningServer | None:
     """The live server behind a key; leftovers of a dead one are removed."""
     try:
         state: dict[str, Any] = json.loads((home / f"{key}.json").read_text(encoding="utf-8"))
-        found = RunningServer(int(state["pid"]), float(state["created"]), str(state["path"]), "")
+        found = RunningServer(pid := int(state["pid"]), float(state["created"]), server_url(home, key, pid))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
@@ -81,7 +81,7 @@ def find_server(home: Path, key: str) -> RunningServer | None:
     if found is None or not is_alive(found):
         remove_server_files(home, key)
         return None
-    return RunningServer(found.pid, found.created, found.path, server_url(home, key, found.pid))
+    return found
 
 
 def server_url(home: Path, key: str, pid: int) -> str:
@@ -95,11 +95,7 @@ def server_url(home: Path, key: str, pid: int) -> str:
 
 def is_alive(server: RunningServer) -> bool:
     """Whether this very process still runs, and not another one that got its pid."""
-    try:
-        process = psutil.Process(server.pid)
-        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - server.created) < 1
-    except psutil.Error:
-        return False
+    return is_running(server.pid, server.created)
 
 
 def remove_server_files(home: Path, key: str) -> None:

@@ -161,7 +161,7 @@ def _write_down(options: ServerOptions, home: Path, key: str, pid: int) -> Runni
     draft = home / f"{key}.json.{os.getpid()}"
     draft.write_text(json.dumps(state), encoding="utf-8")
     draft.rename(home / f"{key}.json")
-    return RunningServer(pid, created, str(options.path), "")
+    return RunningServer(pid, created, "")
 
 
 async def _healthy(server: RunningServer, options: ServerOptions, home: Path, key: str) -> str:

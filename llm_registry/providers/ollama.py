@@ -11,11 +11,11 @@ from llm_registry.failures.redirects import refuse_redirects, refuse_redirects_s
 from llm_registry.providers.catalog import Api, BuiltModel
 from llm_registry.providers.ollama_stream import TolerantChatOllama, raise_refusal, use_plain_objects
 from llm_registry.providers.openai_compatible import make_client, with_errors_and_close
+from llm_registry.specs.addresses import endpoint_url
 from llm_registry.specs.network import is_local, trusted_certificates
 
 _READ = frozenset({"headers", "num_ctx", "threads", "keep_alive"})
 """Options with their own field; all others go to the server unchanged."""
-BASE_URL = "http://127.0.0.1:11434"
 ERRORS: tuple[type[Exception], ...] = (
     ollama.ResponseError, ollama.RequestError, httpx.HTTPError, httpx.StreamError,
     OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError,
@@ -24,7 +24,7 @@ ERRORS: tuple[type[Exception], ...] = (
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
     """Build the client of one spec; an address ending in `/v1` means the OpenAI protocol."""
-    base_url = spec.base_url or BASE_URL
+    base_url = endpoint_url(spec)
     if base_url.endswith("/v1"):
         return with_errors_and_close(make_client(spec, api=api, extra_body=_effort(spec)))
     headers = {str(key): str(value) for key, value in spec.options.get("headers", {}).items()}

@@ -1,22 +1,25 @@
-"""A chat model that answers from a script: messages or exceptions in order, raising when the script is used up.
+"""Answers from a file, for tests and for demonstrating failures: no server, no network.
 
-Owns the script and the record of what was asked. For tests and demonstrations; it imitates no server.
+Owns the script, whose messages and exceptions come in order, and the record of what was asked.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import Field, PrivateAttr, SkipValidation
 
+from core.config.settings import ModelSpec
 from core.errors import ConfigError
 from llm_registry.failures.errors import CallFailure, ErrorKind
+from llm_registry.providers.catalog import Api, BuiltModel
 
 ScriptedAnswer = AIMessage | Exception
 
@@ -74,14 +77,11 @@ class ScriptedChatModel(BaseChatModel):
             raise answer
         return ChatResult(generations=[ChatGeneration(message=answer.model_copy(deep=True))])
 
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return self._generate(messages, stop, None, **kwargs)
+
+async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
+    """Read the script named by `options.script`."""
+    model = await asyncio.to_thread(ScriptedChatModel.from_file, str(spec.options["script"]))
+    return BuiltModel(model=model, errors=(ScriptExhausted, OSError, ValueError), streams=False)
 
 
 def _read(entry: Any, number: int) -> ScriptedAnswer:

@@ -135,8 +135,8 @@ class CallLog:
         self._secrets = tuple(secrets)
         self._watch = watch
 
-    async def record(self, row: CallRow) -> int:
-        """Store one call and return its id."""
+    async def record(self, row: CallRow) -> None:
+        """Store one call."""
         started = time.time() - row.total_s if row.started is None else row.started
         hide = self._redactor.clean
         detail = redact(hide(row.detail), self._secrets)[:_DETAIL_CHARS]
@@ -144,12 +144,11 @@ class CallLog:
         names = [one.name for one in fields(CallRow)]
         # Column names are our own field names; only values come from outside.
         columns, places = ", ".join(names), ", ".join(f":{name}" for name in names)
-        statement = f"INSERT INTO calls({columns}) VALUES({places}) RETURNING id"
+        statement = f"INSERT INTO calls({columns}) VALUES({places})"
         # Waiting for the disk at each call is not worth what a power cut may take.
-        rows = await self._database.write(statement, asdict(clean), durable=False)
+        await self._database.write(statement, asdict(clean), durable=False)
         if self._watch is not None:
             self._watch(clean)
-        return int(rows[0]["id"])
 
     async def usage(self, thread: str) -> dict[str, RoleUsage]:
         """What each role used in a thread; sums hold the known part, `None` where nothing is known."""
