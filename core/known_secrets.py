@@ -81,7 +81,9 @@ def unchecked_redactor(config: Path | None, project: Path | None) -> Redactor:
     with suppress(ConfigError):
         own = find_project_config(project) if project is not None else None
         trees += [read_config(own, follow=False)] if own is not None else []
-    trees += [nested(_path_of(name), _tree(value)) for name, value in os.environ.items() if name.startswith(ENV_PREFIX)]
+    for name, value in os.environ.items():
+        if name.startswith(ENV_PREFIX):
+            trees.append(nested(name.removeprefix(ENV_PREFIX).lower().split(SEPARATOR), _tree(value)))
     written = [pair for tree in trees for pair in _of_tree(map_texts(tree, _filled))]
     return Redactor(_named((*written, *_of_environment(os.environ))))
 
@@ -92,10 +94,6 @@ def _named(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         if value and value not in found.values():
             found.setdefault(where, value)
     return found
-
-
-def _path_of(variable: str) -> list[str]:
-    return variable.removeprefix(ENV_PREFIX).lower().split(SEPARATOR)
 
 
 def _filled(text: str) -> str:

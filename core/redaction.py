@@ -220,12 +220,6 @@ def placeholder(kind: str, secret: str) -> str:
     return f"[secret:{kind}:{hashlib.sha256(secret.encode('utf-8', 'replace')).hexdigest()[:8]}]"
 
 
-def _kinds_in(text: str) -> list[str]:
-    """The kinds of tokens that a text may hold, in the order in which they are hidden."""
-    small = text.lower()
-    return [kind for kind in _TOKENS if any(cue in (text if cue.isupper() else small) for cue in _CUES[kind])]
-
-
 def _without_tokens(text: str) -> tuple[str, dict[str, str]]:
     """The text with a placeholder for each token of a known form, and the tokens by placeholder."""
     held: dict[str, str] = {}
@@ -236,8 +230,10 @@ def _without_tokens(text: str) -> tuple[str, dict[str, str]]:
         held.setdefault(shown := placeholder(kind, secret), secret)
         return f"{named.get('lead') or ''}{shown}"
 
-    for kind in _kinds_in(text):
-        text = _TOKENS[kind].sub(partial(hidden, kind=kind), text)
+    whole, small = text, text.lower()
+    for kind, form in _TOKENS.items():
+        if any(cue in (whole if cue.isupper() else small) for cue in _CUES[kind]):
+            text = form.sub(partial(hidden, kind=kind), text)
     return text, held
 
 

@@ -140,10 +140,10 @@ def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:
         raise UsageError(
             f"--model {role}={redact_spec(wanted)}: its address has no scheme", hint="start it with http:// or https://"
         )
-    given = ModelSpec(
-        provider=provider, model=model, base_url=fill_references(role, url), fallback=_fallback(llm, role)
-    )
-    like = _configured(llm, given, entries.get(role))
+    own = entries.get(role)
+    fallback = own.fallback if isinstance(own, ModelSpec) else None
+    given = ModelSpec(provider=provider, model=model, base_url=fill_references(role, url), fallback=fallback)
+    like = _configured(llm, given, own)
     return given if like is None else _beside(like, given)
 
 
@@ -163,8 +163,3 @@ def _beside(like: ModelSpec, given: ModelSpec) -> ModelSpec:
     kept = ("base_url", "api_key", "timeouts", "max_concurrency", "api")
     options = {name: value for name, value in like.options.items() if name in _OF_THE_SERVER}
     return given.model_copy(update={name: getattr(like, name) for name in kept} | {"options": options})
-
-
-def _fallback(llm: LLMSettings, role: str) -> tuple[str, ...] | None:
-    entry = (llm.__pydantic_extra__ or {}).get(role)
-    return entry.fallback if isinstance(entry, ModelSpec) else None

@@ -1,6 +1,6 @@
 """The registry: roles in, replies out. Joins chains, calls and records into what `core.context.Models` promises."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -98,20 +98,18 @@ class Registry:
         check_models_offered(self._overridden, chains, facts)
         self._models.facts.update(facts)
         self._fallback.revive()
-        terms = {(role, link.name): link.terms for role, chain in chains.items() for link in chain.links}
+        links = [(role, link) for role, chain in chains.items() for link in chain.links]
+        terms = {(role, link.name): link.terms for role, link in links}
         shown = {
             role: {"spec": one.spec, "reason": one.reason, "terms": terms.get((role, one.spec), "")}
             for role, one in self._served.items()
         }
         self._events.emit("roles", roles=shown, **_so_far(self._usage))
-        for role, link in {link.name: (role, link) for role, link in self._serving(chains)}.values():
+        serving = {link.name: (role, link) for role, link in links if link.name == self._served[role].spec}
+        for role, link in serving.values():
             if warning := self._models.window(link).warning:
                 self._events.emit("model_warning", role=role, spec=link.name, message=warning)
         return self._served
-
-    def _serving(self, chains: Mapping[str, Chain]) -> Iterator[tuple[str, ChainLink]]:
-        for role, chain in chains.items():
-            yield from ((role, link) for link in chain.links if link.name == self._served[role].spec)
 
     async def refresh_usage(self) -> None:
         """Read what earlier runs of the thread used."""

@@ -78,7 +78,8 @@ def _used(tree: Mapping[str, Any], entries: Mapping[str, Any]) -> set[str]:
     tools = tree.get("tools")
     for entry in tools.values() if isinstance(tools, Mapping) else ():
         target = entry.get("role") if isinstance(entry, Mapping) else None
-        asked += [name for name, one in entries.items() if name == target or _model_id(one) == target]
+        asked += [name for name, one in entries.items()
+                  if name == target or (isinstance(one, Mapping) and one.get("model") == target)]  # fmt: skip
     used: set[str] = set()
     while asked:
         name = asked.pop()
@@ -89,10 +90,6 @@ def _used(tree: Mapping[str, Any], entries: Mapping[str, Any]) -> set[str]:
         after = entry.get("fallback") if isinstance(entry, Mapping) else [entry]
         asked += [one for one in (after if isinstance(after, list | tuple) else ()) if isinstance(one, str)]
     return used
-
-
-def _model_id(entry: Any) -> Any:
-    return entry.get("model") if isinstance(entry, Mapping) else None
 
 
 def _unset(value: Any) -> list[str]:

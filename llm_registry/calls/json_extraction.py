@@ -35,8 +35,8 @@ def json_objects_in(text: str) -> Iterator[dict[str, Any]]:
 
 def repaired_objects_in(text: str) -> Iterator[dict[str, Any]]:
     """Objects that are invalid by a small mistake: an extra comma, Python's quotes, an object written as a string."""
-    inner = _unquoted(text.strip())
-    if inner is not None:
+    inner = _as_json(text) if text.lstrip().startswith('"') else None
+    if isinstance(inner, str):
         yield from json_objects_in(inner)
     span = text[text.find("{") : text.rfind("}") + 1]
     if not span:
@@ -61,11 +61,6 @@ def json_mistake_in(text: str) -> str:
     except RecursionError:
         return "the JSON object is nested too deeply"
     return ""
-
-
-def _unquoted(text: str) -> str | None:
-    value = _as_json(text) if text.startswith('"') else None
-    return value if isinstance(value, str) else None
 
 
 def _as_json(text: str) -> Any:

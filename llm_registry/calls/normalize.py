@@ -60,7 +60,8 @@ def parse_answer(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | No
     """
     text, traces = _split_content(message.content)
     text, thought = split_reasoning(text)
-    reasoning = "".join([*traces, _kept_reasoning(message), thought])
+    kept = message.additional_kwargs.get("reasoning_content")
+    reasoning = "".join([*traces, kept if isinstance(kept, str) else "", thought])
     calls, broken = _calls(message, tools or {})
     if tools and not calls and not broken:
         text, calls, broken = _calls_in_text(text, tools)
@@ -107,11 +108,6 @@ def _trace(block: Mapping[str, Any]) -> Iterable[str]:
     for part in (*(block.get("summary") or ()), *(block.get("content") or ())):
         if isinstance(part, Mapping) and part.get("text"):
             yield str(part["text"])
-
-
-def _kept_reasoning(message: AIMessage) -> str:
-    kept = message.additional_kwargs.get("reasoning_content")
-    return kept if isinstance(kept, str) else ""
 
 
 def _calls(

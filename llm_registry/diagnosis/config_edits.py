@@ -50,7 +50,7 @@ class ConfigFile:
     def __init__(self, origin: ConfigOrigin) -> None:
         self._origin = origin
         self._path = origin.path
-        self._text = _read(origin.path)
+        self._text = self._path.read_text(encoding="utf-8") if self._path is not None and self._path.is_file() else ""
         self._root = _compose(self._text)
 
     def edit(self, path: Sequence[str], value: Any) -> ConfigEdit:
@@ -118,10 +118,6 @@ class ConfigFile:
         alone = not self._text[begins : key.start_mark.index].strip()
         after = self._text[held.end_mark.index :].partition("\n")[0].strip()
         return "," if alone and after == "," else ""
-
-
-def _read(path: Path | None) -> str:
-    return path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
 
 
 def _export(path: Sequence[str], value: Any) -> ConfigEdit:

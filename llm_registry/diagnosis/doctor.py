@@ -146,7 +146,8 @@ async def diagnose_roles(settings: Settings, *, origin: ConfigOrigin = NOWHERE, 
         servers_found=tuple(f"{one.facts.server} at {one.url}: {', '.join(one.facts.models[:8])}" for one in found),
         live=live,
     )
-    return _cleaned(diagnosis, settings)
+    secrets = [secret for secret in llm_secrets(settings.llm) if len(secret) >= MIN_SECRET]
+    return Diagnosis.model_validate(map_texts(diagnosis.model_dump(), partial(redact_for_sharing, secrets=secrets)))
 
 
 def _refusals(links: Iterable[ChainLink], settings: Settings) -> list[str]:
@@ -260,8 +261,3 @@ def _remedies(
     wanted = [chain for chain in bare if chain.role == "primary"] or bare[:1]
     for chain in wanted:
         yield from adviser.for_role(chain)
-
-
-def _cleaned(diagnosis: Diagnosis, settings: Settings) -> Diagnosis:
-    secrets = [secret for secret in llm_secrets(settings.llm) if len(secret) >= MIN_SECRET]
-    return Diagnosis.model_validate(map_texts(diagnosis.model_dump(), partial(redact_for_sharing, secrets=secrets)))

@@ -59,7 +59,8 @@ async def find_nearby(spec: ModelSpec, facts: EndpointFacts, *, deadline_s: floa
         The nearest one that lists models, one that has the wanted model before all others; `None` when none answers,
         or when the address is not what is wrong.
     """
-    if not _is_misplaced(facts):
+    # A key, a credit or a busy server is no matter of the address.
+    if not facts.misplaced and (facts.reachable or facts.connected):
         return None
     guesses = list(_guesses(spec, facts))[:_MOST]
     looks = await probe_endpoints(guesses, deadline_s=deadline_s)
@@ -70,11 +71,6 @@ async def find_nearby(spec: ModelSpec, facts: EndpointFacts, *, deadline_s: floa
     ]
     having = [one for one in answering if one.facts.offers(spec.model)]
     return next(iter([*having, *answering]), None)
-
-
-def _is_misplaced(facts: EndpointFacts) -> bool:
-    """Whether the address is what is wrong, and not a key, a credit or a server that is busy."""
-    return facts.misplaced or (not facts.reachable and not facts.connected)
 
 
 def _guesses(spec: ModelSpec, facts: EndpointFacts) -> Iterator[ModelSpec]:
@@ -103,10 +99,10 @@ def _addresses(given: str, facts: EndpointFacts) -> Iterator[tuple[str, str]]:
 
 def _origins(given: str, *, other_scheme: bool) -> Iterator[str]:
     """Schemes and hosts, the nearest first."""
-    parts = urlsplit(given if "://" in given else f"http://{given}")
-    schemes = [parts.scheme] if parts.scheme in {"http", "https"} else []
-    if other_scheme or not schemes:
-        schemes += [scheme for scheme in ("http", "https") if scheme not in schemes]
+    parts = urlsplit(given)
+    schemes = [parts.scheme]
+    if other_scheme:
+        schemes.append("http" if parts.scheme == "https" else "https")
     name = parts.netloc.rpartition("@")[2]
     host, colon, port = name.rpartition(":") if not name.endswith("]") else (name, "", "")
     hosts = [name]
@@ -121,7 +117,7 @@ def _origins(given: str, *, other_scheme: bool) -> Iterator[str]:
 
 def _heads(given: str) -> Sequence[str]:
     """The path and its beginnings, longest first, without the part that names a protocol."""
-    parts = [part for part in urlsplit(given if "://" in given else f"http://{given}").path.split("/") if part]
+    parts = [part for part in urlsplit(given).path.split("/") if part]
     heads = ["".join(f"/{part}" for part in parts[:count]) for count in range(len(parts), -1, -1)]
     kept = [head for head in heads if not head.endswith(("/v1", "/models", "/chat", "/completions", "/generate"))]
     return list(dict.fromkeys(kept))

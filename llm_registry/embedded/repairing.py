@@ -52,12 +52,8 @@ def next_turn(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessag
 
 def _results(messages: Sequence[BaseMessage]) -> list[ToolMessage]:
     """Tool results since the step was given, in order."""
-    start = max((i for i, message in enumerate(messages) if _is_step(message)), default=0)
-    return [message for message in messages[start:] if isinstance(message, ToolMessage)]
-
-
-def _is_step(message: BaseMessage) -> bool:
-    return isinstance(message, HumanMessage) and message.name is None
+    steps = (at for at, one in enumerate(messages) if isinstance(one, HumanMessage) and one.name is None)
+    return [message for message in messages[max(steps, default=0) :] if isinstance(message, ToolMessage)]
 
 
 @dataclass(slots=True)
@@ -92,7 +88,8 @@ class _Attempt:
                 yield from _undo(edits[:at])
                 return f"The patch that was found could not be applied: {answer.text}"
         answer = yield CHECK, {}
-        if not _red(answer) or _red_as_told(answer, patch.get("still_failing") or ()):
+        told = set(patch.get("still_failing") or ())
+        if not _red(answer) or (told and set(read_checks(answer.text).failing) <= told):
             return closing_words(found, patch, self.refused)
         yield from _undo(edits)
         self.refused.append(dict(patch))
@@ -109,11 +106,6 @@ def _red(answer: ToolMessage) -> bool:
     states = {command: state != "green" for command, _, state in _CHECK.findall(answer.text)}
     tests = [red for command, red in states.items() if _PYTHON_TESTS.search(command)]
     return any(tests or states.values())
-
-
-def _red_as_told(answer: ToolMessage, told: Sequence[str]) -> bool:
-    """Whether red tests were announced, and no other test is red."""
-    return bool(told) and set(read_checks(answer.text).failing) <= set(told)
 
 
 def _parsed(message: ToolMessage) -> dict[str, Any]:

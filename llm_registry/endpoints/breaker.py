@@ -88,7 +88,8 @@ class Breakers:
         """Count a failure; opens immediately when the server is unreachable, after several in a row when it only
         fails."""
         if failure.kind not in ENDPOINT_DOWN | ENDPOINT_SICK:
-            await self._answered(endpoint)
+            # Not as wished, but an answer: that is no sign of absence.
+            await self._do("DELETE FROM breakers WHERE endpoint = :endpoint AND trial_until > 0", endpoint)
             return
 
         def counted(unit: Transaction) -> float:
@@ -111,10 +112,6 @@ class Breakers:
     async def end_trial(self, endpoint: str) -> None:
         """Let another caller try: the one who tried never finished."""
         await self._do("UPDATE breakers SET trial_until = 0 WHERE endpoint = :endpoint", endpoint)
-
-    async def _answered(self, endpoint: str) -> None:
-        # Not as wished, but an answer: that is no sign of absence.
-        await self._do("DELETE FROM breakers WHERE endpoint = :endpoint AND trial_until > 0", endpoint)
 
     async def _do(self, statement: str, endpoint: str) -> None:
         await self._state.write(statement, {"endpoint": endpoint}, durable=False)

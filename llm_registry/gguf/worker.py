@@ -118,11 +118,6 @@ class _Nowhere(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _direct() -> urllib.request.OpenerDirector:
-    """What asks our own server, past any proxy of the environment."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}), _Nowhere)
-
-
 class _Watch:
     """Decides when the server has been idle for long enough, or belongs to nobody."""
 
@@ -132,6 +127,7 @@ class _Watch:
         self._state: Path = options.home / f"{options.key}.json"
         self._address: Path = options.home / f"{options.key}.url"
         self._lock: Path = options.home / f"{options.key}.lock"
+        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Nowhere)
         self._seen = ""
         self._active = self._born = time.time()
 
@@ -153,7 +149,7 @@ class _Watch:
     def _activity(self) -> str:
         """The server's counters; while a request runs, something that is new each time."""
         try:
-            with _direct().open(f"{self._url}/metrics", timeout=5) as reply:
+            with self._direct.open(f"{self._url}/metrics", timeout=5) as reply:
                 lines = reply.read().decode().splitlines()
         except (OSError, urllib.error.URLError):
             # Too busy to answer is busy.
