@@ -5,6 +5,8 @@
 
 import re
 
+CHARS_PER_TOKEN = 3
+"""Of prose and code, rather few than many: no tokenizer of the models is at hand."""
 _INVISIBLE = re.compile(
     # Letters and marks that fonts draw as nothing, though Unicode counts them as printable; selectors of emoji stay.
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"

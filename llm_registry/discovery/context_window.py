@@ -12,10 +12,10 @@ from typing import Literal
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 
 from core.config.settings import ModelSpec
+from core.text import CHARS_PER_TOKEN
 from llm_registry.discovery.server_info import EndpointFacts
 from llm_registry.specs.addresses import sets_window
 
-CHARS_PER_TOKEN = 3.5
 FEWEST_CHARS = 2.0
 MOST_CHARS = 8.0
 """No known tokenizer packs more than this into the average token of prose or code."""

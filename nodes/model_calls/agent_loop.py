@@ -34,6 +34,7 @@ from core.artifacts import Served
 from core.context import Context
 from core.errors import ModelError
 from core.replies import CallSite
+from core.text import CHARS_PER_TOKEN
 from nodes.guidance.delivery import GuidedState, InboxMiddleware, standing_guidance
 from nodes.guidance.plan_changes import role_for
 from nodes.model_calls.tool_calls import INTERRUPTED, ToolCallsMiddleware
@@ -49,7 +50,6 @@ COMPACT_AT, KEEP = 0.6, 0.3
 """Shares of the message budget: when older ones are summarized, and how much of the newest stays unchanged."""
 FRAME_TOKENS = 1500
 """How much of the window tool descriptions and the static prompt take."""
-CHARS_PER_TOKEN = 3
 
 
 class LoopState(GuidedState):

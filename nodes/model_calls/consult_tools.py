@@ -21,8 +21,9 @@ from langchain_core.tools import BaseTool
 from core.config.settings import EMBEDDED, ModelRole, Settings
 from core.context import Context, Models
 from core.replies import CallSite
+from core.text import CHARS_PER_TOKEN
 from core.tool_effects import ToolEffects
-from nodes.model_calls.agent_loop import CHARS_PER_TOKEN, UNKNOWN_WINDOW, LoopState
+from nodes.model_calls.agent_loop import UNKNOWN_WINDOW, LoopState
 from nodes.model_calls.tool_calls import ToolCallsMiddleware
 from nodes.text.rendering import render
 from nodes.text.shorten import clip
