@@ -59,14 +59,14 @@ def _without_unused(tree: Mapping[str, Any], sources: Sources) -> tuple[Mapping[
     said: list[str] = []
     new = {**llm, "models": dict(named)} if named else dict(llm)
     for name, entry in entries.items():
-        unset = [] if name in used or not isinstance(entry, Mapping) else _unset(entry)
-        if not unset:
+        if name in used or not isinstance(entry, Mapping):
             continue
-        key = f"llm.{name}" if name in llm else f"llm.models.{name}"
-        where = new if name in llm else new["models"]
-        where[name] = {**entry, "enabled": False}
-        said.append(f"{key}: the environment variable {unset[0]} is not set{_from(key, sources)}; nothing uses it, so "
-                    "it is left out")  # fmt: skip
+        try:
+            _resolve(entry, f"llm.{name}" if name in llm else f"llm.models.{name}", sources)
+        except ConfigError as error:
+            where = new if name in llm else new["models"]
+            where[name] = {**entry, "enabled": False}
+            said.append(f"{error.message}; nothing uses it, so it is left out")
     return {**tree, "llm": new}, tuple(said)
 
 
@@ -90,17 +90,6 @@ def _used(tree: Mapping[str, Any], entries: Mapping[str, Any]) -> set[str]:
         after = entry.get("fallback") if isinstance(entry, Mapping) else [entry]
         asked += [one for one in (after if isinstance(after, list | tuple) else ()) if isinstance(one, str)]
     return used
-
-
-def _unset(value: Any) -> list[str]:
-    """Environment variables named in a spec that are not set."""
-    if isinstance(value, Mapping):
-        if str(value.get("enabled", True)).lower() in _NO:
-            return []
-        return [name for inner in value.values() for name in _unset(inner)]
-    if isinstance(value, list | tuple):
-        return [name for inner in value for name in _unset(inner)]
-    return [name for name in VARIABLE.findall(value) if name not in os.environ] if isinstance(value, str) else []
 
 
 def _by_model(entry: Any, specs: Mapping[str, Any]) -> Any:
