@@ -22,20 +22,7 @@ _OF_THE_SERVER = frozenset({"headers", "keep_alive", "threads", "slots", "idle_s
 
 
 class UnknownModelError(UsageError):
-    """A name that is not a role, a named model or `provider:model`.
-
-    Args:
-        role: For whom it was given.
-        wanted: The name.
-        near: Known names like it, as a piece of the message.
-    """
-
-    def __init__(self, role: str, wanted: str, near: str) -> None:
-        super().__init__(
-            f"--model {role}={redact_spec(wanted)}: unknown model{near}",
-            hint="give a named model, a role, `embedded`, or PROVIDER:MODEL[@URL]",
-        )
-        self.role, self.wanted, self.near = role, wanted, near
+    """A name that is not a role, a named model or `provider:model`."""
 
 
 async def checked_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
@@ -46,15 +33,8 @@ async def checked_overrides(settings: Settings, models: Mapping[str, str]) -> Se
     """
     try:
         return with_overrides(settings, models)
-    except UnknownModelError as error:
-        offered = await _offered(settings.llm)
-        if not offered:
-            raise
-        near = error.near or _meant(error.wanted, offered)
-        raise UsageError(
-            f"--model {error.role}={redact_spec(error.wanted)}: unknown model{near}",
-            hint=f"{error.hint}; the configured servers offer {', '.join(offered[:20])}",
-        ) from error
+    except UnknownModelError:
+        return with_overrides(settings, models, await _offered(settings.llm))
 
 
 async def _offered(llm: LLMSettings) -> list[str]:
@@ -72,12 +52,13 @@ def _meant(wanted: str, offered: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(f'`{by_model[name]}`' for name in near)}?" if near else ""
 
 
-def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
+def with_overrides(settings: Settings, models: Mapping[str, str], offered: Sequence[str] = ()) -> Settings:
     """Return settings in which some roles are served by other specs.
 
     Args:
         settings: As configured.
         models: Role to spec, as given on the command line.
+        offered: What the configured servers have, for the error.
 
     Raises:
         UsageError: A role, a model or a provider is unknown; near matches are named.
@@ -90,7 +71,7 @@ def with_overrides(settings: Settings, models: Mapping[str, str]) -> Settings:
         if role not in known:
             raise UsageError(f"--model {role}={redact_spec(wanted)}: unknown role{did_you_mean(role, known)}",
                              hint=f"the roles are {', '.join(known)}")  # fmt: skip
-        entries[role] = _read(settings.llm, role, wanted)
+        entries[role] = _read(settings.llm, role, wanted, offered)
     llm = LLMSettings(models=settings.llm.models, **entries)
     if circle := alias_cycle(llm):
         given = " ".join(f"--model {role}={redact_spec(wanted)}" for role, wanted in models.items())
@@ -126,14 +107,19 @@ def check_models_offered(
         )
 
 
-def _read(llm: LLMSettings, role: str, wanted: str) -> ModelSpec | str:
+def _read(llm: LLMSettings, role: str, wanted: str, offered: Sequence[str]) -> ModelSpec | str:
     entries = llm.__pydantic_extra__ or {}
     if wanted != role and (wanted in llm.models or wanted in entries or wanted in (*ROLES, EMBEDDED)):
         return wanted
     provider, colon, rest = wanted.partition(":")
     if not colon or provider not in provider_names():
         names = {*llm.models, *entries, EMBEDDED, *(f"{name}:" for name in provider_names())}
-        raise UnknownModelError(role, wanted, did_you_mean(wanted if not colon else provider, names))
+        near = did_you_mean(wanted if not colon else provider, names) or _meant(wanted, offered)
+        also = f"; the configured servers offer {', '.join(offered[:20])}" if offered else ""
+        raise UnknownModelError(
+            f"--model {role}={redact_spec(wanted)}: unknown model{near}",
+            hint=f"give a named model, a role, `embedded`, or PROVIDER:MODEL[@URL]{also}",
+        )
     # A file may have any name, and is served here.
     model, _, url = (rest, "", "") if provider == "gguf" else rest.partition("@")
     if url and "://" not in fill_references(role, url):
