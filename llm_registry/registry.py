@@ -32,7 +32,7 @@ from llm_registry.fallback.fallback import AskSpec, FallbackRunner
 from llm_registry.overrides import check_models_offered, with_overrides
 from llm_registry.providers.catalog import check_spec
 from llm_registry.records.budget import Budget
-from llm_registry.records.call_log import CallLog
+from llm_registry.records.call_log import CallLog, known_sum
 from llm_registry.records.capability_cache import CapabilityCache
 from llm_registry.records.prompt_log import LoggedPrompt, PromptLog
 from llm_registry.records.telemetry import span_export
@@ -244,11 +244,11 @@ def _so_far(usage: Mapping[str, RoleUsage]) -> dict[str, int | None]:
     """What earlier runs of the thread used, for reporting it only now; empty when there were none."""
     if not usage:
         return {}
-    counts = {"input_tokens": [one.input_tokens for one in usage.values()],
-              "output_tokens": [one.output_tokens for one in usage.values()]}  # fmt: skip
-    known = {name: [count for count in found if count is not None] for name, found in counts.items()}
-    sums = {name: sum(found) if found else None for name, found in known.items()}
-    return {"calls": sum(one.calls for one in usage.values()), **sums}
+    return {
+        "calls": sum(one.calls for one in usage.values()),
+        "input_tokens": known_sum(one.input_tokens for one in usage.values()),
+        "output_tokens": known_sum(one.output_tokens for one in usage.values()),
+    }
 
 
 @asynccontextmanager

@@ -42,18 +42,6 @@ class Advice:
     """A role is served worse than configured, if this spec is its first choice."""
 
 
-@dataclass(frozen=True, slots=True)
-class CapableModels:
-    """Who showed what, by role or named model."""
-
-    callers: Sequence[str]
-    """Called the tool."""
-    writers: Sequence[str]
-    """Gave the JSON object."""
-    behind: Collection[str]
-    """In a chain with the spec that the advice is about."""
-
-
 class Adviser:
     """Knows the configuration file and what runs on this machine.
 
@@ -107,15 +95,18 @@ class Adviser:
         return (self._no_model(link, facts),) if facts.offers(link.spec.model) is False else ()
 
     def for_trips(
-        self, link: ChainLink, trips: LiveChecks, roles: Iterable[str], able: CapableModels
-    ) -> Iterable[Advice]:
+        self, link: ChainLink, trips: LiveChecks, roles: Iterable[str], *, callers: Sequence[str],
+        writers: Sequence[str], behind: Collection[str],
+    ) -> Iterable[Advice]:  # fmt: skip
         """What to change about a spec that was tried out.
 
         Args:
             link: The spec.
             trips: How it did.
             roles: Which roles it serves.
-            able: Which specs did better.
+            callers: Who called the tool, by role or named model.
+            writers: Who gave the JSON object.
+            behind: Who is in a chain with the spec.
         """
         if trips.error:
             place, line = ("", "") if link.spec.fallback else self._fallback(link)
@@ -124,7 +115,7 @@ class Adviser:
         if not trips.tool_call.ok and "coder" in roles:
             hint = "for llama.cpp start the server with --jinja; for vLLM with --enable-auto-tool-choice"
             problem = f"{link.name} cannot call tools, which `coder` needs: {trips.tool_call.detail}"
-            other = next((name for name in able.callers if name not in {link.origin, "coder"}), None)
+            other = next((name for name in callers if name not in {link.origin, "coder"}), None)
             place, line = self._file.edit(("llm", "coder"), other) if other else ("", "")
             yield Advice(problem, place, line, hint if other else f"use a model that can; {hint}")
         if not trips.json.ok and link.spec.api == "responses":
@@ -133,21 +124,23 @@ class Adviser:
                 ("api",), "auto", "JSON objects are then requested through chat completions",
             )  # fmt: skip
         elif not trips.json.ok:
-            yield self._no_objects(link, trips, able)
+            yield self._no_objects(link, trips, writers, behind)
 
-    def _no_objects(self, link: ChainLink, trips: LiveChecks, able: CapableModels) -> Advice:
+    def _no_objects(
+        self, link: ChainLink, trips: LiveChecks, writers: Sequence[str], behind: Collection[str]
+    ) -> Advice:
         """The embedded engine cannot help here: it only fills in objects for a repair."""
         problem = f"{link.name} does not return a valid JSON object: {trips.json.detail}"
-        standing = [name for name in able.writers if name in able.behind]
+        standing = [name for name in writers if name in behind]
         if standing:
             said = f"{standing[0]}, which does, is used instead; a larger model would save time"
             return Advice(problem, "", "", said, urgent=False)
         what = "a larger model, or a server with json_schema"
-        if not able.writers:
+        if not writers:
             return Advice(problem, "", "", f"take {what}", urgent=False)
         rest = [name for name in link.spec.fallback or () if name != EMBEDDED]
         last = [EMBEDDED] if EMBEDDED in (link.spec.fallback or ()) else []
-        return self._advise(link, problem, ("fallback",), [*rest, able.writers[0], *last], what, urgent=False)
+        return self._advise(link, problem, ("fallback",), [*rest, writers[0], *last], what, urgent=False)
 
     def for_pairs(self, links: Iterable[ChainLink], facts: Mapping[str, EndpointFacts]) -> Iterable[Advice]:
         """Specs that make Ollama load one model again and again, since each asks for another window of it."""

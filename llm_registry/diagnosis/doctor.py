@@ -15,7 +15,7 @@ from core.errors import ConfigError
 from core.known_secrets import llm_secrets
 from core.redaction import MIN_SECRET, map_texts, redact_for_sharing
 from llm_registry.assignment import why_unavailable
-from llm_registry.diagnosis.advice import Advice, Adviser, CapableModels
+from llm_registry.diagnosis.advice import Advice, Adviser
 from llm_registry.diagnosis.config_edits import NOWHERE, ConfigFile, ConfigOrigin
 from llm_registry.diagnosis.endpoint_guesses import FoundServer, find_nearby
 from llm_registry.diagnosis.live_checks import LiveCheck, LiveChecks, run_live_checks
@@ -252,7 +252,7 @@ def _remedies(
         advices = list(adviser.for_spec(link, facts[name], users[name]))
         if (trip := trips.get(name)) is not None:
             behind = {one.origin for chain in chains.values() if link in chain.links for one in chain.links}
-            advices += adviser.for_trips(link, trip, users[name], CapableModels(callers, writers, behind))
+            advices += adviser.for_trips(link, trip, users[name], callers=callers, writers=writers, behind=behind)
         for advice in advices:
             yield replace(advice, urgent=advice.urgent and name in firsts)
     usable = [link for name, link in links.items() if why_unavailable(link, facts[name]) is None]
