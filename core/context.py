@@ -28,9 +28,6 @@ A = TypeVar("A", bound=BaseModel)
 class Models(Protocol):
     """The registry as the nodes see it: roles, never model names."""
 
-    async def assign(self) -> Mapping[str, Served]:
-        """Probe all endpoints in parallel and say what serves each role."""
-
     async def chat(
         self,
         role: str,

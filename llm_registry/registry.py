@@ -122,6 +122,7 @@ class Registry:
         *,
         site: CallSite = NOWHERE,
         tools: Sequence[Any] = (),
+        options: Mapping[str, Any] | None = None,
     ) -> ModelReply:
         """Ask the chain of a role.
 
@@ -130,12 +131,20 @@ class Registry:
             messages: The conversation; plain `{"role", "content"}` objects will do.
             site: Where in the graph.
             tools: What may be called.
+            options: Further arguments for the chat model.
 
         Raises:
             ModelError: No spec of the chain could serve; its text lists what happened to each.
             BudgetError: A limit of the thread is used up.
         """
-        return await self._chat(role, convert_to_messages(messages), site, tools, {})
+        question = self._question(role, messages, site, tools, options or {})
+        if not tools:
+            question = replace(question, judge=text_answer_problem)
+
+        async def asking(link: ChainLink, attempt: Attempt) -> CallResult:
+            return await ask_plain(self._client, link, question, attempt)
+
+        return await self._walk(question, asking)
 
     async def ask(
         self, role: str, messages: Sequence[MessageLikeRepresentation], artifact: type[A], *, site: CallSite = NOWHERE
@@ -146,7 +155,7 @@ class Registry:
             ModelError: No spec of the chain gave a valid object.
             BudgetError: A limit of the thread is used up.
         """
-        question = replace(self._question(role, convert_to_messages(messages), site, (), {}), structured=True)
+        question = replace(self._question(role, messages, site, (), {}), structured=True)
 
         async def asking(link: ChainLink, attempt: Attempt) -> CallResult:
             return await ask_structured(self._client, self._capabilities, link, question, artifact, attempt)
@@ -161,7 +170,7 @@ class Registry:
         async def ask_role(
             messages: Sequence[BaseMessage], tools: Sequence[Any], options: dict[str, Any]
         ) -> ModelReply:
-            return await self._chat(role, messages, site, tools, options)
+            return await self.chat(role, messages, site=site, tools=tools, options=options)
 
         window = self.window(role)
         profile: Any = {"max_input_tokens": window} if window else None
@@ -202,18 +211,6 @@ class Registry:
             self._chains[role] = resolve_chain(self._llm, role)
         return self._chains[role]
 
-    async def _chat(
-        self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
-    ) -> ModelReply:
-        question = self._question(role, messages, site, tools, options)
-        if not tools:
-            question = replace(question, judge=text_answer_problem)
-
-        async def asking(link: ChainLink, attempt: Attempt) -> CallResult:
-            return await ask_plain(self._client, link, question, attempt)
-
-        return await self._walk(question, asking)
-
     async def _walk(self, question: RoleRequest, asking: AskSpec[CallResult], artifact: str = "") -> ModelReply:
         try:
             reply = (await self._fallback.walk(self._chain(question.role), question, asking)).reply
@@ -225,8 +222,9 @@ class Registry:
         return reply
 
     def _question(
-        self, role: str, messages: Sequence[BaseMessage], site: CallSite, tools: Sequence[Any], options: dict[str, Any]
-    ) -> RoleRequest:
+        self, role: str, messages: Sequence[MessageLikeRepresentation], site: CallSite, tools: Sequence[Any],
+        options: Mapping[str, Any],
+    ) -> RoleRequest:  # fmt: skip
         placed = site if site.thread else site.model_copy(update={"thread": self._thread})
         trace = self._trace
         return RoleRequest(
@@ -234,7 +232,7 @@ class Registry:
             parent=trace.parent,
             role=role_name(role),
             site=placed,
-            messages=without_lone_surrogates(messages),
+            messages=without_lone_surrogates(convert_to_messages(messages)),
             tools=tuple(tools),
             options=options,
         )

@@ -72,14 +72,6 @@ class Breakers:
 
         return await self._state.transaction(entered, durable=False)
 
-    async def look(self, endpoint: str) -> BreakerState:
-        """The state, without claiming a trial."""
-        row = _row(await self._state.read(_ROW, {"endpoint": endpoint}))
-        if row is None or row["until"] == 0:
-            return BreakerState("closed")
-        left = _left(row["until"], time.time(), LONGEST_COOL_S * _SPREAD[1])
-        return BreakerState("open" if left > 0 else "half_open", row["reason"], _kind(row), left)
-
     async def succeeded(self, endpoint: str) -> None:
         """Close: the endpoint answered."""
         await self._do("DELETE FROM breakers WHERE endpoint = :endpoint", endpoint)

@@ -118,7 +118,7 @@ async def test_other_processes_see_it(breakers: Breakers, tmp_path: Path) -> Non
         "from llm_registry.endpoints.shared_state import open_shared_state\n"
         "async def main():\n"
         "    async with open_shared_state(Path(sys.argv[1])) as state:\n"
-        "        gate = await Breakers(state).look('here')\n        print(gate.state, gate.reason)\n"
+        "        gate = await Breakers(state).enter('here')\n        print(gate.state, gate.reason)\n"
         "asyncio.run(main())\n"
     )
     other = await asyncio.create_subprocess_exec(
@@ -172,7 +172,6 @@ async def test_a_clock_that_was_set_back_keeps_nobody_out(tmp_path: Path) -> Non
     async with open_shared_state(tmp_path) as state:
         breakers = Breakers(state)
         await set_until(state, "here", time.time() + 1e8)
-        assert (await breakers.look("here")).state == "half_open"
         assert (await breakers.enter("here")).state == "half_open"
         await breakers.failed("here", failure(ErrorKind.REFUSED))
         assert 0 < (await breakers.enter("here")).wait_s <= breaker.LONGEST_COOL_S * 1.25
@@ -204,7 +203,7 @@ async def test_a_look_that_finds_nobody_keeps_no_call_away(tmp_path: Path) -> No
         async with registry({"primary": chat_spec(url, fallback=["embedded"])}, tmp_path) as models:
             assert (await models.assign())["primary"].spec == "embedded"
         assert came.is_set()
-        assert (await Breakers(state).look(here)).state == "closed"
+        assert (await Breakers(state).enter(here)).state == "closed"
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -224,4 +223,4 @@ async def test_trials_of_a_model_touch_no_breaker_of_running_runs(
                     await run_live_checks(ModelSpec.model_validate(tried))
                 else:
                     await bench(settings_of({"primary": tried}), "primary", [], limit=1)
-            assert (await Breakers(state).look(here)).state == before
+            assert (await Breakers(state).enter(here)).state == before
