@@ -7,9 +7,11 @@ key. An unreachable collector costs the run only a warning at its end.
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from logging.handlers import BufferingHandler
 from typing import TYPE_CHECKING, Any
 
 from core.config.settings import TelemetrySettings
@@ -59,7 +61,8 @@ async def span_export(settings: TelemetrySettings, *, warn: Callable[[str], None
 @contextmanager
 def _warning_once(warn: Callable[[str], None]) -> Iterator[None]:
     """Turn the exporter's messages, which would disrupt the display, into one warning."""
-    logger, told = logging.getLogger("opentelemetry"), _FirstMessage()
+    logger, told = logging.getLogger("opentelemetry"), BufferingHandler(sys.maxsize)
+    told.setLevel(logging.WARNING)
     before, logger.propagate = logger.propagate, False
     logger.addHandler(told)
     try:
@@ -67,19 +70,8 @@ def _warning_once(warn: Callable[[str], None]) -> Iterator[None]:
     finally:
         logger.removeHandler(told)
         logger.propagate = before
-        if told.message:
-            warn(f"spans could not be sent: {told.message[:300]}")
-
-
-class _FirstMessage(logging.Handler):
-    """Keeps the first message; called from the exporter's thread."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.message = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.message = self.message or redact(record.getMessage())
+        if told.buffer:
+            warn(f"spans could not be sent: {redact(told.buffer[0].getMessage())[:300]}")
 
 
 def spans_of(processor: "BatchSpanProcessor") -> RowListener:
@@ -167,19 +159,17 @@ def _exporter(settings: TelemetrySettings) -> "SpanExporter":
 
     base = settings.otlp_endpoint.rstrip("/").removesuffix("/v1/traces")
 
-    class Direct(requests.Session):
-        """Follows no redirect, and adds no password that a `.netrc` holds for the host."""
+    def refuse_redirects(reply: requests.Response, **_: Any) -> None:
+        if is_redirect(reply.status_code):
+            reply.close()
+            failure = redirect_failure(reply.status_code, base, reply.headers.get("location", ""))
+            raise requests.exceptions.InvalidURL(
+                f"{failure.message}; set telemetry.otlp_endpoint to it, if spans may be sent there"
+            )
 
-        def send(self, request: Any, **kwargs: Any) -> Any:
-            reply = super().send(request, **{**kwargs, "allow_redirects": False})
-            if is_redirect(reply.status_code):
-                failure = redirect_failure(reply.status_code, base, reply.headers.get("location", ""))
-                raise requests.exceptions.InvalidURL(
-                    f"{failure.message}; set telemetry.otlp_endpoint to it, if spans may be sent there"
-                )
-            return reply
-
-    session = Direct()
+    session = requests.Session()
+    session.hooks["response"].append(refuse_redirects)
+    # No password that a `.netrc` holds for the host is added.
     session.auth = lambda request: request
     # What stays in the user's own network does not go through the proxy of the environment.
     session.trust_env = not is_local(base)
