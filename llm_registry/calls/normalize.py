@@ -62,16 +62,16 @@ def parse_answer(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | No
     text, thought = split_reasoning(text)
     kept = message.additional_kwargs.get("reasoning_content")
     reasoning = "".join([*traces, kept if isinstance(kept, str) else "", thought])
-    calls, broken = _calls(message, tools or {})
-    if tools and not calls and not broken:
-        text, calls, broken = _calls_in_text(text, tools)
+    made = list(_calls(message, tools or {}))
+    if tools and not made and (made := list(_calls_in_text(text, tools))):
+        text = _TEXT_CALL.sub("", text).strip()
     return ParsedAnswer(
         text=readable(text),
         reasoning=readable(reasoning),
-        calls=calls,
-        broken=broken,
+        calls=tuple(one for one in made if isinstance(one, ToolCall)),
+        broken=tuple(one for one in made if isinstance(one, InvalidToolCall)),
         usage=_usage(message),
-        finish_reason=_finish_reason(message, has_calls=bool(calls or broken)),
+        finish_reason=_finish_reason(message, has_calls=bool(made)),
         response_id=str(message.response_metadata.get("id") or ""),
     )
 
@@ -110,20 +110,12 @@ def _trace(block: Mapping[str, Any]) -> Iterable[str]:
             yield str(part["text"])
 
 
-def _calls(
-    message: AIMessage, tools: Mapping[str, Mapping[str, Any]]
-) -> tuple[tuple[ToolCall, ...], tuple[InvalidToolCall, ...]]:
-    good: list[ToolCall] = []
-    broken: list[InvalidToolCall] = []
+def _calls(message: AIMessage, tools: Mapping[str, Mapping[str, Any]]) -> Iterable[ToolCall | InvalidToolCall]:
+    taken: set[str] = set()
     for name, arguments, call_id in _raw_calls(message):
         # Some servers number the calls of each answer alike: results could not be told apart.
-        taken = call_id in {call.id for call in good}
-        read = parse_tool_call(name, arguments, "" if taken else call_id, tools)
-        if isinstance(read, ToolCall):
-            good.append(read)
-        else:
-            broken.append(read)
-    return tuple(good), tuple(broken)
+        yield parse_tool_call(name, arguments, "" if call_id in taken else call_id, tools)
+        taken.add(call_id)
 
 
 def _raw_calls(message: AIMessage) -> Iterable[tuple[str, Any, str]]:
@@ -206,28 +198,18 @@ def _unquoted(value: Any, schema: Any) -> Any:
     return read if isinstance(read, list if kind == "array" else dict) else value
 
 
-def _calls_in_text(
-    text: str, tools: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, tuple[ToolCall, ...], tuple[InvalidToolCall, ...]]:
+def _calls_in_text(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Iterable[ToolCall | InvalidToolCall]:
     """Find calls that a model wrote as text because its server knows no template for them."""
-    good: list[ToolCall] = []
-    broken: list[InvalidToolCall] = []
     for found in _TEXT_CALL.finditer(text):
         try:
             body = json.loads(found.group(1))
         except ValueError as error:
-            broken.append(InvalidToolCall("", found.group(1), f"the tool call is not valid JSON: {error}"))
-            continue
+            yield InvalidToolCall("", found.group(1), f"the tool call is not valid JSON: {error}")
         except RecursionError:
-            broken.append(InvalidToolCall("", found.group(1), "the tool call is nested too deeply"))
-            continue
-        read = parse_tool_call(str(body.get("name", "")), body.get("arguments", body.get("parameters", {})), "", tools)
-        if isinstance(read, ToolCall):
-            good.append(read)
+            yield InvalidToolCall("", found.group(1), "the tool call is nested too deeply")
         else:
-            broken.append(read)
-    rest = _TEXT_CALL.sub("", text).strip() if good or broken else text
-    return rest, tuple(good), tuple(broken)
+            arguments = body.get("arguments", body.get("parameters", {}))
+            yield parse_tool_call(str(body.get("name", "")), arguments, "", tools)
 
 
 def _usage(message: AIMessage) -> Usage:
