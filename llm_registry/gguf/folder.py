@@ -31,6 +31,7 @@ class RunningServer:
 
     pid: int
     created: float
+    path: str
     url: str
     """Empty until it listens."""
 
@@ -73,7 +74,8 @@ def find_server(home: Path, key: str) -> RunningServer | None:
     """The live server behind a key; leftovers of a dead one are removed."""
     try:
         state: dict[str, Any] = json.loads((home / f"{key}.json").read_text(encoding="utf-8"))
-        found = RunningServer(pid := int(state["pid"]), float(state["created"]), server_url(home, key, pid))
+        pid, created = int(state["pid"]), float(state["created"])
+        found = RunningServer(pid, created, str(state["path"]), server_url(home, key, pid))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):

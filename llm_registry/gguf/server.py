@@ -137,13 +137,9 @@ def _require_file(path: Path) -> None:
 
 async def _start(options: ServerOptions, home: Path, key: str) -> RunningServer:
     """Start the worker, which leaves our process tree, and write down who it is."""
-    arguments = [
-        f"--home={home}", f"--key={key}", f"--path={options.path}", f"--alias={options.path.stem}",
-        f"--threads={options.threads}", f"--ctx={options.ctx}", f"--slots={options.slots}",
-        f"--idle-s={options.idle_s}",
-    ]  # fmt: skip
+    told = json.dumps({**asdict(options), "home": home, "key": key}, default=str)
     launcher = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", str(_WORKER), *arguments,
+        sys.executable, "-P", str(_WORKER), told,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd="/",
     )  # fmt: skip
     out, err = await launcher.communicate()
@@ -161,7 +157,7 @@ def _write_down(options: ServerOptions, home: Path, key: str, pid: int) -> Runni
     draft = home / f"{key}.json.{os.getpid()}"
     draft.write_text(json.dumps(state), encoding="utf-8")
     draft.rename(home / f"{key}.json")
-    return RunningServer(pid, created, "")
+    return RunningServer(pid, created, str(options.path), "")
 
 
 async def _healthy(server: RunningServer, options: ServerOptions, home: Path, key: str) -> str:

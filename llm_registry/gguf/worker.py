@@ -1,10 +1,10 @@
 """The process that serves one GGUF file with llama.cpp's own server and exits when idle.
 
-Runs as a script of its own (`python -P worker.py …`), away from the process that asked for it: it imports nothing of
-ours. Whoever finds it reads `<key>.json` (pid and options, by the starter) and `<key>.url` (by this process).
+Runs as a script of its own (`python -P worker.py OPTIONS`), away from the process that asked for it: it imports
+nothing of ours. Whoever finds it reads `<key>.json` (pid and options, by the starter) and `<key>.url` (by this
+process).
 """
 
-import argparse
 import fcntl
 import json
 import os
@@ -15,8 +15,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 _ORPHAN_S = 10.0
@@ -25,9 +25,10 @@ _CLAIM_S = 5.0
 """A server that no state file names this long after loading was started by a process that died right away."""
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Leave the starter's process group, serve, watch, end."""
-    options = _parse(arguments)
+def main(given: str) -> None:
+    """Leave the starter's process group, serve, watch, end. The options of the server are given as a JSON object."""
+    options = SimpleNamespace(**json.loads(given), secret=secrets.token_urlsafe(16))
+    options.home = Path(options.home)
     child = os.fork()
     if child:
         sys.stdout.write(f"{child}\n")
@@ -48,19 +49,6 @@ def main(arguments: Sequence[str]) -> None:
     os._exit(0)
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--key", required=True)
-    parser.add_argument("--path", required=True)
-    parser.add_argument("--alias", required=True)
-    for name in ("--threads", "--ctx", "--slots"):
-        parser.add_argument(name, type=int, required=True)
-    parser.add_argument("--idle-s", type=float, required=True)
-    parser.set_defaults(secret=secrets.token_urlsafe(16))
-    return parser.parse_args(arguments)
-
-
 def _redirect(log: Path) -> None:
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -69,12 +57,12 @@ def _redirect(log: Path) -> None:
     # The starter reads the pid until this end of the pipe closes, which dup2 has just done.
 
 
-def _serve(options: argparse.Namespace) -> Any:  # the type exists only where the extra is installed
+def _serve(options: SimpleNamespace) -> Any:  # the type exists only where the extra is installed
     import xllamacpp  # noqa: PLC0415 - after the fork, so that the starter waits for nothing
 
     params = xllamacpp.CommonParams()
     params.model.path = options.path
-    params.model_alias = {options.alias}
+    params.model_alias = {Path(options.path).stem}
     params.hostnames, params.port = ["127.0.0.1"], 0
     # The engine answers whoever knows the address, web pages included; so the address can't be guessed.
     params.api_prefix = f"/{options.secret}"
@@ -87,7 +75,7 @@ def _serve(options: argparse.Namespace) -> Any:  # the type exists only where th
     return xllamacpp.Server(params)
 
 
-def _claimed(options: argparse.Namespace) -> bool:
+def _claimed(options: SimpleNamespace) -> bool:
     """Whether the starter wrote down that this process is the server.
 
     A starter that was killed right after the fork did not, and the next one has started a server of its own, whose
@@ -105,7 +93,7 @@ def _claimed(options: argparse.Namespace) -> bool:
     return False
 
 
-def _announce(options: argparse.Namespace, url: str) -> None:
+def _announce(options: SimpleNamespace, url: str) -> None:
     draft = options.home / f"{options.key}.url.{os.getpid()}"
     draft.write_text(f"{os.getpid()} {url}\n", encoding="utf-8")
     draft.rename(options.home / f"{options.key}.url")
@@ -121,7 +109,7 @@ class _Nowhere(urllib.request.HTTPRedirectHandler):
 class _Watch:
     """Decides when the server has been idle for long enough, or belongs to nobody."""
 
-    def __init__(self, options: argparse.Namespace, url: str) -> None:
+    def __init__(self, options: SimpleNamespace, url: str) -> None:
         self._options = options
         self._url = url
         self._state: Path = options.home / f"{options.key}.json"
@@ -195,4 +183,4 @@ def _touched(path: Path) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1])

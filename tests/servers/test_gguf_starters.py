@@ -1,12 +1,14 @@
 """What becomes of a GGUF server whose starter died, and of callers who meet odd files, for real."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -36,12 +38,9 @@ def lone(tiny_model: Path, tmp_path: Path, spec: Callable[..., ModelSpec]) -> Mo
 async def forsaken(spec: ModelSpec, home: Path) -> int:
     """Start a server as a starter does that is killed before it can write down whom it started."""
     options = options_of(spec)
-    arguments = [
-        f"--home={home}", f"--key={options.key}", f"--path={options.path}", f"--alias={options.path.stem}",
-        "--threads=1", f"--ctx={options.ctx}", "--slots=1", "--idle-s=300",
-    ]  # fmt: skip
+    told = json.dumps({**asdict(options), "home": home, "key": options.key, "idle_s": 300.0}, default=str)
     launcher = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", worker.__file__, *arguments, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-P", worker.__file__, told, stdout=asyncio.subprocess.PIPE
     )
     return int((await launcher.communicate())[0])
 

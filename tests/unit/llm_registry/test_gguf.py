@@ -86,8 +86,8 @@ def test_a_live_server_is_found_and_ended(tmp_path: Path) -> None:
 
 
 def test_a_reused_pid_is_another_process() -> None:
-    assert not is_alive(RunningServer(os.getpid(), 12345.0, ""))
-    assert is_alive(RunningServer(os.getpid(), psutil.Process().create_time(), ""))
+    assert not is_alive(RunningServer(os.getpid(), 12345.0, "a.gguf", ""))
+    assert is_alive(RunningServer(os.getpid(), psutil.Process().create_time(), "a.gguf", ""))
 
 
 async def test_one_lock_holder_at_a_time(tmp_path: Path) -> None:
