@@ -114,13 +114,6 @@ class Workspace(Protocol):
     def run_dir(self) -> Path:
         """Where events, report, diff and whole outputs are kept."""
 
-    async def prepare(self) -> None:
-        """Make worktree and branch from the user's HEAD plus uncommitted changes; does nothing when they are there.
-
-        Raises:
-            RepositoryError: The repository cannot be worked in.
-        """
-
     async def commit(self, message: str) -> str | None:
         """Commit all changes; `None` when there are none."""
 

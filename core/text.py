@@ -5,6 +5,8 @@
 
 import re
 
+_PLAIN = {*"\n\t\u00a0\u1680\u202f\u205f\u3000", *map(chr, range(0x2000, 0x200B))}
+"""Line feeds, tabs, and spaces of other widths: not printable, but they neither move anything nor hide it."""
 CHARS_PER_TOKEN = 3
 """Of prose and code, rather few than many: no tokenizer of the models is at hand."""
 _INVISIBLE = re.compile(
@@ -70,12 +72,7 @@ def counted(number: int, what: str) -> str:
 
 
 def _shown(letter: str) -> str:
-    # Spaces of other widths count as not printable, and neither move anything nor hide it.
-    return letter if letter.isprintable() or letter in "\n\t" or _is_space(letter) else _escaped(letter)
-
-
-def _is_space(letter: str) -> bool:
-    return letter == "\u00a0" or "\u2000" <= letter <= "\u200a" or letter in "\u1680\u202f\u205f\u3000"
+    return letter if letter.isprintable() or letter in _PLAIN else _escaped(letter)
 
 
 def _escaped(letter: str) -> str:

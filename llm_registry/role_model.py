@@ -29,10 +29,6 @@ class RoleChatModel(BaseChatModel):
     def _llm_type(self) -> str:
         return "rolecall"
 
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        return {"role": self.role}
-
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:

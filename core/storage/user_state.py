@@ -76,14 +76,15 @@ def _temporary() -> Path:
         place.mkdir(mode=0o700, exist_ok=True)
         found = place.lstat()
     except OSError as error:
-        raise ConfigError(_nowhere(place), hint=f"set {STATE_DIR_VARIABLE} to a directory you own") from error
+        raise _nowhere(place) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
-        raise ConfigError(_nowhere(place), hint=f"set {STATE_DIR_VARIABLE} to a directory you own")
+        raise _nowhere(place)
     return place
 
 
-def _nowhere(place: Path) -> str:
-    return f"{_wanted()} is not writable, and {place} is not a directory private to this user"
+def _nowhere(place: Path) -> ConfigError:
+    said = f"{_wanted()} is not writable, and {place} is not a directory private to this user"
+    return ConfigError(said, hint=f"set {STATE_DIR_VARIABLE} to a directory you own")
 
 
 def _read(path: Path) -> bytes:
@@ -111,7 +112,7 @@ def _not_alone(path: Path) -> ConfigError:
     return ConfigError(
         f"{path} is not a key that only this user can read",
         hint="delete it, then adopt your repositories' threads again with `rolecall threads adopt`; or set "
-        "{STATE_DIR_VARIABLE} to another directory",
+        f"{STATE_DIR_VARIABLE} to another directory",
     )
 
 

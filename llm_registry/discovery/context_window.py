@@ -70,19 +70,17 @@ def context_window(spec: ModelSpec, facts: EndpointFacts | None) -> ContextWindo
     limit = facts.limit(spec.model) if facts else None
     if sets_window(spec):
         return _ollama_window(spec, loaded, limit)
+    warning = ""
     if cannot_set_window(spec, facts):
         known = f"the {loaded} tokens it loaded" if loaded else "its loaded window (4096 tokens on small GPUs)"
-        text = f"Ollama's /v1 cannot set the window; a prompt longer than {known} is silently truncated"
-        if loaded or spec.context_length == "auto":
-            return ContextWindow(loaded, "loaded" if loaded else "unknown", limit, text)
-        return ContextWindow(spec.context_length, "configured", limit, text)
+        warning = f"Ollama's /v1 cannot set the window; a prompt longer than {known} is silently truncated"
     wanted = spec.context_length
-    if wanted == "auto":
-        return ContextWindow(loaded, "loaded" if loaded else "unknown", limit)
+    if wanted == "auto" or (warning and loaded):
+        return ContextWindow(loaded, "loaded" if loaded else "unknown", limit, warning)
     if loaded is not None and loaded < wanted:
         text = f"context_length says {wanted} tokens, but the server loaded {loaded}"
         return ContextWindow(loaded, "loaded", limit, text)
-    return ContextWindow(wanted, "configured", limit, _beyond(wanted, limit))
+    return ContextWindow(wanted, "configured", limit, warning or _beyond(wanted, limit))
 
 
 def num_ctx_for(spec: ModelSpec, facts: EndpointFacts | None) -> int | None:

@@ -231,13 +231,10 @@ class ServerProbe:
     def _facts(self) -> EndpointFacts:
         kind: server_info.ServerKind = "openrouter" if self._is_openrouter() else server_info.server_kind(self.bodies)
         single = kind == "text-generation-webui" or (kind == "llama.cpp" and not server_info.is_router(self.bodies))
-        complaint = self._complaint()
         return EndpointFacts(
             reachable=True,
             connected=True,
-            error=complaint.error,
-            problem=complaint.problem,
-            suggested_url=complaint.suggested_url,
+            **self._complaint()._asdict(),
             uncertain=self.status == 500,
             server=kind,
             models=server_info.model_names(self.bodies),

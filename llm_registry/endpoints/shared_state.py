@@ -28,7 +28,9 @@ async def open_shared_state(folder: Path | None = None) -> AsyncIterator[Databas
     """
     place = await asyncio.to_thread(state_folder, folder)
     async with AsyncExitStack() as stack:
-        yield await _opened(stack, Database(place / f"endpoints-{_machine()}.db", (_TABLES, _KINDS)))
+        # Process numbers mean something on one machine only, and home folders are often shared by several.
+        machine = re.sub(r"[^A-Za-z0-9.-]", "-", platform.node()) or "local"
+        yield await _opened(stack, Database(place / f"endpoints-{machine}.db", (_TABLES, _KINDS)))
 
 
 async def _opened(stack: AsyncExitStack, database: Database) -> Database:
@@ -46,11 +48,6 @@ def _set_aside(path: Path) -> None:
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         with suppress(FileNotFoundError):
             path.with_name(name).replace(path.with_name(f"{name}.spoilt"))
-
-
-def _machine() -> str:
-    # Process numbers mean something on one machine only, and home folders are often shared by several.
-    return re.sub(r"[^A-Za-z0-9.-]", "-", platform.node()) or "local"
 
 
 _TABLES = Migration(1, """

@@ -45,17 +45,15 @@ class Slots:
         if limit is None:
             yield
             return
-        queued = asyncio.create_task(self._queue(endpoint))
+        values = {"endpoint": endpoint, "pid": self._pid, "born": self._born}
+        queued = asyncio.create_task(self._state.write(_QUEUE, values, durable=False))
         try:
-            await self._wait(endpoint, await asyncio.shield(queued), limit, waiting)
+            (row,) = await asyncio.shield(queued)
+            await self._wait(endpoint, row["ticket"], limit, waiting)
             yield
         finally:
             # A call cancelled at any moment must not leave its ticket in the queue, where all others wait behind it.
             await asyncio.shield(self._leave(queued))
-
-    async def _queue(self, endpoint: str) -> int:
-        values = {"endpoint": endpoint, "pid": self._pid, "born": self._born}
-        return int((await self._state.write(_QUEUE, values, durable=False))[0]["ticket"])
 
     async def _wait(self, endpoint: str, ticket: int, limit: int, waiting: OnWaiting) -> None:
         began = time.monotonic()
@@ -93,9 +91,9 @@ class Slots:
         unit.execute(_GONE, {"ticket": row["ticket"]})
         return False
 
-    async def _leave(self, queued: asyncio.Task[int]) -> None:
-        ticket = await queued
-        await self._state.write(_GONE, {"ticket": ticket}, durable=False)
+    async def _leave(self, queued: asyncio.Task[list[Row]]) -> None:
+        (row,) = await queued
+        await self._state.write(_GONE, row, durable=False)
 
 
 def is_running(pid: int, born: float) -> bool:

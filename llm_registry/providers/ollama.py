@@ -10,7 +10,7 @@ from core.config.settings import ModelSpec
 from llm_registry.failures.redirects import refuse_redirects, refuse_redirects_sync
 from llm_registry.providers.catalog import Api, BuiltModel
 from llm_registry.providers.ollama_stream import TolerantChatOllama, raise_refusal, use_plain_objects
-from llm_registry.providers.openai_compatible import make_client, with_errors_and_close
+from llm_registry.providers.openai_compatible import build_client
 from llm_registry.specs.addresses import endpoint_url
 from llm_registry.specs.network import is_local, trusted_certificates
 
@@ -26,7 +26,7 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
     """Build the client of one spec; an address ending in `/v1` means the OpenAI protocol."""
     base_url = endpoint_url(spec)
     if base_url.endswith("/v1"):
-        return with_errors_and_close(make_client(spec, api=api, extra_body=_effort(spec)))
+        return build_client(spec, api=api, extra_body=_effort(spec))
     headers = {str(key): str(value) for key, value in spec.options.get("headers", {}).items()}
     if spec.api_key and spec.api_key != "not-needed":
         headers.setdefault("Authorization", f"Bearer {spec.api_key}")

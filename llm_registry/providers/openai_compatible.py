@@ -70,12 +70,12 @@ def _keep_reasoning(message: AIMessageChunk, delta: dict[str, Any]) -> None:
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
     """Build the client of one spec; nothing is sent yet."""
-    return with_errors_and_close(make_client(spec, api=api, extra_body=_thinking(spec)))
+    return build_client(spec, api=api, extra_body=_thinking(spec))
 
 
-def make_client(
-    spec: ModelSpec, *, api: Api, headers: dict[str, str] | None = None, extra_body: dict[str, Any] | None = None
-) -> ChatOpenAI:
+def build_client(
+    spec: ModelSpec, *, api: Api, extra_body: dict[str, Any], headers: dict[str, str] | None = None
+) -> BuiltModel:
     """Build the LangChain client for an OpenAI-style server."""
     timeout = openai.Timeout(None, connect=spec.timeouts.connect)
     own_headers = {str(key): str(value) for key, value in spec.options.get("headers", {}).items()}
@@ -89,7 +89,7 @@ def make_client(
         "timeout": timeout,
         "temperature": spec.temperature,
         "default_headers": {**(headers or {}), **own_headers} or None,
-        "extra_body": {**(extra_body or {}), **request_fields(spec)} or None,
+        "extra_body": {**extra_body, **request_fields(spec)} or None,
         "use_responses_api": api == "responses",
         "openai_proxy": "",
         "http_async_client": openai.DefaultAsyncHttpxClient(**_wire(spec, timeout, refuse_redirects)),
@@ -103,7 +103,7 @@ def make_client(
     client.async_client = RepairedStreams(client.async_client, repair_chunks)
     openai_client = client.root_async_client
     openai_client.responses = RepairedStreams(openai_client.responses, repair_events)
-    return client
+    return BuiltModel(model=client, errors=ERRORS, answers_whole=True, close=openai_client.close)
 
 
 def _wire(spec: ModelSpec, timeout: openai.Timeout, hook: Any) -> dict[str, Any]:
@@ -129,11 +129,6 @@ def _forget_environment(client: ChatOpenAI, headers: dict[str, str]) -> None:
 def _limit_key(*, responses: bool) -> str:
     # `max_completion_tokens`, which the client would send, is ignored by several local servers.
     return "max_output_tokens" if responses else "max_tokens"
-
-
-def with_errors_and_close(client: ChatOpenAI) -> BuiltModel:
-    """The client with what it may raise and how it is closed."""
-    return BuiltModel(model=client, errors=ERRORS, answers_whole=True, close=client.root_async_client.close)
 
 
 def _thinking(spec: ModelSpec) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from core.config.settings import ModelSpec
 from llm_registry.providers.catalog import Api, BuiltModel
-from llm_registry.providers.openai_compatible import make_client, with_errors_and_close
+from llm_registry.providers.openai_compatible import build_client
 from llm_registry.specs.addresses import endpoint_url
 
 
@@ -10,4 +10,4 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
     """Build the client of one spec; nothing is sent yet."""
     addressed = spec.model_copy(update={"base_url": endpoint_url(spec)})
     body = {} if spec.thinking == "auto" else {"reasoning": {"enabled": spec.thinking}}
-    return with_errors_and_close(make_client(addressed, api=api, headers={"X-Title": "rolecall"}, extra_body=body))
+    return build_client(addressed, api=api, headers={"X-Title": "rolecall"}, extra_body=body)
