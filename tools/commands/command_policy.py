@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -159,15 +159,10 @@ class CommandPolicy:
 
     def _check_below(self, places: list[Path]) -> None:
         """Without bubblewrap nothing hides secret-looking files from a program that walks directories."""
-        for place in islice(_files_below(places), _MOST_FILES * 10):
-            if self._hidden.hides(os.path.relpath(place, self._root)):
-                raise UnknownArgumentError(place)
-
-
-def _files_below(places: list[Path]) -> Iterator[str]:
-    for place in places:
-        for folder, _, files in os.walk(place):
-            yield from (f"{folder}/{name}" for name in files)
+        below = (f"{folder}/{name}" for place in places for folder, _, files in os.walk(place) for name in files)
+        for file in islice(below, _MOST_FILES * 10):
+            if self._hidden.hides(os.path.relpath(file, self._root)):
+                raise UnknownArgumentError(file)
 
 
 def _expanded(word: ShellWord, folder: Path) -> list[str]:

@@ -52,7 +52,10 @@ class OutputStore:
             head = file.read(self.max_bytes // 3)
             file.seek(size - self.max_bytes * 2 // 3)
             tail = file.read()
-        return _joined(head, tail, size, name)
+        first, last = head[: head.rfind(b"\n") + 1] or head, tail[tail.find(b"\n") + 1 :] or tail
+        missing = size - len(first) - len(last)
+        note = f"… {missing} bytes left out; full text in {name} (read_file can page through it) …"
+        return f"{_text(first)}\n{note}\n{_text(last)}"
 
     def keep(self, text: str) -> str:
         """Hide secrets, and cut a text that is too long, keeping the whole of it in a file."""
@@ -66,13 +69,6 @@ class OutputStore:
         with os.fdopen(descriptor, "wb") as file:
             file.write(self._redactor.clean(text).encode("utf-8", "replace"))
         return name
-
-
-def _joined(head: bytes, tail: bytes, size: int, name: str) -> str:
-    first, last = head[: head.rfind(b"\n") + 1] or head, tail[tail.find(b"\n") + 1 :] or tail
-    missing = size - len(first) - len(last)
-    note = f"… {missing} bytes left out; full text in {name} (read_file can page through it) …"
-    return f"{_text(first)}\n{note}\n{_text(last)}"
 
 
 def _text(data: bytes) -> str:

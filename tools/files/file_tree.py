@@ -26,11 +26,7 @@ def format_tree(paths: Sequence[str], limit: int) -> str:
         for name in children[folder]:
             if name.endswith("/"):
                 heapq.heappush(queue, (_count(children, name), name))
-    return _render(sorted(shown), children, limit)
-
-
-def _render(shown: list[str], children: dict[str, set[str]], limit: int) -> str:
-    lines = [f"{name} ({_count(children, name)} files)" if name.endswith("/") else name for name in shown]
+    lines = [f"{name} ({_count(children, name)} files)" if name.endswith("/") else name for name in sorted(shown)]
     if len(lines) > limit:
         lines = [*lines[:limit], f"… and {len(lines) - limit} more entries"]
     return readable("\n".join(lines))

@@ -40,10 +40,6 @@ class HostPaths:
     home: Path
     """As the environment names it; `/` where there is none to hide."""
 
-    def is_system(self, place: Path) -> bool:
-        """Whether a place lies in what is seen of the system."""
-        return len(place.parts) > 1 and place.parts[1] in SYSTEM
-
     @property
     def homes(self) -> tuple[Path, ...]:
         """The home under each of its names."""
@@ -86,8 +82,9 @@ def shown_folders(scene: HostPaths, readable: Sequence[Path], tracked: Iterable[
         # Under the name of a toolchain a link may lead to anything of the user's.
         if not (scene.may_show(folder) and scene.may_show(_real(folder))):
             continue
+        # What lies in a folder of the system is seen already, unless a cover lies over it.
         covered = folder.is_relative_to(scene.repo) or any(folder.is_relative_to(home) for home in scene.homes)
-        if scene.is_system(folder) and not covered:
+        if set(folder.parts[1:2]) & set(SYSTEM) and not covered:
             continue
         if folder.is_relative_to(scene.root) or any(folder.is_relative_to(other) for other in shown):
             continue

@@ -12,13 +12,20 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from core.errors import ConfigError
+from tools.files.untrusted_files import read_untrusted
 from tools.processes.environment import in_own_venv, user_environment
 from tools.sandbox.sandbox import Sandbox
 from tools.target.bundled_pytest import install_bundle, modules_for
 from tools.target.interpreter_probe import InterpreterProbe
-from tools.target.managed_python import managed_pythons
 from tools.target.python_shims import write_launchers
 
+_MANAGERS = (
+    ("poetry.lock", ("poetry", "env", "info", "--executable")),
+    ("Pipfile", ("pipenv", "--py")),
+    ("pdm.lock", ("pdm", "info", "--python")),
+)
+"""Environment managers that keep interpreters outside the repository: a file of theirs, and how they are asked."""
+_MANAGER_TIMEOUT_S = 20
 _PROBE_TIMEOUT_S = 30
 _PROBE = """
 import sys
@@ -114,10 +121,29 @@ async def _candidates(repo: Path, look: InterpreterProbe) -> AsyncIterator[str]:
     for name in (".venv", "venv", "env"):
         for python in _in_prefix(repo / name):
             yield python
-    async for python in managed_pythons(repo, look):
+    async for python in _managed(repo, look):
         yield python
     for python in await asyncio.to_thread(lambda: list(_outside())):
         yield python
+
+
+async def _managed(repo: Path, look: InterpreterProbe) -> AsyncIterator[str]:
+    """Interpreters of the managers whose files the repository holds and whose program is installed."""
+    if not look.walled and await asyncio.to_thread(_brings_plugins, repo):
+        return
+    env = user_environment()
+    for mark, argv in _MANAGERS:
+        program = await asyncio.to_thread(shutil.which, argv[0], path=env["PATH"]) if (repo / mark).is_file() else None
+        said = await look.ask([program, *argv[1:]], _MANAGER_TIMEOUT_S) if program else None
+        lines = (said or b"").decode("utf-8", "replace").strip().splitlines()
+        if lines:
+            yield lines[-1].strip()
+
+
+def _brings_plugins(repo: Path) -> bool:
+    """Whether the repository has code that a manager would run to answer."""
+    project = read_untrusted(repo, "pyproject.toml", max_bytes=1_000_000)
+    return (repo / ".pdm-plugins").exists() or b"requires-plugins" in (project or b"")
 
 
 def _outside() -> Iterator[str]:
