@@ -68,7 +68,7 @@ class GuardedPath:
             raise ToolError(f"{self.shown} is a directory", hint="use list_files to see what is in it")
         status = self._status()
         if status is None:
-            raise ToolError(f"{self.shown} does not exist", hint="use list_files or search_text to find its name")
+            raise ToolError(f"there is no file {self.shown}", hint="use list_files or search_text to find its name")
         self._refuse_odd(status)
         try:
             descriptor = os.open(self.rest[0], _FILE, dir_fd=self.folder)
