@@ -19,7 +19,7 @@ TYPES = UnitTypes(
         "lit": frozenset({"bool"}), "moment": frozenset({"datetime"}), "rows": frozenset({"list"}),
     },
     elements={"items": frozenset({"list"}), "rows": frozenset({"list", "int"})},
-    attributes={"Box": {"low": INTS, "tries": INTS, "name": frozenset({"str"})}},
+    attributes={"Box": {"low": INTS, "tries": INTS, "name": frozenset({"str"}), "parts": frozenset({"tuple"})}},
     methods={"Box": ("copy",)},
 )  # fmt: skip
 CASES = {
@@ -66,6 +66,7 @@ CASES = {
     "part of a moment": ("b = {moment: 1}\n    c = call(moment)", "c = call(moment.date())"),
     "if for while": ("if call():\n        b = row", "while call():"),
     "singular": ('b = f"{row} cells"', 'b = f"{row} cell" if row == 1 else f"{row} cells"'),
+    "elements of an attribute": ("b = call(items)", "b = call([*items, *box.parts])"),
     "known already": ("table[text] = row", "if text in table:\n        return table[text]\n    table[text]"),
     "state kept": ("if text in table:\n        b = 1\n    b = row", "table[text] = self.low"),
     "texts joined": ('b = ".".join(rows)', 'b = ".".join(map(str, rows))'),

@@ -264,8 +264,21 @@ def add_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
                 if "NoneType" in context.type_of(node):
                     unless = f"None if {text} is None else {made}"
                     yield context.swap(node, unless, "add an operand", prior, tight=False)
+    yield from _further_elements(context, node, text)
     yield from _own_operand(context, node, text)
     yield from _string_operand(context, node, text)
+
+
+def _further_elements(context: Context, node: ast.AST, text: str) -> Iterator[Proposal]:
+    """A list that is handed on takes in the elements of an attribute: `rest` becomes `[*rest, *release.needs]`."""
+    if not isinstance(node, (ast.Name, ast.Attribute)) or not context.type_of(node) & {"list", "tuple"}:
+        return
+    opening, closing = "[]" if "list" in context.type_of(node) else "()"
+    for name in context.names:
+        for attribute, kinds in context.types.attributes_of(context.types.names.get(name, frozenset())).items():
+            if kinds & {"list", "tuple"} and f"{name}.{attribute}" != text:
+                made = f"{opening}*{text}, *{name}.{attribute}{closing}"
+                yield context.swap(node, made, "add an operand", 0.25)
 
 
 def _own_operand(context: Context, node: ast.AST, text: str) -> Iterator[Proposal]:
