@@ -85,10 +85,10 @@ def server(studio: Studio) -> str:
 
 
 def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(url, timeout=1).is_success:
+            if httpx.get(url, timeout=10).is_success:
                 return
         except httpx.TransportError:
             time.sleep(0.2)
