@@ -76,6 +76,23 @@ UNITTEST_TESTS = """
         def test_given(self):
             self.assertEqual(Shelf(["x"]).put("y"), 2)
 """
+REMEMBERED = """
+    SEEN = {}
+
+    def rest(number, other):
+        if (number, other) not in SEEN:
+            SEEN[number, other] = number + other
+        return SEEN[number, other]
+"""
+REMEMBERED_TESTS = """
+    from program import rest
+
+    def test_rest():
+        assert rest(9, 4) == 1
+
+    def test_smaller():
+        assert rest(2, 9) == 2
+"""
 IMPORTED = """
     SIZES = {"small": 1, "large": 3}
     DEFAULT = SIZES["huge"]
@@ -136,8 +153,9 @@ async def passes(root: Path, result: RepairResult) -> bool:
         (ENDLESS, ENDLESS_TESTS, "while number > 0:"),
         (UNITTEST, UNITTEST_TESTS, "if books is None:"),
         (IMPORTED, IMPORTED_TESTS, 'DEFAULT = SIZES["large"]'),
+        (REMEMBERED, REMEMBERED_TESTS, "SEEN[number, other] = number % other"),
     ],
-    ids=["boundary", "endless loop", "mutable default in unittest", "error on import"],
+    ids=["boundary", "endless loop", "mutable default in unittest", "error on import", "results remembered"],
 )
 async def test_fault_is_mended_and_the_tree_is_left_alone(tmp_path: Path, text: str, tests: str, line: str) -> None:
     root = program(tmp_path, text, tests)

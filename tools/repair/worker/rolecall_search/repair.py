@@ -31,6 +31,7 @@ from rolecall_search.templates.base import Hints
 from rolecall_search.trials.fresh import FreshClient, FreshRun
 from rolecall_search.trials.jobs import Arguments, Found
 from rolecall_search.trials.live import LiveCode, override_imports
+from rolecall_search.trials.state import State
 from rolecall_search.trials.validate import Plan, Trial
 
 TRACE_LIMIT_S = 20.0
@@ -275,7 +276,7 @@ class Repair:
         failing, passing = baseline.failing(), baseline.passing()
         overrides: dict[str, str] = {}
         override_imports(overrides)
-        trial = None if errors else Trial(plugin, list(session.items), self.live, overrides)
+        trial = None if errors else self._trial(plugin, list(session.items), overrides)
         seconds = {run.index: run.seconds for run in baseline.tests}
         for run in failing:
             if run.hang:
@@ -301,6 +302,10 @@ class Repair:
             self._arguments(session, baseline, sorted(errors)),
             lambda tried, found: self.channel.emit("progress", tried=tried, plausible=found),
         )
+
+    def _trial(self, plugin: Host, items: list[Any], overrides: dict[str, str]) -> Trial:
+        given = [value for item in items for value in getattr(getattr(item, "callspec", None), "params", {}).values()]
+        return Trial(plugin, items, self.live, overrides, State(self.project.within, given))
 
     def _arguments(self, session: Any, baseline: Baseline, errors: list[str]) -> Arguments:
         failing, passing = baseline.failing(), baseline.passing()

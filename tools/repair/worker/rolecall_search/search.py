@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -17,12 +18,18 @@ from rolecall_search.program.source import signature_of
 from rolecall_search.ranking.overfit import DUBIOUS, cost
 from rolecall_search.runtime.isolate import Limits, Outcome, Pool
 from rolecall_search.runtime.protocol import Request
+from rolecall_search.trials.batch import HANGS, OTHERWISE, REJECTED, WAITS, Batch, Job
 from rolecall_search.trials.fresh import FreshClient
-from rolecall_search.trials.jobs import Arguments, Found, Job, edited, merit
-from rolecall_search.trials.validate import NEEDS_FRESH, PARTIAL, PLAUSIBLE, Plan, Trial
+from rolecall_search.trials.jobs import Arguments, Found, edited, merit
+from rolecall_search.trials.validate import KILLED, NEEDS_FRESH, PARTIAL, PLAUSIBLE, Plan, Trial
 
 FLOORS_S = (0.08, 0.8, 5.0)
 ENOUGH = 24
+MOST_SHARING = 24
+SHARED_S = 1.0
+"""How long the tests of one fork may take that nearly every candidate ends at."""
+MOST_DOUBTS = 2
+"""After so many forks in which a candidate changed what others see, each gets its own."""
 FRESH_SHARE = 0.2
 """Of all work, as long as forks have something to try: a fresh run costs as much as a hundred of them."""
 PART = "patches for a part of the failing tests were found"
@@ -55,6 +62,7 @@ class Searcher:
     """Seconds of whole runs."""
     cpu_s: float = 0.0
     """Of processor time of all tries and whole runs."""
+    _doubts: int = 0
     _all_reached: bool = False
     _all_or_nothing: bool = False
     _checked: set[int] = field(default_factory=set)
@@ -86,17 +94,34 @@ class Searcher:
         exhausted = False
         while not self._over(reserve):
             while self._free() > 0 and not exhausted:
-                job = next(source, None)
-                if job is None:
+                jobs = self._take(source)
+                if not jobs:
                     exhausted = not (self.pool.running or self.fresh.pending())
                     break
-                self._start(job)
+                self._start(jobs)
             if exhausted:
                 self.stop_reason = "every candidate was tried"
                 break
             self._collect(0.2)
         self.pool.stop()
         self._drain()
+
+    def _take(self, source: Iterator[Optional[Job]]) -> list[Job]:
+        """The next job, or several that can share a fork."""
+        jobs: list[Job] = []
+        seconds = 0.0
+        while len(jobs) < MOST_SHARING and seconds < SHARED_S:
+            job = next(source, None)
+            if job is None:
+                break
+            alone = job.alone or job.stage == "fresh" or job.level > 0 or self._doubts > MOST_DOUBTS
+            alone = alone or self.trial is None or self.trial.state.hidden
+            seconds += math.inf if alone else self.plan.gate_seconds(self.plan.order(job.candidate.covering))
+            if jobs and seconds > SHARED_S:
+                self._again.insert(0, job)
+                break
+            jobs.append(job)
+        return jobs
 
     def _free(self) -> int:
         return self.pool.free() - self.fresh.pending()
@@ -143,8 +168,8 @@ class Searcher:
     def _queued(self) -> Iterator[Job]:
         while self._again:
             job = self._again.pop(0)
-            stage = "fresh" if self.trial is None else "fast"
-            yield Job(job.candidate, stage, job.level, code=job.code)
+            job.stage = "fresh" if self.trial is None else job.stage
+            yield job
         while self._fresh_queue and not self.fresh.pending() and self._fresh_affordable():
             yield heapq.heappop(self._fresh_queue)[2]
 
@@ -176,11 +201,6 @@ class Searcher:
         stage = "fresh" if candidate.fresh or self.trial is None else "fast"
         return Job(candidate, stage, code=code)
 
-    def seen_original(self, candidate: Candidate) -> None:
-        """Remember what the unedited unit does, so that equal edits are dropped."""
-        bare = Candidate(candidate.source, candidate.unit, (), "", 0, 0.0)
-        self._prepare(bare)
-
     @staticmethod
     def _inside(candidate: Candidate) -> bool:
         """Whether only the body of the unit changes, so that live code can be swapped."""
@@ -191,7 +211,11 @@ class Searcher:
         start = line if not source.text[line:body].strip() else body
         return all(edit.start >= start for edit in candidate.edits)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, jobs: list[Job]) -> None:
+        job = jobs[0]
+        if len(jobs) > 1:
+            self._start_batch(jobs)
+            return
         if job.stage == "fresh":
             seconds = self._fresh_limit()
             run = self.arguments.failing_run(job.candidate)
@@ -203,9 +227,16 @@ class Searcher:
         job.tests = len(tests)
         floor = FLOORS_S[job.level]
         trial, candidate, code, plan = self.trial, job.candidate, job.code, self.plan
-        total = sum(self.plan.seconds.get(test, 0.0) for test in tests)
-        wall = 3.0 + 4.0 * floor + 6.0 * total
-        self.pool.start(job, lambda: trial.run(candidate, code, plan, order, floor), Limits(floor + 1.0, wall))
+        limits = Limits(floor + 1.0, plan.wall(tests, floor))
+        self.pool.start(job, lambda: trial.run(candidate, code, plan, order, floor), limits)
+
+    def _start_batch(self, jobs: list[Job]) -> None:
+        assert self.trial is not None
+        trial, plan, floor, batch = self.trial, self.plan, FLOORS_S[0], Batch(jobs)
+        orders = [plan.order(job.candidate.covering) for job in jobs]
+        wall = max(plan.wall(first + then, floor) for first, then in orders)
+        limits = Limits(floor + 1.0, wall * len(jobs))
+        self.pool.start(batch, lambda: trial.sift(batch, plan, orders, floor, wall), limits)
 
     def _fresh_limit(self) -> float:
         """Seconds for a fresh run: generous until one has ended by itself."""
@@ -215,7 +246,10 @@ class Searcher:
 
     def _collect(self, timeout: float) -> None:
         for job, outcome in self.pool.wait(timeout, (self.fresh.fileno(),)):
-            self._judge(job, outcome)
+            if isinstance(job, Batch):
+                self._judge_batch(job, outcome)
+            else:
+                self._judge(job, outcome)
         self._judge_fresh(0.0)
         now = time.monotonic()
         if now - self._told > 1.0:
@@ -226,6 +260,24 @@ class Searcher:
         for job, outcome in self.fresh.answers(timeout):
             if isinstance(job, Job):
                 self._judge(job, outcome)
+
+    def _judge_batch(self, batch: Batch, outcome: Outcome) -> None:
+        """Take what a shared fork rejected; all else is tried again, alone where the fork met more than a rejection."""
+        self.cpu_s += outcome.cpu
+        entries = batch.read()
+        doubted = outcome.reply is False
+        self._doubts += doubted or (outcome.reply is True and entries[-1][1] == WAITS)
+        again = []
+        for at, (job, state, test) in enumerate(entries):
+            if state == REJECTED and not (doubted and at):
+                self._judge(job, Outcome((KILLED, test, []), "", 0.0))
+                continue
+            job.alone = state != WAITS
+            if state == HANGS or (job.alone and state != OTHERWISE and outcome.killed == "time"):
+                self._judge(job, Outcome(None, "time", 0.0))
+            else:
+                again.append(job)
+        self._again[:0] = again
 
     def _judge(self, job: Job, outcome: Outcome) -> None:
         self._count(job, outcome)
@@ -295,7 +347,7 @@ class Searcher:
 
     def _killed(self, job: Job, test: int) -> None:
         if self._needs_others(test):
-            self._again.append(job)
+            self._again.append(Job(job.candidate, job.stage, job.level, code=job.code))
         else:
             self.plan.killed_by(test)
 

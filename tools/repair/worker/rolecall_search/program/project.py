@@ -51,6 +51,11 @@ class Project:
         """Whether the file is a source of the program."""
         return bool(self.real(name))
 
+    def within(self, name: str) -> bool:
+        """Whether the file stands in the repository: of the program, of its tests, or beside them."""
+        path = os.path.realpath(name)
+        return path.startswith(self.root + os.sep) and not path.startswith(self._outside)
+
     def _is_source(self, path: str) -> bool:
         if not path.endswith(".py") or not path.startswith(self.root + os.sep):
             return False

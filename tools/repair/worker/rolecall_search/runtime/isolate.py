@@ -128,7 +128,7 @@ class Pool:
         reply, _ = decode(child.buffer)
         killed = ""
         if reply is None:
-            by_timer = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
+            by_timer = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGALRM)
             killed = "time" if child.overdue or by_timer else "crash"
         return child.job, Outcome(reply, killed, seconds, used.ru_utime + used.ru_stime)
 

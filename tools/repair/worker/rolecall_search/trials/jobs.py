@@ -1,4 +1,4 @@
-"""What is tried and what came of it: jobs, patches that pass, and how fresh runs are asked for.
+"""What came of the tries: patches that pass, and how fresh runs are asked for.
 
 Owns these values. It runs nothing.
 """
@@ -6,8 +6,7 @@ Owns these values. It runs nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import CodeType
-from typing import Any, Optional
+from typing import Any
 
 from rolecall_search.candidates import Candidate
 from rolecall_search.trials.fresh import FreshRun
@@ -26,19 +25,6 @@ class Found:
     still_failing: tuple[str, ...] = ()
     mended: tuple[str, ...] = ()
     """The failing tests that pass with it, where these are not all."""
-
-
-@dataclass(eq=False)
-class Job:
-    """One try under way."""
-
-    candidate: Candidate
-    stage: str
-    level: int = 0
-    tests: int = 0
-    seconds: float = 0.0
-    code: Optional[CodeType] = None
-    mended: tuple[str, ...] = ()
 
 
 @dataclass

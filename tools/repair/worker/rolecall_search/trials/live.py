@@ -42,8 +42,12 @@ class LiveCode:
             self._paths[name] = os.path.realpath(name)
         return self._paths[name]
 
-    def swap(self, source: SourceFile, unit: Unit, new: CodeType) -> None:
-        """Give the unit's live functions the new code; raises `CannotSwapError`."""
+    def swap(self, source: SourceFile, unit: Unit, new: CodeType) -> list[tuple[FunctionType, CodeType]]:
+        """Give the unit's live functions the new code; raises `CannotSwapError`.
+
+        Returns:
+            The functions, each with the code it had.
+        """
         functions = self._functions.get(source.path, [])
         roots = {id(code): code for code in self._roots(functions, unit)}
         if not roots:
@@ -51,13 +55,18 @@ class LiveCode:
         fresh = {}
         for root in roots.values():
             fresh.update({id(old): code for old, code in pairs(root, new)})
+        swapped = []
         for function in functions:
-            code = fresh.get(id(function.__code__))
+            old = function.__code__
+            code = fresh.get(id(old))
             if code is not None:
                 try:
                     function.__code__ = code
                 except ValueError as error:
+                    put_back(swapped)
                     raise CannotSwapError from error
+                swapped.append((function, old))
+        return swapped
 
     def functions_of(self, source: SourceFile, unit: Unit) -> list[FunctionType]:
         """The live functions a unit defines at its top."""
@@ -72,6 +81,12 @@ class LiveCode:
             line = code.co_firstlineno
             if code.co_name == unit.node.name and unit.first_line <= line <= unit.node.lineno:
                 yield code
+
+
+def put_back(swapped: list[tuple[FunctionType, CodeType]]) -> None:
+    """Give functions the code they had before a swap."""
+    for function, code in swapped:
+        function.__code__ = code
 
 
 def pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:

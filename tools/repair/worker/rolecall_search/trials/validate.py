@@ -5,18 +5,24 @@ Owns the order of tests for one try and the meaning of a reply. It knows nothing
 
 from __future__ import annotations
 
+import math
+import signal
 from dataclasses import dataclass, field
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Optional
 
 from rolecall_search.candidates import Candidate
-from rolecall_search.runtime.hosting import PASSED, Host
+from rolecall_search.runtime.hosting import PASSED, Host, TimeLimit
 from rolecall_search.runtime.isolate import renew
-from rolecall_search.trials.live import CannotSwapError, LiveCode, Overrides
+from rolecall_search.trials.batch import HANGS, OTHERWISE, REJECTED, UNDER_WAY, Batch
+from rolecall_search.trials.live import CannotSwapError, LiveCode, Overrides, put_back
+from rolecall_search.trials.state import State
 
 PLAUSIBLE, PARTIAL, KILLED, NEEDS_FRESH = "plausible", "partial", "killed", "needs-fresh"
 REPRESENTATIVES = 1
 CHEAP_S = 0.02
+# Of the processor, for a test in a shared fork: so many times what it takes at most, within these bounds.
+PATIENCE, SHORTEST_S, LONGEST_S = 8.0, 0.02, 0.06
 Order = tuple[list[int], list[int]]
 
 
@@ -64,6 +70,21 @@ class Plan:
             count += 1
         return count
 
+    def gate_seconds(self, order: Order) -> float:
+        """How long the tests take that nearly every candidate ends at; endless for a test that hangs."""
+        first = order[0][: self.representatives(order[0])]
+        seconds = [self.seconds.get(test, 0.0) for test in first]
+        return sum(seconds) if seconds and all(seconds) else math.inf
+
+    def patience(self, order: Order) -> float:
+        """Seconds of the processor after which a test in a shared fork counts as hanging."""
+        longest = max((self.seconds.get(test, 0.0) for tests in order for test in tests), default=0.0)
+        return min(LONGEST_S, max(SHORTEST_S, PATIENCE * longest))
+
+    def wall(self, tests: list[int], floor: float) -> float:
+        """Seconds of the wall for a try."""
+        return 3.0 + 4.0 * floor + 6.0 * sum(self.seconds.get(test, 0.0) for test in tests)
+
     def limit(self, test: int, floor: float) -> float:
         """Seconds of CPU for a test."""
         return max(floor, 4.0 * self.seconds.get(test, 0.0))
@@ -90,6 +111,36 @@ class Trial:
     items: list[Any]
     live: LiveCode
     overrides: Overrides
+    state: State
+    _swapped: list[tuple[FunctionType, CodeType]] = field(default_factory=list)
+    _patience: float = 0.0
+    _hung: bool = False
+
+    def sift(self, batch: Batch, plan: Plan, orders: list[Order], floor: float, wall: float) -> bool:
+        """Try the candidates of a batch one after another, each taken out again before the next.
+
+        What does not reject a candidate here is no verdict: it is tried again in a fork of its own. When a candidate
+        leaves a trace in the program, those after it are left as they are.
+
+        Returns:
+            Whether a test still ends as it does without an edit.
+        """
+        control = orders[0][0][0]
+        signal.signal(signal.SIGVTALRM, _too_long)
+        self.state.begin()
+        for at, job in enumerate(batch.jobs):
+            batch.note(at, UNDER_WAY)
+            signal.setitimer(signal.ITIMER_REAL, wall)
+            self._patience, self._hung = plan.patience(orders[at]), False
+            verdict, test, _ = self.run(job.candidate, job.code, plan, orders[at], floor)
+            self._patience = 0.0
+            self.host.tear_down(self.items[control].session)
+            put_back(self._swapped)
+            del self.overrides[job.candidate.source.path]
+            batch.note(at, HANGS if self._hung else REJECTED if verdict == KILLED else OTHERWISE, test)
+            if self.state.changed():
+                return True
+        return self.alone(control) == plan.expected.get(control)
 
     def run(
         self, candidate: Candidate, code: Optional[CodeType], plan: Plan, order: Order, floor: float
@@ -125,7 +176,7 @@ class Trial:
         if code is None or candidate.unit is None:
             return False
         try:
-            self.live.swap(candidate.source, candidate.unit, code)
+            self._swapped = self.live.swap(candidate.source, candidate.unit, code)
         except CannotSwapError:
             return False
         return True
@@ -151,13 +202,21 @@ class Trial:
         item = self.items[test]
         item.repr_failure = _no_text
         renew(plan.limit(test, floor))
-        return self.host.run(item, self.items[following[0]] if following else None).outcome == PASSED
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._patience)
+        verdict = self.host.run(item, self.items[following[0]] if following else None)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        self._hung = self._hung or verdict.hang
+        return verdict.outcome == PASSED
 
     def alone(self, test: int) -> tuple[str, str]:
         """Run one test on the unedited program with no other before it."""
         self.items[test].repr_failure = _no_text
         verdict = self.host.run(self.items[test], None)
         return verdict.outcome, verdict.error
+
+
+def _too_long(number: int, frame: object) -> None:
+    raise TimeLimit
 
 
 def _no_text(*args: object, **kwargs: object) -> str:
