@@ -5,6 +5,7 @@ search; the program under `worker/` does, inside the interpreter of the program 
 """
 
 import asyncio
+import compileall
 import contextlib
 import json
 import os
@@ -114,6 +115,8 @@ async def _search_once(
     request: RepairRequest, on_event: Callable[[RepairEvent], None] | None, spawn: Spawn
 ) -> RepairResult:
     started = time.monotonic()
+    # An installed package has its bytecode; elsewhere each search would compile the worker before it begins.
+    await asyncio.to_thread(compileall.compile_dir, START_SCRIPT.parent, quiet=2)
     temp = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="rolecall-repair-"))
     try:
         return await _search(request, temp, started, on_event, spawn)

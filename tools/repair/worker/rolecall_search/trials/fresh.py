@@ -17,7 +17,7 @@ from typing import Any, Callable, Optional
 from rolecall_search.runtime.hosting import FAILED, OTHER, PASSED, Host, TimeLimit, host
 from rolecall_search.runtime.isolate import Limits, Outcome, Pool, complete, decode, send
 from rolecall_search.runtime.tracing import make_tracer
-from rolecall_search.trials.live import Overrides, override_imports
+from rolecall_search.trials.live import Overrides, around_imports, override_imports
 from rolecall_search.trials.validate import KILLED, PARTIAL, PLAUSIBLE
 
 TRACE_LIMIT_S = 3.0
@@ -87,12 +87,15 @@ class FreshRun:
 def trace_import(test_args: tuple[str, ...], root: str, base: Overrides) -> dict[str, list[int]]:
     """The lines that run while the tests are collected."""
     override_imports(base)
-    tracer = make_tracer(lambda name: os.path.realpath(name).startswith(root + os.sep))
+
+    def within(name: str) -> bool:
+        return not name.startswith("<") and os.path.realpath(name).startswith(root + os.sep)
+
+    tracer = make_tracer(within)
     signal.signal(signal.SIGALRM, _too_long)
-    tracer.start()
+    around_imports(within, tracer.start, tracer.stop)
     host(Host(lambda plugin, session: None, TRACE_LIMIT_S), test_args)
     lines: dict[str, list[int]] = tracer.take()
-    tracer.stop()
     return {os.path.realpath(name): found for name, found in lines.items()}
 
 

@@ -9,8 +9,10 @@ import gc
 import os
 import sys
 from importlib.machinery import SourceFileLoader
-from types import CodeType, FunctionType
-from typing import Iterator
+from types import CodeType, FunctionType, ModuleType
+from typing import Callable, Iterator
+
+import pytest
 
 from rolecall_search.program.source import SourceFile, Unit
 
@@ -27,6 +29,8 @@ class LiveCode:
     def __init__(self) -> None:
         self._functions: dict[str, list[FunctionType]] = {}
         self._paths: dict[str, str] = {}
+        files = (os.__file__, os.path.dirname(pytest.__file__))
+        self._apart = tuple(os.path.dirname(file) + os.sep for file in files)
         for thing in gc.get_objects():
             if type(thing) is FunctionType:
                 path = self._real(thing.__code__.co_filename)
@@ -39,7 +43,8 @@ class LiveCode:
 
     def _real(self, name: str) -> str:
         if name not in self._paths:
-            self._paths[name] = os.path.realpath(name)
+            # To follow every link of hundreds of files of the standard library takes longer than all else here.
+            self._paths[name] = name if name.startswith(self._apart) else os.path.realpath(name)
         return self._paths[name]
 
     def swap(self, source: SourceFile, unit: Unit, new: CodeType) -> list[tuple[FunctionType, CodeType]]:
@@ -118,3 +123,26 @@ def override_imports(overrides: Overrides) -> None:
         return compile(text, self.path, "exec", dont_inherit=True)
 
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
+
+
+def around_imports(wanted: Callable[[str], bool], before: Callable[[], None], after: Callable[[], None]) -> None:
+    """From now on, call `before` when a file that is wanted begins to be imported, and `after` at its end.
+
+    Imports within an import belong to it.
+    """
+    original = SourceFileLoader.exec_module
+    under_way: list[str] = []
+
+    def exec_module(self: SourceFileLoader, module: ModuleType) -> None:
+        if not wanted(self.path) or under_way:
+            original(self, module)
+            return
+        under_way.append(self.path)
+        before()
+        try:
+            original(self, module)
+        finally:
+            after()
+            under_way.clear()
+
+    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign,assignment]
