@@ -34,7 +34,7 @@ class Follower:
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._path = path
         self.offset = offset
-        """Where the next call goes on, in bytes."""
+        """Where the next call continues, in bytes."""
 
     def fresh(self) -> list[dict[str, Any]]:
         """The records added since the last call; lines that a kill cut off are left out."""

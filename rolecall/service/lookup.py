@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from tools.worktree.staging_rules import StagingRules
 
 OnThread = Callable[["ThreadRow"], None]
-"""Told which thread it is about, as soon as that is known."""
+"""Receives the thread as soon as it is known."""
 OnWarning = Callable[[str], None]
-"""Told what a person should know of their configuration."""
+"""Receives warnings about the configuration."""
 
 
 def unheard(_: object) -> None:
-    """Nobody wants to be told."""
+    """Ignore it."""
 
 
 class Request(BaseModel):
-    """What every verb is asked."""
+    """What every verb takes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,18 +43,18 @@ class ThreadRequest(Request):
     """About one thread."""
 
     thread: str = ""
-    """Its id, or a beginning of it that fits one only; empty: the thread that was worked on last."""
+    """Its id or a unique prefix of it; empty: the thread that was worked on last."""
 
 
 class SetupRequest(Request):
-    """About what the settings say."""
+    """About the settings."""
 
     options: ThreadOptions = ThreadOptions()
-    """Where the settings come from, and what goes over them."""
+    """Where the settings come from, and what overrides them."""
 
 
 def folder_of(repo: Path) -> Path:
-    """The folder the user means, whole.
+    """The absolute path of the folder the user named.
 
     Raises:
         RepositoryError: There is no such folder.
@@ -94,7 +94,7 @@ async def found(request: ThreadRequest, on_thread: OnThread = unheard) -> "tuple
 
     Raises:
         RepositoryError: There is no repository, or its `.rolecall/` is not ours.
-        ThreadError: No thread or several begin so.
+        ThreadError: No thread matches, or several do.
     """
     top = await top_of(request.repo)
     store = await store_of(top)
@@ -110,7 +110,7 @@ async def as_it_stands(row: "ThreadRow", top: Path) -> "ThreadRow":
 
 
 async def is_driven(top: Path, thread_id: str) -> bool:
-    """Whether a process drives the thread at present."""
+    """Whether a process is running the thread."""
     from core.storage.database import database_of
     from graph.store.lease import live_holder
 
@@ -156,7 +156,7 @@ async def settings_for(options: ThreadOptions, top: Path | None, on_warning: OnW
     Args:
         options: Of a call, or what holds for a thread.
         top: The repository, whose own file is read when it is trusted.
-        on_warning: Told what a person should know of them.
+        on_warning: Receives warnings about them.
 
     Raises:
         ConfigError: They are not valid.
@@ -176,7 +176,7 @@ async def settings_for(options: ThreadOptions, top: Path | None, on_warning: OnW
 
 
 async def settings_of(row: "ThreadRow", top: Path) -> "Settings":
-    """The settings a thread was begun with, as they are by now; the defaults where its configuration is broken."""
+    """The settings a thread was started with, as they are now; the defaults where its configuration is broken."""
     from core.config.settings import Settings
 
     try:
@@ -186,7 +186,7 @@ async def settings_of(row: "ThreadRow", top: Path) -> "Settings":
 
 
 async def redactor_for(row: "ThreadRow", top: Path) -> "Redactor":
-    """What hides the secrets of the settings a thread was begun with, as they are by now."""
+    """What hides the secrets of the settings a thread was started with, as they are now."""
     from core.known_secrets import unchecked_redactor
 
     config = Path(row.options.config) if row.options.config else None
@@ -194,7 +194,7 @@ async def redactor_for(row: "ThreadRow", top: Path) -> "Redactor":
 
 
 async def rules_of(row: "ThreadRow", top: Path) -> "StagingRules":
-    """What the thread leaves out of its commits, by the configuration it was begun with."""
+    """What the thread leaves out of its commits, by the configuration it was started with."""
     from core.known_secrets import redactor_of
     from core.secret_files import SecretFiles
     from tools.worktree.staging_rules import StagingRules

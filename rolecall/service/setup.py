@@ -110,7 +110,7 @@ async def compare_models(request: BenchRequest, *, on_warning: OnWarning = unhea
 
     Raises:
         ConfigError: The settings are not valid.
-        UsageError: A model was named that there is not.
+        UsageError: A named model does not exist.
     """
     from llm_registry.diagnosis.bench import bench as compare
 

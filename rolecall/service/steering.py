@@ -1,4 +1,4 @@
-"""The verbs `steer` and `pause`: a message into a thread's inbox, whoever drives the thread."""
+"""The verbs `steer` and `pause`: a message into a thread's inbox, whichever process runs it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SteerRequest(ThreadRequest):
-    """A word to a thread."""
+    """A message to a thread."""
 
     text: str = Field(min_length=1)
     urgent: bool = False
@@ -32,14 +32,14 @@ class Sent(BaseModel):
     """The whole id."""
     id: int
     running: bool
-    """Somebody drives the thread; otherwise the message waits for that."""
+    """A process is running the thread; otherwise the message waits for one."""
     hidden: tuple[str, ...] = ()
-    """What is kept in place of secrets that the text held."""
+    """The placeholders stored in place of secrets in the text."""
 
 
 @blocking
 async def steer(request: SteerRequest, *, on_thread: OnThread = unheard) -> Sent:
-    """Tell a thread something.
+    """Send a message to a thread.
 
     Raises:
         ThreadError: The thread is unknown, or finished, so that nobody would read it.
@@ -78,7 +78,7 @@ async def pause(request: ThreadRequest, *, on_thread: OnThread = unheard) -> Sen
 
 
 def inbox_of(top: Path, thread_id: str, redactor: "Redactor") -> "SqliteInbox":
-    """The inbox of a thread, for whoever drives it and passes on what a person says meanwhile."""
+    """The inbox of a thread, for whoever runs it and passes on what a person says meanwhile."""
     from core.storage.database import database_of
     from graph.store.inbox import SqliteInbox
 

@@ -58,7 +58,7 @@ class Message(BaseModel):
 
 
 class ThreadDetails(ThreadRow):
-    """A thread with what it wrote and was told."""
+    """A thread with its files and messages."""
 
     files: dict[str, str]
     """Paths of its `report`, `diff` and `events`, as far as they tell how it stands now."""
@@ -80,17 +80,17 @@ class Events(BaseModel):
     thread: str
     events: tuple[dict[str, Any], ...]
     cursor: int
-    """Where the next call goes on."""
+    """Where the next call continues."""
 
 
 class DeleteRequest(Request):
-    """Threads to forget, with worktrees and branches."""
+    """Threads to delete, with worktrees and branches."""
 
     threads: tuple[str, ...] = Field(min_length=1)
 
 
 class Deleted(BaseModel):
-    """Threads that are gone, by their whole ids."""
+    """The full ids of the deleted threads."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -139,11 +139,11 @@ async def events(request: EventsRequest, *, on_thread: OnThread = unheard) -> Ev
 
 @blocking
 async def delete(request: DeleteRequest, *, on_thread: OnThread = unheard) -> Deleted:
-    """Forget threads, with their worktrees, branches and rows; none is touched unless all are known.
+    """Delete threads, with their worktrees, branches and rows; none is touched unless all are known.
 
     Raises:
         ThreadError: A thread is unknown.
-        LockedError: A thread is driven or supervised; those named before it are gone.
+        LockedError: A thread is running or supervised; those named before it are deleted.
     """
     from core.storage.database import database_of
     from graph.store.lease import Lease, supervisor_lease
