@@ -57,13 +57,9 @@ def _entry(entry: Any) -> Any:
 
 
 def _tool(entry: Any) -> Any:
-    if isinstance(entry, str):
-        return {"role": role_name(entry)}
-    if isinstance(entry, Mapping) and "role" not in entry and "model" in entry:
-        entry = {"role" if name == "model" else name: value for name, value in entry.items()}
     if not isinstance(entry, Mapping):
-        return entry
-    new = dict(entry)
+        return {"role": role_name(entry)} if isinstance(entry, str) else entry
+    new = {"role" if name == "model" and "role" not in entry else name: value for name, value in entry.items()}
     if isinstance(role := new.get("role"), str):
         new["role"] = role_name(role)
     if isinstance(roles := new.get("offered_to"), list | tuple):

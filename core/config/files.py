@@ -17,7 +17,7 @@ from platformdirs import user_config_path
 from core.errors import ConfigError
 
 if TYPE_CHECKING:
-    import yaml
+    pass
 
 CONFIG_VARIABLE = "ROLECALL_CONFIG"
 ENV_PREFIX = "ROLECALL_"
@@ -175,7 +175,9 @@ def _yaml(text: str, path: Path) -> Any:
         # A safe loader, which makes plain values only.
         value = yaml.load(text, Loader=Unique)  # noqa: S506
     except yaml.MarkedYAMLError as error:
-        raise ConfigError(f"{path}, {_mark(error)}: {error.problem or 'not valid YAML'}") from error
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+        raise ConfigError(f"{path}, {place}: {error.problem or 'not valid YAML'}") from error
     if _unfolded(value, {}) > _MOST_VALUES:
         raise ConfigError(f"{path}: its aliases expand to more than {_MOST_VALUES:,} values")
     return value
@@ -198,11 +200,6 @@ def _text(path: Path, *, follow: bool) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, encoding="utf-8") as file:
         return file.read()
-
-
-def _mark(error: "yaml.MarkedYAMLError") -> str:
-    mark = error.problem_mark or error.context_mark
-    return f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
 
 
 def _existing(path: Path, source: str) -> Path:

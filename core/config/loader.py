@@ -56,7 +56,7 @@ def load_settings(
         config: The file given on the command line.
         repo: The target repository; its own `rolecall.json` lies over the user's file when it is trusted.
         trust_project: Whether it is.
-        overrides: Values of the command line, as a tree or with dotted keys.
+        overrides: Values of the command line, as a tree.
 
     Raises:
         ConfigError: Anything is invalid; the text names file, key and near matches.
@@ -69,7 +69,7 @@ def load_settings(
     if project is not None:
         layers.append((str(project), in_own_spelling(read_config(project, follow=False))))
     layers.append(("environment", in_own_spelling(_from_environment())))
-    layers.append(("command line", in_own_spelling(_tree(overrides or {}))))
+    layers.append(("command line", in_own_spelling(overrides or {})))
     merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for source, layer in layers:
@@ -104,10 +104,3 @@ def _parsed(variable: str) -> Any:
         return value  # a name may begin so; `validation` says it where an object was meant
     except ValueError as error:
         raise ConfigError(f"environment variable {variable}: {error}") from error
-
-
-def _tree(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for key, value in overrides.items():
-        tree = merge_settings(tree, nested(key.split("."), _tree(value) if isinstance(value, Mapping) else value))
-    return tree

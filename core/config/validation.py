@@ -95,11 +95,10 @@ def _used(tree: Mapping[str, Any], entries: Mapping[str, Any]) -> set[str]:
 def _by_model(entry: Any, specs: Mapping[str, Any]) -> Any:
     """A tool that names the model of a spec means that spec."""
     wanted = entry.get("role") if isinstance(entry, Mapping) else None
-    named: Mapping[str, Any] = specs["models"]
-    roles = {name: spec for name, spec in specs.items() if name != "models"}
-    if wanted in {*ROLES, *named, *roles, EMBEDDED}:
+    known = {**specs, **specs["models"]}
+    if wanted in {*ROLES, *known, EMBEDDED}:
         return entry
-    found = [name for name, spec in {**roles, **named}.items() if isinstance(spec, ModelSpec) and spec.model == wanted]
+    found = [name for name, spec in known.items() if isinstance(spec, ModelSpec) and spec.model == wanted]
     return {**entry, "role": found[0]} if found else entry
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from core.redaction import map_texts
 from core.replies import CallSite, ModelReply
 from core.text import readable
 from llm_registry.calls.normalize import ParsedAnswer
@@ -31,14 +32,7 @@ def without_lone_surrogates(messages: Sequence[BaseMessage]) -> tuple[BaseMessag
     """The messages without half characters, as names of files and arguments of programs may hold them: no protocol
     can carry those, and a whole chain would fail for one of them.
     """
-    return tuple(_whole(message) for message in messages)
-
-
-def _whole(message: BaseMessage) -> BaseMessage:
-    text = message.content
-    if not isinstance(text, str) or (whole := readable(text)) == text:
-        return message
-    return message.model_copy(update={"content": whole})
+    return tuple(one.model_copy(update={"content": map_texts(one.content, readable)}) for one in messages)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,8 @@ async def stream_answer(
             if piece is None:
                 break
             pieces.append(piece)
-            if first is None and _says_something(piece):
+            thought = piece.additional_kwargs.get("reasoning_content")
+            if first is None and (piece.content or piece.tool_call_chunks or thought):
                 first = time.monotonic() - began
     if not pieces:
         raise EmptyStream
@@ -105,7 +106,3 @@ def _late(error: TimeoutError, kind: ErrorKind, timeouts: Timeouts) -> CallFailu
         ErrorKind.TOTAL_TIMEOUT: f"the answer was not finished after {timeouts.total:g} s",
     }
     return CallFailure(kind, said[kind])
-
-
-def _says_something(piece: AIMessageChunk) -> bool:
-    return bool(piece.content or piece.tool_call_chunks or piece.additional_kwargs.get("reasoning_content"))

@@ -62,7 +62,8 @@ def _problem(answer: ParsedAnswer, artifact: type[BaseModel]) -> str:
     try:
         parse_object(answer, artifact)
     except ValueError as error:
-        return _short(error)
+        said = str(error)
+        return said if len(said) <= SHOWN_CHARS else f"{said[:SHOWN_CHARS]}…"
     return ""
 
 
@@ -138,8 +139,3 @@ def _feedback(done: CallResult) -> Sequence[BaseMessage]:
         AIMessage(said[:SHOWN_CHARS]),
         HumanMessage(f"Your answer is not valid: {done.problem}\nAnswer again with the corrected JSON object only."),
     ]
-
-
-def _short(error: ValueError) -> str:
-    text = str(error)
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

@@ -105,7 +105,8 @@ def server_kind(bodies: Bodies) -> ServerKind:
     signs: Mapping[ServerKind, bool] = {
         "ollama": "tags" in bodies or "ps" in bodies,
         "text-generation-webui": "model_name" in _object(bodies.get("webui")),
-        "lmstudio": _is_lmstudio(bodies),
+        "lmstudio": any("max_context_length" in row or "state" in row for row in _rows(bodies.get("lmstudio"), "data"))
+        or any("loaded_instances" in row for row in _rows(bodies.get("lmstudio1"), "models")),
         "litellm": any("litellm_params" in row for row in _rows(bodies.get("litellm"), "data")),
         "llama.cpp": llama_cpp,
         "vllm": "vllm" in owners,
@@ -116,12 +117,6 @@ def server_kind(bodies: Bodies) -> ServerKind:
 def model_owners(bodies: Bodies) -> set[str]:
     """Who the server says its models are of."""
     return {str(row.get("owned_by", "")) for row in _rows(bodies.get("models"), "data")}
-
-
-def _is_lmstudio(bodies: Bodies) -> bool:
-    older = ("max_context_length" in row or "state" in row for row in _rows(bodies.get("lmstudio"), "data"))
-    newer = ("loaded_instances" in row for row in _rows(bodies.get("lmstudio1"), "models"))
-    return any(older) or any(newer)
 
 
 def model_names(bodies: Bodies) -> tuple[str, ...]:

@@ -108,7 +108,9 @@ class ServerProbe:
 
     async def _first(self, client: httpx.AsyncClient, base: str) -> EndpointFacts | None:
         """Send the request that decides whether a server is there; facts only when no further one makes sense."""
-        name, path = self._first_question(base)
+        name, path = ("models", f"{base}/models")
+        if self.spec.provider == "ollama":
+            name, path = ("tags", f"{_root(base)}/api/tags")
         connect_s = self.spec.timeouts.connect
         try:
             async with asyncio.timeout(connect_s * (2 if self._tls else 1) + _GRACE_S) as cut:
@@ -129,11 +131,6 @@ class ServerProbe:
             # Whatever it is that answers so at once, it is no busy model server.
             return _unreachable(error)
         return None
-
-    def _first_question(self, base: str) -> tuple[str, str]:
-        if self.spec.provider == "ollama":
-            return "tags", f"{_root(base)}/api/tags"
-        return "models", f"{base}/models"
 
     async def _rest(self, client: httpx.AsyncClient, base: str) -> None:
         """Ask everything else at once; what has not answered at the deadline is left out."""

@@ -217,7 +217,11 @@ class FallbackRunner:
         role = state.ask.role
         if not before or (before == state.disabled and not link.paid):
             self._told.pop(role, None)
-            self._tell_terms(link, role)
+            # A first choice that costs money or is on the internet is announced once per run, before it is asked.
+            if link.terms and (role, link.name) not in self._agreed:
+                self._agreed.add((role, link.name))
+                message = f"serves {role}: {link.terms}"
+                self._events.emit("model_warning", role=role, spec=link.name, message=message)
             return
         change = (before, link.name)
         # A fallback that lasts is told once; one that costs money each time.
@@ -227,12 +231,6 @@ class FallbackRunner:
                 "model_fallback", role=role, **{"from": before}, to=link.name, reason=state.notes[-1],
                 paid=link.paid, remote=link.remote,
             )  # fmt: skip
-
-    def _tell_terms(self, link: ChainLink, role: str) -> None:
-        """Announce a first choice that costs money or is on the internet, once per run, before it is asked."""
-        if link.terms and (role, link.name) not in self._agreed:
-            self._agreed.add((role, link.name))
-            self._events.emit("model_warning", role=role, spec=link.name, message=f"serves {role}: {link.terms}")
 
     def _learn(self, link: ChainLink, failure: CallFailure, state: ChainProgress) -> None:
         note = str(failure)

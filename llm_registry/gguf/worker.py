@@ -43,7 +43,9 @@ def main(given: str) -> None:
     url = f"{server.listening_address}/{options.secret}"
     if not _claimed(options):
         os._exit(0)
-    _announce(options, url)
+    draft = options.home / f"{options.key}.url.{os.getpid()}"
+    draft.write_text(f"{os.getpid()} {url}\n", encoding="utf-8")
+    draft.rename(options.home / f"{options.key}.url")
     _Watch(options, url).wait(stop)
     # llama.cpp's threads need no farewell, and its destructors may wait for a running answer.
     os._exit(0)
@@ -91,12 +93,6 @@ def _claimed(options: SimpleNamespace) -> bool:
             return bool(owner == os.getpid())
         time.sleep(0.05)
     return False
-
-
-def _announce(options: SimpleNamespace, url: str) -> None:
-    draft = options.home / f"{options.key}.url.{os.getpid()}"
-    draft.write_text(f"{os.getpid()} {url}\n", encoding="utf-8")
-    draft.rename(options.home / f"{options.key}.url")
 
 
 class _Nowhere(urllib.request.HTTPRedirectHandler):

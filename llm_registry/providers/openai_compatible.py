@@ -5,7 +5,6 @@ from typing import Any
 
 import openai
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
@@ -56,16 +55,10 @@ class TolerantChatOpenAI(ChatOpenAI):
         choices = chunk.get("choices") or []
         delta = (choices[0].get("delta") or {}) if choices else {}
         converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
-        if converted is not None and isinstance(converted.message, AIMessageChunk):
-            _keep_reasoning(converted.message, delta)
+        thought = next((delta[key] for key in _REASONING_KEYS if isinstance(delta.get(key), str) and delta[key]), "")
+        if thought and converted is not None:
+            converted.message.additional_kwargs["reasoning_content"] = thought
         return converted
-
-
-def _keep_reasoning(message: AIMessageChunk, delta: dict[str, Any]) -> None:
-    for key in _REASONING_KEYS:
-        if isinstance(delta.get(key), str) and delta[key]:
-            message.additional_kwargs["reasoning_content"] = delta[key]
-            return
 
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:

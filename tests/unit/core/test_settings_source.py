@@ -65,13 +65,6 @@ def test_environment_reaches_into_roles_with_lists_as_json(monkeypatch: pytest.M
     assert (spec.provider, spec.fallback, spec.timeouts.connect) == ("ollama", ("embedded",), 1.5)
 
 
-def test_dotted_overrides_are_the_same_as_nested_ones(write: Any) -> None:
-    path = write({})
-    dotted = load_settings(path, overrides={"supervisor.enabled": False})
-    assert dotted.settings == load_settings(path, overrides={"supervisor": {"enabled": False}}).settings
-    assert dotted.settings.supervisor.enabled is False
-
-
 @pytest.mark.parametrize("place", ["variable", "user folder"])
 def test_a_file_is_found_without_being_named(place: str, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     content = {"budget": {"max_attempts": 7}}
