@@ -66,7 +66,7 @@ class Invocation:
         if self.thread and self.resumable:
             command = self.on_thread("resume", options=(*(("--yes",) if self.approves else ()), *self.raised))
             return f"{self.environment} {command}".lstrip()
-        if self.thread and self.streams:
+        if self.thread and (self.streams or self.command in {"steer", "pause"}):
             return self.on_thread("log")  # it came to its end: what it did tells what to ask next
         if usage:
             return self.call(*([self.command] if self.command else []), "--help")

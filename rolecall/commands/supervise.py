@@ -51,7 +51,11 @@ async def _supervise(options: argparse.Namespace, invocation: Invocation) -> int
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, watch.stop.set)
-    await (watch.all() if options.all else watch.threads([row.thread_id for row in named]))
+    try:
+        await (watch.all() if options.all else watch.threads([row.thread_id for row in named]))
+    except ThreadError:
+        invocation.next_command = invocation.on_thread("supervise", "--wait")
+        raise
     return 0
 
 

@@ -63,3 +63,9 @@ def test_a_limit_without_an_option_is_raised_by_what_stands_before_the_command()
 
     assert call.continuation(usage=False).startswith("ROLECALL_BUDGET__MAX_MODEL_CALLS=10 ")
     assert call.continuation(usage=False).endswith("resume 1a2b3c4d --yes")
+
+
+@pytest.mark.parametrize("command", ["steer", "pause"])
+def test_what_a_finished_thread_refuses_is_not_suggested_again(command: str) -> None:
+    call = Invocation([command, "1a2b3c4d"], command=command, thread="1a2b3c4d-4a08-471e-b920-5cb6eb94149b")
+    assert call.continuation(usage=False).endswith("log 1a2b3c4d")
