@@ -115,7 +115,8 @@ def _silent(_: ModelRequest) -> Reply:
 
 def _config(case: Case, made: World) -> dict[str, Any]:
     roles = {role: {"provider": "openai_compatible", "model": f"m-{role}", "base_url": "{main}"} for role in ROLES}
-    text = json.dumps({"llm": {**roles, **case.roles}, **case.config})
+    rare = {"status_every_s": 3600}  # on a busy machine a run's end would cut off a call for a status line
+    text = json.dumps({"supervisor": rare, "llm": {**roles, **case.roles}, **case.config})
     closed = f"http://127.0.0.1:{closed_port()}/v1"
     for name, url in {"main": made.servers["main"].v1, "spare": made.servers["spare"].v1, "closed": closed}.items():
         text = text.replace(f"{{{name}}}", url)
