@@ -1,1 +1,1 @@
-"""The shared vocabulary: state, artifacts, settings, errors, events, context. Imports nothing of ours."""
+"""The shared vocabulary: state, artifacts, settings, errors, events, context. Imports none of our packages."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Artifact(BaseModel):
-    """Base of all artifacts: immutable, unknown fields ignored since models like to add some."""
+    """Base of all artifacts: immutable, unknown fields are ignored because models like to add some."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
@@ -62,7 +62,7 @@ class Plan(Artifact):
 
     @property
     def steps(self) -> tuple[PlanStep, ...]:
-        """All steps in the order in which they run: by priority, then as written."""
+        """All steps in the order they run: by priority, then as written."""
         listed = [step for milestone in self.milestones for step in milestone.steps]
         return tuple(sorted(listed, key=lambda step: step.priority))
 
@@ -75,7 +75,7 @@ class StepResult(Artifact):
     text: str
     """The coder's final message."""
     files: tuple[str, ...] = ()
-    """Changed by this visit, as its commit holds them."""
+    """Changed by this visit, as in its commit."""
     commit: str | None = None
     tool_calls: int = 0
     served_by: str = ""
@@ -124,7 +124,7 @@ class QAVerdict(Artifact):
 
 
 class QAReport(Artifact):
-    """The checks as they ran, and the judgement on top of them."""
+    """The results of the checks, and the judgement on top of them."""
 
     checks: tuple[CheckRun, ...]
     verdict: QAVerdict | None = None
@@ -142,7 +142,7 @@ class QAReport(Artifact):
 
 
 class AssessDecision(Artifact):
-    """What to do next where the rules leave a choice."""
+    """What to do next when the rules leave a choice."""
 
     action: Literal["next_step", "fix", "replan", "done", "stuck"]
     reason: str = ""
@@ -228,16 +228,16 @@ class Refusal(Artifact):
 
 
 class EarlierRequest(Artifact):
-    """What a thread was asked for before its present request, and what became of it."""
+    """An earlier request of a thread, and what became of it."""
 
     task: str
     outcome: str
-    """How the thread stood at its end; `superseded` when the next request came before that."""
+    """The thread's status at its end; `superseded` when the next request came first."""
     summary: str = ""
     steps: tuple[str, ...] = ()
     """Titles of the steps that were done."""
     planned: int = 0
-    """How many steps its plan had; ids of later steps begin after them."""
+    """How many steps its plan had; ids of later steps start after them."""
 
 
 class Report(Artifact):

@@ -72,7 +72,7 @@ class Models(Protocol):
         """Record a decision in the trace, at the current node."""
 
     def served(self, role: str) -> Served:
-        """Who serves the role at present, and why."""
+        """What serves the role now, and why."""
 
     def usage(self) -> Mapping[str, RoleUsage]:
         """What each role used in this thread so far, over all its runs."""
@@ -92,7 +92,7 @@ class Changes:
     stat: str
     """The same as a table of files and lines."""
     uncommitted: bool
-    """Some of it is in no commit of the branch."""
+    """Some of it is not in any commit of the branch."""
 
 
 class Workspace(Protocol):
@@ -112,13 +112,13 @@ class Workspace(Protocol):
 
     @property
     def run_dir(self) -> Path:
-        """Where events, report, diff and whole outputs are kept."""
+        """Where events, report, diff and full outputs are stored."""
 
     async def commit(self, message: str) -> str | None:
         """Commit all changes; `None` when there are none."""
 
     def notices(self) -> tuple[str, ...]:
-        """What was left out of commits and snapshots since this was asked last, one sentence each."""
+        """What was left out of commits and snapshots since the last call, one sentence each."""
 
     async def tip(self) -> str | None:
         """The last commit the thread made; `None` when it made none."""
@@ -130,19 +130,19 @@ class Workspace(Protocol):
         """Paths changed since the base, or by one commit of the thread; relative and sorted."""
 
     async def changes(self) -> Changes:
-        """The same with what else a report says of it, as it is at one moment."""
+        """The same plus what else a report says about it, at one moment."""
 
     async def snapshot(self) -> str:
         """Git tree of the worktree as it is now, untracked files included; touches no index."""
 
     async def files(self) -> list[str]:
-        """The tracked and new files, sorted; secret-looking ones are among them."""
+        """The tracked and new files, sorted, including secret-looking ones."""
 
     async def submodules(self) -> tuple[str, ...]:
         """Paths of the submodules."""
 
     async def listing(self, *, limit: int = 200) -> str:
-        """The tracked and new files, one per line, large folders folded."""
+        """The tracked and new files, one per line, large directories collapsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +162,10 @@ class ReadWriteLock(Protocol):
     """Keeps file tools and commands apart: many of the former at once, or one of the latter. Turns do not nest."""
 
     def shared(self) -> AbstractAsyncContextManager[None]:
-        """For whoever reads or writes files of the worktree."""
+        """For code that reads or writes files in the worktree."""
 
     def exclusive(self) -> AbstractAsyncContextManager[None]:
-        """For whoever runs code of the repository."""
+        """For code that runs the repository's code."""
 
 
 class OutputWatch(Protocol):
@@ -173,16 +173,16 @@ class OutputWatch(Protocol):
 
     @property
     def env(self) -> Mapping[str, str]:
-        """Variables the command gets besides."""
+        """Additional variables the command gets."""
 
     def look(self, descriptor: int) -> None:
         """Read what is new; blocking."""
 
     def close(self, code: int) -> tuple[int, str]:
-        """The exit code that holds, and a last line for the output."""
+        """The effective exit code, and a last line for the output."""
 
     def clean(self, data: bytes) -> bytes:
-        """The output as it is to be kept."""
+        """The output as it is to be stored."""
 
 
 class Commands(Protocol):
@@ -190,7 +190,7 @@ class Commands(Protocol):
 
     @property
     def turns(self) -> ReadWriteLock:
-        """Taken by whoever touches the worktree; `run` takes its own."""
+        """Taken by anything that touches the worktree; `run` takes its own."""
 
     @property
     def policy(self) -> str:
@@ -198,15 +198,15 @@ class Commands(Protocol):
 
     @property
     def count(self) -> int:
-        """How many commands were begun so far; each may have changed what no tree of git shows."""
+        """How many commands were started so far; each may have changed what no git tree shows."""
 
     async def run(
         self, command: str, *, timeout_s: float | None = None, watch: OutputWatch | None = None
     ) -> CommandResult:
-        """Run a shell command, with somebody who follows its output; never raises for what the command does."""
+        """Run a shell command, with a watch on its output; never raises for what the command does."""
 
     async def spawn(self, argv: Sequence[str]) -> Process:
-        """Start a program of ours where commands run, with its output piped; whoever starts it has a turn and ends it.
+        """Start a program of ours where commands run, with its output piped; the caller must have a turn and end it.
 
         Raises:
             OSError: The program cannot be started.
@@ -226,7 +226,7 @@ class Checks(Protocol):
         """Run them all, one after another.
 
         Args:
-            before: What was detected before the work began; it is run even if it is not detected any more.
+            before: What was detected before the work started; it is run even if it is no longer detected.
         """
 
 
@@ -238,47 +238,47 @@ class Repair(Protocol):
 
 
 class ToolSource(Protocol):
-    """Gives tools to the models of a run. It may fail or hang: that costs its tools, never the run."""
+    """Provides tools to the models of a run. It may fail or hang: that loses its tools, never the run."""
 
     @property
     def name(self) -> str:
-        """A word that tells it from other sources; stands before the names of its tools that others have too."""
+        """A word that identifies the source; prefixes the names of its tools that others have too."""
 
     async def tools(self, role: str) -> "Sequence[BaseTool]":
-        """The tools a role may have at this moment; asked before each call of a model, so what is slow is kept.
+        """The tools a role may have now; asked before each model call, so anything slow is cached.
 
-        Tools say what they do by `core.tool_effects`; of one that does not, the worst is assumed.
+        Tools declare what they do with `core.tool_effects`; if one does not, the worst is assumed.
         """
 
     async def names(self) -> Collection[str]:
-        """Every name of a tool it knows, whoever may have it and whether it is turned on."""
+        """The names of all tools it knows, whoever may have them and whether or not they are turned on."""
 
     async def close(self) -> None:
-        """Let go of what it holds, at the end of the run."""
+        """Release its resources, at the end of the run."""
 
 
 class Tools(Protocol):
-    """The tools of a run, out of all its sources."""
+    """The tools of a run, from all its sources."""
 
     async def offered(self, role: str) -> "Sequence[BaseTool]":
         """What a role may call now."""
 
     async def find(self, name: str, role: str) -> "BaseTool | None":
-        """The tool that a role means by a name; `None` when it has none such."""
+        """The tool that a role means by a name; `None` when it has no such tool."""
 
     def effects_of(self, name: str) -> ToolEffects:
-        """What calls of that name may do, as far as it was offered in this run."""
+        """What calls of that name may do, if it was offered in this run."""
 
     async def begin(self, call: str, tool: str) -> bool:
-        """Write down that a call begins which is not simply repeated; false when it had begun before.
+        """Record the start of a call that must not simply be repeated; false when it had started before.
 
         Args:
-            call: What tells it from every other call of the thread, also after a restart.
+            call: What identifies it among all calls of the thread, even after a restart.
             tool: Its tool.
         """
 
     async def forget(self, call: str) -> None:
-        """Take back that a call began: it did nothing yet, and will be made again."""
+        """Forget that a call started: it did nothing yet, and will be made again."""
 
 
 class InboxItem(BaseModel):

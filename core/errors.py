@@ -64,7 +64,7 @@ class StorageError(UsageError):
 
 
 class DamagedError(UsageError):
-    """What was stored cannot be read as what it should be."""
+    """Stored data is damaged and cannot be read."""
 
     code = "damaged"
 
@@ -91,7 +91,7 @@ class ModelError(RolecallError):
 
 
 class NeedsModelError(ModelError):
-    """The embedded engine was asked for something that needs a real model."""
+    """The embedded engine was asked for something that needs a model."""
 
     code = "needs_model"
 
@@ -131,5 +131,5 @@ class ToolError(RolecallError):
 
 
 def traceback_text(error: BaseException) -> str:
-    """The traceback of an error as Python prints it; of a very long one the end, which says what happened."""
+    """The traceback of an error as Python prints it; for a very long one the end, which says what happened."""
     return "".join(traceback.format_exception(error))[-_MOST_TRACE:]

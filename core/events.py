@@ -1,4 +1,4 @@
-"""What a run reports while it works: one flat record per event, the same in file, stdout and screen."""
+"""What a run reports while it works: one flat record per event, the same in file, on stdout and on screen."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ EventName = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event. Serialized flat: the fields of `data` stand beside the others."""
+    """One event. Serialized flat: the fields of `data` are beside the others."""
 
     event: EventName
     thread: str = ""

@@ -1,5 +1,5 @@
-"""The secrets this process knows: keys, headers and addresses of the settings, and what the environment holds under
-names that mean a secret. They are gathered once per run and hidden wherever content is kept or sent."""
+"""The secrets this process knows: keys, headers and addresses in the settings, and what the environment has under
+names that mean a secret. They are gathered once per run and hidden wherever content is stored or sent."""
 
 import os
 import re
@@ -33,14 +33,14 @@ _SECRET_NAME = re.compile(
 _PLAIN_HEADERS = frozenset(
     {"user-agent", "accept", "accept-language", "content-type", "http-referer", "referer", "x-title"}
 )
-"""Headers that say who calls or what is wanted; hiding their values would mask ordinary words."""
+"""Headers that identify the caller or the request; hiding their values would mask ordinary words."""
 _INNER = frozenset({"models", "options", "headers", "otlp_headers"})
-"""Parts of the place of a setting that the name of its secret goes without."""
+"""Parts of a setting's path that the name of its secret leaves out."""
 _NOT_SECRET_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "KEYMAP", "XKEYSYMDB"})
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what a variable or setting of this name holds is a secret."""
+    """Whether a variable or setting of this name contains a secret."""
     return bool(_SECRET_NAME.search(name)) and name not in _NOT_SECRET_NAMES
 
 
@@ -48,7 +48,7 @@ def known_secrets(settings: "Settings", environment: Mapping[str, str] | None = 
     """Secrets by the name they are shown under.
 
     Args:
-        settings: Whose specs and collectors hold keys.
+        settings: Their specs and collectors contain keys.
         environment: Variables; those of this process when `None`.
     """
     given = os.environ if environment is None else environment
@@ -66,9 +66,9 @@ def redactor_of(settings: "Settings") -> Redactor:
 
 
 def unchecked_redactor(config: Path | None, project: Path | None) -> Redactor:
-    """What hides the secrets of settings nobody has validated: validating takes longer than a short command.
+    """A redactor for the secrets of unvalidated settings: validating takes longer than a short command.
 
-    It knows all that `redactor_of` knows of them, and the values that a stronger source replaced. A file that cannot
+    It knows everything `redactor_of` knows, and the values that a stronger source replaced. A file that cannot
     be read adds nothing.
 
     Args:
@@ -121,12 +121,12 @@ def _of_tree(tree: Mapping[str, Any], *above: str) -> Iterator[tuple[str, str]]:
 
 
 def spec_secrets(spec: "ModelSpec") -> tuple[str, ...]:
-    """What of a spec must never be shown, short ones too: its key, its headers, and what its address holds of both."""
+    """What must never be shown of a spec, even if short: its key, its headers, and any of both in its address."""
     return tuple(dict.fromkeys(value for _, value in _of_tree(spec.model_dump(), "spec") if value))
 
 
 def llm_secrets(llm: "LLMSettings") -> tuple[str, ...]:
-    """The same of all specs, to be masked wherever messages are stored."""
+    """The same for all specs, to be masked wherever messages are stored."""
     return tuple(dict.fromkeys(value for _, value in _of_tree(llm.model_dump(), "llm") if value))
 
 

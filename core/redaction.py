@@ -1,7 +1,7 @@
 """Keeps keys and private paths out of what is stored, sent, exported or pasted. Owns patterns, not policy.
 
 `Redactor` cleans content (files, outputs, prompts): known secrets in every usual encoding, and tokens whose form gives
-them away. `redact` cleans messages about calls, where `token = …` is a leak and not a line of source.
+them away. `redact` cleans messages about calls, where `token = …` is a leak and not a line of code.
 """
 
 import base64
@@ -34,7 +34,7 @@ _PATTERNS = (
     (re.compile(r"(?i)\b(https?://)[^/\s@:?#]+@"), rf"\1{MASK}@"),
 )
 _QUERY = re.compile(r"(?i)(\bhttps?://[^\s?\"'<>]*\?)(?=[\w%])[^\s\"'<>)]+")
-"""Of an address, what follows its question mark; the mark that ends a sentence is followed by nothing."""
+"""The query string of a URL; a question mark that ends a sentence has nothing after it."""
 NOT_SECRET = frozenset(
     {"not-needed", "not_needed", "none", "ollama", "lm-studio", "sk-no-key-required", "dummy", "EMPTY"}
 )
@@ -43,7 +43,7 @@ NOT_SECRET = frozenset(
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask the given secrets, in every usual encoding, and whatever looks like one: keys, tokens, passwords in URLs.
 
-    A short secret is masked only as a separate word: in messages from whoever received it, that is enough.
+    A short secret is masked only as a separate word: in messages from its recipient, that is enough.
     """
     for secret in secrets:
         if secret in NOT_SECRET:
@@ -68,7 +68,7 @@ def map_texts(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def without_query(text: str) -> str:
-    """Mask the query strings of addresses, which is where some gateways want their keys."""
+    """Mask the query strings of URLs, where some gateways expect their keys."""
     return _QUERY.sub(rf"\1{MASK}", text)
 
 
@@ -113,7 +113,7 @@ _TOKENS: Mapping[str, re.Pattern[str]] = {
     "bearer": re.compile(r"(?i)(?P<lead>\bauthorization: (?:bearer|basic|token) )(?P<secret>[\w\-.~+/=]{12,})"),
     "url_password": re.compile(r"(?i)(?<=://)(?P<lead>[^/\s:@\"'<>]*:)(?P<secret>[^/\s:@\"'<>{}$*]{3,})(?=@[\w\[])"),
 }
-"""Forms of keys that are nothing else, by kind; group `secret` is the part to hide where it is not the whole."""
+"""Unmistakable formats of keys, by kind; group `secret` is the part to hide if not the whole."""
 _CUES: Mapping[str, tuple[str, ...]] = {
     "private_key": ("private key",), "aws_access_key": ("AKIA", "ASIA", "ABIA", "ACCA"),
     "aws_secret_key": ("aws_secret_access_key",),
@@ -128,15 +128,15 @@ _CUES: Mapping[str, tuple[str, ...]] = {
     "vault_token": ("hvs.", "hvb.", "hvr."), "age_key": ("age-secret-key-1",), "azure_key": ("accountkey=",),
     "jwt": ("eyj",), "bearer": ("authorization: ",), "url_password": ("://",),
 }  # fmt: skip
-"""What each form holds, capitals where all of it is capitals: looking for it is far quicker than the expression."""
+"""Text that each format contains, in capitals if all of it is: finding that is far quicker than the expression."""
 
 
 class Redactor:
-    """Cleans content of known secrets, in every usual encoding, and of tokens that show what they are.
+    """Cleans content of known secrets, in every usual encoding, and of recognizable tokens.
 
     Args:
-        known: Secrets by the name they are shown under, such as the variable or setting that holds them.
-        forms: Hide also what merely has the form of a token.
+        known: Secrets by the name they are shown under, such as the variable or setting that contains them.
+        forms: Also hide what merely looks like a token.
     """
 
     def __init__(self, known: Mapping[str, str] | None = None, *, forms: bool = True) -> None:
@@ -161,7 +161,7 @@ class Redactor:
         return map_texts(value, self.clean)
 
     def withhold(self, value: Any) -> Any:
-        """A JSON tree with what merely has the form of a token hidden, and kept in memory for `give_back`.
+        """A JSON tree with what merely looks like a token hidden, and stored in memory for `give_back`.
 
         For what a model wrote itself: it may be meant for a file or a command, but does not belong in any record.
         """
@@ -174,15 +174,15 @@ class Redactor:
         return map_texts(value, hide)
 
     def give_back(self, text: str) -> str:
-        """The text with what this process withheld of it; after a restart its placeholders stay."""
+        """The text with what this process withheld restored; after a restart, placeholders remain."""
         return PLACEHOLDER.sub(lambda found: self._withheld.get(found.group(), found.group()), text)
 
     def found_in(self, text: str, *, known_only: bool = False) -> frozenset[str]:
-        """What `clean` would put in place of the secrets of a text; empty when it holds none.
+        """The placeholders `clean` would use for the secrets in a text; empty when it contains none.
 
         Args:
             text: Any content.
-            known_only: Look for the known secrets only, not for what merely has the form of one.
+            known_only: Look only for known secrets, not for what merely looks like one.
         """
         if known_only:
             known = self._known.findall(text) if self._known is not None else []
@@ -190,13 +190,13 @@ class Redactor:
         return frozenset(PLACEHOLDER.findall(self.clean(text))) - frozenset(PLACEHOLDER.findall(text))
 
     def finds(self, text: str) -> bool:
-        """Whether a text holds something that `clean` would hide."""
+        """Whether a text contains something that `clean` would hide."""
         return self.clean(text) != text
 
     def restore(self, text: str, source: str) -> str:
-        """Put back what `clean` hid: placeholders in `text` become the secrets that `source` holds under them.
+        """Put back what `clean` hid: placeholders in `text` become the secrets they stand for in `source`.
 
-        A model that saw a file cleaned may write it back so; what stands in the file must survive that.
+        A model that saw a cleaned file may write it back that way; the file's secrets must survive that.
 
         Args:
             text: What the model wrote.
@@ -216,12 +216,12 @@ PLACEHOLDER = re.compile(r"\[secret:[\w.\-]+(?::[0-9a-f]{8})?\]")
 
 
 def placeholder(kind: str, secret: str) -> str:
-    """What stands in place of a secret; the digest tells two secrets apart and says nothing of either."""
+    """The placeholder for a secret; its digest tells two secrets apart and reveals neither."""
     return f"[secret:{kind}:{hashlib.sha256(secret.encode('utf-8', 'replace')).hexdigest()[:8]}]"
 
 
 def _without_tokens(text: str) -> tuple[str, dict[str, str]]:
-    """The text with a placeholder for each token of a known form, and the tokens by placeholder."""
+    """The text with a placeholder for each token of a known format, and the tokens by placeholder."""
     held: dict[str, str] = {}
 
     def hidden(found: re.Match[str], kind: str) -> str:

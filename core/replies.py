@@ -1,4 +1,4 @@
-"""What a model call gives back, the same object whichever protocol the server speaks (Responses semantics)."""
+"""What a model call returns, the same object whichever protocol the server speaks (Responses semantics)."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class CallSite(BaseModel):
 
 
 NOWHERE = CallSite()
-"""A call from outside of the graph."""
+"""A call from outside the graph."""
 
 
 class ToolCall(BaseModel):

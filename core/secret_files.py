@@ -1,4 +1,4 @@
-"""Which files look like they hold secrets, by their names alone. Opens nothing; what is done about them is decided
+"""Which files look like they contain secrets, by their names alone. Opens nothing; what is done about them is decided
 where files are shown, staged and mounted."""
 
 import fnmatch
@@ -40,7 +40,7 @@ _SOURCES = frozenset({".py", ".pyi", ".js", ".ts", ".go", ".rs", ".java", ".c", 
 class SecretFiles:
     """Tells secret-looking files from others; `shown` are patterns (`sandbox.show`) of those the user wants seen.
 
-    A pattern without a slash matches the name in any folder, one with a slash the whole relative path.
+    A pattern without a slash matches the name in any directory, one with a slash the whole relative path.
     """
 
     shown: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class SecretFiles:
 
 
 def looks_secret(path: str) -> bool:
-    """Whether a name is one that usually holds keys, passwords or tokens."""
+    """Whether files of this name usually contain keys, passwords or tokens."""
     # A space at the end of a name is nothing that a reader sees.
     place = PurePosixPath(path.lower().rstrip())
     name = place.name

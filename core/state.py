@@ -1,4 +1,4 @@
-"""The state of the graph: what a checkpoint holds, with keys a person can read in Studio."""
+"""The state of the graph: what a checkpoint contains, with keys a person can read in Studio."""
 
 from typing import Annotated, Literal, NotRequired, TypedDict, TypeVar
 
@@ -21,11 +21,11 @@ from core.artifacts import (
 T = TypeVar("T")
 Outcome = Literal["done", "answered", "not_done", "stuck", "needs_model", "budget"]
 UNCHECKED = "accepted by review; there was no check to run"
-"""What is said of a thread that is done in a repository without checks, since nothing is green there."""
+"""How to describe a thread that is done in a repository without checks, because nothing is green there."""
 
 
 def append(left: tuple[T, ...] | None, right: tuple[T, ...]) -> tuple[T, ...]:
-    """Append what a node adds to what is there."""
+    """Append what a node adds to the existing list."""
     return (*(left or ()), *right)
 
 
@@ -40,19 +40,19 @@ def latest(left: int | None, right: int | None) -> int:
 
 
 def deliver(left: tuple[Guidance, ...] | None, right: tuple[Guidance, ...]) -> tuple[Guidance, ...]:
-    """Add guidance once, whichever of several readers brings it."""
+    """Add guidance once, whichever of several readers delivers it."""
     known = {item.id for item in left or ()}
     return (*(left or ()), *(item for item in right if item.id not in known))
 
 
 class RunState(TypedDict):
-    """Everything a thread knows. Only `task` is there at the start."""
+    """Everything a thread knows. Only `task` is set at the start."""
 
     task: str
     request: NotRequired[Annotated[int, latest]]
-    """Row of the inbox whose request the thread works on; none while it is what the thread was begun for."""
+    """Inbox row of the request the thread is working on; none for the task the thread was started for."""
     earlier: NotRequired[Annotated[tuple[EarlierRequest, ...], append]]
-    """The requests before, oldest first."""
+    """Earlier requests, oldest first."""
     routing: NotRequired[RoutingDecision]
     answer: NotRequired[str]
     scope: NotRequired[Scope]
@@ -77,7 +77,7 @@ class RunState(TypedDict):
     guidance_cursor: NotRequired[Annotated[int, latest]]
     guidance: NotRequired[Annotated[tuple[Guidance, ...], deliver]]
     steered: NotRequired[Annotated[int, latest]]
-    """Id of the last guidance whose changes of the plan were applied or refused."""
+    """Id of the last guidance whose changes to the plan were applied or refused."""
     refused: NotRequired[Annotated[tuple[Refusal, ...], append]]
     snapshot: NotRequired[str]
     """Git tree of the worktree at this checkpoint."""

@@ -1,6 +1,6 @@
 """Text for people, made from untrusted input that may not be UTF-8 (file names, diffs, model output).
 
-`visible` is the one function through which foreign text goes to a terminal. It owns characters, no layout.
+`visible` is the one function through which foreign text goes to a terminal. It owns characters, not layout.
 """
 
 import re
@@ -16,11 +16,11 @@ _INVISIBLE = re.compile(
 
 
 def readable(text: str) -> str:
-    """Join split pairs of surrogates and replace single ones, which no file, no log and no server takes.
+    """Join split surrogate pairs and replace lone surrogates, which no file, log or server accepts.
 
     Args:
         text: As git and the command line give it, with stand-ins for undecodable bytes, or as a model wrote it, with
-            halves of characters.
+            lone surrogates.
     """
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
@@ -32,7 +32,7 @@ def visible(text: str) -> str:
     backspace survives), bidirectional overrides, zero-width and other format characters, line separators, surrogates.
 
     Args:
-        text: Anything foreign: what it held as ESC is shown as the four characters `\x1b`.
+        text: Anything foreign: an ESC in it is shown as the four characters `\x1b`.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -51,12 +51,12 @@ def visible_line(text: str) -> str:
 
 
 def single_line(text: object, *, width: int = 160) -> str:
-    """A text on one line, cut at `width` characters, without what would drive the terminal."""
+    """A text on one line, cut at `width` characters, without terminal control characters."""
     return one_line(visible_line(str(text)), width)
 
 
 def safe_json(text: str) -> str:
-    r"""Escape in a JSON document what `visible` escapes, as `\uXXXX`, which means the same to whoever parses it.
+    r"""Escape in a JSON document what `visible` escapes, as `\uXXXX`, which means the same to any parser.
 
     Args:
         text: JSON as `json.dumps(…, ensure_ascii=False)` writes it, indented or not.
@@ -67,7 +67,7 @@ def safe_json(text: str) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """A number with its noun, in the plural where it must be."""
+    """A number with its noun, in the plural if needed."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 

@@ -13,7 +13,7 @@ from core.storage.thread_ids import is_thread_id, short_id
 
 
 class ThreadStatus(StrEnum):
-    """How a thread stands."""
+    """The status of a thread."""
 
     RUNNING = "running"
     DONE = "done"
@@ -24,28 +24,28 @@ class ThreadStatus(StrEnum):
     BUDGET = "budget"
     PAUSED = "paused"
     WAITING = "waiting"
-    """Nobody was there to answer its question."""
+    """No one was there to answer its question."""
     INTERRUPTED = "interrupted"
     """The run was killed or failed, and could not say how it ended."""
 
     @property
     def finished(self) -> bool:
-        """Whether it came to an end, good or bad: there is nothing to resume."""
+        """Whether it ended, successfully or not: there is nothing to resume."""
         return self in {self.DONE, self.ANSWERED, self.NOT_DONE, self.STUCK}
 
     @property
     def succeeded(self) -> bool:
-        """Whether what was asked is done."""
+        """Whether the task is done."""
         return self in {self.DONE, self.ANSWERED}
 
     @property
     def reported(self) -> bool:
-        """Whether the report of the last run tells how the thread stands now."""
+        """Whether the last run's report shows the thread's current status."""
         return self.finished or self in {self.BUDGET, self.NEEDS_MODEL}
 
     @property
     def exit_code(self) -> Exit:
-        """What a run that ends so exits with."""
+        """The exit code of a run that ends this way."""
         return _EXIT_CODES.get(self, Exit.DONE if self.succeeded else Exit.NOT_DONE)
 
 
@@ -58,12 +58,12 @@ _EXIT_CODES = {
 
 
 class ThreadOptions(BaseModel):
-    """What was asked for and holds for all runs of a thread, as it is kept; what is none of this is left out."""
+    """Stored options that apply to all runs of a thread; anything else is left out."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
     config: str = ""
-    """The absolute path, since a thread may be resumed from another directory."""
+    """The absolute path, because a thread may be resumed from another directory."""
     trust_project: bool = False
     supervise: bool = True
     limits: dict[str, float] = {}
@@ -74,7 +74,7 @@ class ThreadOptions(BaseModel):
     """Role to spec."""
 
     def then(self, later: Self) -> Self:
-        """This, with what a later call asks for on top."""
+        """These options, overridden by those of a later call."""
         return self.model_copy(
             update={
                 "config": later.config or self.config,
@@ -87,7 +87,7 @@ class ThreadOptions(BaseModel):
         )
 
     def overrides(self) -> dict[str, Any]:
-        """The settings that all of this stands for."""
+        """The settings that these options stand for."""
         budget = {"budget": dict(self.limits)} if self.limits else {}
         return budget if self.supervise else {**budget, "supervisor": {"enabled": False}}
 
@@ -100,7 +100,7 @@ class ThreadRow(BaseModel):
     thread_id: str
     status: ThreadStatus
     exit_code: int | None = None
-    """Of its last run; `None` while there was none, or it could not say."""
+    """Of its last run; `None` if there was none, or it is unknown."""
     task: str
     """What it was started for."""
     branch: str
@@ -137,5 +137,5 @@ class ThreadRow(BaseModel):
 
     @property
     def finished(self) -> bool:
-        """Whether it came to an end, good or bad."""
+        """Whether it ended, successfully or not."""
         return self.status.finished

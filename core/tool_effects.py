@@ -1,4 +1,4 @@
-"""What a call of a tool may do: told with each tool, read wherever calls are allowed, repeated, counted or given up."""
+"""What a tool call may do: declared with each tool, read wherever calls are allowed, repeated, counted or given up."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -15,25 +15,25 @@ class ToolEffects:
     """What a call of a tool may do."""
 
     reads: bool = False
-    """Looks at files, or at whatever else it is about."""
+    """Reads files, or whatever else it works on."""
     writes: bool = False
-    """Changes files, or whatever else it is about."""
+    """Changes files, or whatever else it works on."""
     runs_commands: bool = False
-    """Starts programs; its argument `command`, if it has one, is a line for the shell."""
+    """Starts programs; its argument `command`, if any, is a shell command line."""
     network: bool = False
     """Talks to other machines."""
     asks_model: bool = False
-    """Waits for a model of ours."""
+    """Waits for one of our models."""
     idempotent: bool = False
-    """Two equal calls in a row leave everything as one does."""
+    """Two identical calls in a row have the effect of one."""
     confined: bool = False
-    """Reaches nothing outside of the worktree and its walls, unless it has asked the user itself."""
+    """Reaches nothing outside the worktree and its sandbox, unless it has asked the user itself."""
     checks: bool = False
-    """Runs the checks of the repository, and answers as they do."""
+    """Runs the repository's checks and returns their result."""
 
     @property
     def repeatable(self) -> bool:
-        """Whether a call may simply be made again where nobody knows how far it came."""
+        """Whether a call may simply be repeated when it is unknown how far it got."""
         return self.idempotent and (self.confined or not self.writes)
 
     @property
@@ -42,34 +42,34 @@ class ToolEffects:
         return self.reads and not (self.writes or self.runs_commands or self.network)
 
     def names(self) -> list[str]:
-        """The names of what holds, as events and messages keep them."""
+        """The names of the effects that apply, as events and messages store them."""
         return [field.name for field in fields(self) if getattr(self, field.name)]
 
     @classmethod
     def named(cls, names: Iterable[str]) -> Self:
-        """What `names` gave; names that are none of ours say nothing."""
+        """The inverse of `names`; unknown names are ignored."""
         known = {field.name for field in fields(cls)}
         return cls(**dict.fromkeys(known & set(names), True))
 
     def of_tool(self, tool: "BaseTool") -> "BaseTool":
-        """The tool, with these effects told."""
+        """The tool, with these effects declared."""
         return tool.model_copy(update={"metadata": {**(tool.metadata or {}), _KEY: self}})
 
 
 UNKNOWN = ToolEffects(reads=True, writes=True, runs_commands=True, network=True)
-"""Of a tool that tells none: nothing is taken for granted."""
+"""For a tool that declares none: nothing is taken for granted."""
 
 
 def effects_of(tool: "BaseTool") -> ToolEffects:
-    """What a tool tells of itself; everything where it tells nothing."""
+    """What a tool declares; everything when it declares nothing."""
     told = (tool.metadata or {}).get(_KEY)
     return told if isinstance(told, ToolEffects) else UNKNOWN
 
 
 def kept_effects(kept: Any) -> ToolEffects:
-    """What a message or an event keeps of the effects of a call; everything where it keeps nothing.
+    """The effects of a call as stored in a message or event; everything when none are stored.
 
     Args:
-        kept: Names, or whatever else was read where they should stand.
+        kept: Names, or whatever else was found in their place.
     """
     return ToolEffects.named(map(str, kept)) if isinstance(kept, list | tuple) else UNKNOWN

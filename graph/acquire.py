@@ -1,4 +1,4 @@
-"""Acquires a thread before it runs: listed, leased, its collaborators open. Does not run it."""
+"""Acquires a thread before it runs: it is listed and leased, and its collaborators are open. Does not run it."""
 
 import asyncio
 import sqlite3
@@ -31,31 +31,31 @@ class AcquiredThread:
     store: ThreadStore
     database: Database
     task: str
-    """What the thread was begun for."""
+    """What the thread was started for."""
     since: int
     """Id of the last inbox row before the lease was acquired."""
     known: bool
     """Whether it was in the list before."""
     generation: int
-    """Of the lease it is held under."""
+    """Of the lease that protects it."""
 
 
 @asynccontextmanager
 async def acquire_thread(
     spec: RunSpec, task: str, *, request: str = "", listen: Listen | None = None
 ) -> AsyncIterator[AcquiredThread]:
-    """Hold a thread while the block runs; one that is left by an error is listed as interrupted.
+    """Hold a thread while the block runs; after an error, it is listed as interrupted.
 
     Args:
         spec: What it is opened with.
-        task: What is to be done; a thread that is in the list keeps its own.
+        task: The task; a thread that is already listed keeps its own.
         request: What the thread goes on with; put into its inbox once everything is open, as it is listed running.
         listen: Told of every event.
 
     Raises:
-        RepositoryError: The repository cannot be worked in; nothing was changed.
+        RepositoryError: The repository cannot be used; nothing was changed.
         ConfigError: The settings cannot be used.
-        ModelError: No model can do the task; it is listed so, and nothing was created for it.
+        ModelError: No model can do the task; this is listed, and nothing was created for it.
         LockedError: Another process is running the thread; nothing of it was changed.
     """
     require_thread_id(spec.thread_id)
@@ -89,9 +89,9 @@ async def acquire_thread(
 async def _opened(
     spec: RunSpec, listen: Listen | None, database: Database, row: ThreadRow, lease: Lease, budget_from: float
 ) -> AsyncIterator[Context]:
-    """The collaborators of a thread, which is in the list before anything is made for it: a kill loses no thread.
+    """The collaborators of a thread, which is listed before anything is created for it: a kill loses no thread.
 
-    One that cannot begin leaves no worktree and no row behind.
+    One that cannot start leaves no worktree and no row behind.
     """
     store = ThreadStore(database)
     new = await store.create(row)

@@ -27,7 +27,7 @@ async def apply_warnings(row: ThreadRow, database: Database) -> tuple[str, ...]:
     """One phrase for each reason not to trust the work yet; nothing for a thread that ended well.
 
     Args:
-        row: The thread, with the status that is true now.
+        row: The thread, with its current status.
         database: Of its repository.
     """
     if row.status.succeeded:

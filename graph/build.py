@@ -1,4 +1,4 @@
-"""The graph: which node follows which. Holds edges only; what happens in a node is the node's."""
+"""The graph: which node follows which. Contains edges only; what happens in a node is up to the node."""
 
 import functools
 import time
@@ -36,7 +36,7 @@ def build_graph(limits: BudgetSettings | None = None, *, context_for: ContextFor
     """Wire the nodes; the caller compiles with a checkpointer of its choice.
 
     Args:
-        limits: Bounds of the loops; defaults when absent.
+        limits: Limits of the loops; defaults when absent.
         context_for: Where nodes get their collaborators when the caller passed none.
     """
     limits = limits or BudgetSettings()
@@ -79,7 +79,7 @@ def after_route(state: RunState) -> Literal["answer", "scope"]:
 
 
 def after_scope(state: RunState, runtime: Runtime[Any]) -> Literal["clarify", "plan"]:
-    """Questions are put only where somebody is there to answer."""
+    """Questions are asked only if someone is there to answer."""
     # In Studio the caller gives no collaborators; whoever steps through a graph there can answer.
     attended = not isinstance(runtime.context, Context) or runtime.context.options.interactive
     return "clarify" if state["scope"].questions and attended else "plan"
@@ -110,7 +110,7 @@ def with_span(name: str, node: Callable[..., Awaitable[dict[str, Any]]]) -> Call
 def with_context(
     name: str, node: Callable[..., Awaitable[dict[str, Any]]], context_for: ContextFor
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """Give a node the collaborators of its thread where the caller of the graph could not, and tell of the node.
+    """Give a node its thread's collaborators if the caller of the graph could not, and report the node.
 
     Args:
         name: Of the node.

@@ -43,21 +43,21 @@ from tools.worktree.workspace import GitWorkspace
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """One run of a thread: where, with which settings, and what was asked for."""
+    """One run of a thread: where, with which settings, and what was requested."""
 
     thread_id: str
     repo: Path
     """Top level of the user's checkout."""
     settings: Settings
-    """As they are now; limits may be higher than when the thread began."""
+    """As they are now; limits may be higher than when the thread started."""
     options: RunOptions = field(default_factory=RunOptions)
     """Of this run alone."""
     asked: ThreadOptions = field(default_factory=ThreadOptions)
-    """What holds for later runs of the thread too; keys in specs of models are used and not kept."""
+    """What applies to later runs of the thread too; keys in model specs are used but not stored."""
     task: str = ""
     """Of a thread that starts now: a task that no model can do is refused before anything is created for it."""
     sources: tuple[ToolSource, ...] = ()
-    """More tools than rolecall's own."""
+    """Tools in addition to rolecall's own."""
 
 
 _LOG = logging.getLogger(__name__)
@@ -71,19 +71,19 @@ _UNWALLED_CHECKS = (
 async def open_context(
     spec: RunSpec, listen: Listen | None = None, *, database: Database | None = None, since: float = 0.0
 ) -> AsyncIterator[Context]:
-    """Open everything a node may use; the worktree is there when the block begins.
+    """Open everything a node may use; the worktree exists when the block starts.
 
-    What goes wrong inside by a fault of rolecall leaves its traceback in the thread's record.
+    A failure caused by a bug in rolecall leaves its traceback in the thread's record.
 
     Args:
         spec: What is opened.
         listen: Told of every event.
-        database: The handle of this run; by default one that keeps no connection.
+        database: The handle of this run; by default one that keeps no connection open.
         since: Seconds since the epoch; what was used before does not count towards the budget.
 
     Raises:
-        RepositoryError: The repository cannot be worked in.
-        ConfigError: The settings ask for what is not there.
+        RepositoryError: The repository cannot be used.
+        ConfigError: The settings require something that does not exist.
         ModelError: No model can do the task of a new thread; no worktree was created.
     """
     settings = spec.settings
@@ -112,7 +112,7 @@ async def open_context(
 
 @asynccontextmanager
 async def _tools(spec: RunSpec, database: Database, models: Models, events: EventSink) -> AsyncIterator[Toolset]:
-    """The tools of the run; its own sources come first, so that nobody takes their names."""
+    """The tools of the run; its own sources come first, so that no other takes their names."""
     sources: tuple[ToolSource, ...] = (WorkspaceTools(), ConsultingTools(spec.settings, models), *spec.sources)
     started = SqliteStartedCalls(database, spec.thread_id)
     tools = Toolset(sources, spec.settings, events, started)
@@ -160,12 +160,12 @@ async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
 
 @contextmanager
 def _faults_kept(events: EventSink) -> Iterator[None]:
-    """Keep the traceback of what is no error for a person in the record, and let it pass."""
+    """Record the traceback of an error that is not meant for users, and let it pass."""
     try:
         yield
     except Exception as error:
         if not isinstance(error, RolecallError):
-            _LOG.error("a fault of rolecall", exc_info=error)
+            _LOG.error("a bug in rolecall", exc_info=error)
             with suppress(OSError, ValueError):  # the disk is full, say: what happened matters more
                 said = f"{type(error).__name__}: {error}"
                 events.emit("error", code="internal", message=said, hint="", traceback=traceback_text(error))
@@ -182,7 +182,7 @@ async def _require_model(spec: RunSpec, models: Models, events: EventSink) -> No
 
 
 def refused(thread_id: str, error: ModelError) -> RunResult:
-    """The result of a run that was refused before anything was made for it."""
+    """The result of a run that was refused before anything was created for it."""
     status = ThreadStatus.NEEDS_MODEL
     return RunResult(
         thread_id=thread_id, status=status, exit_code=status.exit_code, message=error.message, hint=error.hint
@@ -190,7 +190,7 @@ def refused(thread_id: str, error: ModelError) -> RunResult:
 
 
 async def _name_servers(models: Models, events: EventSink) -> None:
-    """Where no configured model serves, say which servers of this machine could."""
+    """If no configured model serves, say which servers on this machine could."""
     if models.served("primary").spec not in ("", EMBEDDED):
         return
     for found in await find_servers(PATIENCE_S):
@@ -207,7 +207,7 @@ async def secrets_of(spec: RunSpec, git: Git | None = None) -> dict[str, str]:
 
     Args:
         spec: The thread.
-        git: Of its repository, where there is one already.
+        git: Of its repository, if there is one already.
 
     Raises:
         UsageError: A requested model does not exist.

@@ -1,4 +1,4 @@
-"""One run of a thread, from its lease to its exit code. What happens in between is the graph's."""
+"""One run of a thread, from its lease to its exit code. What happens in between is up to the graph."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -35,12 +35,12 @@ async def run(spec: RunSpec, *, listen: Listen, ask: AskUser | None = None) -> R
     """Start a thread and run it.
 
     Args:
-        spec: What is to be done, where and how.
+        spec: What to do, where and how.
         listen: Told of every event, within the event loop: it must not block.
-        ask: Answers questions; without it a question stops the run, resumable.
+        ask: Answers questions; without it a question stops the run, which can be resumed.
 
     Raises:
-        RepositoryError: The repository cannot be worked in; nothing was changed.
+        RepositoryError: The repository cannot be used; nothing was changed.
         ConfigError: The settings cannot be used.
         LockedError: Another process is running the thread.
     """
@@ -52,13 +52,13 @@ async def resume_thread(spec: RunSpec, *, listen: Listen, ask: AskUser | None = 
     """Resume a thread from its last checkpoint.
 
     Args:
-        spec: Which thread, and what holds from now on.
+        spec: Which thread, and what applies from now on.
         listen: Told of every event, within the event loop: it must not block.
         ask: Answers questions.
 
     Raises:
         ThreadError: The thread is unknown or finished.
-        LockedError: Another process drives the thread; nothing of it was changed.
+        LockedError: Another process is running the thread; nothing of it was changed.
     """
     row = await ThreadStore(Database((await verified_layout(spec.repo)).database)).find(spec.thread_id)
     if row.finished:
@@ -70,12 +70,12 @@ async def resume_thread(spec: RunSpec, *, listen: Listen, ask: AskUser | None = 
 
 
 async def run_request(spec: RunSpec, text: str, *, listen: Listen, ask: AskUser | None = None) -> RunResult:
-    """Go on with a thread that is not running with a new request: the same branch and history, a new plan.
+    """Continue a thread that is not running with a new request: the same branch and history, a new plan.
 
-    What was asked before is superseded where it is not finished. Limits count from here on.
+    Unfinished earlier requests are superseded. Limits count from here on.
 
     Args:
-        spec: Which thread, and what holds from now on.
+        spec: Which thread, and what applies from now on.
         text: The request.
         listen: Told of every event, within the event loop: it must not block.
         ask: Answers questions.
@@ -119,7 +119,7 @@ async def _drive(
 
 
 async def note(thread: AcquiredThread, result: RunResult) -> None:
-    """Record how a run ended: in the list of threads, and as the last event of its record."""
+    """Record how a run ended: in the list of threads, and as the last recorded event."""
     await thread.store.set_status(
         result.thread_id, result.status, exit_code=result.exit_code, generation=thread.generation
     )
@@ -156,7 +156,7 @@ async def _steering(thread_run: ThreadRun, database: Database) -> str:
 
 
 async def close(thread_run: ThreadRun, ending: RunEnd, database: Database) -> RunResult:
-    """Write the report where the graph could not, and say how it ended."""
+    """Write the report if the graph could not, and say how the run ended."""
     context, values = thread_run.context, (await thread_run.state()).values
     files, report = RunFiles(context.workspace.run_dir), values.get("report")
     if ending.status in (ThreadStatus.BUDGET, ThreadStatus.NEEDS_MODEL):

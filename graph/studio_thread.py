@@ -1,4 +1,4 @@
-"""A thread whose graph a development server runs: held and recorded like one of the command line. It steers nothing."""
+"""A thread whose graph a development server runs: held and recorded as by the command line. It steers nothing."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ async def hold_served_thread(spec: RunSpec, task: str) -> AsyncIterator[Context]
     """Hold the thread while the server runs its graph; leaving the block records its status.
 
     Raises:
-        RepositoryError: The repository cannot be worked in; nothing was changed.
+        RepositoryError: The repository cannot be used; nothing was changed.
         ConfigError: The settings cannot be used.
         LockedError: Another process is running the thread; nothing of it was changed.
     """

@@ -29,7 +29,7 @@ async def assign_roles(
     links = {link.name: link for chain in chains.values() for link in chain.links}
     found = await probe_endpoints([link.spec for link in links.values()])
     facts = dict(zip(links, found, strict=True))
-    # Silence opens none: a probe waits less long than other runs' calls.
+    # Silence opens none: a probe waits less than other runs' calls do.
     answering = [link.endpoint for link in links.values() if not link.embedded and facts[link.name].reachable]
     for endpoint in dict.fromkeys(answering):
         await breakers.succeeded(endpoint)

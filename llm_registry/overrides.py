@@ -1,6 +1,6 @@
 """Reads `--model ROLE=SPEC`: another role, a named model, or `provider:model[@url]`.
 
-Asks no server, unless a name is unknown: then the configured ones are asked what they have.
+Asks no server unless a name is unknown: then it asks the configured ones what they offer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ async def checked_overrides(settings: Settings, models: Mapping[str, str]) -> Se
 
 
 async def _offered(llm: LLMSettings) -> list[str]:
-    """Models of the configured servers, as `--model` takes them."""
+    """Models of the configured servers, as `--model` accepts them."""
     entries = [*(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
     specs = [spec for spec in entries if isinstance(spec, ModelSpec) and spec.enabled]
     found = zip(specs, await probe_endpoints(specs), strict=True)
@@ -46,7 +46,7 @@ async def _offered(llm: LLMSettings) -> list[str]:
 
 
 def _meant(wanted: str, offered: Sequence[str]) -> str:
-    """Offered models like a name that was given without its provider."""
+    """Offered models that resemble a name given without its provider."""
     by_model = {name.partition(":")[2]: name for name in offered}
     near = near_matches(wanted, by_model)
     return f"; did you mean {' or '.join(f'`{by_model[name]}`' for name in near)}?" if near else ""
@@ -134,7 +134,7 @@ def _read(llm: LLMSettings, role: str, wanted: str, offered: Sequence[str]) -> M
 
 
 def _configured(llm: LLMSettings, given: ModelSpec, own: ModelSpec | str | None) -> ModelSpec | None:
-    """A configured spec of this provider and address; enabled ones, those of this model and the role's own first."""
+    """A configured spec of this provider and address; enabled ones, this model's and the role's own first."""
     entries = [own, *(llm.__pydantic_extra__ or {}).values(), *llm.models.values()]
     alike = [one for one in entries if isinstance(one, ModelSpec) and one.provider == given.provider]
     if given.base_url:

@@ -1,4 +1,4 @@
-"""The registry: roles in, replies out. Joins chains, calls and records into what `core.context.Models` promises."""
+"""The registry: roles in, replies out. Combines chains, calls and records to implement `core.context.Models`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -45,14 +45,14 @@ A = TypeVar("A", bound=BaseModel)
 
 
 class Registry:
-    """The models of one thread. Made by `open_registry`.
+    """The models of one thread. Created by `open_registry`.
 
     Args:
-        settings: With the overrides of the run in them.
+        settings: Including the run's overrides.
         thread: Whose calls these are.
         log: The log of calls.
-        prompts: Keeps questions where that is wanted.
-        capabilities: What was learnt about specs.
+        prompts: Stores questions if that is wanted.
+        capabilities: What was learned about specs.
         breakers: Shared with all other runs.
         slots: Shared with all other runs.
         events: Told what happens.
@@ -83,7 +83,7 @@ class Registry:
         self._usage: dict[str, RoleUsage] = {}
 
     async def close(self) -> None:
-        """Close connections to servers, and write down how long the run took."""
+        """Close connections to servers, and record how long the run took."""
         await self._models.close()
         await self._clock.close()
 
@@ -185,7 +185,7 @@ class Registry:
         await self._trace.note(decision, attributes)
 
     def served(self, role: str) -> Served:
-        """Who serves the role at present, and why."""
+        """What serves the role now, and why."""
         if role not in self._served:
             links = self._chain(role).links
             self._served[role] = Served(role=role, spec=links[0].name if links else "", reason="not asked yet")
@@ -270,14 +270,14 @@ async def open_registry(  # noqa: PLR0913 - what a thread brings along
         database: Of the repository.
         events: Told what happens.
         models: Role to spec for this run, as given by `--model`.
-        state_dir: Folder of what all runs share; `None` means the user's own.
-        breaker_dir: Folder of breakers for this registry alone; `None` means those that all runs share.
+        state_dir: Directory of what all runs share; `None` means the user's own.
+        breaker_dir: Directory of breakers for this registry alone; `None` means those all runs share.
         redactor: Cleans what is sent and stored; `None` means that it knows settings and environment.
         since: Seconds since the epoch; what was used before does not count towards the budget.
 
     Raises:
         UsageError: An override names an unknown role or model.
-        ConfigError: An alias or fallback names nothing, or a provider misses something.
+        ConfigError: An alias or fallback names nothing, or a provider lacks something.
     """
     effective = with_overrides(settings, models or {})
     secrets, redactor = llm_secrets(effective.llm), redactor or redactor_of(effective)

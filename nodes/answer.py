@@ -1,4 +1,4 @@
-"""Answers a question without changing a file: directly by the router, or by the reasoning model with reading tools."""
+"""Answers a question without changing a file: directly by the router, or by the reasoning model with read tools."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NotRequired, TypedDict
@@ -31,7 +31,7 @@ AnswerNode = Callable[[AnswerInput, Runtime[Context]], Awaitable[dict[str, Any]]
 
 
 def build_answer(*, max_calls: int) -> AnswerNode:
-    """Make the node around the loop that reads."""
+    """Build the node around its reading loop."""
     loop = build_loop("answer", "reasoning", max_calls=max_calls, tools=True)
 
     async def answer(state: AnswerInput, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ async def _with_tools(
 
 
 async def _synthesized(final: Mapping[str, Any], task: str, context: Context) -> str:
-    """The answer from what the loop read; its last message is the answer if it read nothing, or no model words it."""
+    """The answer from what the loop read; its last message if it read nothing, or if no model rephrases it."""
     notes = final_text(final)
     if not any(isinstance(message, ToolMessage) for message in final["messages"]):
         return notes

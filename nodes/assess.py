@@ -1,4 +1,4 @@
-"""Decides what comes next: rules first, the primary only where they leave a choice."""
+"""Decides what comes next: rules first, the primary only if they leave a choice."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NotRequired, TypedDict
@@ -35,7 +35,7 @@ class AssessInput(TypedDict):
 
 
 async def assess(state: AssessInput, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Apply what guidance changes in the plan, then choose next step, fix, replan, done or stuck."""
+    """Apply guidance to the plan, then choose next step, fix, replan, done or stuck."""
     context = runtime.context
     drained = await deliver_waiting(state.get("guidance_cursor", 0), context, "assess")
     steered = _steered(state, drained.guidance)
@@ -93,8 +93,8 @@ def _steered(state: AssessInput, fresh: tuple[Guidance, ...]) -> PlanChanges:
 def requested_replan(wish: Guidance | None, state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
     """A new plan, if one was requested and there is something left to plan.
 
-    A person may ask as often as they like. The supervisor asks because of trouble: that is over when the step is
-    accepted, and it has no more new plans than the rules have.
+    A person may ask as often as they like. The supervisor asks because of a problem: that is over when the step is
+    accepted, and it gets no more replans than the rules do.
     """
     accepted = state["qa"].accepted
     if wish is None or (accepted and not _steps_left(state)):
@@ -105,7 +105,7 @@ def requested_replan(wish: Guidance | None, state: AssessInput, limits: BudgetSe
 
 
 def decide_by_rule(state: AssessInput, limits: BudgetSettings) -> AssessDecision | None:
-    """What the rules say; `None` where they leave a choice between replanning and giving up."""
+    """What the rules say; `None` if they leave a choice between replanning and giving up."""
     left = _steps_left(state)
     if state["qa"].accepted:
         action = "next_step" if left else "done"
@@ -125,13 +125,13 @@ def _steps_left(state: AssessInput) -> list[str]:
 
 
 def _no_worse_than_before(state: AssessInput) -> bool:
-    """Red as before the work began: where the task is to turn it green, a middle step need not."""
+    """Red as before the work started: if the task is to turn it green, an intermediate step need not."""
     was_red = bool(state["baseline"].checks) and not state["baseline"].green
     return was_red and state["qa"].verdict is None and state["step_results"][-1].commit is not None
 
 
 def _moved(state: AssessInput) -> bool:
-    """Whether another attempt may bring something else: the last one changed a file, or was a model's first.
+    """Whether another attempt may give a different result: the last one changed a file, or was a model's first.
 
     The embedded engine tries one patch after another on the checks by itself, and a second visit would find the same.
     """
@@ -140,7 +140,7 @@ def _moved(state: AssessInput) -> bool:
 
 
 def _only_open(decision: AssessDecision) -> AssessDecision:
-    """A model may only choose among what the rules left open."""
+    """A model may only choose among the options the rules left open."""
     if decision.action in ("replan", "stuck"):
         return decision
     reason = f"{decision.action!r} is no longer available: {decision.reason}"

@@ -1,4 +1,4 @@
-"""Puts the open questions of the scope to the person, in a node of its own so that no model call is repeated."""
+"""Asks the user the open questions of the scope, in a separate node so that no model call is repeated."""
 
 from typing import Any, TypedDict
 
@@ -16,7 +16,7 @@ class ClarifyInput(TypedDict):
 
 
 async def clarify(state: ClarifyInput, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Wait for the person's answer and keep it as a constraint."""
+    """Wait for the user's answer and add it as a constraint."""
     scope = state["scope"]
     text = "\n".join(scope.questions)
     answer = interrupt({"kind": "question", "text": text})

@@ -40,9 +40,9 @@ ImplementNode = Callable[[ImplementInput, Runtime[Context]], Awaitable[dict[str,
 
 
 def build_implement(*, max_calls: int) -> ImplementNode:
-    """Make the node around its loop.
+    """Build the node around its loop.
 
-    The loop hangs on the node's closure, where LangGraph finds it for `get_state(subgraphs=True)` and for resuming:
+    The loop is in the node's closure, where LangGraph finds it for `get_state(subgraphs=True)` and for resuming:
     after a crash the node restarts and the loop continues in the middle, whatever input it is given.
     """
     loop = build_loop("implement", "coder", max_calls=max_calls)
@@ -85,7 +85,7 @@ async def _work(
 
 
 async def _unrecorded(state: ImplementInput, context: Context) -> str | None:
-    """The commit of this visit when a kill came between it and the checkpoint that was to name it."""
+    """The commit of this visit, if a kill came between it and the checkpoint that would have named it."""
     tip = await context.workspace.tip()
     return tip if tip not in {result.commit for result in state.get("step_results", ())} else None
 

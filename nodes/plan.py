@@ -64,8 +64,8 @@ def number_steps(plan: Plan, *, keep: tuple[PlanStep, ...] = (), after: int = 0)
     Models repeat ids or leave them empty; a step is found by its id, so they are made unique here.
 
     Args:
-        plan: As the model made it.
-        keep: Steps of the plan before that are done.
+        plan: As the model returned it.
+        keep: Steps of the previous plan that are done.
         after: How many steps earlier requests of the thread had.
     """
     taken = {step.id for step in keep}

@@ -87,7 +87,7 @@ def plain_narrative(state: ReportInput) -> ReportNarrative:
 
 
 async def write_report(state: ReportInput, narrative: ReportNarrative, context: Context) -> Report:
-    """Put report and diff into the run folder and return the report."""
+    """Write report and diff to the run directory and return the report."""
     changes = await context.workspace.changes()
     facts = RunFigures(
         thread_id=context.thread_id,
@@ -106,7 +106,7 @@ async def write_report(state: ReportInput, narrative: ReportNarrative, context: 
 
 
 async def write_markdown(context: Context, markdown: str) -> None:
-    """Put the report into the run folder, whose place exists, with nothing in it that would drive a terminal."""
+    """Write the report to the run directory, which exists, without terminal control characters."""
     path = RunFiles(context.workspace.run_dir).report
     await asyncio.to_thread(path.write_text, visible(context.redactor.clean(markdown)), encoding="utf-8")
 
@@ -120,6 +120,6 @@ def _write(context: Context, diff: str) -> None:
 
 
 def interim_state(state: Mapping[str, Any], *, outcome: Outcome, reason: str) -> ReportInput:
-    """The state of a thread that stopped in the middle, as the report wants it."""
+    """The state of a thread that stopped midway, as the report needs it."""
     kept = {key: value for key, value in state.items() if key in ReportInput.__annotations__ and key != "answer"}
     return cast("ReportInput", {"task": "", **kept, "outcome": outcome, "stop_reason": reason})

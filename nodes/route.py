@@ -23,7 +23,7 @@ class RouteInput(TypedDict):
 async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
     """Ask the router; a HANDLE below the confidence threshold is delegated anyway.
 
-    A run does not end because no model could route it: it is then delegated by its wording.
+    A run does not end because no model could route it: the task is then delegated by its wording.
     """
     context = runtime.context
     values = {
@@ -44,7 +44,7 @@ async def route(state: RouteInput, runtime: Runtime[Context]) -> dict[str, Any]:
 
 
 def route_by_wording(task: str) -> RoutingDecision:
-    """As the embedded engine decides: a question goes to the reasoning model, everything else to the coder."""
+    """Route as the embedded engine does: a question goes to the reasoning model, everything else to the coder."""
     return RoutingDecision.model_validate(extract_routing({"task": task}))
 
 

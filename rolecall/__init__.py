@@ -1,1 +1,1 @@
-"""The entry points: command line, live display and Studio. Decides nothing and keeps no state."""
+"""The entry points: command line, live display and Studio. Decides nothing and stores no state."""

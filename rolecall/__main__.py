@@ -1,4 +1,4 @@
-"""The import guard: makes sure that no other `graph/` or `tools/` is taken for ours, then runs the command line.
+"""The import guard: makes sure that no other `graph/` or `tools/` is imported as ours, then runs the command line.
 
 It owns `sys.path` and the environment variables that must be set before anything heavy is imported. It parses
 nothing, and imports nothing of rolecall but the command line.

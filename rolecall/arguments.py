@@ -30,7 +30,7 @@ def amount(text: str) -> float:
 
 
 def duration(text: str) -> float:
-    """Seconds, out of `90`, `60s` or `2m`."""
+    """Seconds, from `90`, `60s` or `2m`."""
     if text[-1:].lower() in _SECONDS:
         return amount(text[:-1]) * _SECONDS[text[-1].lower()]
     return amount(text)
@@ -45,7 +45,7 @@ def role_model(text: str) -> tuple[str, str]:
 
 
 def new_thread(text: str) -> str:
-    """The id of a thread that is to be made."""
+    """The id of a thread to be created."""
     if not is_thread_id(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a UUID")
     return text
@@ -115,7 +115,7 @@ RESUME = (
 )
 CONTINUE = (
     _THREAD,
-    option("text", nargs="*", metavar="TEXT", help="what is to be done next, in quotes; - reads it from stdin"),
+    option("text", nargs="*", metavar="TEXT", help="what to do next, in quotes; - reads it from stdin"),
     option("--file", "-f", type=Path, metavar="FILE", help="read the request from a file"),
     _REPO,
     *_RUNNING,
@@ -137,7 +137,7 @@ THREADS = (
            help="list (default), show THREAD, delete THREAD with its worktree and branch, or adopt threads created "
                 "here by another machine, user or version"),
     option("thread", metavar="THREAD", nargs="*", default=[],
-           help="a thread's id, or a beginning that fits one only; delete takes several"),
+           help="a thread id or a unique prefix of it; delete takes several"),
     flag("--yes", "-y", text="delete or adopt without asking"),
     _REPO,
     _JSON,

@@ -1,4 +1,4 @@
-"""Starts a run that outlives the terminal: a process of its own session whose output goes to the thread's directory."""
+"""Starts a run that outlives the terminal: a process in its own session whose output goes to the thread's directory."""
 
 import argparse
 import asyncio
@@ -92,7 +92,7 @@ def _program() -> str:
 
 
 async def _under_way(process: subprocess.Popen[bytes], events: Path) -> int | None:
-    """Wait for the first event; give back the exit code of a run that ended before it had one."""
+    """Wait for the first event; returns the exit code of a run that ended before it."""
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     while asyncio.get_running_loop().time() < deadline:
         if await asyncio.to_thread(_begun, events):

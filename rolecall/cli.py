@@ -150,7 +150,7 @@ def _fill_closed_streams() -> None:
 
 
 def _speak_utf8() -> None:
-    """JSON is UTF-8 whatever the locale says, and no name of a file may stop a run."""
+    """Write UTF-8 whatever the locale, as JSON requires; no file name may stop a run."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -47,7 +47,7 @@ class Invocation:
         return f"{launched_as()} {shlex.join(words)}"
 
     def named(self, text: str) -> str:
-        """A text in which commands carry the name this program was started by."""
+        """A text whose commands use the name this program was started by."""
         return text.replace("`rolecall ", f"`{launched_as()} ")
 
     def on_thread(self, *verb: str, options: tuple[str, ...] = ()) -> str:
@@ -74,7 +74,7 @@ class Invocation:
 
 
 def _presentable(word: str) -> str:
-    """A word of the command line without a key that it holds."""
+    """A command line word without any key in it."""
     from core.redaction import Redactor, redact, without_query
 
     clean = Redactor().clean(word)
@@ -82,7 +82,7 @@ def _presentable(word: str) -> str:
 
 
 def launched_as() -> str:
-    """The name under which the user started this program, in a form their shell understands."""
+    """The name the user started this program by, in a form their shell understands."""
     import shutil
 
     words = sys.orig_argv

@@ -1,4 +1,4 @@
-"""What the words of a command line ask of a thread, and how they would ask for more."""
+"""What a command line's options request for a thread, and how to raise its limits."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -14,12 +14,12 @@ _LIMITS = {"max_tokens": "max_tokens", "max_cost": "max_cost_usd", "max_minutes"
 
 
 def repo_of(options: Namespace) -> Path:
-    """The folder a call is about: `--repo`, or the current one."""
+    """The directory a call is about: `--repo`, or the current one."""
     return Path(options.repo or Path())
 
 
 def asked(options: Namespace) -> ThreadOptions:
-    """What a call asks for; options a command does not have count as not given."""
+    """What a call requests; options a command does not have count as not given."""
     config: Path | None = options.config
     given = {name: getattr(options, option, None) for option, name in _LIMITS.items()}
     return ThreadOptions(
@@ -33,7 +33,7 @@ def asked(options: Namespace) -> ThreadOptions:
 
 
 def raised(budget: "BudgetSettings") -> tuple[str, ...]:
-    """Options that double the limits there are, minutes to one at least, so that a thread they stopped can go on."""
+    """Options that double the existing limits, to at least one minute, so that a thread they stopped can continue."""
     limits = {option: getattr(budget, name) for option, name in _LIMITS.items()}
     given = {option: value * 2 for option, value in limits.items() if value is not None}
     if "max_minutes" in given:

@@ -1,4 +1,4 @@
-"""Rewrites configurations in other spellings into ours: a top-level `models` map, the role `coding`, short tools.
+"""Converts alternative spellings of the configuration into ours: a top-level `models` map, role `coding`, short tools.
 
 Owns nothing but the shape of the tree; values are checked in `validation`.
 """
@@ -16,8 +16,8 @@ _KEYS = {"id": "model", "endpoint": "base_url"}
 def in_own_spelling(tree: Mapping[str, Any]) -> dict[str, Any]:
     """One source of settings in our own spelling.
 
-    A top-level `models` is a map of specs, each with the `role` it serves; several of one role are fallbacks for one
-    another in their order, and where none is `primary`, the reasoning model is, else the coder, else the first one.
+    A top-level `models` is a map of specs, each with the `role` it serves; several for one role are fallbacks for one
+    another in their order; if none is `primary`, the reasoning model is, else the coder, else the first one.
 
     Raises:
         ConfigError: A role is given under two names.
@@ -68,7 +68,7 @@ def _tool(entry: Any) -> Any:
 
 
 def _by_roles(models: Mapping[str, Any]) -> dict[str, Any]:
-    """A map of specs with their roles as roles and named models; a spec called like a role is that role's own."""
+    """A map of specs with roles, as roles and named models; a spec named after a role becomes that role's own."""
     specs: dict[str, Any] = {}
     serving: dict[str, list[str]] = {}
     for given, entry in models.items():

@@ -1,6 +1,6 @@
-"""Finds and reads configuration files, JSON or YAML. Owns where they are looked for; their content is checked later.
+"""Finds and reads configuration files, JSON or YAML. Owns where to look for them; their content is checked later.
 
-A target repository never configures the agent silently: its own file is read only when it is trusted.
+A target repository never configures the agent silently: its file is read only when it is trusted.
 """
 
 import json
@@ -47,12 +47,12 @@ def find_config(config: Path | None) -> Path | None:
 
 
 def new_config() -> Path:
-    """Where a user who has no configuration file makes one."""
+    """Where a user without a configuration file would create one."""
     return user_config_path("rolecall", appauthor=False) / _NAMES[0]
 
 
 def user_config() -> Path:
-    """The user's own configuration file, there or to be made."""
+    """The user's own configuration file, existing or not."""
     return _first(new_config().parent, _NAMES) or new_config()
 
 
@@ -62,10 +62,10 @@ def is_sample(path: Path | None) -> bool:
 
 
 def find_project_config(repo: Path) -> Path | None:
-    """The configuration a repository carries, `None` when it carries none.
+    """The configuration in a repository, `None` when it has none.
 
     Raises:
-        ConfigError: It is a link or not a file: a repository is trusted with its own content only.
+        ConfigError: It is a link or not a file: a repository is trusted only with its own content.
     """
     for name in PROJECT_NAMES:
         try:
@@ -80,7 +80,7 @@ def find_project_config(repo: Path) -> Path | None:
 
 
 def trust_warnings(path: Path) -> tuple[str, ...]:
-    """Who else may change a configuration, and with it who gets the user's keys; a sentence each."""
+    """Who else can change a configuration, and thus who gets the user's keys; one sentence each."""
     try:
         found = path.stat()
     except OSError:
@@ -97,11 +97,11 @@ def read_config(path: Path, *, follow: bool = True) -> dict[str, Any]:
     """Read a file.
 
     Args:
-        path: JSON, or YAML by its ending.
+        path: JSON, or YAML by its extension.
         follow: Whether it may be a link, as users keep their own.
 
     Raises:
-        ConfigError: It cannot be read, or line and column of what is wrong with its syntax.
+        ConfigError: It cannot be read, or has a syntax error; gives line and column.
     """
     try:
         text = _text(path, follow=follow)
@@ -184,7 +184,7 @@ def _yaml(text: str, path: Path) -> Any:
 
 
 def _unfolded(value: Any, known: dict[int, float]) -> float:
-    """How many values a document has when each alias is expanded; a self-referencing one has infinitely many."""
+    """How many values a document has once aliases are expanded; infinitely many if it is self-referencing."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:

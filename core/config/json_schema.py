@@ -34,7 +34,7 @@ def config_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The schema as the file `config.schema.json` holds it."""
+    """The schema as in the file `config.schema.json`."""
     return json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

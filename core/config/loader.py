@@ -1,6 +1,6 @@
 """Loads the settings: command line over environment over files over defaults.
 
-Owns the order of sources and remembers which of them gave each value. Names and values are checked in
+Owns the order of sources and records which of them set each value. Names and values are checked in
 `validation`.
 """
 
@@ -54,7 +54,7 @@ def load_settings(
 
     Args:
         config: The file given on the command line.
-        repo: The target repository; its own `rolecall.json` lies over the user's file when it is trusted.
+        repo: The target repository; its own `rolecall.json` overrides the user's file when it is trusted.
         trust_project: Whether it is.
         overrides: Values of the command line, as a tree.
 

@@ -20,7 +20,7 @@ from core.redaction import redact, without_query
 
 
 class ModelRole(StrEnum):
-    """The jobs a model does. A user may add roles of their own for tools."""
+    """The jobs a model does. A user may add custom roles for tools."""
 
     PRIMARY = "primary"
     CODER = "coder"
@@ -43,12 +43,12 @@ _CALL_PATHS = re.compile(r"/(chat/completions|responses)/?$")
 
 
 def role_name(name: str) -> str:
-    """A role by the name we know it under: `coding` is `coder`."""
+    """The canonical name of a role: `coding` is `coder`."""
     return ModelRole.CODER.value if name == "coding" else name
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, unknown keys and non-finite numbers refused."""
+    """Base of all sections: immutable; unknown keys and non-finite numbers are rejected."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -59,7 +59,7 @@ class Section(BaseModel):
     )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Values as they may stand in a message or a traceback: addresses without keys, headers by name."""
+        """Values as they may appear in a message or a traceback: URLs without keys, headers by name."""
         for name, value in super().__repr_args__():
             yield name, _presentable(value)
 
@@ -147,15 +147,15 @@ ToolApproval = Literal["auto", "ask", "allow", "deny"]
 
 
 class ToolSettings(Section):
-    """One tool: who may use it, whether it asks first, and who answers where it asks a model."""
+    """One tool: who may use it, whether it asks first, and who answers if it asks a model."""
 
     enabled: bool = True
     role: str = ""
-    """The role, or a named model, that answers where the tool asks one; empty: the tool's usual one."""
+    """The role, or a named model, that answers when the tool asks one; empty: the tool's usual one."""
     offered_to: tuple[str, ...] | None = None
     """Roles that may use it, of those it is made for; absent: all of them."""
     approval: ToolApproval = "auto"
-    """Whether each call is asked for. "auto": as its effects and `approvals` say; "deny": it is not offered."""
+    """Whether each call needs approval. "auto": as its effects and `approvals` say; "deny": it is not offered."""
     timeout_s: PositiveFloat | None = None
     """Seconds a call may take; absent: what the tool sets itself, else 300."""
 
@@ -177,7 +177,7 @@ class CheckSettings(Section):
     """Empty: detected from the repository's files."""
     timeout_s: PositiveFloat = 900.0
     test_timeout_s: NonNegativeFloat = 0.0
-    """Seconds one test may take. 0: rolecall decides by how long the other tests take and took before."""
+    """Seconds one test may take. 0: rolecall decides, based on how long tests take now and took before."""
     python: str = ""
     """The interpreter of the repository; empty: its own venv, else the first on the PATH."""
 
@@ -341,7 +341,7 @@ class Settings(Section):
     telemetry: TelemetrySettings = TelemetrySettings()
 
     def tool(self, name: str) -> ToolSettings:
-        """What holds for a tool, named or not."""
+        """The settings of a tool, configured or not."""
         return self.tools.get(name) or ToolSettings()
 
 
@@ -350,14 +350,14 @@ _SECONDS = frozenset({"idle_s", "start_s"})
 
 
 def _number_of(name: str, value: Any) -> Any:
-    """Numbers arrive as texts from environment variables."""
+    """Numbers from environment variables arrive as text."""
     if isinstance(value, str) and value.isdecimal() and name in _COUNTS | _SECONDS:
         return int(value)
     return value
 
 
 def _wrong_option(name: str, value: Any) -> str | None:
-    """What an option that we read ourselves should be; `None` when it is that, or the provider's own."""
+    """What an option that we read ourselves should be; `None` when it is valid, or the provider's own."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if name in _COUNTS and not (isinstance(value, int) and number and value > 0):
         return "a positive integer"

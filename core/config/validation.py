@@ -1,4 +1,4 @@
-"""Checks a merged tree of settings and makes `Settings` of it: names, aliases, `${VARIABLES}`, values.
+"""Checks a merged tree of settings and turns it into `Settings`: names, aliases, `${VARIABLES}`, values.
 
 Owns the wording of what is wrong: the key, the source it came from, and the near match of a wrong name.
 """
@@ -71,7 +71,7 @@ def _without_unused(tree: Mapping[str, Any], sources: Sources) -> tuple[Mapping[
 
 
 def _used(tree: Mapping[str, Any], entries: Mapping[str, Any]) -> set[str]:
-    """The roles that runs ask, and what stands behind them."""
+    """The roles that runs ask, and what serves them."""
     watcher = tree.get("supervisor")
     off = isinstance(watcher, Mapping) and str(watcher.get("enabled", True)).lower() in _NO
     asked = [role for role in ROLES if role != ModelRole.RESEARCH and not (off and role == ModelRole.SUPERVISOR)]
@@ -130,7 +130,7 @@ def _spec(entry: Any, where: tuple[str, ...], sources: Sources) -> ModelSpec | s
 
 
 def _require_name(entry: str, key: str, sources: Sources) -> None:
-    """A text that begins like JSON was meant to be a spec; it may hold a key and is not quoted."""
+    """Text that starts like JSON was meant to be a spec; it may contain a key and is not quoted."""
     if entry[:1] not in {"{", "["}:
         return
     try:

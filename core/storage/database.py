@@ -1,7 +1,7 @@
-"""The seam to SQL: one handle on a database, opened once and kept, and on it queries and transactions, nothing else.
+"""The SQL layer: one handle on a database, opened once and kept open, for queries and transactions only.
 
-Queries are written in what SQLite and Postgres share (named parameters, `ON CONFLICT`, `RETURNING`,
-`count(*) FILTER`), so that another engine is another class beside this one. What the tables mean is not known here.
+Queries use only what SQLite and Postgres share (named parameters, `ON CONFLICT`, `RETURNING`,
+`count(*) FILTER`), so that another engine is another class beside this one. It does not know what the tables mean.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from core.text import readable
 
 T = TypeVar("T")
 Row = dict[str, Any]
-"""A row by the names of its columns."""
+"""A row, keyed by column name."""
 
 
 class Transaction:
@@ -30,11 +30,11 @@ class Transaction:
         self._connection = connection
 
     def execute(self, query: str, values: Mapping[str, Any] | None = None) -> list[Row]:
-        """Run one statement; its rows, or those it says it is `RETURNING`.
+        """Run one statement; returns its rows, or what it is `RETURNING`.
 
         Args:
             query: With named parameters: `:thread`.
-            values: Of the parameters. Texts lose NULs and halves of characters, which not every engine stores.
+            values: Of the parameters. Text loses null bytes and lone surrogates, which not every engine stores.
         """
         cursor = self._connection.execute(query, {name: _stored(value) for name, value in (values or {}).items()})
         names = [column[0] for column in cursor.description or ()]
@@ -44,16 +44,16 @@ class Transaction:
 class Database:
     """A SQLite file: write-ahead log, waiting for other writers, usable from any task and thread of the process.
 
-    Within `async with` one connection is kept, and one thread does its work, in the order it was asked for. Outside of
-    it, and in a forked child, each unit of work has a connection of its own.
+    Within `async with`, one connection is kept open and one thread does its work, in the order of the calls. Outside
+    it, and in a forked child, each unit of work has its own connection.
 
     Args:
-        path: The file; its folder must exist.
-        migrations: The steps to the tables that are wanted.
+        path: The file; its directory must exist.
+        migrations: The steps that create the required tables.
 
     Raises (all methods):
         sqlite3.Error: It cannot be opened, read or written, or stays locked for 30 s; names the file.
-        RepositoryError: It is not a plain file, holds triggers or views, or was written by a newer rolecall.
+        RepositoryError: It is not a plain file, contains triggers or views, or was written by a newer rolecall.
     """
 
     def __init__(self, path: Path, migrations: Sequence[Migration] = REPOSITORY) -> None:
@@ -83,20 +83,20 @@ class Database:
         return await self._run(lambda connection: Transaction(connection).execute(query, values))
 
     async def write(self, query: str, values: Mapping[str, Any] | None = None, *, durable: bool = True) -> list[Row]:
-        """Run one statement in a transaction of its own; what it is `RETURNING`. `durable` as for `transaction`."""
+        """Run one statement in its own transaction; returns what it is `RETURNING`. `durable` as for `transaction`."""
         return await self.transaction(lambda unit: unit.execute(query, values), durable=durable)
 
     async def transaction(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
-        """Do a unit of work while nobody else writes; an error of it undoes all of it.
+        """Do a unit of work while no one else writes; an error undoes all of it.
 
         Args:
-            work: Runs in another thread, as a whole, whether or not the caller is cancelled meanwhile.
-            durable: Whether to wait for the disk; else a power cut, and nothing less, may take the last rows.
+            work: Runs to the end in another thread, even if the caller is cancelled meanwhile.
+            durable: Whether to wait for the disk; otherwise a power cut, but nothing less, may lose the last rows.
         """
         return await self._run(lambda connection: _transact(connection, work, durable=durable))
 
     async def erase(self, work: Callable[[Transaction], T]) -> T:
-        """A transaction that overwrites what it deletes, and gives the space back."""
+        """A transaction that overwrites what it deletes and frees the space."""
 
         def erased(connection: sqlite3.Connection) -> T:
             connection.execute("PRAGMA secure_delete=ON").fetchall()
@@ -110,7 +110,7 @@ class Database:
         return await self._run(erased)
 
     def open(self, *, autocommit: bool = True) -> sqlite3.Connection:
-        """A connection of one's own, such as LangGraph's saver needs; for the thread that calls this."""
+        """A separate connection, as LangGraph's saver needs; for the calling thread."""
         return open_file(self.path, self._migrations, autocommit=autocommit)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -131,7 +131,7 @@ class Database:
 
 
 def database_of(repo: Path) -> Database:
-    """A handle on the database of a repository, which is not opened yet."""
+    """A handle on a repository's database, not opened yet."""
     return Database(RepoLayout(repo).database)
 
 

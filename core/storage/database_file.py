@@ -1,7 +1,7 @@
-"""Opens a SQLite file safely, with the tables this version knows. Nothing is asked of it here.
+"""Opens a SQLite file safely, with the tables this version knows. Runs no queries.
 
-What a file brings along besides rows is never run: it is refused with triggers or views, functions named in its schema
-are not trusted, and no link is followed to it.
+Nothing in a file except its rows is used: triggers or views are refused, functions named in its schema
+are not trusted, and links to it are not followed.
 """
 
 import sqlite3
@@ -18,36 +18,36 @@ from core.errors import RepositoryError
 BUSY_TIMEOUT_S = 30
 _RETRY_S = 0.01
 _BY_PIECES = 2
-"""SQLite's number for a file that is shrunk when it is asked to."""
+"""SQLite's value for a file that shrinks on request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step from an older layout to the next. It runs once per file, in one transaction with its number."""
+    """One step from an older layout to the next. Runs once per file, in the transaction that records its number."""
 
     number: int
-    """Ascending, without two of the same; a file carries that of the last one it has seen."""
+    """Ascending and unique; a file stores the number of the last one applied."""
     script: str
-    """Statements, each ended by a semicolon."""
+    """Statements, each ending with a semicolon."""
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Table to column to type: added where a file does not have them yet."""
+    """Table to column to type; added where a file lacks them."""
 
 
 def open_file(
     path: Path, migrations: Sequence[Migration], *, checked: bool = True, autocommit: bool = True
 ) -> sqlite3.Connection:
-    """Open a file, made on first use, and bring its tables up to date.
+    """Open a file, creating it on first use, and bring its tables up to date.
 
     Args:
-        path: The file; its folder must exist.
+        path: The file; its directory must exist.
         migrations: All that this version knows, in order.
-        checked: Whether it is refused with triggers or views; one that was not checked is not migrated either, and
+        checked: Whether to refuse it with triggers or views; an unchecked file is not migrated either, and
             may only be cleaned.
-        autocommit: Whether transactions are begun by statements alone and never by the module `sqlite3`.
+        autocommit: Whether only statements start transactions, never the module `sqlite3`.
 
     Raises:
-        sqlite3.Error: The file cannot be opened, is none of SQLite's, or stays locked for 30 s; names the file.
-        RepositoryError: It is not a plain file, holds triggers or views, or was written by a newer rolecall.
+        sqlite3.Error: The file cannot be opened, is not SQLite's, or stays locked for 30 s; names the file.
+        RepositoryError: It is not a plain file, contains triggers or views, or was written by a newer rolecall.
     """
     _require_plain(path)
     try:
@@ -75,9 +75,9 @@ def about(error: sqlite3.Error, path: Path) -> sqlite3.Error:
 
 
 def shrink(connection: sqlite3.Connection) -> None:
-    """Shrink the file by what was deleted from it.
+    """Free the space of what was deleted from the file.
 
-    A file of an older rolecall cannot shrink piece by piece, so it is rewritten once; that waits for the next
+    A file of an older rolecall cannot shrink incrementally, so it is rewritten once; that waits for the next
     time if another process is reading it.
     """
     if _number(connection, "auto_vacuum") == _BY_PIECES:
@@ -90,7 +90,7 @@ def shrink(connection: sqlite3.Connection) -> None:
 
 
 def drop_programs(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Drop every trigger and view, and the indexes, which are made again where they are wanted; their names."""
+    """Drop all triggers, views and indexes (required ones are recreated later); returns their names."""
     query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view', 'index') AND sql IS NOT NULL"
     found = [(str(kind), str(name)) for kind, name in connection.execute(query).fetchall()]
     for kind, name in found:
@@ -128,7 +128,7 @@ def _require_plain(path: Path) -> None:
 
 
 def _require_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> bool:
-    """See that the file is not of a later rolecall; whether it is of an earlier one. A new file learns to shrink."""
+    """Require that the file is not from a newer rolecall; returns whether it is older. Lets a new file shrink."""
     found, known = _number(connection, "user_version"), migrations[-1].number
     if found > known:
         raise RepositoryError(
@@ -151,7 +151,7 @@ def _require_tables_only(connection: sqlite3.Connection, path: Path) -> None:
     if found is not None:
         raise RepositoryError(
             f"{path} contains the {found[0]} {str(found[1])[:80]!r}, which rolecall did not create, so it is not used",
-            hint="if it is your own, `rolecall threads adopt` drops what is not rolecall's; else delete it",
+            hint="if it is yours, `rolecall threads adopt` removes what is not rolecall's; otherwise delete it",
         )
 
 
@@ -170,7 +170,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
-    """Take the steps a file has not seen, all of them or none; others who open it at the same time wait."""
+    """Run the steps a file has not seen, all or none; others that open it at the same time wait."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         seen = _number(connection, "user_version")

@@ -1,4 +1,4 @@
-"""Where rolecall stores what belongs to a repository: the names below `.rolecall/`, and removing what is there.
+"""Where rolecall stores what belongs to a repository: the paths in `.rolecall/`, and their removal.
 
 Owns names and removal. Whether the directory is ours at all is verified in `ownership`.
 """
@@ -17,7 +17,7 @@ from core.storage.thread_ids import require_thread_id, short_id
 FOLDER = ".rolecall"
 DATABASE = "rolecall.db"
 DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
-"""The database and what SQLite keeps beside it."""
+"""The database and the files SQLite stores beside it."""
 WORKTREES = "worktrees"
 RUNS = "runs"
 STUDIO = "studio"
@@ -27,7 +27,7 @@ OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """What one thread leaves in its folder."""
+    """The files in a thread's run directory."""
 
     folder: Path
 
@@ -38,7 +38,7 @@ class RunFiles:
 
     @property
     def debug_log(self) -> Path:
-        """What the parts of rolecall and its libraries logged."""
+        """What rolecall and its libraries logged."""
         return self.folder / "debug.log"
 
     @property
@@ -76,7 +76,7 @@ class RepoLayout:
 
     @property
     def database(self) -> Path:
-        """The file that holds everything structured."""
+        """The database with everything structured."""
         return self.folder / DATABASE
 
     @property
@@ -88,7 +88,7 @@ class RepoLayout:
         """The files of a thread.
 
         Raises:
-            ThreadError: The id is no UUID.
+            ThreadError: The id is not a UUID.
         """
         return RunFiles(self.folder / RUNS / require_thread_id(thread_id))
 
@@ -96,17 +96,17 @@ class RepoLayout:
         """The worktree of a thread.
 
         Raises:
-            ThreadError: The id is no UUID.
+            ThreadError: The id is not a UUID.
         """
         return self.folder / WORKTREES / short_id(thread_id)
 
     def make_run(self, thread_id: str) -> RunFiles:
-        """Make the folder of a thread in `.rolecall/`, which must be there.
+        """Create a thread's run directory in `.rolecall/`, which must exist.
 
         Raises:
-            ThreadError: The id is no UUID.
-            RepositoryError: A link or a file stands where the folder should be.
-            OSError: It cannot be made.
+            ThreadError: The id is not a UUID.
+            RepositoryError: A link or a file is where the directory should be.
+            OSError: It cannot be created.
         """
         files = self.run(thread_id)
         with self._inside(RUNS, files.folder.name, make=True):
@@ -116,14 +116,14 @@ class RepoLayout:
         """Remove the files of a thread, if there are any.
 
         Raises:
-            ThreadError: The id is no UUID.
-            RepositoryError: A link stands where one of our folders should be; nothing was removed.
+            ThreadError: The id is not a UUID.
+            RepositoryError: A link is where one of our directories should be; nothing was removed.
             OSError: Something in it cannot be removed.
         """
         self._remove(RUNS, require_thread_id(thread_id))
 
     def remove_worktree(self, thread_id: str) -> None:
-        """Remove the worktree of a thread, if there is one; git is told of it elsewhere. Raises as `remove_run`."""
+        """Remove a thread's worktree, if there is one; git is told elsewhere. Raises as `remove_run`."""
         self._remove(WORKTREES, short_id(thread_id))
 
     def _remove(self, kind: str, name: str) -> None:

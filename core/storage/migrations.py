@@ -1,7 +1,7 @@
-"""The tables of a repository's database, as the numbered steps that lead to them.
+"""The tables of a repository's database, as numbered migration steps.
 
-Who reads and writes a table says what its columns mean. A step is never changed once it was released: whatever comes
-later is a step of its own, at the end.
+The code that uses a table says what its columns mean. A step is never changed once released: whatever comes
+later is a separate step at the end.
 """
 
 from core.storage.database_file import Migration
@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS writes(
     task_path TEXT NOT NULL DEFAULT '', idx INTEGER NOT NULL, channel TEXT NOT NULL, type TEXT, value BLOB,
     PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)) WITHOUT ROWID;
 """
-"""LangGraph's table without a second copy of its long keys, which are most of what it holds."""
+"""LangGraph's table without a second copy of its long keys, which are most of its size."""
 
 REPOSITORY = (
     # Files of 0.1.0 carry 0 or 1, hold the tables that were used, and may lack these columns of `calls`.

@@ -1,8 +1,8 @@
-"""Whether `.rolecall/` is ours: made by rolecall for this user, and by nobody who only sent the repository.
+"""Whether `.rolecall/` is ours: created by rolecall for this user, not by whoever supplied the repository.
 
-A cloned or unpacked repository can carry a folder of that name, and its contents control runs. So the directory holds a
-mark that only this user's key can make; it names no path, so a repository may be moved. Owns the mark and the checks
-of the folder itself; whether git tracks it is asked in `tools.git.state_folder`.
+A cloned or unpacked repository can contain such a directory, and its contents control runs. So the directory has a
+mark that only this user's key can create; it names no path, so a repository may be moved. Owns the mark and the checks
+of the directory itself; `tools.git.state_folder` checks whether git tracks it.
 """
 
 import errno
@@ -30,12 +30,12 @@ FolderOwnership = Literal["absent", "ours", "unmarked"]
 
 
 def folder_ownership(layout: RepoLayout) -> FolderOwnership:
-    """The state of the directory, without reading anything in it but its mark.
+    """The state of the directory; reads nothing in it but its mark.
 
-    An empty folder counts as absent: there is nothing in it that could do harm.
+    An empty directory counts as absent: it contains nothing that could do harm.
 
     Raises:
-        RepositoryError: It is a link or not a directory, belongs to another user, or holds a link in place of our own.
+        RepositoryError: It is not a plain directory, belongs to another user, or contains a link in place of our own.
     """
     with _opened(layout) as folder:
         if folder is None:
@@ -50,10 +50,10 @@ def require_ours(layout: RepoLayout) -> bool:
     """Check that the directory is ours.
 
     Returns:
-        Whether it is there; without it there is nothing to read.
+        Whether it exists; otherwise there is nothing to read.
 
     Raises:
-        RepositoryError: It is there and not ours.
+        RepositoryError: It exists and is not ours.
     """
     found = folder_ownership(layout)
     if found == "unmarked":
@@ -62,10 +62,10 @@ def require_ours(layout: RepoLayout) -> bool:
 
 
 def make_state_folder(layout: RepoLayout) -> None:
-    """Make the folder with its mark; one that is ours already stays as it is.
+    """Create the directory with its mark; one that is already ours is left as it is.
 
     Raises:
-        RepositoryError: It is there and not ours, or cannot be made.
+        RepositoryError: It exists and is not ours, or cannot be created.
     """
     if require_ours(layout):
         return
@@ -88,7 +88,7 @@ def make_state_folder(layout: RepoLayout) -> None:
 
 
 def adopt_state_folder(layout: RepoLayout) -> None:
-    """Put our mark into a folder that has none, and close it to other users. What it holds was looked at before.
+    """Put our mark into a directory that has none, and close it to other users. Its contents were checked before.
 
     Raises:
         RepositoryError: It is not a plain directory of this user.
@@ -103,7 +103,7 @@ def adopt_state_folder(layout: RepoLayout) -> None:
 
 
 def not_ours_error(layout: RepoLayout) -> RepositoryError:
-    """The refusal of a folder without our mark."""
+    """The error for a directory without our mark."""
     return RepositoryError(
         f"{layout.folder} was not created by rolecall for this user, so nothing in it is read",
         hint="if it came with the repository, delete it; if it is your own, from another machine, user or version, "
@@ -113,7 +113,7 @@ def not_ours_error(layout: RepoLayout) -> RepositoryError:
 
 @contextmanager
 def _opened(layout: RepoLayout) -> Iterator[int | None]:
-    """A descriptor of the folder itself; `None` when there is none."""
+    """A descriptor of the directory itself; `None` when there is none."""
     try:
         folder: int | None = os.open(layout.folder, OPEN_FOLDER)
     except FileNotFoundError:
@@ -141,7 +141,7 @@ def _unusable(folder: Path, error: OSError) -> RepositoryError:
 
 
 def _require_plain(layout: RepoLayout, folder: int) -> None:
-    """See that the folder and what we open in it by name are this user's, and no links."""
+    """Check that the directory and what we open in it by name are this user's, and not links."""
     me = os.geteuid()
     owner = os.fstat(folder).st_uid
     if owner != me:
@@ -163,7 +163,7 @@ def _require_plain(layout: RepoLayout, folder: int) -> None:
 
 
 def _is_empty(folder: int) -> bool:
-    """Whether nothing lies in it but marks that were being written when their maker was killed."""
+    """Whether it contains nothing but marks that a killed process was still writing."""
     return all(name.startswith(f"{MARK}.") for name in os.listdir(folder))
 
 

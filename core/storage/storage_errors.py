@@ -1,4 +1,4 @@
-"""What the operating system and SQLite say of disks, locks and damaged files, as errors a user can act on."""
+"""Turns system and SQLite errors about disks, locks and damaged files into errors a user can act on."""
 
 import errno
 import shutil
@@ -25,7 +25,7 @@ def storage_error(error: BaseException) -> RolecallError | None:
     """The user-facing error for a system error, or `None` if it is not one.
 
     Args:
-        error: An `OSError`, an error of SQLite, or a group of errors that holds one.
+        error: An `OSError`, an SQLite error, or a group of errors that contains one.
     """
     if isinstance(error, BaseExceptionGroup):
         return next((found for inner in error.exceptions if (found := storage_error(inner)) is not None), None)
@@ -68,13 +68,13 @@ def _of_sqlite(error: sqlite3.Error) -> RolecallError | None:
 
 
 def _has_no_room(where: str) -> bool:
-    """Whether the disk that a file is on is full: SQLite calls that a failure too where it maps a file into memory."""
+    """Whether the disk that a file is on is full: SQLite also calls that a failure for a memory-mapped file."""
     folder = Path(where).parent
     return folder.is_dir() and shutil.disk_usage(folder).free == 0
 
 
 def damaged(what: str, reason: str) -> DamagedError:
-    """The error for something that was stored and cannot be read."""
+    """The error for stored data that cannot be read."""
     return DamagedError(
         f"{what} is damaged: {reason}",
         hint="restore a backup of it if you have one; committed work is still on the branches rolecall/…",

@@ -1,6 +1,6 @@
-"""The directory for what rolecall stores per user across all repositories, and the secret with which it marks its own.
+"""The directory for what rolecall stores per user across all repositories, and the secret that marks what it created.
 
-Owns the place and the secret; what else lies in the folder belongs to whoever puts it there.
+Owns the path and the secret; anything else in the directory belongs to the code that puts it there.
 """
 
 import errno
@@ -22,14 +22,14 @@ _OTHERS = 0o077
 
 
 def state_folder(folder: Path | None = None) -> Path:
-    """The folder of what all runs of this user share, made if it is not there.
+    """The directory that all runs of this user share, created if missing.
 
     Args:
-        folder: Where it lives; `None` means `$ROLECALL_STATE_DIR`, else the user's state folder, else (when that
-            cannot be written) a folder of this user in the temporary folder.
+        folder: Where it is; `None` means `$ROLECALL_STATE_DIR`, else the user's state directory, else (when that
+            cannot be written) a directory of this user in the temporary directory.
 
     Raises:
-        ConfigError: There is no folder that is this user's own and can be written.
+        ConfigError: There is no writable directory that belongs to this user.
     """
     wanted = folder or _wanted()
     try:
@@ -41,10 +41,10 @@ def state_folder(folder: Path | None = None) -> Path:
 
 
 def user_secret() -> bytes:
-    """The 32 bytes that only this user has, made on first use.
+    """The 32 bytes that only this user has, created on first use.
 
     Raises:
-        ConfigError: They cannot be kept, or what is kept is not this user's alone.
+        ConfigError: They cannot be stored, or the stored key is not private to this user.
     """
     for place in (_wanted(), _temporary_path()):
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
@@ -70,7 +70,7 @@ def _temporary_path() -> Path:
 
 
 def _temporary() -> Path:
-    """The folder in the temporary one, which anybody might have made before us."""
+    """Our directory in the temporary one, which anyone might have created before us."""
     place = _temporary_path()
     try:
         place.mkdir(mode=0o700, exist_ok=True)
@@ -117,7 +117,7 @@ def _not_alone(path: Path) -> ConfigError:
 
 
 def _make(place: Path) -> None:
-    """Write the key whole under another name first; of two processes that do so at once, the first one's stays."""
+    """Write the whole key under another name first; if two processes do so at once, the first one's stays."""
     made = place / f".{_SECRET}-{os.getpid()}-{secrets.token_hex(4)}"
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

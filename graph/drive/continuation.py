@@ -1,4 +1,4 @@
-"""The state a thread begins a new request with: what came before is kept as history, the work on it is put away."""
+"""The state a thread starts a new request with: earlier requests are kept as history, work on them is cleared."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +14,13 @@ _EMPTY = ("steps_done", "step_results", "summaries")
 
 
 def continued(values: Mapping[str, Any], requests: Sequence[InboxItem], *, task: str, finished: bool) -> dict[str, Any]:
-    """The input that begins the last of the requests; a run killed right after it goes on from there.
+    """The input that starts the last of the requests; a run killed right after it continues from there.
 
     Args:
         values: The state of the thread, empty where it has none yet.
-        requests: Rows of the inbox that nobody has begun to work on, oldest first; at least one.
-        task: What the thread was begun for.
-        finished: The request before came to its end.
+        requests: Inbox rows that have not been started yet, oldest first; at least one.
+        task: What the thread was started for.
+        finished: The previous request has ended.
     """
     *passed_over, now = requests
     before = [_earlier(values, task, finished=finished)]

@@ -27,7 +27,7 @@ class ActivityTracker:
         self.waits_for_place = False
         """Whether a call waits for its turn at a busy server."""
         self._tools: Counter[str] = Counter()
-        """Tools at work that do more than ask a model."""
+        """Running tools that do more than ask a model."""
         self.check = ""
         """The check that is running; empty when none is."""
         self.delivered = 0
@@ -56,7 +56,7 @@ class ActivityTracker:
         self._inner.emit(event, **data)
 
     def reset(self) -> None:
-        """Forget calls and tools that were cancelled and may never have said that they ended."""
+        """Forget calls and tools that were cancelled and may never have reported their end."""
         self.calls_in_flight = 0
         self._tools.clear()
         self.check = ""

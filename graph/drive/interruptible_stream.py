@@ -1,6 +1,6 @@
 """Runs the stream of a graph that users and the supervisor may pause or interrupt; leases are handled elsewhere.
 
-A pause stops at the next step; a model call in flight is cancelled immediately, since it can be repeated; anything
+A pause stops at the next step; a model call in flight is cancelled immediately, because it can be repeated; anything
 else has until a deadline. An urgent message cancels the model call in flight and continues from the last checkpoint.
 """
 
@@ -25,7 +25,7 @@ POLL_S = 0.2
 GRACE_S = 0.3
 """Time a model call in flight gets to finish by itself when a pause arrives."""
 DEADLINE_S = 30.0
-"""What a tool gets to end by itself; then it is cancelled, and called again after the resume where it is repeatable."""
+"""Time a tool gets to finish by itself; then it is cancelled, and called again on resume if it is repeatable."""
 
 _SIGNALS = frozenset({"SIGTERM", "SIGHUP"})
 """Authors of pauses that end a run with 143."""
@@ -45,7 +45,7 @@ class _Halt:
     reason: str
     deadline_s: float
     by_system: bool = False
-    """A signal of the system asked for it, not a person."""
+    """A system signal asked for it, not a person."""
 
 
 async def interruptible_stream(
@@ -61,10 +61,10 @@ async def interruptible_stream(
 
     Args:
         graph: Compiled with a checkpointer.
-        inp: The input, a `Command`, or `None` to go on from the last checkpoint.
+        inp: The input, a `Command`, or `None` to continue from the last checkpoint.
         config: With the thread id.
-        context: Its events should be an `ActivityTracker` that the model registry emits into as well; without one, a
-            pause waits for the end of a step even when only a model call is in flight, and urgent words wait too.
+        context: Its events should be an `ActivityTracker` that the model registry also emits to; without one, a
+            pause waits for the end of a step even when only a model call is in flight, and urgent messages wait too.
         inbox: Where orders arrive.
         since: Orders up to this id were answered by starting the run; by default all there are at this call.
 
@@ -113,7 +113,7 @@ class _Streaming:
             inp = await self._entry(inp)
 
     async def close(self) -> None:
-        """End what still runs; errors of an abandoned stream are dropped."""
+        """End what is still running; errors of an abandoned stream are dropped."""
         for task in (self._watcher, self._pump):
             if task is not None and not task.done():
                 task.cancel()
@@ -221,5 +221,5 @@ _END = object()
 
 
 def _seconds(value: Any) -> float:
-    """A deadline as some program wrote it; what is none gives the usual one, since a pause must never fail."""
+    """A deadline as some program wrote it; an invalid one gives the default, because a pause must never fail."""
     return float(value) if isinstance(value, int | float) and value >= 0 else DEADLINE_S

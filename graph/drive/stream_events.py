@@ -13,7 +13,7 @@ ARGS_CHARS = 200
 
 
 class ProgressEvents:
-    """Keeps the clock of what runs.
+    """Times what is running.
 
     Args:
         events: Where the events go.
@@ -27,7 +27,7 @@ class ProgressEvents:
         """The plan as last reported."""
 
     def note(self, part: Mapping[str, Any]) -> None:
-        """Look at one part of `astream(..., version="v2")`; parts other than `tasks` pass by."""
+        """Handle one part of `astream(..., version="v2")`; parts other than `tasks` are ignored."""
         if part["type"] != "tasks":
             return
         task, outer = part["data"], not part["ns"]

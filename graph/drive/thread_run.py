@@ -35,14 +35,14 @@ class UserQuestion(BaseModel):
 
 AskUser = Callable[[UserQuestion], Awaitable[str | None]]
 """Gets the answer to a question; `None` leaves it open."""
-SUPERSEDES = "what was asked before is not finished and is superseded; what it changed so far stays"
+SUPERSEDES = "the earlier request is not finished and is superseded; its changes so far are kept"
 NOBODY = "No user is available to answer. Decide yourself, and state your decision at the end."
 """The answer to questions in an unattended run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a thread_run came to its end."""
+    """How a thread run ended."""
 
     status: ThreadStatus
     message: str = ""
@@ -52,7 +52,7 @@ class RunEnd:
 
     @property
     def code(self) -> int:
-        """What the run exits with."""
+        """The exit code of the run."""
         return self.status.exit_code if self.exit_code is None else self.exit_code
 
 
@@ -67,14 +67,14 @@ class ThreadRun:
         self._progress = ProgressEvents(context.events, context.tools.effects_of)
 
     async def state(self) -> StateSnapshot:
-        """The thread as its last checkpoint holds it."""
+        """The thread as in its last checkpoint."""
         return await self.graph.aget_state(self.config)
 
     async def run(self, task: str) -> RunEnd:
         """Run to the end, or until something stops it.
 
         Args:
-            task: What the thread was begun for.
+            task: What the thread was started for.
         """
         inp = await self._entry(task)
         try:
@@ -93,7 +93,7 @@ class ThreadRun:
             return run_end_for(error)
 
     async def _entry(self, task: str) -> Any:
-        """What the graph is given: the task, a new request that waits in the inbox, or nothing to go on as it was."""
+        """What the graph is given: the task, a new request waiting in the inbox, or nothing, to continue as before."""
         before = await self.state()
         rows = await self._inbox.after(int(before.values.get("request", 0)))
         known, waiting = bool(before.created_at), requests_in(rows)
@@ -143,7 +143,7 @@ class ThreadRun:
         return (await self.state()).interrupts
 
     async def _answers(self, asked: tuple[Interrupt, ...]) -> dict[str, Any]:
-        """Answers by interrupt; those that no user is present to give are left out."""
+        """Answers by interrupt, without those that need a user when none is present."""
         answers: dict[str, Any] = {}
         for item in asked:
             question = _question(item)
@@ -179,7 +179,7 @@ class ThreadRun:
 
 
 def run_end_for(error: BudgetError | ModelError) -> RunEnd:
-    """The ending of a thread that cannot go on as things are."""
+    """How a thread ends that cannot continue as things are."""
     status = ThreadStatus.BUDGET if isinstance(error, BudgetError) else ThreadStatus.NEEDS_MODEL
     return RunEnd(status, error.message, error.hint)
 

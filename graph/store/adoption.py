@@ -1,4 +1,4 @@
-"""Adopts a `.rolecall/` without our mark: the user says it is theirs, and only data rows are kept."""
+"""Adopts a `.rolecall/` without our mark: the user says it is theirs, and only plain rows are kept."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ _LARGEST_LINK = 4096
 
 @dataclass(frozen=True, slots=True)
 class AdoptedFolder:
-    """What was found in the folder, and left behind."""
+    """What was found in the directory, and left behind."""
 
     threads: int = 0
     dropped: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ async def adopt_folder(top: Path) -> AdoptedFolder:
         top: Top level of the checkout.
 
     Raises:
-        RepositoryError: There is none, git tracks it, it is a link or another user's, its database is made of more
+        RepositoryError: There is none, git tracks it, it is a link or another user's, its database contains more
             than tables of plain columns, or a worktree in it belongs to another repository. It has no mark then.
     """
     layout = RepoLayout(top)
@@ -81,7 +81,7 @@ def _kept(options: object) -> str:
 
 
 def _require_plain_tables(db: sqlite3.Connection, database: Path) -> None:
-    """See that no table computes what it holds."""
+    """Require that no table has computed contents."""
     query = """SELECT m.name FROM sqlite_master m WHERE m.type = 'table' AND (
                    m.rootpage = 0 OR EXISTS (SELECT 1 FROM pragma_table_xinfo(m.name) c WHERE c.hidden <> 0))"""
     found = db.execute(query).fetchone()
@@ -93,7 +93,7 @@ def _require_plain_tables(db: sqlite3.Connection, database: Path) -> None:
 
 
 async def _require_own_worktrees(layout: RepoLayout) -> None:
-    """See that each worktree leads back to this repository, whose configuration git would else take from elsewhere."""
+    """Require that each worktree belongs to this repository; git would otherwise read its configuration elsewhere."""
     common = Path(await Git(layout.repo).run("rev-parse", "--path-format=absolute", "--git-common-dir"))
     foreign = await asyncio.to_thread(_foreign, layout.folder / WORKTREES, common / "worktrees")
     if foreign:

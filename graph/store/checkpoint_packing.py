@@ -1,12 +1,12 @@
-"""How the bytes of checkpoints are packed. Owns the format: what is written here must stay readable by later versions.
+"""How the bytes of checkpoints are packed. Owns the format: what is written here must stay readable in later versions.
 
-A thread writes dozens of small checkpoints that mostly hold the same names, so these stand in a dictionary.
+A thread writes dozens of small checkpoints that mostly contain the same names, so these are in a dictionary.
 """
 
 import zlib
 
 PACKED = "+zlib1"
-"""Ends the kind of a value that is packed with the first dictionary."""
+"""Suffix of the kind of a value packed with the first dictionary."""
 _SMALL = 96
 """Bytes below which packing saves nothing."""
 _LARGEST = 1 << 30
@@ -37,7 +37,7 @@ _VERSION = f"{12:032}.0"
 
 
 def pack(data: bytes) -> bytes | None:
-    """The bytes in a smaller form; `None` where there is none."""
+    """The bytes in a smaller form; `None` if there is none."""
     if len(data) < _SMALL:
         return None
     packing = zlib.compressobj(9, zdict=_dictionary())
@@ -62,7 +62,7 @@ def unpack(data: bytes) -> bytes:
 
 
 def _dictionary() -> bytes:
-    """The names as MessagePack writes them, in the order of a checkpoint; what comes most often stands last."""
+    """The names as MessagePack writes them, in the order of a checkpoint; the most frequent ones come last."""
     versions = [part for name in _CHANNELS for part in (name, _VERSION)]
     for nodes in (_OUTER, _INNER):
         versions += [part for node in nodes for part in (f"branch:to:{node}", _VERSION)]

@@ -35,13 +35,13 @@ class CheckpointWriter:
 
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-6[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-"""An id made by LangGraph; ids written by other tools carry no time."""
+"""An id created by LangGraph; ids written by other tools contain no time."""
 _ROWS = 64
 """Read at a time."""
 
 
 class CheckpointSerializer(JsonPlusSerializer):
-    """LangGraph's own, which packs what it writes where that saves space, and reads old rows as they are."""
+    """LangGraph's own, but it packs what it writes if that saves space, and reads old rows as they are."""
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """The kind and the bytes of a value; the kind says whether they are packed."""
@@ -65,7 +65,7 @@ class CheckpointSerializer(JsonPlusSerializer):
 
 
 class Checkpoints(AsyncSqliteSaver):
-    """LangGraph's saver, which says of a row it cannot read that it is damaged, and numbers versions plainly."""
+    """LangGraph's saver, but it reports an unreadable row as damaged, and uses plain version numbers."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """The version after `current`, as a plain number.
@@ -95,7 +95,7 @@ class Checkpoints(AsyncSqliteSaver):
         """As the saver does it.
 
         Raises:
-            DamagedError: The row is there and cannot be read.
+            DamagedError: The row exists but cannot be read.
         """
         try:
             return await super().aget_tuple(config)
@@ -117,12 +117,12 @@ def serializer() -> JsonPlusSerializer:
 async def open_checkpoints(
     database: Database, *, driver: CheckpointWriter | None = None
 ) -> AsyncIterator[AsyncSqliteSaver]:
-    """Open the saver on a connection of its own; closes with the block.
+    """Open the saver on its own connection, which closes with the block.
 
     Args:
         database: Of the repository.
-        driver: Whoever drives a thread through it: the saver then writes to that thread only while the lease holds,
-            and its ids rise even when the clock was set back since the last run.
+        driver: What runs a thread through it: the saver then writes to that thread only while the lease is held,
+            and its ids increase even when the clock was set back since the last run.
 
     Raises:
         sqlite3.OperationalError: The file cannot be opened or stays locked for 30 s.
@@ -142,9 +142,9 @@ async def open_checkpoints(
 
 
 async def _seed_ids(connection: aiosqlite.Connection, thread_id: str) -> None:
-    """Let new checkpoint ids come after those that are there: the newest id is the latest checkpoint, by its time.
+    """Make new checkpoint ids come after existing ones: the newest id is the latest checkpoint, by its time.
 
-    LangGraph keeps ids rising within a process only; a clock that goes back between two runs would make the end of
+    LangGraph's ids increase only within a process; a clock that goes back between two runs would make the end of
     the first run the end of the thread.
     """
     query = "SELECT MAX(checkpoint_id) FROM checkpoints WHERE thread_id = ?"

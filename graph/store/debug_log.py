@@ -1,6 +1,6 @@
-"""The debug log of a run, `debug.log` in its folder: what `logging` says while it works, rotated and redacted.
+"""The debug log of a run, `debug.log` in its directory: what `logging` records, rotated and redacted.
 
-Several runs in one process write each into its own file. A log that cannot be written costs its lines, never the run.
+Several runs in one process each write to their own file. A log that cannot be written loses lines but never the run.
 """
 
 import logging
@@ -20,11 +20,11 @@ from core.text import readable, visible
 
 MAX_BYTES = 2_000_000
 OLDER_FILES = 3
-"""Files `debug.log.1`, … that are kept besides."""
+"""Older files `debug.log.1`, … that are also kept."""
 _MAX_CHARS = 20_000
 _OURS = ("core", "graph", "llm_registry", "memory", "nodes", "rolecall", "tools")
 _LIBRARIES = ("httpx", "langchain", "langchain_core", "langgraph", "openai")
-"""Heard from INFO on; below it they tell the bodies and headers of requests. All others are heard from WARNING on."""
+"""Logged from INFO up; below it they log bodies and headers of requests. All others are logged from WARNING up."""
 _FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s"
 
 
@@ -44,7 +44,7 @@ class RedactingFormatter(logging.Formatter):
         super().__init__(_FORMAT, "%Y-%m-%d %H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The text of a record, known secrets of the run of this moment hidden."""
+        """The text of a record, with known secrets of the current run hidden."""
         run = _CURRENT.get()
         text = super().format(record)
         if len(text) > _MAX_CHARS:
@@ -57,7 +57,7 @@ class RunLogHandler(RotatingFileHandler):
     """Writes what happens in one run into its file, which only its user can read.
 
     Args:
-        path: The file; its folder must exist.
+        path: The file; its directory must exist.
         thread_id: Of the run.
     """
 
@@ -83,7 +83,7 @@ class RunLogHandler(RotatingFileHandler):
         return open(descriptor, "a", encoding=self.encoding, errors=self.errors)  # noqa: PTH123 - a descriptor
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as the base class has it
-        """Count a record that could not be written: the disk is full, say, and the run goes on."""
+        """Count a record that could not be written: the disk may be full, and the run continues."""
         self.lost += 1
 
     def _is_of_run(self, _: logging.LogRecord) -> bool:
@@ -92,13 +92,13 @@ class RunLogHandler(RotatingFileHandler):
 
 
 class _Upwards(logging.Handler):
-    """Hands warnings on to whoever else listens to all loggers, such as a notebook; nothing where nobody does."""
+    """Passes warnings to other listeners on all loggers, such as a notebook; does nothing if there are none."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a record on."""
+        """Pass a record on."""
         root = logging.getLogger()
         others = [handler for handler in root.handlers if record.levelno >= handler.level]
         for handler in others:
@@ -107,14 +107,14 @@ class _Upwards(logging.Handler):
 
 
 def is_told(record: logging.LogRecord) -> bool:
-    """Whether a record belongs into a log of ours: all that is ours, and what libraries may say."""
+    """Whether a record belongs in our log: all our own, and what libraries may log."""
     top = record.name.partition(".")[0]
     return top in _OURS or record.levelno >= (logging.INFO if top in _LIBRARIES else logging.WARNING)
 
 
 @contextmanager
 def attached(handler: logging.Handler) -> Iterator[None]:
-    """Have a handler with a `RedactingFormatter` hear our loggers and those of libraries while the block runs."""
+    """Attach a handler with a `RedactingFormatter` to our loggers and those of libraries while the block runs."""
     root, ours = logging.getLogger(), [logging.getLogger(name) for name in _OURS]
     root.addHandler(handler)
     for logger in ours:
@@ -143,7 +143,7 @@ def debug_log(path: Path, thread_id: str, redactor: Redactor) -> Iterator[None]:
     """Keep a debug log of the run of a thread while the block runs.
 
     Args:
-        path: The file; its folder must exist.
+        path: The file; its directory must exist.
         thread_id: The thread.
         redactor: Knows the secrets of the run.
     """
@@ -160,7 +160,7 @@ def debug_log(path: Path, thread_id: str, redactor: Redactor) -> Iterator[None]:
 
 @contextmanager
 def logging_as(thread_id: str, redactor: Redactor) -> Iterator[None]:
-    """Have what is logged in the block belong to the run of a thread, whichever task it is made in."""
+    """Assign what is logged in the block to the run of a thread, whichever task logs it."""
     token: Any = _CURRENT.set(_Run(thread_id, redactor))
     try:
         yield

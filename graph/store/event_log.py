@@ -1,4 +1,4 @@
-"""The record of a run as it happens: every event into `events.jsonl` of the run folder and to whoever listens."""
+"""The record of a run as it happens: every event goes to `events.jsonl` in the run directory and to any listener."""
 
 import json
 import logging
@@ -28,9 +28,9 @@ class EventLog:
 
     Args:
         thread_id: Written into each event.
-        path: The file, appended to; its folder must exist.
+        path: The file, appended to; its directory must exist.
         listen: Told of each event after it is written.
-        redactor: Cleans each event before anybody sees it.
+        redactor: Cleans each event before anyone sees it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class EventLog:
         """Write one event, whole, and pass it on.
 
         Raises:
-            OSError: It cannot be written, such as on a full disk.
+            OSError: It cannot be written, for example because the disk is full.
         """
         made = Event(event=event, thread=self._thread_id, data=self._redactor.clean_tree(data))
         try:
@@ -69,7 +69,7 @@ class EventLog:
             self._listen(made)
 
     def _log(self, made: Event) -> None:
-        """Repeat it in the debug log, a warning or an error with the exception it is about where there is one."""
+        """Repeat it in the debug log; a warning or an error with its exception, if there is one."""
         about = made.event in {"warning", "error"} and sys.exc_info()[0] is not None
         told = json.dumps({key: value for key, value in made.data.items() if key != "traceback"}, default=str)
         level = logging.INFO if made.event in _NOTABLE else logging.DEBUG

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from core.context import InboxItem
 
 REQUEST = "request"
-"""Kind of a row that a thread continues with once what it was started for has ended, or is given up."""
+"""Kind of a row that a thread continues with once its original task has ended or is given up."""
 
 
 class SqliteInbox:
     """The inbox of one thread in the database of the repository.
 
-    One writer is let in at a time, so ids become visible in ascending order and a cursor misses none.
+    Only one writer is admitted at a time, so ids become visible in ascending order and a cursor misses none.
 
     Args:
         database: Of the repository.
@@ -80,7 +80,7 @@ def requests_in(items: "Sequence[InboxItem]") -> "tuple[InboxItem, ...]":
 
 
 def _payload(row: Row) -> dict[str, Any]:
-    """What came with a message; nothing where the row is damaged, since the text is what counts."""
+    """What came with a message; nothing if the row is damaged, because the text is what counts."""
     try:
         found = json.loads(row["payload"])
     except (ValueError, TypeError, RecursionError):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import aiosqlite
 
 FENCED = "the lease of this thread was taken over"
-"""What the database answers to a writer that is out of date."""
+"""What the database answers to an outdated writer."""
 HEARTBEAT_S = 10.0
 STALE_S = 60.0
 _HELD = """SELECT pid, host, process_started, since, heartbeat, generation, released
@@ -61,14 +61,14 @@ class LeaseHolder:
 class Lease:
     """Hold a thread for as long as the block runs.
 
-    When another process takes the thread over (this one was suspended past its heartbeat), the block is cancelled
+    When another process takes over the thread (this one was suspended past its heartbeat), the block is cancelled
     and leaves with `LockedError`, so that two processes never write at the same time.
 
     Args:
         database: Of the repository.
         thread_id: The thread to hold.
         heartbeat_s: Seconds between two signs of life.
-        discard: Whether no trace of the lease stays afterwards, since the thread itself is gone by then.
+        discard: Whether no trace of the lease remains afterwards, because the thread itself is gone by then.
 
     Raises:
         LockedError: Another live process is running the thread.
@@ -81,13 +81,13 @@ class Lease:
         self._thread_id = thread_id
         self._heartbeat_s = heartbeat_s
         self.discard = discard
-        """Whether no trace of it stays; may be decided while it is held."""
+        """Whether no trace of it remains; may be decided while it is held."""
         self._host = ""
         self._lost = False
         self._leaving = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
         self.generation = 0
-        """Rises with each holder; a writer with an older one is out of date."""
+        """Increases with each holder; a writer with an older one is outdated."""
 
     async def __aenter__(self) -> Self:
         owner = asyncio.current_task()
@@ -167,14 +167,14 @@ class Lease:
 
 
 async def fence_writes(db: "aiosqlite.Connection", thread_id: str, generation: int) -> None:
-    """Let a connection write checkpoints of a thread only while the lease of this generation holds.
+    """Let a connection write a thread's checkpoints only while the lease of this generation is held.
 
-    A process that was stopped past its lease and wakes up cannot write alongside the new holder: the triggers live in
+    A process that was stopped past its lease and wakes up cannot write alongside the new holder: the triggers are in
     the connection, so no check comes too early and none costs a round trip. A refused write raises
     `sqlite3.IntegrityError` with `FENCED`.
 
     Args:
-        db: The connection checkpoints are written on; its tables must be there.
+        db: The connection checkpoints are written on; its tables must exist.
         thread_id: The thread, a UUID.
         generation: Of the lease that is held.
     """
@@ -205,7 +205,7 @@ def _fences(tables: Sequence[str], thread_id: str, generation: int, *, column: s
 
 
 def supervisor_lease(thread_id: str) -> str:
-    """The name under which a thread's supervisor holds its own lease, so that only one of them watches it."""
+    """The name under which a thread's supervisor holds its own lease, so that only one of them supervises it."""
     return f"supervisor of {thread_id}"
 
 
@@ -219,12 +219,12 @@ async def live_holder(database: Database, thread_id: str) -> LeaseHolder | None:
 
 
 async def read_holder(database: Database, thread_id: str) -> LeaseHolder | None:
-    """Read the row of a thread as it stands, alive or not."""
+    """Read the row of a thread as it is, alive or not."""
     return _held(await database.read(_HELD, {"thread": thread_id}))
 
 
 def _held(rows: Sequence[Row]) -> LeaseHolder | None:
-    """The row as a holder; one that is damaged names nobody alive, and the fence keeps out whoever wrote it."""
+    """The row as a holder; a damaged one names no live process, and the fence keeps out whatever wrote it."""
     if not rows:
         return None
     found = row = rows[0]

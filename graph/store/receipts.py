@@ -24,7 +24,7 @@ class Receipt:
     """Undelivered: the thread ended before any model saw it."""
     node: str = ""
     checkpoint: str = ""
-    """The first checkpoint of the thread that holds it; empty while only the running node has it."""
+    """The first checkpoint of the thread that contains it; empty while only the running node has it."""
     refused: str = ""
     """Why it was not followed, where that is known."""
 
@@ -35,12 +35,12 @@ class Receipt:
 
 
 async def read_receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem]) -> tuple[Receipt, ...]:
-    """One receipt per row, in the order of the inbox, for the thread as it stands now.
+    """One receipt per row, in the order of the inbox, for the current state of the thread.
 
-    A thread that was taken back to an older checkpoint has the receipts of that checkpoint.
+    A thread that was reset to an older checkpoint has the receipts of that checkpoint.
 
     Args:
-        graph: Compiled; on a connection of its own when the thread may be running.
+        graph: Compiled; on its own connection when the thread may be running.
         thread_id: The thread.
         items: Rows of its inbox.
     """
@@ -66,7 +66,7 @@ async def read_receipts(graph: _Graph, thread_id: str, items: Sequence[InboxItem
 
 
 async def _first_holders(graph: _Graph, state: StateSnapshot, wanted: set[int]) -> dict[int, str]:
-    """Walk from the newest checkpoint to its ancestors while they still hold rows."""
+    """Walk from the newest checkpoint to its ancestors while they still contain rows."""
     holders: dict[int, str] = {}
     at: StateSnapshot | None = state
     while at is not None and wanted:

@@ -1,4 +1,4 @@
-"""Calls of tools that began and are not simply repeated: after a kill, a call found here is not made again."""
+"""Started tool calls that must not simply be repeated: after a kill, a call found here is not made again."""
 
 import time
 
@@ -17,7 +17,7 @@ class SqliteStartedCalls:
         self._database, self._thread_id = database, thread_id
 
     async def begin(self, call: str, tool: str) -> bool:
-        """Write a call down; false when it was."""
+        """Record a call; false when it was already recorded."""
         added = await self._database.write(
             "INSERT INTO started_calls VALUES(:thread, :call, :tool, :now) ON CONFLICT DO NOTHING RETURNING call",
             {"thread": self._thread_id, "call": call, "tool": tool, "now": time.time()},
@@ -25,6 +25,6 @@ class SqliteStartedCalls:
         return bool(added)
 
     async def forget(self, call: str) -> None:
-        """Take a call back."""
+        """Remove a call from the record."""
         values = {"thread": self._thread_id, "call": call}
         await self._database.write("DELETE FROM started_calls WHERE thread_id = :thread AND call = :call", values)

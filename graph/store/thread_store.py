@@ -1,4 +1,4 @@
-"""The list of threads of a repository: what was asked, where it is worked on, how it ended. Runs none."""
+"""The list of a repository's threads: what was asked, where the work is, how it ended. Runs none."""
 
 import json
 import time
@@ -21,7 +21,7 @@ _BEGINNING = "SELECT 1 FROM threads WHERE substr(thread_id, 1, length(:given)) =
 _FENCED = "AND EXISTS (SELECT 1 FROM leases WHERE thread_id = :thread AND generation = :generation)"
 TABLES_BY_THREAD = """SELECT m.name AS t, c.name AS c FROM sqlite_master m JOIN pragma_table_info(m.name) c
                       WHERE m.type = 'table' AND c.name IN ('thread_id', 'thread')"""
-"""The tables that hold rows of single threads, each with the column that says whose."""
+"""The tables with rows of single threads, each with the column that names the thread."""
 
 
 class ThreadStore:
@@ -35,7 +35,7 @@ class ThreadStore:
         self._database = database
 
     async def create(self, row: ThreadRow) -> bool:
-        """Add a thread; one that is there already stays as it is.
+        """Add a thread; an existing one is left as it is.
 
         Returns:
             Whether it is new.
@@ -50,13 +50,13 @@ class ThreadStore:
     async def set_status(
         self, thread_id: str, status: ThreadStatus, *, exit_code: int | None = None, generation: int | None = None
     ) -> bool:
-        """Record how the thread stands now.
+        """Record the thread's current status.
 
         Args:
             thread_id: The thread.
-            status: How it stands.
+            status: Its status.
             exit_code: Of the run that ended.
-            generation: Of the lease of whoever says so: one that is out of date changes nothing.
+            generation: Of the caller's lease: an outdated one changes nothing.
 
         Returns:
             Whether it was recorded.
@@ -82,17 +82,17 @@ class ThreadStore:
         return await self._database.transaction(work)
 
     async def set_options(self, thread_id: str, options: ThreadOptions) -> None:
-        """Replace what holds for the next runs of the thread."""
+        """Replace what applies to the next runs of the thread."""
         query = "UPDATE threads SET options = :options WHERE thread_id = :thread"
         await self._database.write(query, {"options": _written(options), "thread": thread_id})
 
     async def set_branch(self, thread_id: str, branch: str) -> None:
-        """Say where the thread works; empty as long as nothing was made for it."""
+        """Set the thread's branch; empty as long as nothing was created for it."""
         query = "UPDATE threads SET branch = :branch WHERE thread_id = :thread"
         await self._database.write(query, {"branch": branch, "thread": thread_id})
 
     async def list(self) -> list[ThreadRow]:
-        """All threads, newest first; rows that rolecall did not write so are left out."""
+        """All threads, newest first; rows that rolecall cannot have written are left out."""
         rows = await self._database.read("SELECT * FROM threads ORDER BY created DESC")
         return [found for row in rows if (found := _row(row)) is not None]
 
@@ -112,10 +112,10 @@ class ThreadStore:
         return rows[-1]
 
     async def find(self, prefix: str) -> ThreadRow:
-        """The one thread whose id begins with the prefix, or whose short name it is.
+        """The one thread whose id starts with the prefix, or whose short name it is.
 
         Raises:
-            ThreadError: None or several begin so.
+            ThreadError: None or several match.
             DamagedError: The only one has a row that cannot be read.
         """
         given = prefix.strip().lower()
@@ -135,10 +135,10 @@ class ThreadStore:
         return _row(rows[0]) if rows else None
 
     async def forget(self, thread_id: str) -> None:
-        """Remove the thread's row and every row of other tables that is its own, leases aside.
+        """Remove the thread's row and all its rows in other tables, except leases.
 
-        The leases are what its remover holds meanwhile; see `Lease`. What was written is overwritten too, and the
-        space given back.
+        The caller holds the leases meanwhile; see `Lease`. What was written is also overwritten, and the
+        space freed.
         """
 
         def forgotten(unit: Transaction) -> None:

@@ -1,1 +1,1 @@
-"""The supervisor: watches a thread's checkpoints from outside and steers it through its inbox."""
+"""The supervisor: monitors a thread's checkpoints from outside and steers it through its inbox."""

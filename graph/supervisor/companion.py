@@ -1,4 +1,4 @@
-"""The supervisor as a companion of a run in the same process: begins and ends with it, and never makes it fail."""
+"""The supervisor as a companion of a run in the same process: starts and ends with it, and never makes it fail."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ LEAVE_S = 1.0
 async def supervise_alongside(graph: Graph, database: Database, context: Context) -> AsyncIterator[None]:
     """Supervise a run from within its process for as long as the block lasts.
 
-    A supervisor that fails is a warning: it must not take the run with it.
+    A supervisor that fails is a warning: it must not bring the run down.
     """
     stop = asyncio.Event()
     watching = asyncio.create_task(

@@ -45,7 +45,7 @@ class Intervention:
 
 @dataclass(frozen=True, slots=True)
 class ThreadPosition:
-    """Where the thread is now, as far as escalation asks."""
+    """Where the thread is now, as far as escalation needs to know."""
 
     step: str
     work: int
@@ -58,7 +58,7 @@ def next_action(past: Sequence[Intervention], place: ThreadPosition, settings: S
     """How far to go this time; `None` while the last intervention still has time to work.
 
     Each intervention in a step leads one level higher, suggestions included: what the policy forbids is suggested once
-    and not over and over. A new step starts at the bottom.
+    and not repeatedly. A new step starts at the lowest level.
     """
     if past and not _cooled(past[-1], place, settings):
         return None
@@ -68,9 +68,9 @@ def next_action(past: Sequence[Intervention], place: ThreadPosition, settings: S
 
 
 def stronger_of(wanted: Action, level: Action) -> Action:
-    """The higher of what the judge wants and what escalation asks for: a mild judge must not hold it back.
+    """The higher of what the judge wants and what escalation requires: a lenient judge must not hold it back.
 
-    Changes of the plan's order stand between a nudge and a new plan.
+    Changes to the plan's order rank between a nudge and a new plan.
     """
     if wanted == "nothing" or level == "nothing":
         return wanted

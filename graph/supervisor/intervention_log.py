@@ -1,4 +1,4 @@
-"""The log of interventions, each with its reason, its cost and, later, what came of it. It takes no decision."""
+"""The log of interventions, each with its reason, its cost and, later, its outcome. It makes no decisions."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class InterventionLog:
         return replace(entry, id=int(rows[0]["id"]))
 
     async def settle(self, outcomes: Mapping[int, str]) -> None:
-        """Write down what came of interventions."""
+        """Record the outcome of interventions."""
 
         def settled(unit: Transaction) -> None:
             for ident, outcome in outcomes.items():

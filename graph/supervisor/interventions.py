@@ -40,7 +40,7 @@ KIND_OF: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class InterventionCase:
-    """What is being decided on."""
+    """What is being decided."""
 
     finding: Finding
     level: Action
@@ -237,7 +237,7 @@ class Supervisor:
         self._events.emit("intervention", rule=item.rule, action=item.action, text=text, applied=True, outcome=outcome)
 
     def _milestone(self, snapshot: Snapshot) -> str:
-        """The step that was finished since the last look, if others follow; empty on the first look."""
+        """The step finished since the last poll, if others follow; empty on the first poll."""
         before, self._done = self._done, frozenset(snapshot.done)
         left = any(step.id not in self._done for step in snapshot.steps)
         new = self._done - before if before is not None and left else frozenset()

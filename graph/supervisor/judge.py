@@ -43,7 +43,7 @@ class Judgement:
 
 
 def can_judge(models: Models) -> bool:
-    """Whether a real model serves the supervisor; the embedded engine has no opinion."""
+    """Whether a model serves the supervisor; the embedded engine has no opinion."""
     return models.served("supervisor").spec not in ("", EMBEDDED)
 
 
@@ -53,7 +53,7 @@ def serves_work(models: Models) -> bool:
 
 
 async def ask_judge(finding: Finding, snapshot: Snapshot, models: Models, *, thread: str) -> Judgement | None:
-    """Ask for an opinion; `None` when no model gave one in time, so that the rule's own advice holds.
+    """Ask for an opinion; `None` when no model gave one in time, so the rule's own advice applies.
 
     Raises:
         BudgetError: A limit of the thread is used up.

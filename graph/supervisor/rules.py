@@ -1,4 +1,4 @@
-"""The rules: pure functions from what is seen to what is wrong. What is done about it is the escalation's business."""
+"""The rules: pure functions from observations to problems. What to do about them is up to the escalation."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class RuleInput:
-    """What the rules look at."""
+    """What the rules examine."""
 
     snapshot: Snapshot
     limits: RuleThresholds
@@ -34,7 +34,7 @@ SupervisorRule = Callable[[RuleInput], Finding | None]
 
 
 def find_problems(view: RuleInput) -> tuple[Finding, ...]:
-    """All rules that fire, the most telling first. A finished thread breaks none."""
+    """All rules that fire, the most significant first. None fires for a finished thread."""
     if view.snapshot.finished:
         return ()
     return tuple(finding for rule in RULES if (finding := rule(view)) is not None)
@@ -55,7 +55,7 @@ def repeated_error(view: RuleInput) -> Finding | None:
 
 
 def repeated_call(view: RuleInput) -> Finding | None:
-    """The same call brings the same result again."""
+    """The same call returns the same result again."""
     need, acts = view.limits.repeated_calls, view.snapshot.acts
     last = _tail(acts, need)
     if not last or not _same((act.tool, act.args, act.result) for act in last):
@@ -69,7 +69,7 @@ def repeated_call(view: RuleInput) -> Finding | None:
 
 
 def alternating_pair(view: RuleInput) -> Finding | None:
-    """Two calls take turns and neither brings anything new."""
+    """Two calls alternate and neither returns anything new."""
     rounds, acts = view.limits.alternations, view.snapshot.acts
     last = _tail(acts, rounds * 2)
     if not last:

@@ -1,4 +1,4 @@
-"""What the supervisor sees of a thread at one moment. Reads states that were handed to it; opens nothing."""
+"""What the supervisor sees of a thread at one moment. Reads the states it is given; opens nothing."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ class CheckOutcome:
     mark: str
     """Equal for equal sets of failures, whatever the durations and line numbers."""
     at: int = 0
-    """Tool calls of the thread made before."""
+    """Tool calls made earlier in the thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class FinishedToolCall:
     """Mark of the result without numbers, so that two runs of the same compare equal."""
     error: bool = False
     changed: bool = False
-    """Whether it changed files, as far as its effects and its words tell."""
+    """Whether it changed files, as far as its effects and its text show."""
     file: str = ""
-    """The file it changed, where it says so."""
+    """The file it changed, if it says so."""
     outcome: CheckOutcome | None = None
     """Of a run of the checks."""
 
@@ -79,7 +79,7 @@ class Snapshot:
     done: tuple[str, ...] = ()
     steps: tuple[PlanStep, ...] = ()
     files: tuple[str, ...] = ()
-    """Changed so far, as far as results and tool calls tell."""
+    """Changed so far, as far as results and tool calls show."""
     last: CheckOutcome | None = None
     """Of the last checks that ran, wherever."""
     finished: bool = False
@@ -100,10 +100,10 @@ def take_snapshot(
 
     Args:
         outer: State of the graph.
-        inner: State of the agent loop that runs at present; empty when none does.
+        inner: State of the agent loop that is running; empty when none is.
         node: The node that runs or comes next; empty when the thread is finished.
         earlier: Outcomes of the checks after earlier attempts at the current step.
-        limits: What the budget left is measured against.
+        limits: What the remaining budget is measured against.
         left: What is left of the budget now, where the caller knows it better than the state.
     """
     plan: Plan | None = outer.get("plan")

@@ -35,7 +35,7 @@ DOING = {
 }
 """What a node does, for a line that knows only its name."""
 ANSWER_S = 10.0
-"""What a model gets to word a line."""
+"""What a model is given to word a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ TakeSnapshot = Callable[[], Awaitable[Snapshot | None]]
 async def keep_status(speaker: StatusContext, look: TakeSnapshot, *, every_s: float) -> None:
     """Emit a `status` event at least every `every_s` seconds until cancelled.
 
-    A model is asked only when something happened since the last line, and what it says must come in time; otherwise
+    A model is asked only when something happened since the last line, and it must answer in time; otherwise
     plain numbers are shown.
     """
     told: Snapshot | None = None
@@ -78,7 +78,7 @@ async def keep_status(speaker: StatusContext, look: TakeSnapshot, *, every_s: fl
 async def keep_answering(
     speaker: StatusContext, look: TakeSnapshot, inbox: SqliteInbox, *, every_s: float = 0.5
 ) -> None:
-    """Answer whoever asks what the run is doing (inbox rows of the kind `ask`), at once and until cancelled."""
+    """Answer questions about what the run is doing (inbox rows of the kind `ask`), immediately and until cancelled."""
     seen = await inbox.last_id()
     while True:
         await asyncio.sleep(every_s)
@@ -101,7 +101,7 @@ async def answer_status(speaker: StatusContext, look: TakeSnapshot, *, within_s:
 
 
 def _now(speaker: StatusContext, snapshot: Snapshot | None) -> str:
-    """The figures; while a check runs, that it does and which, since no checkpoint knows of it yet."""
+    """The numbers, and the running check, if any, because it is not in a checkpoint yet."""
     if not speaker.check:
         return plain_status(snapshot)
     node = snapshot.node if snapshot is not None and snapshot.node else "starting"
@@ -128,7 +128,7 @@ async def status_line(speaker: StatusContext, snapshot: Snapshot) -> str:
 
 
 def may_ask(models: Models) -> bool:
-    """Whether the summarizer is a model of its own: the primary is busy with the work and is left alone."""
+    """Whether the summarizer is a separate model: the primary is busy with the work and is left alone."""
     spec = models.served("summarizer").spec
     return spec not in ("", EMBEDDED, models.served("primary").spec, models.served("coder").spec)
 

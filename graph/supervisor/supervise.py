@@ -35,14 +35,14 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
     events: EventSink,
     stop: asyncio.Event,
 ) -> bool:
-    """Watch a thread until `stop` is set or the thread is finished.
+    """Supervise a thread until `stop` is set or the thread is finished.
 
-    One supervisor watches a thread: where another already watches it, this one says so and returns `False`.
+    Only one supervisor monitors a thread: if another already does, this one says so and returns `False`.
 
     Args:
-        thread_id: The thread; it need not have begun yet.
+        thread_id: The thread; it need not have started yet.
         database: With its checkpoints and inbox.
-        graph: Compiled; read through a copy on a connection of its own.
+        graph: Compiled; read through a copy on its own connection.
         models: For opinions and status lines.
         settings: Of the run.
         events: Gets `intervention`, `status` and `warning` events.
@@ -99,13 +99,13 @@ class _Round:
                     await task
 
     async def _considered(self) -> bool:
-        """Look, and consider what is new; whether the thread is finished."""
+        """Poll, and consider what is new; returns whether the thread is finished."""
         snapshot = await self._seen()
         if snapshot is None or not self._unconsidered:
             return False
         self._unconsidered = False
         _LOG.debug(
-            "supervisor looks: node %s, %d tool calls, %d model calls, %.0f %% of the tightest limit",
+            "supervisor poll: node %s, %d tool calls, %d model calls, %.0f %% of the tightest limit",
             snapshot.node, snapshot.work, snapshot.calls, snapshot.used * 100,
         )  # fmt: skip
         await self._supervisor.consider(snapshot)
@@ -114,7 +114,7 @@ class _Round:
         return snapshot.finished
 
     async def _seen(self) -> Snapshot | None:
-        """The thread as it is now; looks in full only when it has changed."""
+        """The thread as it is now; reads it in full only when it has changed."""
         async with self._looking:
             if await self._watch.changed():
                 await self._look()
@@ -136,7 +136,7 @@ class _Round:
 
 
 def rest_after(spent_s: float, settings: SupervisorSettings) -> float:
-    """Seconds to rest after a look that took `spent_s`, so that looking stays a small share of the time."""
+    """Seconds to rest after a poll that took `spent_s`, so that polling stays a small share of the time."""
     fair = spent_s / settings.max_load
     return min(max(settings.poll_s, fair), settings.poll_s * LONGEST_REST)
 

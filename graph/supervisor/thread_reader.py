@@ -1,4 +1,4 @@
-"""Looks at a thread from outside, on a connection of its own: cheaply whether anything changed, in full only then."""
+"""Reads a thread from outside, on its own connection: cheaply whether anything changed, in full only then."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,14 +25,14 @@ class ThreadStates:
 
     outer: Mapping[str, Any]
     inner: Mapping[str, Any]
-    """Of the agent loop that runs at present; empty when none does."""
+    """Of the agent loop that is running; empty when none is."""
     node: str
-    """What runs or comes next; empty when the thread is finished or has not begun."""
+    """What is running or comes next; empty when the thread is finished or has not started."""
     begun: bool
 
 
 class ThreadReader:
-    """Reads one thread. Made by `open_thread_reader`."""
+    """Reads one thread. Created by `open_thread_reader`."""
 
     def __init__(self, graph: Graph, saver: AsyncSqliteSaver, thread_id: str) -> None:
         self._graph = graph

@@ -1,6 +1,6 @@
 """One call to one spec: a free slot, deadlines, the server's protocol, a normalised answer, a row in the call log.
 
-Owns nothing about which spec is called nor what happens after a failure; that is `fallback`'s.
+Does not decide which spec is called or what happens after a failure; `fallback` does.
 """
 
 import asyncio
@@ -155,7 +155,7 @@ class SpecClient:
         return replace(ask, messages=tuple(shorten_messages(ask.messages, window.tokens)))
 
     def _shortened(self, link: ChainLink, ask: RoleRequest) -> RoleRequest:
-        """The prompt for a server that refused it as too long, where the work of the role survives a cut."""
+        """A shorter prompt for a server that refused it as too long, if the role's work survives a cut."""
         if link.embedded or not may_shorten(ask.role):
             return ask
         tokens = min(self._shelf.window(link).tokens or ask.size.tokens, ask.size.tokens)

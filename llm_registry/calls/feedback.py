@@ -1,4 +1,4 @@
-"""What is wrong with an answer is explained to the model, which tries again; and plain answers asked for in this way.
+"""Explains to the model what is wrong with an answer, so that it tries again; and asks for plain answers this way.
 
 Without it an agent loop would end at the first malformed tool call, which looks like a final answer.
 """
@@ -23,14 +23,14 @@ async def call_with_feedback(
     client: SpecClient, link: ChainLink, request: RoleRequest, attempt: Attempt,
     feedback: Callable[[CallResult], Sequence[BaseMessage]],
 ) -> CallResult:  # fmt: skip
-    """Call until the answer satisfies the judge of the request; the last result may still have a `problem`.
+    """Call until the answer passes the request's judge; the last result may still have a `problem`.
 
     Args:
         client: Makes the calls.
-        link: Who is asked.
+        link: The spec that is asked.
         request: With the judge in it.
         attempt: Which try of the chain this is.
-        feedback: Words for the model on a result with a problem; none when trying again is of no use.
+        feedback: Message to the model about a result with a problem; none when trying again is useless.
     """
     done = await client.call(link, request, attempt)
     for _ in range(CORRECTIONS):
@@ -42,7 +42,7 @@ async def call_with_feedback(
 
 
 async def ask_plain(client: SpecClient, link: ChainLink, request: RoleRequest, attempt: Attempt) -> CallResult:
-    """Ask one spec for text or tool calls until every tool call of the answer can be made.
+    """Ask one spec for text or tool calls until every tool call in the answer is valid.
 
     Raises:
         CallFailure: `BAD_OUTPUT` when the model cannot correct its calls; anything else as it came.

@@ -1,4 +1,4 @@
-"""Gets one answer out of one spec in whichever protocol and manner its server speaks. Owns no record and no retry."""
+"""Gets one answer from one spec in whichever protocol and way its server supports. Owns no record and no retry."""
 
 import asyncio
 from traceback import clear_frames
@@ -44,7 +44,7 @@ async def invoke_spec(shelf: ModelCache, link: ChainLink, ask: RoleRequest) -> R
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Drop what the frames of an exception hold: half-read streams of the library, which otherwise close much later."""
+    """Release what an exception's frames hold: half-read library streams, which otherwise close much later."""
     while error is not None:
         clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

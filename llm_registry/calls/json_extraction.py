@@ -1,6 +1,6 @@
 """Finds JSON objects in what models say: bare, fenced, within text, and with the mistakes weak models make.
 
-Owns the reading; whether an object is the wanted one is decided by whoever asked. An object that was cut off is not
+Owns the reading; the caller decides whether an object is the wanted one. An object that was cut off is not
 completed: half an answer must not pass for a complete one.
 """
 
@@ -34,7 +34,7 @@ def json_objects_in(text: str) -> Iterator[dict[str, Any]]:
 
 
 def repaired_objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """Objects that are invalid by a small mistake: an extra comma, Python's quotes, an object written as a string."""
+    """Objects invalid because of a small mistake: an extra comma, Python's quotes, an object written as a string."""
     inner = _as_json(text) if text.lstrip().startswith('"') else None
     if isinstance(inner, str):
         yield from json_objects_in(inner)

@@ -1,4 +1,4 @@
-"""Keeps the built chat models of a run, and decides which protocol each spec is spoken to in."""
+"""Stores a run's chat models, and decides which protocol is used for each spec."""
 
 from collections.abc import Iterable
 
@@ -24,8 +24,8 @@ class ModelCache:
     """Builds each chat model once.
 
     Args:
-        links: All specs of the run, to know how many calls each endpoint takes at a time.
-        traits: What was learnt about specs.
+        links: All specs of the run, to know how many calls each endpoint accepts at a time.
+        traits: What is known about specs.
     """
 
     def __init__(self, links: Iterable[ChainLink], traits: CapabilityCache) -> None:
@@ -41,7 +41,7 @@ class ModelCache:
                 self._limits[link.endpoint] = min(limit, self._limits.get(link.endpoint, limit))
 
     def limit(self, link: ChainLink) -> int | None:
-        """Calls the endpoint of a spec takes at a time: the smallest number any of its specs names."""
+        """Calls a spec's endpoint accepts at a time: the smallest number set by any of its specs."""
         return self._limits.get(link.endpoint)
 
     def window(self, link: ChainLink) -> ContextWindow:
@@ -49,9 +49,9 @@ class ModelCache:
         return context_window(link.spec, self.facts.get(link.name))
 
     async def api(self, link: ChainLink, *, structured: bool) -> Api:
-        """Which protocol to speak. Structured answers go over chat completions where that is open.
+        """Which protocol to use. Structured answers use chat completions where there is a choice.
 
-        Several servers offer `/v1/responses` but ignore the format asked for there.
+        Several servers offer `/v1/responses` but ignore the format requested there.
         """
         spec = link.spec
         if spec.api != "auto":
@@ -75,7 +75,7 @@ class ModelCache:
         Args:
             link: The spec.
             failure: What its server answered.
-            structured: Whether an object was asked for, which goes over chat completions.
+            structured: Whether an object was requested, which uses chat completions.
 
         Returns:
             Whether the call may be made again in the other protocol.

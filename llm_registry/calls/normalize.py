@@ -1,7 +1,7 @@
-"""Converts into one form what chat completions, responses and Ollama send.
+"""Converts what chat completions, responses and Ollama send into one format.
 
-Owns reasoning traces, tool calls and end reasons; judges no content beyond "this call is no JSON". What to do about a
-bad answer is the caller's business.
+Owns reasoning traces, tool calls and finish reasons; judges no content beyond "this call is not JSON". Handling a
+bad answer is up to the caller.
 """
 
 import json
@@ -77,7 +77,7 @@ def parse_answer(message: AIMessage, tools: Mapping[str, Mapping[str, Any]] | No
 
 
 def split_reasoning(text: str) -> tuple[str, str]:
-    """Part visible words from a leading `<think>` block; templates may have swallowed its opening tag."""
+    """Separate visible text from a leading `<think>` block; templates may have swallowed its opening tag."""
     if found := _THINK.match(text):
         return text[found.end() :].lstrip(), found.group(1).strip()
     if (end := _THINK_END.search(text)) and "<think" not in text[: end.start()]:
@@ -159,7 +159,7 @@ def _read_arguments(arguments: Any, length: int) -> dict[str, Any]:
     """Parse arguments.
 
     Raises:
-        ValueError: They are not a usable object; the text says what they are or do.
+        ValueError: They are not a usable object; the message says why.
     """
     if length > _MOST_CHARACTERS:
         raise ValueError(f"have {length} characters, more than {_MOST_CHARACTERS}: make several smaller calls")
@@ -187,7 +187,7 @@ def _read_arguments(arguments: Any, length: int) -> dict[str, Any]:
 
 
 def _unquoted(value: Any, schema: Any) -> Any:
-    """A list or object that was written as a string, where the schema wants no string; anything else as it is."""
+    """A list or object written as a string where the schema does not allow one; anything else unchanged."""
     kind = schema.get("type") if isinstance(schema, Mapping) else None
     if not isinstance(value, str) or kind not in {"array", "object"}:
         return value

@@ -1,4 +1,4 @@
-"""The maximum answer length where the configuration does not set one: a bound for those that are short by nature.
+"""The maximum answer length if the configuration does not set one: a limit for answers that are naturally short.
 
 Owns the numbers. A rambling model would otherwise write until its window is full, before the next request method or the
 next spec has its turn.
@@ -18,10 +18,10 @@ _UNBOUNDED = frozenset({"openrouter", "scripted"})
 
 
 def output_token_limit(link: ChainLink, ask: RoleRequest, window: ContextWindow) -> int | None:
-    """Tokens after which an answer is to be cut, thinking included; `None` where no bound is to be sent.
+    """Tokens after which an answer is to be cut off, thinking included; `None` to send no limit.
 
-    A window that is unknown, or has not the room for certain, bounds an answer by itself, and some servers refuse a
-    bound that does not fit beside the prompt.
+    A window that is unknown, or may be too small, limits an answer by itself, and some servers reject a
+    limit that does not fit beside the prompt.
     """
     if link.embedded or link.spec.max_output_tokens is not None or link.spec.provider in _UNBOUNDED:
         return None

@@ -1,6 +1,6 @@
 """The filter in front of every server: no secret leaves in a prompt or enters a record.
 
-What counts as a secret is decided by the redactor. The same text is always cleaned the same way, so that a
+The redactor decides what counts as a secret. The same text is always cleaned the same way, so that a
 server finds the beginning of a prompt in its cache.
 """
 
@@ -18,11 +18,11 @@ from llm_registry.calls.requests import RoleRequest
 from llm_registry.specs.role_chains import ChainLink
 
 _KEPT_TEXTS = 4096
-"""Texts whose cleaning is remembered: a loop sends the same history again and again."""
+"""Texts whose redaction is cached: a loop sends the same history again and again."""
 
 
 class PromptRedactor:
-    """Cleans what is asked and what is answered.
+    """Cleans prompts and answers.
 
     Args:
         redactor: Knows the secrets of the run.
@@ -34,20 +34,20 @@ class PromptRedactor:
         self._own: dict[str, Redactor] = {}
 
     def ask(self, ask: RoleRequest) -> RoleRequest:
-        """The question without secrets; itself when it holds none."""
+        """The question without secrets; unchanged when it contains none."""
         messages = self.messages(ask.messages)
         same = all(new is old for new, old in zip(messages, ask.messages, strict=True))
         return ask if same else replace(ask, messages=messages)
 
     def messages(self, messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
-        """The messages without secrets: their words, the arguments of their calls, what servers added to them."""
+        """The messages without secrets: their text, the arguments of their calls, what servers added to them."""
         return tuple(self._message(message) for message in messages)
 
     def answer(self, link: ChainLink, answer: ParsedAnswer) -> ParsedAnswer:
-        """An answer without what its own server was given to know its caller by, and without tokens of its own.
+        """An answer without the credentials that its own server was sent, and without tokens of its own.
 
-        Other secrets no server has seen; a word that happens to be one is the model's own, and may belong into a file.
-        What has the form of a token is withheld from the record, and given back to the tool that it is meant for.
+        No server has seen other secrets; a word that happens to be one is the model's own, and may belong in a file.
+        What looks like a token is withheld from the record, and given back to the tool that it is meant for.
         """
         redactor = self._own.get(link.name)
         if redactor is None:

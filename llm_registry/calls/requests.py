@@ -1,4 +1,4 @@
-"""What a role is asked, which try it is, and what came of it: the values that pass between chain and client."""
+"""What a role is asked, which attempt it is, and the result: the values that pass between chain and client."""
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +29,8 @@ def text_answer_problem(answer: ParsedAnswer) -> str:
 
 
 def without_lone_surrogates(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
-    """The messages without half characters, as names of files and arguments of programs may hold them: no protocol
-    can carry those, and a whole chain would fail for one of them.
+    """The messages without lone surrogates, which file names and program arguments may contain: no protocol
+    can carry those, and a whole chain would fail because of one.
     """
     return tuple(one.model_copy(update={"content": map_texts(one.content, readable)}) for one in messages)
 

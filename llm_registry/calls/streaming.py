@@ -1,6 +1,6 @@
 """Runs one chat model for one answer, under deadlines. Owns the timers; the text is read in `normalize`.
 
-Every answer is streamed, even if not displayed: only so can a model that reads a long prompt be told from one
+Every answer is streamed, even if not displayed: only this distinguishes a model that reads a long prompt from one
 that hangs.
 """
 
@@ -23,16 +23,16 @@ _SILENT: RunnableConfig = {"callbacks": []}
 
 
 _NOTHING = "No generation chunks"
-"""How the library puts it."""
+"""The library's wording."""
 
 
 class EmptyStream(Exception):  # noqa: N818 - leads to another way of asking
-    """A stream without a single piece."""
+    """A stream without a single chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """An answer as the model library gave it. Times are seconds since the call began."""
+    """An answer as the model library returned it. Times are seconds since the call started."""
 
     message: AIMessage
     first_token_s: float | None
@@ -47,12 +47,12 @@ async def stream_answer(
     Args:
         model: A chat model of LangChain.
         messages: The conversation.
-        timeouts: Deadlines until the first token, between pieces, and for the whole.
+        timeouts: Deadlines for the first token, between chunks, and for the whole answer.
         options: Arguments of this call: tools, formats.
 
     Raises:
         CallFailure: A deadline passed.
-        EmptyStream: The stream ended before it began.
+        EmptyStream: The stream ended before it started.
     """
     began = time.monotonic()
     pieces: list[AIMessageChunk] = []
@@ -82,7 +82,7 @@ async def stream_answer(
 
 
 async def invoke_unstreamed(model: Any, messages: Sequence[BaseMessage], options: dict[str, Any]) -> RawAnswer:
-    """Take the answer of a model that lives in this process: it has no stream and no connection to lose."""
+    """Get the answer of a model that runs in this process: it has no stream and no connection to lose."""
     began = time.monotonic()
     message = await model.ainvoke(list(messages), config=_SILENT, **options)
     seconds = time.monotonic() - began

@@ -1,6 +1,6 @@
 """Structured answers that work with weak models: request methods, one after another, each with errors fed back.
 
-Owns the order json_schema, json_mode, function_calling and the choice among the objects found. Which way worked is
+Owns the order json_schema, json_mode, function_calling and the choice among the objects found. Which method worked is
 remembered per spec.
 """
 
@@ -34,7 +34,7 @@ async def ask_structured(
     """Ask one spec for an object until it validates; it is in `reply.parsed`.
 
     Raises:
-        CallFailure: `BAD_OUTPUT` when no way gave a valid object; anything else as it came.
+        CallFailure: `BAD_OUTPUT` when no method gave a valid object; any other failure unchanged.
     """
     problem = CallFailure(ErrorKind.BAD_OUTPUT, "no request method is left to try")
     judged = replace(request, judge=lambda answer: _problem(answer, artifact))
@@ -90,7 +90,7 @@ def parse_object(answer: ParsedAnswer, artifact: type[BaseModel]) -> BaseModel:
     """Find a valid object in an answer.
 
     Raises:
-        ValueError: There is none; the text says what is wrong, in words for the model.
+        ValueError: There is none; the message says what is wrong, worded for the model.
     """
     problem = json_mistake_in(answer.text) or "the answer contains no JSON object"
     for candidate in _candidates(answer):

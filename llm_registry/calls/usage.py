@@ -1,7 +1,7 @@
 """What a call spent: tokens and price as the server reported them, and our estimate of what it left out.
 
-Owns the arithmetic of one call; sums and limits are `call_log`'s and `budget`'s. An estimate stands beside what is
-known and never in its place.
+Owns the arithmetic of one call; sums and limits are in `call_log` and `budget`. An estimate is stored beside what is
+known, never instead of it.
 """
 
 import json
@@ -32,7 +32,7 @@ class CallUsage:
 
 
 def usage_of_answer(link: ChainLink, ask: RoleRequest, answer: ParsedAnswer) -> CallUsage:
-    """What an answer cost, be it good or bad."""
+    """What an answer cost, whether good or bad."""
     if link.embedded:
         return CallUsage(answer.usage, 0.0)
     usage = answer.usage

@@ -1,6 +1,6 @@
 """Turns what is wrong with a spec into the configuration line that fixes it.
 
-Owns the wording; nothing is changed and no server is asked here.
+Owns the wording; changes nothing and asks no server.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ class Advice:
     line: str
     """What to write there, as it appears in a JSON file."""
     otherwise: str = ""
-    """What else would help, or what alone does when there is no line."""
+    """What else would help, or the only remedy when there is no line."""
     urgent: bool = True
     """A role is served worse than configured, if this spec is its first choice."""
 
@@ -48,7 +48,7 @@ class Adviser:
     Args:
         settings: As loaded.
         file: The file they came from.
-        found: Servers that answer at the usual places of this machine.
+        found: Servers that answer on the usual ports of this machine.
         nearby: By name of spec, the server that answers close to a wrong address.
     """
 
@@ -143,7 +143,7 @@ class Adviser:
         return self._advise(link, problem, ("fallback",), [*rest, writers[0], *last], what, urgent=False)
 
     def for_pairs(self, links: Iterable[ChainLink], facts: Mapping[str, EndpointFacts]) -> Iterable[Advice]:
-        """Specs that make Ollama load one model again and again, since each asks for another window of it."""
+        """Specs that make Ollama reload one model again and again, because each requests a different window."""
         widest: dict[tuple[str, str], tuple[str, int]] = {}
         asked = [(link, num_ctx_for(link.spec, facts[link.name])) for link in links if sets_window(link.spec)]
         for link, tokens in sorted(asked, key=lambda pair: -(pair[1] or 0)):
@@ -329,7 +329,7 @@ class Adviser:
 
 
 def _stay(url: str, facts: EndpointFacts) -> str:
-    """What helps when the address is the right one."""
+    """What helps when the address is correct."""
     if facts.problem is EndpointProblem.UNTRUSTED_CERTIFICATE:
         return f"give the server at {url} a certificate that this machine trusts"
     return f"start the server at {url}" if url else "set it to your server's address"

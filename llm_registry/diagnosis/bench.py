@@ -1,6 +1,6 @@
 """Compares models on the work of one role: the calls it recorded, or a small built-in set. Data only; shows nothing.
 
-Every model gets the same questions, one after another, so that models on one machine do not slow each other.
+Every model gets the same questions, one after another, so that models on one machine do not slow each other down.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class ModelScore(BaseModel):
     model: str
     asked: int
     good: int
-    """Answers that arrived whole, valid, and passed the check of the built-in set."""
+    """Answers that were complete and valid, and passed the check of the built-in set."""
     errors: tuple[str, ...]
     seconds: float | None
     """Median per question, fallbacks and corrections included."""
@@ -43,7 +43,7 @@ class ModelScore(BaseModel):
     output_tokens: int | None
     cost_usd: float | None
     answers: tuple[str, ...]
-    """What was said, shortened, in the order of the questions."""
+    """The answers, shortened, in the order of the questions."""
 
 
 class Comparison(BaseModel):
@@ -66,9 +66,9 @@ async def bench(
     Args:
         settings: Where named models are configured.
         role: Whose work it is.
-        models: Roles, named models, or `provider:model[@url]`; empty means who serves the role now.
+        models: Roles, named models, or `provider:model[@url]`; empty means what serves the role now.
         database: The repository's database with recorded prompts, if there is one.
-        limit: Questions at most.
+        limit: Maximum number of questions.
 
     Raises:
         UsageError: A model is unknown.

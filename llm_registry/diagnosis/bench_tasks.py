@@ -46,7 +46,7 @@ def tasks_for(role: str) -> Sequence[BenchTask]:
 
 
 def accept_any(reply: ModelReply) -> bool:
-    """For recorded calls: anything that arrived whole and valid, and says something."""
+    """For recorded calls: anything complete, valid and not empty."""
     if reply.parsed is not None:
         return any(reply.parsed.model_dump().values())
     return bool(reply.tool_calls or reply.text.strip())
@@ -93,7 +93,7 @@ _TASKS: dict[str, tuple[BenchTask, ...]] = {
                   artifact=RoutingDecision.__name__), _routes("DELEGATE")),
     ),
     "coder": (
-        BenchTask(_ask("coder", "The total of a cart in src/cart.py is wrong. Begin by reading that file.", tools=True,
+        BenchTask(_ask("coder", "The total of a cart in src/cart.py is wrong. Start by reading that file.", tools=True,
                   system="You change a repository through tools. Call one tool at a time."), _reads("src/cart.py")),
         BenchTask(_ask("coder", "Write a Python function `slug(text)` that lowercases a text and replaces "
                                 "spaces with `-`."),

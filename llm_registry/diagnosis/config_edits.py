@@ -1,6 +1,6 @@
 """Finds where a value is in a configuration file, and writes the line that would replace it.
 
-Owns places and lines; nothing is changed here.
+Owns places and lines; changes nothing.
 """
 
 import json
@@ -41,7 +41,7 @@ NOWHERE = ConfigOrigin()
 
 
 class ConfigFile:
-    """The text of the configuration file. Making one reads the file.
+    """The text of the configuration file. Creating an instance reads the file.
 
     Args:
         origin: Where the settings came from.
@@ -81,7 +81,7 @@ class ConfigFile:
         return named[1] if named else ""
 
     def _source(self, path: Sequence[str]) -> str:
-        """Who gave the value, or else the others of its spec."""
+        """The source of the value, or else of the others in its spec."""
         sources, dotted = self._origin.sources, ".".join(path)
         spec = ".".join(path[: 3 if list(path[1:2]) == ["models"] else 2])
         given = (sources[key] for key in sources if key == dotted or key.startswith(f"{dotted}."))
@@ -111,7 +111,7 @@ class ConfigFile:
         return self._path is not None and self._path.suffix == ".json"
 
     def _comma(self, key: yaml.Node, held: yaml.Node) -> str:
-        """The comma after a pair that has its lines for itself."""
+        """The comma after a pair that has its lines to itself."""
         if not self._is_json():
             return ""
         begins = self._text.rfind("\n", 0, key.start_mark.index) + 1
@@ -136,7 +136,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 def _walk(node: yaml.Node | None, path: Sequence[str]) -> tuple[tuple[yaml.Node, yaml.Node] | None, Sequence[str]]:
-    """The pair of a key, or of its nearest parent with the parts that are not there."""
+    """The pair of a key, or of its nearest parent plus the missing parts."""
     found: tuple[yaml.Node, yaml.Node] | None = None
     for at, key in enumerate(path):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []

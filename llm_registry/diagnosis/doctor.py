@@ -1,6 +1,6 @@
-"""Examines every role: what serves it, what does not and why, and which line to change. Data only; shows nothing.
+"""Checks every role: what serves it, what does not and why, and which line to change. Data only; shows nothing.
 
-Every text is safe to paste into a public report: no key, no home directory, no password in an address.
+Every text is safe to paste into a public report: no key, no home directory, no password in a URL.
 """
 
 import asyncio
@@ -60,9 +60,9 @@ class SpecHealth(_Finding):
     """`None` when the server lists no models."""
     models_offered: tuple[str, ...]
     calls_tools: bool | None
-    """What the server says of the model; `None` when it says nothing."""
+    """What the server says about the model; `None` when it says nothing."""
     window: int | None
-    """Tokens one request may hold; `None` when unknown."""
+    """Tokens one request may contain; `None` when unknown."""
     window_source: str
     window_warning: str
     responses_api: bool | None
@@ -115,7 +115,7 @@ class Diagnosis(_Finding):
 
 
 async def diagnose_roles(settings: Settings, *, origin: ConfigOrigin = NOWHERE, live: bool = False) -> Diagnosis:
-    """Examine all roles.
+    """Check all roles.
 
     Args:
         settings: As loaded.
@@ -163,7 +163,7 @@ def _refusals(links: Iterable[ChainLink], settings: Settings) -> list[str]:
 
 
 async def find_servers(deadline_s: float = DEADLINE_S) -> list[FoundServer]:
-    """The model servers that answer at the usual places of this machine and have a model."""
+    """The model servers that answer on the usual ports of this machine and have a model."""
     specs = [ModelSpec(provider=provider, base_url=url, api="chat") for provider, url in USUAL_PLACES]
     looks = await probe_endpoints(specs, deadline_s=deadline_s)
     return [FoundServer(endpoint_url(spec), facts) for spec, facts in zip(specs, looks, strict=True) if facts.models]
@@ -176,7 +176,7 @@ async def _look_nearby(links: Mapping[str, ChainLink], facts: Mapping[str, Endpo
 
 
 async def _try_out(links: Mapping[str, ChainLink], facts: Mapping[str, EndpointFacts]) -> dict[str, LiveChecks]:
-    """Servers work side by side, the models of one server one after another."""
+    """Servers work in parallel, the models of one server one after another."""
     by_endpoint: dict[str, list[ChainLink]] = {}
     for link in links.values():
         if not link.embedded and why_unavailable(link, facts[link.name]) is None:

@@ -1,6 +1,6 @@
 """Addresses a person may have meant: another scheme, path or protocol on the same host. Checks whether they answer.
 
-Owns the guesses and nothing else; what is proposed to the user is decided in `advice`.
+Owns only the guesses; `advice` decides what is proposed to the user.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,12 +33,12 @@ class FoundServer:
         return "ollama" if native else "openai_compatible"
 
     def first_model(self) -> str:
-        """The first model that looks as if it could talk; empty when it lists none."""
+        """The first model that looks like a chat model; empty when it lists none."""
         able = [name for name in self.facts.models if "embed" not in name.casefold()]
         return next(iter([*able, *self.facts.models]), "")
 
     def as_override(self) -> str:
-        """The same as `--model ROLE=` takes it."""
+        """The same as `--model ROLE=` accepts it."""
         place = "" if self.url == DEFAULT_URLS.get(self.provider) else f"@{self.url}"
         return f"{self.provider}:{self.first_model()}{place}"
 
@@ -56,7 +56,7 @@ async def find_nearby(spec: ModelSpec, facts: EndpointFacts, *, deadline_s: floa
         deadline_s: Seconds for all guesses together, which are asked at the same time.
 
     Returns:
-        The nearest one that lists models, one that has the wanted model before all others; `None` when none answers,
+        The closest one that lists models, preferring one that has the wanted model; `None` when none answers,
         or when the address is not what is wrong.
     """
     # A key, a credit or a busy server is no matter of the address.
@@ -116,7 +116,7 @@ def _origins(given: str, *, other_scheme: bool) -> Iterator[str]:
 
 
 def _heads(given: str) -> Sequence[str]:
-    """The path and its beginnings, longest first, without the part that names a protocol."""
+    """The path and its prefixes, longest first, without the part that names a protocol."""
     parts = [part for part in urlsplit(given).path.split("/") if part]
     heads = ["".join(f"/{part}" for part in parts[:count]) for count in range(len(parts), -1, -1)]
     kept = [head for head in heads if not head.endswith(("/v1", "/models", "/chat", "/completions", "/generate"))]

@@ -1,5 +1,5 @@
 """A registry for trying a spec out: its calls and breakers go to a temporary directory, and no event is
-shown. Slots of endpoints are shared: a trial queues behind the calls of running runs.
+shown. Slots of endpoints are shared: a trial queues behind the calls of other runs.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ async def ephemeral_registry(settings: Settings, name: str) -> AsyncIterator[Reg
 
     Args:
         settings: Whose roles are tried.
-        name: Thread under which the calls are booked, in a database of their own.
+        name: Thread under which the calls are recorded, in a separate database.
     """
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=f"rolecall-{name}-"))
     try:

@@ -1,4 +1,4 @@
-"""Small real calls that show what a model can do: call a tool and use its result, give an object, write how fast.
+"""Small real calls that show what a model can do: call a tool and use its result, return an object, show its speed.
 
 Owns the questions and what counts as an answer. Costs a few hundred tokens per spec.
 """
@@ -23,7 +23,7 @@ _PATIENCE = Timeouts(connect=3.0, first_token=90.0, idle=30.0)
 _ROLE = "primary"
 _COUNT = [HumanMessage("Count from one to sixty in words, separated by commas. Write nothing else.")]
 _LONGEST = 2048
-"""Tokens; enough for a model that thinks aloud, and an end for one that never stops."""
+"""Tokens; enough for a model that thinks aloud, and a limit for one that never stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ async def _trip(task: Callable[[Registry], Awaitable[LiveCheck]], registry: Regi
 
 
 def _reason(error: ModelError) -> str:
-    """What happened to the only spec of the chain, without the words around it."""
+    """What happened to the only spec of the chain, without the surrounding text."""
     return re.sub(rf"^no model can serve the role '{_ROLE}': {_ROLE}(:\S+)?: ", "", error.message)
 
 

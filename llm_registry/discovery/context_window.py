@@ -1,8 +1,8 @@
-"""Context windows: how much fits, how much is asked, and whether the server read all of it.
+"""Context windows: how much fits, how much to request, and whether the server read all of it.
 
 Owns the arithmetic and the rule per role; asks no server and calls no model. Counts are estimates from characters:
-tokenizers of today's models write 2 to 8 characters of ordinary text per token, so an estimate can be off by a factor
-of two either way, and decisions are taken with that bound in mind.
+tokenizers of today's models use 2 to 8 characters of ordinary text per token, so an estimate can be off by a factor
+of two either way, and decisions are made with that margin in mind.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ ANSWER_ROOM = 256
 OLLAMA_DEFAULT = 4096
 """What Ollama loads by default when GPU memory is small."""
 OLLAMA_WISH = 16384
-"""Asked of Ollama where it has less: its default silently drops most of an agent's prompt."""
+"""Requested when Ollama's window is smaller: its default silently drops most of an agent's prompt."""
 _OLLAMA_ENOUGH = 8192
 _SHORTENING_ROLES = frozenset({"summarizer", "router"})
 """Their work survives a cut in the middle of the longest message; that of the others does not."""
@@ -35,7 +35,7 @@ PromptFit = Literal["fits", "tight", "shorten", "refuse"]
 
 @dataclass(frozen=True, slots=True)
 class ContextWindow:
-    """How many tokens one request to a spec may hold."""
+    """How many tokens one request to a spec may contain."""
 
     tokens: int | None
     source: WindowSource
@@ -86,14 +86,14 @@ def context_window(spec: ModelSpec, facts: EndpointFacts | None) -> ContextWindo
 def num_ctx_for(spec: ModelSpec, facts: EndpointFacts | None) -> int | None:
     """The window to ask for in each call, in tokens.
 
-    `None` for servers that fix it when loading, and where nothing is known: then the server's own choice is better.
+    `None` for servers that fix it when loading, and when nothing is known: then the server's own choice is better.
     """
     window = context_window(spec, facts)
     return window.tokens if sets_window(spec) and window.source != "default" else None
 
 
 def estimate_tokens(characters: int) -> TokenEstimate:
-    """Guess tokens from characters, with the bounds between which real tokenizers lie."""
+    """Estimate tokens from characters, with the bounds of real tokenizers."""
     return TokenEstimate(
         int(characters / CHARS_PER_TOKEN), int(characters / MOST_CHARS), -(-characters // int(FEWEST_CHARS))
     )
@@ -108,7 +108,7 @@ def prompt_fit(role: str, prompt: TokenEstimate, window: ContextWindow) -> Promp
     """Decide what to do with a prompt.
 
     Returns:
-        `fits`: even the pessimistic count does. `tight`: probably, so ask and compare what the server read.
+        `fits`: even the pessimistic count does. `tight`: probably, so call and compare what the server read.
         `shorten_messages`: too long, but the role's work survives a cut. `refuse`: too long; the next spec is asked.
     """
     if window.tokens is None:

@@ -1,6 +1,6 @@
-"""One quick probe of an endpoint: does it answer, what is it, what has it loaded. Owns no cache and no decision.
+"""One quick probe of an endpoint: does it answer, what is it, what has it loaded. Caches and decides nothing.
 
-Nothing here raises for what a server does: a refused connection, a hang or an odd body becomes facts with an `error`.
+Nothing here raises because of a server: a refused connection, a hang or an odd body becomes facts with an `error`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a model server says about itself, read out of the bodies real servers send.
+"""What a model server says about itself, read from the bodies that real servers send.
 
 Owns the reading only: no request is made here, and a body of an unexpected shape yields fewer facts, never an error.
 """
@@ -50,27 +50,27 @@ class EndpointFacts:
     error: str = ""
     """Why it can't be used as configured, worded for the user; empty when all is well."""
     problem: EndpointProblem | None = None
-    """The kind of the error; `None` for those that nobody has to tell apart."""
+    """The kind of the error; `None` for those that need not be told apart."""
     suggested_url: str = ""
-    """The `base_url` that is named in the error, since it was probably meant."""
+    """The `base_url` named in the error, because it was probably meant."""
     server: ServerKind = ""
     models: tuple[str, ...] = ()
     windows: Mapping[str, int] = field(default_factory=dict)
-    """Tokens a request may hold now, by model; only where the server says so."""
+    """Tokens a request may contain now, by model; only where the server says so."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """Tokens the model supports, by model; loading it with more breaks it."""
     tools: Mapping[str, bool] = field(default_factory=dict)
     """Whether a model can call tools, by model; only where the server says so."""
     responses_api: bool | None = None
-    """Whether `/v1/responses` exists; `None` when it was not asked or the answer said nothing."""
+    """Whether `/v1/responses` exists; `None` when it was not asked or the answer was inconclusive."""
     uncertain: bool = False
     """Only a call can tell whether the error matters: `transformers serve` fails to list its models, and serves."""
     connected: bool = False
-    """The port took the connection, even if no answer came in time: busy or hanging rather than absent."""
+    """The port accepted the connection, even if no answer came in time: busy or hanging rather than absent."""
     misplaced: bool = False
     """Something answered, but no model server, or not at this path."""
     any_model: bool = False
-    """The server runs one model whatever name is asked for."""
+    """The server runs one model whatever name is requested."""
     seconds: float = 0.0
 
     def offers(self, model: str) -> bool | None:
@@ -80,7 +80,7 @@ class EndpointFacts:
         return self.any_model or _listed(model, self.models) is not None
 
     def window(self, model: str) -> int | None:
-        """Tokens a request to the model may hold now; `None` when the server does not say."""
+        """Tokens a request to the model may contain now; `None` when the server does not say."""
         return self._of(self.windows, model)
 
     def limit(self, model: str) -> int | None:
@@ -131,7 +131,7 @@ def model_names(bodies: Bodies) -> tuple[str, ...]:
 
 
 def model_windows(bodies: Bodies) -> dict[str, int]:
-    """Tokens a request may hold now, by model."""
+    """Tokens a request may contain now, by model."""
     found: dict[str, int] = {}
     for row in _rows(bodies.get("models"), "data"):
         meta = _object(row.get("meta"))
@@ -194,7 +194,7 @@ def tool_support(bodies: Bodies) -> dict[str, bool]:
 
 
 def credit_left(bodies: Bodies) -> float | None:
-    """Dollars an OpenRouter key may still spend; `None` when it has no limit or was not asked."""
+    """Dollars an OpenRouter key may still spend; `None` when it has no limit or was not queried."""
     left = _object(_object(bodies.get("key")).get("data")).get("limit_remaining")
     return float(left) if isinstance(left, int | float) and not isinstance(left, bool) else None
 
@@ -205,7 +205,7 @@ def is_router(bodies: Bodies) -> bool:
 
 
 def _add_slots(found: dict[str, int], bodies: Bodies) -> None:
-    """llama.cpp shares its context out to slots, and a request gets one slot; this beats what `/v1/models` says."""
+    """llama.cpp divides its context among slots, and a request gets one slot; this overrides `/v1/models`."""
     settings = _object(_object(bodies.get("props")).get("default_generation_settings"))
     slots = [row.get("n_ctx") for row in _rows({"rows": bodies.get("slots")}, "rows")]
     sizes = [size for size in (settings.get("n_ctx"), *slots) if isinstance(size, int) and size > 0]
@@ -216,7 +216,7 @@ def _add_slots(found: dict[str, int], bodies: Bodies) -> None:
 
 
 def _planned(row: Mapping[str, Any]) -> int | None:
-    """The window a llama.cpp router will give a model that it has yet to load, by the arguments for its start."""
+    """The window a llama.cpp router will give a model it has yet to load, from its start arguments."""
     given = _object(row.get("status")).get("args")
     words = [str(word) for word in given] if isinstance(given, list) else []
     values = dict(pairwise(words))
@@ -251,7 +251,7 @@ def _shows(bodies: Bodies) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _listed(model: str, names: tuple[str, ...]) -> str | None:
-    """The name under which a model is listed; Ollama leaves `:latest` away or not, as it likes."""
+    """The name under which a model is listed; Ollama may or may not omit `:latest`."""
     wanted = (model, f"{model}:latest", model.removesuffix(":latest"))
     return next((name for name in wanted if name in names), None)
 

@@ -1,6 +1,6 @@
 """The requests sent to one endpoint within a deadline, and the bodies that came back in time.
 
-Owns the requests; what the bodies mean is read in `server_info`. Nothing here raises for what a server does.
+Owns the requests; what the bodies mean is read in `server_info`. Nothing here raises because of a server.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ class ServerProbe:
             headers["Authorization"] = f"Bearer {key}"
         parts = urlsplit(base)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("it must begin with http:// or https://")
+            raise ValueError("it must start with http:// or https://")
         parts.port  # noqa: B018 - raises ValueError when out of range, where connecting would raise something wilder
         # Calls go through the proxy of the environment where there is one, and so must the look.
         trust = not is_local(base)
@@ -99,7 +99,7 @@ class ServerProbe:
         return min(self._patience() * (0.45 if self._tls else 0.9), limit)
 
     def _patience(self) -> float:
-        """Seconds for all questions after the first, which connect anew."""
+        """Seconds for all questions after the first, which reconnect."""
         return self._left() + 2 * self._connecting_s
 
     @property
@@ -107,7 +107,8 @@ class ServerProbe:
         return urlsplit(endpoint_url(self.spec)).scheme == "https"
 
     async def _first(self, client: httpx.AsyncClient, base: str) -> EndpointFacts | None:
-        """Send the request that decides whether a server is there; facts only when no further one makes sense."""
+        """Send the request that decides whether a server is there; returns facts only if more requests are
+        pointless."""
         name, path = ("models", f"{base}/models")
         if self.spec.provider == "ollama":
             name, path = ("tags", f"{_root(base)}/api/tags")
@@ -133,7 +134,7 @@ class ServerProbe:
         return None
 
     async def _rest(self, client: httpx.AsyncClient, base: str) -> None:
-        """Ask everything else at once; what has not answered at the deadline is left out."""
+        """Ask everything else in parallel; what has not answered by the deadline is left out."""
         questions = [asyncio.ensure_future(self._quiet(client, *one)) for one in self._questions(base)]
         if self._wants_responses(base):
             questions.append(asyncio.ensure_future(self._ask_responses(client, base)))
@@ -218,7 +219,7 @@ class ServerProbe:
         self.responses_api = not (missing or _NO_SUCH_PATH in text)
 
     def _target(self, url: str, reply: httpx.Response) -> str:
-        """The `base_url` that a redirect means. What it says of another server's paths may be anything."""
+        """The `base_url` that a redirect implies. What it says about another server's paths is unreliable."""
         location = reply.headers.get("location", "")
         if (origin := target_of(url, location)) != origin_of(url):
             return f"{origin}{urlsplit(endpoint_url(self.spec)).path}"
@@ -307,7 +308,7 @@ def _root(base: str) -> str:
 
 
 def _unreachable(error: Exception) -> EndpointFacts:
-    """What a connection that failed at once says of the endpoint."""
+    """What an immediately failed connection says about the endpoint."""
     problem = None
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, httpx.ConnectError):

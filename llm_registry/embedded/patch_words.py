@@ -1,4 +1,4 @@
-"""What the embedded engine says of its work: the patch it kept and what it is known to do, or why there is none."""
+"""What the embedded engine says about its work: the patch it kept and what that does, or why there is none."""
 
 import json
 import re
@@ -13,7 +13,7 @@ _UNITTEST = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 
 
 def nothing_to_do(checks: str) -> str:
-    """What to say where all is green, from the output of the checks."""
+    """What to say when all checks are green, from their output."""
     counts = [int(number) for number in (*_PASSED.findall(checks), *_UNITTEST.findall(checks))]
     what = f"{sum(counts)} tests pass" if sum(counts) != 1 else "1 test passes"
     return f"Nothing to do: {what if counts else 'every check is green'}."
@@ -22,12 +22,12 @@ def nothing_to_do(checks: str) -> str:
 def closing_words(
     found: Mapping[str, Any], patch: Mapping[str, Any] | None = None, refused: Sequence[Mapping[str, Any]] = ()
 ) -> str:
-    """Say what was found, how sure that is and what else passes; or what was tried and where the fault may be.
+    """Say what was found, how certain it is and what else passes; or what was tried and where the fault may be.
 
     Args:
         found: The result of the search.
         patch: The one that was kept; the first when `None`.
-        refused: Those that the checks refused before it.
+        refused: Those that the checks rejected before it.
     """
     tried = f"{found.get('tried', 0)} candidates in {found.get('elapsed_s', 0.0):.1f} s"
     if found.get("status") == "nothing_fails":
@@ -38,12 +38,12 @@ def closing_words(
 
 
 def refusal_words(refused: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> str:
-    """Say that the checks refused every patch there was; the files are as they were."""
+    """Say that the checks rejected every patch found; the files are unchanged."""
     count = "1 patch" if len(refused) == 1 else f"{len(refused)} patches"
     shown = "\n".join(f"```diff\n{patch['diff'].strip()}\n```" for patch in refused[:SHOWN_PATCHES])
     return (
-        f"No patch passes the repository's own checks: {count} passed the tests of the search and were refused by the "
-        f"checks, so all edits are undone. {found.get('stop_reason', '')}\n\nRefused:\n{shown}{_places(found)}"
+        f"No patch passes the repository's own checks: {count} passed the search's tests but were rejected by the "
+        f"checks, so all edits are undone. {found.get('stop_reason', '')}\n\nRejected:\n{shown}{_places(found)}"
     )
 
 
@@ -66,10 +66,10 @@ def _patch_words(
         f"```diff\n{patch['diff'].strip()}\n```",
     ]
     if patch.get("mended"):
-        parts.insert(1, f"It mends {_names(patch['mended'])}.")
+        parts.insert(1, f"It repairs {_names(patch['mended'])}.")
     if refused:
         count = "1 patch" if len(refused) == 1 else f"{len(refused)} patches"
-        parts.append(f"Before it {count} passed the tests of the search and was refused by the checks and undone.")
+        parts.append(f"Before it, {count} passed the search's tests but was rejected by the checks and undone.")
     if others:
         parts.append(f"{len(others)} other patches also pass the tests:")
         parts += [f"```diff\n{other['diff'].strip()}\n```" for other in others[:SHOWN_PATCHES]]

@@ -1,4 +1,4 @@
-"""What the embedded engine can read out of a prompt: fenced sections, check output, what kind of task it is."""
+"""What the embedded engine can read from a prompt: fenced sections, check output, what kind of task it is."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ class CheckReading:
 def sections(messages: Sequence[BaseMessage]) -> dict[str, str]:
     """The fenced sections of prompts; a later one replaces an earlier one of the same name.
 
-    Only what the graph itself says counts: tool output and guidance may hold anything.
+    Only what the graph itself says counts: tool output and guidance may contain anything.
     """
     found: dict[str, str] = {}
     for message in messages:
@@ -73,18 +73,18 @@ def unique(items: Iterable[str]) -> tuple[str, ...]:
 def wants_repair(task: str) -> bool:
     """Whether a task may be meant as "turn the red checks green".
 
-    A task that begins with a word for something new or different and speaks of no fault is not.
+    A task that starts with a word for something new or different and mentions no fault is not.
     """
     return bool(_REPAIRS.search(task)) or not _CREATES.search(task)
 
 
 def asks_for_green(task: str) -> bool:
-    """Whether a task asks for no more than tests or checks that pass."""
+    """Whether a task asks only for tests or checks to pass."""
     return wants_repair(task) and bool(_CHECKED.search(task)) and bool(_SETTLED.search(task))
 
 
 def is_question(task: str) -> bool:
-    """Whether a task only asks: it ends with a question mark or begins like a question, and names no fault to mend."""
+    """Whether a task only asks: it ends with a question mark or starts like a question, and names no fault."""
     text = task.strip()
     return (text.endswith("?") or bool(_ASKS.search(text))) and not _REPAIRS.search(text)
 

@@ -1,4 +1,4 @@
-"""The embedded engine as a coder: search for a patch, try each on the real checks, undo what they refuse, say how."""
+"""The embedded engine as a coder: search for patches, try each on the real checks, undo what they reject, report."""
 
 import json
 import re
@@ -25,10 +25,10 @@ Steps = Generator[Step, ToolMessage, str]
 
 
 def next_turn(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
-    """What the engine does next in a coding loop, read off the results that are there.
+    """What the engine does next in a coding loop, given the results so far.
 
     Raises:
-        NeedsModelError: The loop has not the tools for a repair, or the brief shows no red check.
+        NeedsModelError: The loop lacks the tools for a repair, or the brief shows no red check.
     """
     if not {SEARCH, EDIT, CHECK} <= set(tools):
         raise NeedsModelError("Reading and explaining code needs a model.", hint=ADVICE)
@@ -63,7 +63,7 @@ class _Attempt:
     refused: list[dict[str, Any]] = field(default_factory=list)
 
     def steps(self) -> Steps:
-        """Search, try the patches one after another, and search on from the original files if all were refused."""
+        """Search, try the patches one after another, and search again from the original files if all were rejected."""
         found: dict[str, Any] = {}
         for _ in range(MOST_SEARCHES):
             skip = [patch["sha256"] for patch in self.refused if patch.get("sha256")]
@@ -80,7 +80,7 @@ class _Attempt:
         return refusal_words(self.refused, found) if self.refused else closing_words(found)
 
     def _try(self, patch: Mapping[str, Any], found: dict[str, Any]) -> Generator[Step, ToolMessage, str | None]:
-        """Make a patch and ask the real checks; `None` when they refuse it and it is undone."""
+        """Apply a patch and run the real checks; `None` when they reject it and it is undone."""
         edits = [{key: edit[key] for key in ("path", "old", "new")} for edit in patch["edits"]]
         for at, edit in enumerate(edits):
             answer = yield EDIT, edit
@@ -102,7 +102,7 @@ def _undo(edits: Sequence[dict[str, Any]]) -> Generator[Step, ToolMessage, None]
 
 
 def _red(answer: ToolMessage) -> bool:
-    """Whether the checks that run Python tests are red; where none of them is known to, whether any check is."""
+    """Whether the checks that run Python tests are red; if none is known to, whether any check is."""
     states = {command: state != "green" for command, _, state in _CHECK.findall(answer.text)}
     tests = [red for command, red in states.items() if _PYTHON_TESTS.search(command)]
     return any(tests or states.values())
@@ -114,5 +114,5 @@ def _parsed(message: ToolMessage) -> dict[str, Any]:
     try:
         found = json.loads(message.text)
     except json.JSONDecodeError:
-        return {"status": "none", "stop_reason": f"the search gave no readable result: {message.text[:300]}"}
+        return {"status": "none", "stop_reason": f"the search returned no readable result: {message.text[:300]}"}
     return found if isinstance(found, dict) else {"status": "none", "stop_reason": message.text[:300]}

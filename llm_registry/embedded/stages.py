@@ -14,7 +14,7 @@ Extractor = Callable[[Sections], dict[str, Any]]
 
 
 def extract_routing(data: Sections) -> dict[str, Any]:
-    """A question goes to the thinking model, everything else to the coder."""
+    """A question goes to the reasoning model, everything else to the coder."""
     asks = is_question(data.get("task", ""))
     return {
         "routing_decision": "DELEGATE",
@@ -28,7 +28,7 @@ def extract_scope(data: Sections) -> dict[str, Any]:
     """The goal is the task, the criteria are the checks.
 
     Raises:
-        NeedsModelError: The checks are not red, or the task asks for something else than turning them green.
+        NeedsModelError: The checks are not red, or the task asks for something other than turning them green.
     """
     checks = read_checks(data.get("checks", ""))
     require_repair(data, red=checks.red)
@@ -44,7 +44,7 @@ def extract_scope(data: Sections) -> dict[str, Any]:
 
 
 def require_repair(data: Sections, *, red: bool) -> None:
-    """Refuse what search cannot do. Where the task is to make tests pass and they do, it is done already.
+    """Refuse what search cannot do. If the task is to make tests pass and they do, it is already done.
 
     Raises:
         NeedsModelError: See above.
@@ -80,7 +80,7 @@ def extract_verdict(data: Sections) -> dict[str, Any]:
     """Criteria that are checks are met when the checks are green.
 
     Raises:
-        NeedsModelError: A criterion is about something else than the checks.
+        NeedsModelError: A criterion is about something other than the checks.
     """
     checks = read_checks(data.get("checks", ""))
     green = bool(checks.commands) and not checks.red
@@ -109,7 +109,7 @@ def extract_assessment(data: Sections) -> dict[str, Any]:
 
 
 def extract_narrative(data: Sections) -> dict[str, Any]:
-    """What the steps said, word for word."""
+    """What the steps said, verbatim."""
     outcome = data.get("outcome", "")
     done = outcome.startswith("done")
     return {

@@ -15,13 +15,13 @@ from llm_registry.failures.errors import ENDPOINT_DOWN, ENDPOINT_SICK, CallFailu
 
 _LOG = logging.getLogger(__name__)
 SICK_LIMIT = 4
-"""Weight of failures in a row of a server that does answer."""
+"""Weight of consecutive failures of a server that does answer."""
 _HANGS = frozenset({ErrorKind.FIRST_TOKEN_TIMEOUT, ErrorKind.IDLE_TIMEOUT, ErrorKind.TOTAL_TIMEOUT})
 """These cost the run minutes each, so they weigh double."""
 FIRST_COOL_S = 5.0
 LONGEST_COOL_S = 120.0
 TRIAL_S = 330.0
-"""A trial that never reports back (its process died) is over after this."""
+"""A trial that never reports back (its process died) expires after this."""
 _SPREAD = (0.75, 1.25)
 """Cool-downs are jittered by this."""
 _ROW = "SELECT failures, cool_s, until, trial_until, kind, reason FROM breakers WHERE endpoint = :endpoint"
@@ -49,7 +49,7 @@ class Breakers:
 
     Args:
         state: The shared database.
-        jitter: Randomness of cool-downs, so that many runs do not return in one moment.
+        jitter: Randomness of cool-downs, so that many runs do not return at the same moment.
     """
 
     def __init__(self, state: Database, *, jitter: random.Random | None = None) -> None:
@@ -57,7 +57,7 @@ class Breakers:
         self._jitter = jitter or random.Random()  # noqa: S311 - no secret
 
     async def enter(self, endpoint: str) -> BreakerState:
-        """Ask to call; a half-open answer makes the caller the one who tries."""
+        """Ask to call; if half open, the caller makes the trial call."""
 
         def entered(unit: Transaction) -> BreakerState:
             row, now = _row(unit.execute(_ROW, {"endpoint": endpoint})), time.time()
@@ -102,7 +102,7 @@ class Breakers:
             _LOG.info("the breaker of %s is open for about %.0f s: %s", endpoint, cool, failure)
 
     async def end_trial(self, endpoint: str) -> None:
-        """Let another caller try: the one who tried never finished."""
+        """Let another caller try: the trial was never finished."""
         await self._do("UPDATE breakers SET trial_until = 0 WHERE endpoint = :endpoint", endpoint)
 
     async def _do(self, statement: str, endpoint: str) -> None:
@@ -119,6 +119,6 @@ def _kind(row: Row) -> ErrorKind | None:
 
 
 def _left(moment: float, now: float, longest: float) -> float:
-    """Seconds until a moment; none when it lies further away than anybody set it: then the clock was set back."""
+    """Seconds until a moment; none when it is further away than anyone would set it: then the clock was set back."""
     left = moment - now
     return left if 0 < left <= longest else 0.0

@@ -20,11 +20,11 @@ _UNREADABLE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 @asynccontextmanager
 async def open_shared_state(folder: Path | None = None) -> AsyncIterator[Database]:
-    """Open the shared database, making it on first use.
+    """Open the shared database, creating it on first use.
 
     Args:
-        folder: Where it lives; `None` means `$ROLECALL_STATE_DIR`, else the user's state folder, else (when that
-            cannot be written) the temporary folder.
+        folder: Where it is; `None` means `$ROLECALL_STATE_DIR`, else the user's state directory, else (when that
+            cannot be written) the temporary directory.
     """
     place = await asyncio.to_thread(state_folder, folder)
     async with AsyncExitStack() as stack:

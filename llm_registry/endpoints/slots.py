@@ -22,7 +22,7 @@ _HOLD = "UPDATE places SET holding = 1 WHERE ticket = :ticket"
 _GONE = "DELETE FROM places WHERE ticket = :ticket"
 
 OnWaiting = Callable[[float | None], None]
-"""Called with the seconds waited so far; `None` when the wait begins."""
+"""Called with the seconds waited so far; `None` when the wait starts."""
 
 
 class Slots:
@@ -97,7 +97,7 @@ class Slots:
 
 
 def is_running(pid: int, born: float) -> bool:
-    """Whether that very process still runs: a number alone may have been given to another one since."""
+    """Whether that very process is still running: its pid may have been reused since."""
     try:
         process = psutil.Process(pid)
         return abs(process.create_time() - born) < 1.0 and process.status() != psutil.STATUS_ZOMBIE

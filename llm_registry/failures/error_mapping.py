@@ -47,7 +47,7 @@ def classify_error(error: BaseException) -> CallFailure:
     if (ours := next((each for each in chain if isinstance(each, CallFailure)), None)) is not None:
         return ours
     if any(isinstance(each, RecursionError) for each in chain):
-        return CallFailure(ErrorKind.BAD_OUTPUT, "the server's answer is too deeply nested to read")
+        return CallFailure(ErrorKind.BAD_OUTPUT, "the server's answer is nested too deeply to read")
     status = _status(chain)
     text = " | ".join(dict.fromkeys(words for each in chain if (words := _words(each))))
     kind = _by_status(status, text) if status else _by_type(chain, text)
@@ -94,7 +94,7 @@ def server_message(body: object, levels: int = 8) -> str:
 
 
 def kind_from_message(text: str) -> ErrorKind | None:
-    """What a server's words alone tell, `None` when nothing."""
+    """What a server's message alone tells, `None` when nothing."""
     return next((kind for kind, pattern in _WORDS if re.search(pattern, text, re.IGNORECASE)), None)
 
 

@@ -35,10 +35,10 @@ RETRIES: dict[ErrorKind, int] = {
     ErrorKind.RATE_LIMITED: 2, ErrorKind.OVERLOADED: 2, ErrorKind.RESET: 1, ErrorKind.CUT: 1,
     ErrorKind.SERVER_ERROR: 1, ErrorKind.BAD_OUTPUT: 1,
 }  # fmt: skip
-"""How often the same spec is asked again; a kind that is not here goes to the next spec immediately."""
+"""How often the same spec is retried; a kind that is not here goes to the next spec immediately."""
 
 ENDPOINT_DOWN = frozenset({ErrorKind.REFUSED, ErrorKind.DNS, ErrorKind.CONNECT_TIMEOUT})
-"""Nothing was sent: the whole server is away, one such failure opens its breaker."""
+"""Nothing was sent: the server is unreachable, so one such failure opens its breaker."""
 
 ENDPOINT_SICK = frozenset({
     ErrorKind.FIRST_TOKEN_TIMEOUT, ErrorKind.IDLE_TIMEOUT, ErrorKind.TOTAL_TIMEOUT, ErrorKind.RESET, ErrorKind.CUT,
@@ -51,7 +51,7 @@ UNSERVED = frozenset({
     ErrorKind.CONTEXT, ErrorKind.QUOTA, ErrorKind.REDIRECTED, ErrorKind.AUTH, ErrorKind.UNKNOWN_MODEL,
     ErrorKind.NO_ENDPOINT, ErrorKind.UNSUPPORTED, ErrorKind.BAD_REQUEST,
 })  # fmt: skip
-"""No model did any work: such calls cost nothing of a thread's budget."""
+"""No model did any work: such calls use none of a thread's budget."""
 
 SPEC_DEAD = frozenset(
     {ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.UNKNOWN_MODEL, ErrorKind.NO_ENDPOINT, ErrorKind.REDIRECTED}

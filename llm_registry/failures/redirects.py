@@ -1,6 +1,6 @@
 """Redirects are reported and never followed: the spec decides where keys and prompts go, not a server's `Location`.
 
-Owns the words of such a refusal and the hooks that HTTP clients call for each response.
+Owns the wording of such a refusal and the hooks that HTTP clients call for each response.
 """
 
 import re
@@ -14,7 +14,7 @@ UNREADABLE = "another address"
 
 
 def is_redirect(status: int) -> bool:
-    """Whether a status sends its caller on; none of its kind is an answer to what we ask."""
+    """Whether a status is a redirect; none of them is an answer to what we ask."""
     return 300 <= status < 400
 
 

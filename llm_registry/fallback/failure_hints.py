@@ -1,4 +1,4 @@
-"""What to do when a chain is used up, worded after what happened to its specs. Asks no server and changes nothing."""
+"""What to do when a chain is exhausted, based on what happened to its specs. Asks no server and changes nothing."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +10,7 @@ from llm_registry.specs.addresses import model_name
 from llm_registry.specs.role_chains import ChainLink
 
 _MOST = 2
-"""How many things to do one hint names; the next ones follow once these are fixed."""
+"""How many actions one hint names; the next ones follow once these are done."""
 _DOCTOR = "`rolecall doctor` names the line to change"
 _SPARE = "or add a spec or `embedded` to the role's `fallback`"
 
@@ -24,7 +24,7 @@ def failure_hint(
     Args:
         troubles: What kept each spec from serving, in the order of the chain.
         disabled: Names of specs that the configuration leaves out.
-        facts: What the servers said of themselves, by name of spec.
+        facts: What the servers said about themselves, by spec name.
         spare: Whether another model could be added to the chain to stand in.
     """
     done = [_remedy(link, kind, facts.get(link.name)) for link, kind in troubles]
@@ -44,8 +44,8 @@ _REMEDIES = {
     ErrorKind.DNS: _AWAY,
     ErrorKind.CONNECT_TIMEOUT: _AWAY,
     ErrorKind.AUTH: "the server at {address} refused the key: give {key} as `api_key` of `{origin}`",
-    ErrorKind.QUOTA: "give the key of `{origin}` more credit",
-    ErrorKind.UNKNOWN_MODEL: "set another `model` for `{origin}` than {model!r}, which {address} lacks{has}",
+    ErrorKind.QUOTA: "add credit to the key of `{origin}`",
+    ErrorKind.UNKNOWN_MODEL: "set a `model` for `{origin}` other than {model!r}, which {address} lacks{has}",
     ErrorKind.NO_ENDPOINT: "correct the `base_url` of `{origin}`: {address} is not the address of a model server",
     ErrorKind.REDIRECTED: "set `base_url` of `{origin}` to where {address} redirects, if the key may be sent there",
     ErrorKind.CONTEXT: "load {model} with a larger window",

@@ -1,6 +1,6 @@
 """Walks the chain of a role until one spec serves: breakers, windows, retries, fallbacks and why.
 
-Owns the decision retry / next spec / stop. How a spec is asked is given by the caller, so that plain chats and
+Owns the decision retry / next spec / stop. The caller says how a spec is asked, so that plain chats and
 structured answers share one walk.
 """
 
@@ -31,15 +31,15 @@ LAST_WAIT_S = 60.0
 """The same where no other model follows."""
 _BUSY = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.OVERLOADED})
 _BUSY_RETRIES = 5
-"""The least for a busy server after which no other model follows: it may be loading a model, and the alternative is to
-stop. It is asked again as long as its first token may take."""
+"""The minimum for a busy server that no other model follows: it may be loading a model, and the alternative is to
+stop. It is retried for as long as its first token may take."""
 _DISPENSABLE = frozenset({"summarizer", "supervisor"})
 """A run continues without these, so it does not wait long for them."""
 _GATE_POLL_S = 1.0
 _TELL_AT = 2
 """Refusals in a row after which the wait is reported."""
 _FIRST_PAUSE_S = 1.0
-"""Before a busy server is asked again; each further pause is twice as long."""
+"""Before a busy server is retried; each further pause is twice as long."""
 _LONGEST_PAUSE_S = 8.0
 
 
@@ -54,11 +54,11 @@ class ChainProgress:
     notes: list[str] = field(default_factory=list)
     """What happened to each spec, for the reason and for the error."""
     last: str = ""
-    """Name of the spec that was passed over last."""
+    """Name of the spec that was skipped last."""
     disabled: str = ""
-    """The same, as far as it is disabled: the user's own choice."""
+    """The same, if it is disabled: the user's own choice."""
     troubles: list[tuple[ChainLink, ErrorKind]] = field(default_factory=list)
-    """The same for the hint, as far as something can be done about it."""
+    """The same for the hint, if something can be done about it."""
     too_long_for: int | None = None
     """A window, in tokens, that is known to be too small."""
 
@@ -68,7 +68,7 @@ class ChainProgress:
         return "; ".join(self.notes) or "first choice"
 
     def pass_over(self, link: ChainLink, failure: CallFailure, note: str = "") -> None:
-        """Go on to the next spec."""
+        """Move on to the next spec."""
         self.last = link.name
         self.notes.append(f"{link.name}: {note or failure}")
         self.troubles.append((link, failure.cause))
@@ -167,7 +167,7 @@ class FallbackRunner:
             raise
 
     async def _gate(self, link: ChainLink, state: ChainProgress, *, last: bool) -> BreakerState:
-        """Permission to call; waits for a busy server that has no fallback."""
+        """Get permission to call; waits for a busy server that has no fallback."""
         deadline, told = time.monotonic() + _patience(link, state), False
         while True:
             try:
@@ -248,7 +248,7 @@ class FallbackRunner:
 
 
 def _patience(link: ChainLink, state: ChainProgress) -> float:
-    """Seconds for which a busy server is asked again where no other model follows."""
+    """Seconds for which a busy server is retried when no other model follows."""
     return 0.0 if state.ask.role in _DISPENSABLE else link.spec.timeouts.first_token
 
 

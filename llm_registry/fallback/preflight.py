@@ -20,7 +20,7 @@ class BreakerOpen(CallFailure):
     """The breaker of an endpoint is open.
 
     Args:
-        gate: What it said.
+        gate: The state of the breaker.
     """
 
     def __init__(self, gate: BreakerState) -> None:

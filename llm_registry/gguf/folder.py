@@ -1,4 +1,4 @@
-"""The folder of running GGUF servers: who runs, under which lock, on which port. Starts nothing.
+"""The directory of running GGUF servers: which run, under which lock, on which port. Starts nothing.
 
 Each server has `<key>.json` (pid and options), `<key>.url` (written when it listens), `<key>.lock` and `<key>.log`.
 """
@@ -37,10 +37,10 @@ class RunningServer:
 
 
 def runtime_dir() -> Path:
-    """The folder of running servers, readable by this user only.
+    """The directory of running servers, readable by this user only.
 
     Raises:
-        ModelError: The folder belongs to someone else.
+        ModelError: The directory belongs to someone else.
     """
     home = state_folder() / "gguf"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,18 +96,18 @@ def server_url(home: Path, key: str, pid: int) -> str:
 
 
 def is_alive(server: RunningServer) -> bool:
-    """Whether this very process still runs, and not another one that got its pid."""
+    """Whether this very process is still running, and not another one that got its pid."""
     return is_running(server.pid, server.created)
 
 
 def remove_server_files(home: Path, key: str) -> None:
-    """Remove what names the server; its log stays."""
+    """Remove the files that name the server; its log stays."""
     for ending in ("json", "url"):
         (home / f"{key}.{ending}").unlink(missing_ok=True)
 
 
 def kill_server(server: RunningServer) -> None:
-    """End the process, politely for 5 s. Blocks."""
+    """End the process, gracefully for up to 5 s. Blocks."""
     if not is_alive(server):
         return
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -12,7 +12,7 @@ _LONGEST = 1 << 20
 
 
 def trained_context(path: Path) -> int | None:
-    """Tokens the model of a file was made for; `None` when the file does not say, or cannot be read as GGUF."""
+    """Tokens the model of a file was trained for; `None` when the file does not say, or cannot be read as GGUF."""
     try:
         with path.open("rb") as file:
             return _search(file)

@@ -1,6 +1,6 @@
 """Finds or starts the server of a GGUF file: one process per file and options, shared by all runs of the user.
 
-Owns starting and the wait until the file is loaded. The serving itself, and ending when idle, is in `worker`; who runs
+Owns starting and the wait until the file is loaded. Serving, and exiting when idle, is in `worker`; what is running
 is in `folder`. Nothing is downloaded.
 """
 
@@ -58,7 +58,7 @@ class ServerOptions:
 
     @property
     def key(self) -> str:
-        """Name of the server in the runtime folder; a replaced file is another server."""
+        """Name of the server in the runtime directory; a replaced file is another server."""
         stat = self.path.stat()
         parts = (str(self.path), stat.st_size, stat.st_mtime_ns, self.threads, self.ctx, self.slots)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -114,7 +114,7 @@ def _require_extra() -> None:
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether a file begins as GGUF files do.
+    """Whether a file starts like a GGUF file.
 
     Raises:
         OSError: It cannot be read.
@@ -136,7 +136,7 @@ def _require_file(path: Path) -> None:
 
 
 async def _start(options: ServerOptions, home: Path, key: str) -> RunningServer:
-    """Start the worker, which leaves our process tree, and write down who it is."""
+    """Start the worker, which leaves our process tree, and record its identity."""
     told = json.dumps({**asdict(options), "home": home, "key": key}, default=str)
     launcher = await asyncio.create_subprocess_exec(
         sys.executable, "-P", str(_WORKER), told,
@@ -194,6 +194,6 @@ def _failure(options: ServerOptions, home: Path, key: str) -> ModelError:
     told = [line for line in lines if " E " in line or "error" in line.lower()][-3:] or lines[-3:]
     told = [_CLOCK.sub("", line) for line in told]
     return ModelError(
-        f"the server of {options.path.name} ended while loading: {'; '.join(told) or 'it said nothing'}",
+        f"the server of {options.path.name} exited while loading: {'; '.join(told) or 'it said nothing'}",
         hint=f"the full log is {home / f'{key}.log'}",
     )

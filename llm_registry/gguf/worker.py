@@ -78,9 +78,9 @@ def _serve(options: SimpleNamespace) -> Any:  # the type exists only where the e
 
 
 def _claimed(options: SimpleNamespace) -> bool:
-    """Whether the starter wrote down that this process is the server.
+    """Whether the starter recorded this process as the server.
 
-    A starter that was killed right after the fork did not, and the next one has started a server of its own, whose
+    A starter killed right after the fork did not, and the next one has started its own server, whose
     address must not be overwritten.
     """
     deadline = time.monotonic() + _CLAIM_S
@@ -96,14 +96,14 @@ def _claimed(options: SimpleNamespace) -> bool:
 
 
 class _Nowhere(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: the address holds the secret of the server."""
+    """Follows no redirect: the address contains the server's secret."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 class _Watch:
-    """Decides when the server has been idle for long enough, or belongs to nobody."""
+    """Decides when the server has been idle for long enough, or has no owner."""
 
     def __init__(self, options: SimpleNamespace, url: str) -> None:
         self._options = options

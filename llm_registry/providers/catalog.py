@@ -35,23 +35,23 @@ _NEEDS: dict[str, dict[str, str]] = {
 
 GGUF_OPTIONS = ("path", "num_ctx", "threads", "slots", "idle_s", "start_s")
 _NATIVE = ("num_ctx", "num_gpu", "threads", "keep_alive", "slots", "idle_s", "start_s", "path", "script")
-"""Options that no OpenAI-style server takes with a request: it would silently drop them."""
+"""Options that no OpenAI-style server accepts in a request: it would silently drop them."""
 _OPENAI_OPTIONS = ("headers", "extra_body")
 _CLOSED: dict[str, tuple[str, ...]] = {"embedded": (), "scripted": ("script",)}
-"""Providers that send nothing: their options, all of them."""
+"""Providers that send nothing, with all their options."""
 
 Api = Literal["chat", "responses"]
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltModel:
-    """A chat model ready for calls, with what it may raise and how it wants to be asked."""
+    """A chat model ready for calls, with what it may raise and how to call it."""
 
     model: BaseChatModel
     errors: tuple[type[Exception], ...]
     streams: bool = True
     answers_whole: bool = False
-    """Can be asked for an answer in one piece where a stream fails."""
+    """Can be asked for an answer in one piece if a stream fails."""
     current: Callable[[], Awaitable[bool]] | None = None
     """Asked before each use whether the model still uses the right address; `None` means always."""
     close: Callable[[], Awaitable[None]] | None = None
@@ -68,10 +68,10 @@ def check_spec(spec: ModelSpec, name: str) -> None:
 
     Args:
         spec: The configured endpoint and model.
-        name: As messages call it.
+        name: Its name in messages.
 
     Raises:
-        ConfigError: The provider is unknown or misses something.
+        ConfigError: The provider is unknown or lacks something.
     """
     provider = _ALIASES.get(spec.provider, spec.provider)
     if provider not in _MODULES:
@@ -116,8 +116,8 @@ async def build_model(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) 
 
     Args:
         spec: The configured endpoint and model.
-        api: Which of the OpenAI protocols to speak, where that is a question.
-        num_ctx: Window in tokens to ask of a server that sets it per call.
+        api: Which of the OpenAI protocols to use, where there is a choice.
+        num_ctx: Window in tokens to request from a server that sets it per call.
 
     The spec has passed `check_spec`.
     """

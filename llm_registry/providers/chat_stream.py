@@ -1,6 +1,6 @@
 """Puts repairs between the streams of OpenAI's client and LangChain, and repairs those of chat completions.
 
-Owns nothing but that: some servers send a tool's arguments as an object where the protocol has a string.
+Owns only that: some servers send a tool's arguments as an object where the protocol requires a string.
 """
 
 import json
@@ -24,7 +24,7 @@ class RepairedStreams:
         self._repair = repair
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else is asked of it."""
+        """Any other attribute."""
         return getattr(self._endpoint, name)
 
     async def create(self, **payload: Any) -> Any:
@@ -52,5 +52,5 @@ async def repair_chunks(chunks: AsyncIterator[Any]) -> AsyncIterator[dict[str, A
 
 
 def arguments_text(arguments: Any) -> str:
-    """Arguments of a tool call as the text that the protocols have in their place; empty text when there are none."""
+    """Arguments of a tool call as the text that the protocols require; empty when there are none."""
     return "" if arguments is None else json.dumps(arguments)

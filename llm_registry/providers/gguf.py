@@ -11,7 +11,7 @@ from llm_registry.providers.openai_compatible import build as build_openai
 
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:
-    """Start or find the server of the file, then speak to it like to any other.
+    """Start or find the server of the file, then use it like any other.
 
     Raises:
         CallFailure: The extra or the file is missing, or the file could not be loaded.
@@ -20,7 +20,7 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
     built = await build_openai(spec.model_copy(update={"base_url": base_url}), api=api, num_ctx=num_ctx)
 
     async def current() -> bool:
-        """Idle servers end and crashed ones are replaced, both at another address."""
+        """Idle servers exit and crashed ones are replaced, both at another address."""
         return await _ensure(spec) == base_url
 
     return replace(built, current=current)

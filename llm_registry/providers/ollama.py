@@ -57,7 +57,7 @@ async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> Bui
 
 
 def _forget_key_of_environment(model: TolerantChatOllama) -> None:
-    """The library gives `OLLAMA_API_KEY` to whichever server it is pointed at; a spec names its key itself."""
+    """The library sends `OLLAMA_API_KEY` to whichever server it is pointed at; a spec names its own key."""
     ambient = f"Bearer {os.environ.get('OLLAMA_API_KEY', '')}"
     given = (model.client_kwargs or {}).get("headers", {})
     if any(name.lower() == "authorization" for name in given):
@@ -68,7 +68,7 @@ def _forget_key_of_environment(model: TolerantChatOllama) -> None:
 
 
 def _effort(spec: ModelSpec) -> dict[str, Any]:
-    """Thinking in the words of Ollama's `/v1`, which knows an effort only."""
+    """Thinking as Ollama's `/v1` expects it, which knows only an effort."""
     if spec.thinking == "auto":
         return {}
     return {"reasoning_effort": "medium" if spec.thinking else "none"}

@@ -1,8 +1,8 @@
-"""Reads Ollama's stream as it was sent: what the client library drops, rejects or rewrites of it is kept.
+"""Reads Ollama's stream as it was sent: keeps what the client library drops, rejects or rewrites.
 
-The library gives up on tool arguments that are no object, turns a string that looks like JSON into an object (so that
-no JSON file could be written), forgets the thinking that was not asked for, and the headers of a refusal. Owns nothing
-but that.
+The library rejects tool arguments that are not an object, turns a string that looks like JSON into an object (so that
+no JSON file could be written), drops thinking that was not requested, and the headers of a refusal. Owns only
+that.
 """
 
 import json
@@ -20,7 +20,7 @@ from pydantic import Field
 
 
 class TolerantChatOllama(ChatOllama):
-    """`ChatOllama` that hands on words, thinking and arguments as they came.
+    """`ChatOllama` that passes on text, thinking and arguments unchanged.
 
     A call may be given `at_most`, the tokens of its answer.
     """
@@ -57,7 +57,7 @@ class TolerantChatOllama(ChatOllama):
 
 
 def use_plain_objects(model: ChatOllama) -> None:
-    """Let the client of a model give plain objects: its own types reject a whole answer for one odd argument."""
+    """Let a model's client return plain objects: its own types reject a whole answer because of one odd argument."""
     client: Any = model._async_client  # noqa: SLF001 - it has no other door
     ask = client._request  # noqa: SLF001
 

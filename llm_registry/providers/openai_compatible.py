@@ -1,4 +1,4 @@
-"""Servers that speak OpenAI's protocols: llama.cpp, LM Studio, vLLM, text-generation-webui and the like."""
+"""Servers that speak OpenAI's protocols: llama.cpp, LM Studio, vLLM, text-generation-webui and similar."""
 
 from importlib import import_module
 from typing import Any
@@ -27,7 +27,7 @@ _REASONING_KEYS = ("reasoning_content", "reasoning")
 
 
 class TolerantChatOpenAI(ChatOpenAI):
-    """`ChatOpenAI` that keeps reasoning traces and leaves the reading of structured answers to us.
+    """`ChatOpenAI` that keeps reasoning traces and leaves reading structured answers to us.
 
     A call may be given `at_most`, the tokens of its answer.
     """
@@ -113,7 +113,7 @@ def _wire(spec: ModelSpec, timeout: openai.Timeout, hook: Any) -> dict[str, Any]
 
 
 def _forget_environment(client: ChatOpenAI, headers: dict[str, str]) -> None:
-    """Drop what the library takes from `OPENAI_…` variables for whichever server it is pointed at."""
+    """Drop what the library reads from `OPENAI_…` variables, whichever server it is pointed at."""
     for each in (client.root_client, client.root_async_client):
         each.organization = each.project = None
         each._custom_headers = headers  # noqa: SLF001 - it has no other door

@@ -1,7 +1,7 @@
-"""Fixes the event streams of `/v1/responses` servers that leave things out, before LangChain reads them.
+"""Fixes incomplete event streams of `/v1/responses` servers before LangChain reads them.
 
-llama.cpp numbers neither items nor their parts, so that words would be glued onto the reasoning before them; and the
-reasoning of open models comes in events that LangChain drops. Owns nothing but that.
+llama.cpp numbers neither items nor their parts, so text would be appended to the reasoning before it; and the
+reasoning of open models comes in events that LangChain drops. Owns only that.
 """
 
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ async def repair_events(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
 def _word_arguments(event: Any, item: Any) -> None:
     """Convert non-text arguments to text, and keep the last event from being read as a second answer.
 
-    That one repeats the output, and LangChain rejects all of it for one call whose arguments are no object.
+    It repeats the output, and LangChain rejects all of it if one call's arguments are not an object.
     """
     if event.type in _ENDS_WELL and getattr(event.response, "output", None):
         event.response.output = []

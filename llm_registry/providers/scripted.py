@@ -25,7 +25,7 @@ ScriptedAnswer = AIMessage | Exception
 
 
 class ScriptExhausted(AssertionError):  # noqa: N818 - says what happened to the script
-    """The script was asked for more answers than it holds."""
+    """The script was asked for more answers than it contains."""
 
 
 class ScriptedChatModel(BaseChatModel):

@@ -30,8 +30,8 @@ class Budget:
         limits: As configured.
         store: The call log.
         thread: Whose calls count.
-        clock: Tells how long the thread was worked on.
-        events: Told what is counted by an estimate, or not at all.
+        clock: Says how long the thread has run.
+        events: Told what is estimated, or not counted at all.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Budget:
     async def admit(self, share: Reservation) -> AsyncIterator[None]:
         """Reserve a share of what is left during a call; waits while calls in flight may use up the rest.
 
-        So calls made at the same time do not each find the same rest and overshoot the limit together. A call that
-        still runs when the time is over is ended.
+        So simultaneous calls do not each see the same remainder and exceed the limit together. A call that
+        is still running when time is up is ended.
 
         Args:
-            share: What the prompt takes; the answer is assumed to be as long as previous ones.
+            share: What the prompt uses; the answer is assumed to be as long as previous ones.
 
         Raises:
             BudgetError: A limit is used up.

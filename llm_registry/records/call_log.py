@@ -1,6 +1,6 @@
 """The log of model calls: one row per call in the table `calls`, and what can be read back from it.
 
-Owns the table and its sums. Decides nothing about budgets, and holds no prompt, no answer and no secret: an unknown
+Owns the table and its sums. Decides nothing about budgets, and contains no prompt, no answer and no secret: an unknown
 number is NULL, never 0.
 """
 
@@ -59,7 +59,7 @@ class CallRow:
     parent_id: str = ""
     """The span of the node that made the call, otherwise that of the run."""
     started: float | None = None
-    """Seconds since the epoch; when it is left out, the call is taken to have ended just now."""
+    """Seconds since the epoch; when left out, the call is assumed to have ended just now."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
@@ -121,9 +121,9 @@ class CallLog:
 
     Args:
         database: Of the repository.
-        secrets: Configured keys, short ones too, masked in the words of failures.
+        secrets: Configured keys, short ones too, masked in failure messages.
         redactor: Cleans every text that is stored.
-        watch: Told of every row that was stored.
+        watch: Called with every stored row.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class CallLog:
             self._watch(clean)
 
     async def usage(self, thread: str) -> dict[str, RoleUsage]:
-        """What each role used in a thread; sums hold the known part, `None` where nothing is known."""
+        """What each role used in a thread; sums contain the known part, `None` if nothing is known."""
         rows = await self._database.read(_BY_ROLE, {"thread": thread})
         called = await self._database.read(
             "SELECT role, spec, count(*) calls, count(*) FILTER (WHERE outcome != 'ok') failed,"

@@ -1,4 +1,4 @@
-"""What was learnt about a spec by asking it, so that it is asked only once: its protocol, its structured output method.
+"""What was learned about a spec by asking it, so it is asked only once: its protocol, its structured output method.
 
 Owns the table `spec_traits` in the repository's database.
 """

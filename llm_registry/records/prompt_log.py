@@ -1,4 +1,4 @@
-"""Prompts of past calls, kept only where the user asked for it, so that other models can be tried on the same work.
+"""Prompts of past calls, stored only if the user asked for it, so that other models can be tried on the same work.
 
 Owns the table `call_prompts` in the repository's own database, and its size. Keys are masked before anything is
 written; nothing is ever sent anywhere.
@@ -36,12 +36,12 @@ class LoggedPrompt:
 
 
 class PromptLog:
-    """Keeps and gives back prompts.
+    """Stores and returns prompts.
 
     Args:
         database: Of the repository.
         settings: Whether and how much.
-        redactor: Cleans all that is kept.
+        redactor: Cleans everything that is stored.
     """
 
     def __init__(self, database: Database, settings: TelemetrySettings, *, redactor: Redactor | None = None) -> None:
@@ -51,7 +51,7 @@ class PromptLog:
         self._redactor = redactor or Redactor()
 
     async def keep(self, prompt: LoggedPrompt, trace_id: str = "") -> None:
-        """Keep a prompt if the user wants that; the oldest ones make room for it."""
+        """Store a prompt if the user wants that; the oldest ones are removed to make room."""
         if not self._on:
             return
         clean = self._redactor.clean_tree(messages_to_dict(prompt.messages))
@@ -70,7 +70,7 @@ class PromptLog:
         await self._database.transaction(add)
 
     async def recent(self, role: str, *, limit: int = 10) -> Sequence[LoggedPrompt]:
-        """The last prompts of a role, oldest first; none when nothing was kept."""
+        """The last prompts of a role, oldest first; none when nothing was stored."""
         rows = await self._database.read(
             "SELECT * FROM call_prompts WHERE role = :role ORDER BY id DESC LIMIT :limit",
             {"role": role, "limit": limit},

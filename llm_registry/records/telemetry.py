@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 RowListener = Callable[[CallRow | SpanRow], None]
 _PROVIDERS = {"openai_compatible": "openai", "gguf": "llama.cpp"}
-"""The convention's names where they differ from ours; any other name stands for itself."""
+"""The convention's names where they differ from ours; any other name is used unchanged."""
 _FLUSH_MS = 3000
 
 
 @asynccontextmanager
 async def span_export(settings: TelemetrySettings, *, warn: Callable[[str], None]) -> AsyncIterator[RowListener | None]:
-    """Yield what turns a row of the call log into a span, or `None` when nothing is to be sent.
+    """Yield a function that turns a call log row into a span, or `None` when nothing is to be sent.
 
     Args:
         settings: Whether, and where to.
-        warn: Told once when the collector does not take spans.
+        warn: Told once when the collector does not accept spans.
 
     Raises:
-        ConfigError: It is switched on, but the extra is not installed.
+        ConfigError: It is enabled, but the extra is not installed.
     """
     if not settings.otel:
         yield None
@@ -103,7 +103,7 @@ def spans_of(processor: "BatchSpanProcessor") -> RowListener:
 
 
 def _times(row: CallRow | SpanRow) -> tuple[int, int]:
-    """Begin and end in nanoseconds since the epoch."""
+    """Start and end in nanoseconds since the epoch."""
     if isinstance(row, CallRow):
         began = time.time() - row.total_s if row.started is None else row.started
         return int(began * 1e9), int(began * 1e9) + int(row.total_s * 1e9)
@@ -111,7 +111,7 @@ def _times(row: CallRow | SpanRow) -> tuple[int, int]:
 
 
 def span_attributes(row: CallRow | SpanRow) -> dict[str, str | int | float]:
-    """What a span says of a call, a node or a decision; what is unknown is left out, and so are words of models."""
+    """What a span says about a call, a node or a decision, without what is unknown and without model text."""
     if isinstance(row, SpanRow):
         decided = {f"rolecall.{row.name}.{key}": value for key, value in row.attributes.items() if key != "reason"}
         return {"gen_ai.conversation.id": row.thread, "rolecall.kind": row.kind, **decided}
@@ -136,7 +136,7 @@ def span_attributes(row: CallRow | SpanRow) -> dict[str, str | int | float]:
 
 
 def require_exporter(settings: TelemetrySettings) -> None:
-    """Check that what is switched on is installed.
+    """Check that what is enabled is installed.
 
     Raises:
         ConfigError: The extra is missing.

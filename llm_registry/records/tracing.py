@@ -1,7 +1,7 @@
-"""The trace of a run: a span for the run, one for each node under it, and a row for what was decided there.
+"""The trace of a run: a span for the run, one for each node under it, and a row for each decision there.
 
 Owns the table `spans`; the spans of model calls are the rows of `call_log`, which name the trace, themselves and the
-span they were made in. Holds no prompt and no answer.
+span they were made in. Contains no prompt and no answer.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _current: ContextVar[tuple[str, str]] = ContextVar("rolecall_span", default=("",
 
 
 def new_span_id() -> str:
-    """An id as OpenTelemetry has them: 16 hexadecimal digits, not all of them 0."""
+    """An id as in OpenTelemetry: 16 hexadecimal digits, not all 0."""
     return secrets.token_hex(8)
 
 
@@ -57,7 +57,7 @@ class Trace:
         database: Of the repository.
         thread: Whose run it is.
         redactor: Cleans what is noted.
-        watch: Told of every span that ended.
+        watch: Called with every span that ended.
     """
 
     def __init__(

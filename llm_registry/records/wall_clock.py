@@ -1,6 +1,6 @@
-"""How long a thread has been worked on, over all its runs: wall time, including checks and tools, excluding pauses.
+"""How long a thread has been running, over all its runs: wall time, including checks and tools, excluding pauses.
 
-Owns the table `run_spans`: one row per run, stretched while it lives, so that a killed run loses only what came after
+Owns the table `run_spans`: one row per run, extended while it runs, so that a killed run loses only what came after
 its last model call.
 """
 
@@ -15,12 +15,12 @@ _ALL = "SELECT began, ended FROM run_spans WHERE thread_id = :thread"
 
 
 class WallClock:
-    """The time of one thread; this run begins when it is made.
+    """The time of one thread; this run starts when it is created.
 
     Args:
         database: Of the repository.
         thread: Whose time it is.
-        since: Seconds since the epoch; what was worked before counts for nothing.
+        since: Seconds since the epoch; time before that does not count.
     """
 
     def __init__(self, database: Database, thread: str, *, since: float = 0.0) -> None:
@@ -30,10 +30,10 @@ class WallClock:
         self._began = time.time()
         self._row: int | None = None
         self.last_s = 0.0
-        """What `seconds` said last."""
+        """The last result of `seconds`."""
 
     async def seconds(self) -> float:
-        """Note that this run still lives; returns the wall time of the thread, moments of two runs counted once."""
+        """Record that this run is still alive; returns the thread's wall time, counting overlapping runs once."""
         values = {"thread": self._thread, "began": self._began, "now": time.time(), "row": self._row}
 
         def live(unit: Transaction) -> tuple[list[Row], list[Row]]:
@@ -46,13 +46,13 @@ class WallClock:
         return self.last_s
 
     async def close(self) -> None:
-        """Note the end of this run, if it called any model."""
+        """Record the end of this run, if it called any model."""
         if self._row is not None:
             await self.seconds()
 
 
 def union_length(spans: Iterable[tuple[float, float]]) -> float:
-    """Length of what the spans cover together."""
+    """Total length covered by the spans."""
     covered, upto = 0.0, float("-inf")
     for began, ended in sorted(spans):
         # A clock that was set back makes a span of less than nothing.

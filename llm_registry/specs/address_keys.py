@@ -60,12 +60,12 @@ def fill_references(role: str, address: str, environment: Mapping[str, str] | No
 
 
 def redact_spec(wanted: str) -> str:
-    """What was asked for, as it may stand in a message."""
+    """What was requested, as it may appear in a message."""
     return without_query(redact(wanted))
 
 
 def _keys_in(address: str) -> Iterator[tuple[str, str, str]]:
-    """Keys as they are written, between what stands before and behind them; references are none."""
+    """Keys as written, between what comes before and after them; references are not keys."""
     try:
         parts = urlsplit(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where a spec is served, whether its protocol sets the window, and what its model is called. Asks nobody."""
+"""Where a spec is served, whether its protocol sets the window, and what its model is called. Contacts no server."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ DEFAULT_URLS = {"ollama": "http://127.0.0.1:11434", "openrouter": "https://openr
 
 
 def endpoint_url(spec: ModelSpec) -> str:
-    """The base URL of a spec, with the provider's own address where the spec names none; empty when there is none."""
+    """The base URL of a spec, or the provider's default address if the spec has none; empty when there is none."""
     return base_url_of(spec.base_url) or DEFAULT_URLS.get(spec.provider, "")
 
 
 def model_name(spec: ModelSpec) -> str:
-    """The model as reports show it: for a GGUF file without a name of its own, the file's."""
+    """The model as reports show it: for a GGUF file without its own name, the file name."""
     if spec.provider != "gguf" or (spec.model and spec.options.get("path")):
         return spec.model
     return Path(str(spec.options.get("path") or spec.model)).stem

@@ -1,6 +1,6 @@
-"""Tells the user's own network from the internet. Proxies of the environment are for the latter only.
+"""Tells the user's own network from the internet. Environment proxies are for the latter only.
 
-Certificate authorities of the environment are for both: a home server may have a self-made certificate.
+Environment certificate authorities are for both: a home server may have a self-signed certificate.
 """
 
 import os
@@ -24,7 +24,7 @@ def is_local(url: str) -> bool:
 def trusted_certificates() -> ssl.SSLContext | bool:
     """Whose certificates are trusted: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, else (`True`) the HTTP library's.
 
-    The library reads these variables only together with those of proxies. A path that is not there counts for nothing.
+    The library reads these variables only together with proxy variables. A path that does not exist is ignored.
     """
     file, folder = os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")
     given = file if os.path.isfile(file) else None, folder if os.path.isdir(folder) else None  # noqa: PTH112, PTH113

@@ -1,4 +1,4 @@
-"""How an optional extra is installed where it is missing. Installs nothing."""
+"""How to install a missing optional extra. Installs nothing."""
 
 import shlex
 import sys

@@ -40,7 +40,7 @@ class ChainLink:
 
     @property
     def paid(self) -> bool:
-        """Whether a call costs money as far as the settings tell: a key for a server on the internet means it is
+        """Whether a call costs money according to the settings: a key for a server on the internet means it is
         paid."""
         cost = self.spec.cost
         if cost is not None:
@@ -50,13 +50,13 @@ class ChainLink:
 
     @property
     def remote(self) -> bool:
-        """Whether what it is asked leaves the user's own network."""
+        """Whether its prompts leave the user's own network."""
         url = endpoint_url(self.spec)
         return bool(url) and not is_local(url)
 
     @property
     def terms(self) -> str:
-        """What a person should know before it is asked; empty where a call costs nothing and stays here."""
+        """What a person should know before it is asked; empty when a call costs nothing and stays local."""
         host = urlsplit(endpoint_url(self.spec)).hostname
         said = ["calls cost money"] if self.paid else []
         return ", ".join([*said, *([f"prompts are sent to {host} on the internet"] if self.remote else [])])

@@ -1,4 +1,4 @@
-"""How guidance gets into prompts and state: drained at model calls, marked as seen in the checkpoint that holds it."""
+"""How guidance gets into prompts and state: drained at model calls, marked as seen in the checkpoint with it."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -38,7 +38,7 @@ _OTHER_LEAD = "New instruction from a program the user trusts. Follow it unless 
 
 
 class GuidedState(AgentState[Any]):
-    """The part of the run's state an agent loop must carry so that its checkpoints mark what they hold."""
+    """The part of the run's state an agent loop must carry so that its checkpoints mark what they contain."""
 
     guidance_cursor: NotRequired[Annotated[int, latest]]
     guidance: NotRequired[Annotated[tuple[Guidance, ...], deliver]]
@@ -57,10 +57,10 @@ class DeliveredGuidance:
 
 
 async def deliver_waiting(cursor: int, context: Context, node: str) -> DeliveredGuidance:
-    """Take what waits behind the cursor, for the entry of a node that calls a model.
+    """Take what waits after the cursor, at the entry of a node that calls a model.
 
-    Nothing is marked as seen here: only the checkpoint that holds the returned update does that. A node that dies
-    before it is asked again and gets the same.
+    Nothing is marked as seen here: only the checkpoint with the returned update does that. A node that dies
+    before that is called again and gets the same.
     """
     items = await context.inbox.after(cursor)
     if not items:
@@ -113,7 +113,7 @@ def fence_guidance(item: Guidance) -> str:
 
 
 class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):
-    """Deliver guidance at each model call of an agent loop; to be the first in the list, thus the outermost.
+    """Deliver guidance at each model call of an agent loop; must be first in the list, and thus outermost.
 
     It wraps the model call instead of running before it: after a crash or a cancelled call only the model node runs
     again, and it must see what came in meanwhile.
@@ -133,7 +133,7 @@ class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):
         request: ModelRequest[Context],
         handler: Callable[[ModelRequest[Context]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
-        """Show the model what waits, and keep it in the same checkpoint as the answer."""
+        """Show the model what is waiting, and store it in the same checkpoint as the answer."""
         drained = await deliver_waiting(_cursor(request.state), request.runtime.context, self._node)
         if not drained.update:
             return await handler(request)

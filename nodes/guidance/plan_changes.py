@@ -24,7 +24,7 @@ def change_plan(plan: Plan, done: Collection[str], guidance: Sequence[Guidance],
     """Apply everything that came in since `after`, in the order of the ids.
 
     Args:
-        plan: The plan as it stands.
+        plan: The current plan.
         done: Ids of the steps that are finished; they are never touched.
         guidance: All guidance in state, with what was drained just now.
         after: `steered` of the state.
@@ -56,9 +56,9 @@ def apply_guidance(plan: Plan, done: Collection[str], guidance: Iterable[Guidanc
 
 
 def role_for(role: str, guidance: Iterable[Guidance], step: str | None) -> str:
-    """The role to call in place of `role`: the last `model` guidance for it that holds for this step.
+    """The role to call in place of `role`: the last `model` guidance for it that applies to this step.
 
-    Payload: `{"role": …, "use": …, "step": …}`; without a step it holds for the rest of the thread.
+    Payload: `{"role": …, "use": …, "step": …}`; without a step it applies to the rest of the thread.
     """
     use = role
     for item in guidance:
@@ -69,7 +69,7 @@ def role_for(role: str, guidance: Iterable[Guidance], step: str | None) -> str:
 
 
 def keep_criteria(before: Scope | None, after: Scope) -> Scope:
-    """A scope made again keeps every acceptance criterion and constraint it had: guidance adds, it never weakens."""
+    """A recreated scope keeps every acceptance criterion and constraint it had: guidance adds, it never weakens."""
     if before is None:
         return after
     criteria = (*before.acceptance_criteria, *_new(after.acceptance_criteria, before.acceptance_criteria))

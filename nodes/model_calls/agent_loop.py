@@ -1,4 +1,4 @@
-"""The agent loop over workspace tools: which middleware it uses and what its state carries. Decides no outcome."""
+"""The agent loop over workspace tools: which middleware it uses and what its state contains. Decides no outcome."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -47,9 +47,9 @@ SNAPSHOT_EVERY = 200
 UNKNOWN_WINDOW = 16_384
 """Tokens assumed when a server does not report its context size."""
 COMPACT_AT, KEEP = 0.6, 0.3
-"""Shares of the message budget: when older ones are summarized, and how much of the newest stays unchanged."""
+"""Shares of the message budget: when older messages are summarized, and how much of the newest is left as is."""
 FRAME_TOKENS = 1500
-"""How much of the window tool descriptions and the static prompt take."""
+"""Share of the window that tool descriptions and the static prompt take up."""
 
 
 class LoopState(GuidedState):
@@ -61,7 +61,7 @@ class LoopState(GuidedState):
     brief: NotRequired[str]
     """Task, criteria, plan and checks: shown on each call, never summarized."""
     step: NotRequired[str]
-    """The step worked on; guidance may name another model for it."""
+    """The current step; guidance may name another model for it."""
 
 
 class PlaceholderModel(BaseChatModel):
@@ -76,7 +76,7 @@ class PlaceholderModel(BaseChatModel):
 
 
 class RoleModelMiddleware(AgentMiddleware[LoopState, Context, Any]):
-    """Give each call the model of the role and the brief as the last part of the system prompt.
+    """Give each call the role's model, and the brief as the last part of the system prompt.
 
     Args:
         role: The role that speaks.
@@ -112,7 +112,7 @@ class RoleModelMiddleware(AgentMiddleware[LoopState, Context, Any]):
 
 
 def answer_open_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
-    """Give every tool call without a result one that says so: servers refuse a history with orphans."""
+    """Give every tool call without a result one that says so: servers reject a history with orphans."""
     results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     mended: list[AnyMessage] = []
     for message in messages:
@@ -127,7 +127,7 @@ def answer_open_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
 
 
 class CompactionMiddleware(AgentMiddleware[LoopState, Context, Any]):
-    """Summarize older messages by the summarizer before the window of the speaking role is full."""
+    """Have the summarizer summarize older messages before the window of the speaking role is full."""
 
     state_schema = LoopState
 
@@ -160,7 +160,7 @@ class CompactionMiddleware(AgentMiddleware[LoopState, Context, Any]):
 def as_message_changes(before: Sequence[AnyMessage], after: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Express a compacted history as changes by id, which is all that the reducer of a `DeltaChannel` understands.
 
-    The opening message stays, since it says what the step is; the summary replaces the one after it.
+    The opening message stays, because it describes the step; the summary replaces the one after it.
 
     Args:
         before: The history; all messages have ids.
@@ -190,7 +190,7 @@ async def _compact(messages: Sequence[BaseMessage], context: Context, node: str)
 
 
 def build_loop(name: str, role: str, *, max_calls: int, **values: Any) -> CompiledStateGraph[Any, Context, Any, Any]:
-    """Build the loop; without a checkpointer of its own it writes into that of the graph around it.
+    """Build the loop; without its own checkpointer it uses that of the surrounding graph.
 
     Args:
         name: The node that runs it.
@@ -215,7 +215,7 @@ def build_loop(name: str, role: str, *, max_calls: int, **values: Any) -> Compil
 
 
 def final_text(state: Mapping[str, Any]) -> str:
-    """The text of the last message of the model; empty when it sent none."""
+    """The text of the model's last message; empty when it sent none."""
     spoken = (message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
     return str(next((message.text for message in spoken if message.text), ""))
 

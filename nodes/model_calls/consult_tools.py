@@ -1,6 +1,6 @@
 """Tools with which a loop asks other models: a question, an explanation of code, research in the repository.
 
-Each is served by the role that `tools` of the configuration gives it, and offered only there and while a model serves
+Each is served by the role that `tools` in the configuration assigns, and offered only there and while a model serves
 that role: an unused tool takes up space in small windows. What the other model says is data to the one that
 asked. Owns no file and changes none.
 """
@@ -32,9 +32,9 @@ from tools.agent.file_tools import page_of
 
 _ASKS = ToolEffects(reads=True, asks_model=True, idempotent=True, confined=True)
 RESEARCH_CALLS = 20
-"""Model calls in one research; then it says what it has found so far."""
+"""Model calls per research; then it reports what it has found so far."""
 CLEAR_AT = 0.5
-"""Share of the window at which a research drops the results of its older calls."""
+"""Share of the window at which research drops the results of its older calls."""
 ANSWER_CHARS = 6000
 """How much of another model's answer goes into the asking model's transcript."""
 
@@ -105,11 +105,11 @@ async def deep_research(runtime: AnyToolRuntime, question: str) -> str:
 
 
 class ConsultingTools:
-    """The source of these tools, for whoever works but the researcher.
+    """The source of these tools, for every working role except the researcher.
 
     Args:
-        settings: Says which are turned on, and who answers.
-        models: Say who is served.
+        settings: Say which are turned on, and who answers.
+        models: Say which roles are served.
     """
 
     name = "consulting"
@@ -122,11 +122,11 @@ class ConsultingTools:
         return [] if role == ModelRole.RESEARCH else [one for one in CONSULTING if self._is_served(one.name)]
 
     async def names(self) -> Collection[str]:
-        """Those that are turned off too."""
+        """Including those that are turned off."""
         return [one.name for one in CONSULTING]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
     def _is_served(self, name: str) -> bool:
         settings = self._settings
@@ -137,7 +137,7 @@ CONSULTING = (ask, explain_code, deep_research)
 
 
 def role_of(settings: Settings, tool: str) -> str:
-    """Who answers: as configured, else research for research and primary for the rest."""
+    """Which role answers: as configured, else research for research and primary for the rest."""
     usual = ModelRole.RESEARCH if tool == deep_research.name else ModelRole.PRIMARY
     return settings.tool(tool).role or usual.value
 
@@ -147,7 +147,7 @@ def _role_and_site(context: Context, tool: str) -> tuple[str, CallSite]:
 
 
 def _room(context: Context, tool: str) -> int:
-    """Characters of foreign text that surely fit the window of a tool's role, beside question and answer."""
+    """Characters of foreign text sure to fit the window of a tool's role, besides question and answer."""
     return (context.models.window(role_of(context.settings, tool)) or UNKNOWN_WINDOW) * CHARS_PER_TOKEN // 2
 
 

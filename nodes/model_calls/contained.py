@@ -1,4 +1,4 @@
-"""Waits for work of others that may hang or raise anything, without letting it take the run along."""
+"""Waits for third-party work that may hang or raise anything, without letting it take the run down."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -7,24 +7,24 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 GRACE_S = 10.0
-"""Seconds in which what was told to stop may put its things in order; afterwards nobody waits for it."""
+"""Seconds that work may take to clean up after it is told to stop; after that, it is abandoned."""
 
 
 class EscapedError(Exception):
-    """Something was raised that would end more than the work, such as `SystemExit`; it is the cause."""
+    """Something was raised that would end more than the work, such as `SystemExit`, which is the cause."""
 
 
 async def contained(work: Awaitable[T], timeout_s: float | None = None) -> T:
-    """The result of some work; whoever cancels the wait cancels the work.
+    """The result of some work; cancelling the wait cancels the work.
 
     Args:
-        work: Run in a task of its own.
-        timeout_s: Seconds it may take; `None` for as long as it wants.
+        work: Run in its own task.
+        timeout_s: Seconds it may take; `None` for no limit.
 
     Raises:
         TimeoutError: It took longer, and was told to stop.
-        EscapedError: It raised what is no `Exception`, or said it was cancelled though nobody did.
-        KeyboardInterrupt: As it came: that is the user.
+        EscapedError: It raised something other than an `Exception`, or a cancellation no one asked for.
+        KeyboardInterrupt: Passed on: it comes from the user.
     """
     task = asyncio.create_task(_caught(work))
     try:
@@ -43,11 +43,11 @@ async def contained(work: Awaitable[T], timeout_s: float | None = None) -> T:
 
 
 async def kept_in(work: Awaitable[T]) -> T:
-    """The result of some work, whose exceptions are `Exception`s: in a task, others would stop the event loop.
+    """The result of some work, raising only `Exception`s: in a task, others would stop the event loop.
 
     Raises:
-        EscapedError: It raised what is none, or said it was cancelled though nobody did.
-        KeyboardInterrupt: As it came: that is the user.
+        EscapedError: It raised anything else, or a cancellation no one asked for.
+        KeyboardInterrupt: Passed on: it comes from the user.
     """
     try:
         return await work

@@ -1,4 +1,4 @@
-"""How a node asks the model of its role: inbox first, then the call, then the bookkeeping that goes into state."""
+"""How a node asks the model of its role: inbox first, then the call, then the bookkeeping for the state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ A = TypeVar("A", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class NodeQuestion:
-    """What a node wants to know, of which role, in which words."""
+    """What a node asks, of which role, in which words."""
 
     node: str
     role: str
@@ -34,13 +34,13 @@ class NodeQuestion:
 async def ask_role(
     question: NodeQuestion, artifact: type[A], runtime: Runtime[Context], *, drained: DeliveredGuidance | None = None
 ) -> tuple[A, dict[str, Any]]:
-    """Ask for an artifact; guidance that waits in the inbox is part of the question.
+    """Ask for an artifact; guidance waiting in the inbox is part of the question.
 
     Args:
         question: What, of whom.
-        artifact: The form of the answer.
+        artifact: The schema of the answer.
         runtime: Of the node.
-        drained: What the node took out of the inbox already; taken here when absent.
+        drained: What the node already took from the inbox; taken here when absent.
 
     Returns:
         The artifact, and the state update that belongs to the call.
@@ -64,7 +64,7 @@ async def ask_role(
 
 
 def bookkeeping(node: str, reply: ModelReply, context: Context) -> dict[str, Any]:
-    """What every model call leaves in state: who served the node, and what is left of the budget."""
+    """What every model call writes to the state: who served the node, and what is left of the budget."""
     return {
         "served": {node: Served(role=reply.role, spec=reply.spec, reason=reply.reason)},
         "budget_left": budget_left(context.models, context.settings.budget),
@@ -72,7 +72,7 @@ def bookkeeping(node: str, reply: ModelReply, context: Context) -> dict[str, Any
 
 
 def budget_left(models: Models, limits: BudgetSettings) -> BudgetLeft:
-    """Limits minus use; never below zero. Tokens a server did not report count as they were estimated."""
+    """Limits minus usage; never below zero. Tokens a server did not report count as estimated."""
     used = models.usage().values()
     tokens = sum((row.input_tokens or 0) + (row.output_tokens or 0) + row.estimated_tokens for row in used)
     cost = sum(row.cost_usd or 0.0 for row in used)

@@ -1,4 +1,4 @@
-"""Detects that no model can do a task before anything is created or run for it. Chooses no model."""
+"""Detects, before anything is created or run for a task, that no model can do it. Chooses no model."""
 
 from collections.abc import Iterable
 
@@ -12,16 +12,16 @@ from llm_registry.embedded.reading import is_question, wants_repair
 from nodes.text.quoting import fence
 
 DOERS = ("router", "primary", "coder", "reasoning")
-"""Roles of which one served by a model may be enough to do a task."""
+"""Roles of which one may be enough to do a task, if a model serves it."""
 
 
 async def require_model(task: str, models: Models, thread: str, roles: Iterable[str] = DOERS) -> None:
-    """Let a task pass that a model, or the embedded engine, may do.
+    """Let a task pass if a model or the embedded engine may be able to do it.
 
-    For a task that no model can do, the failing call is made now; no server receives it, since none serves.
+    For a task that no model can do, the failing call is made now; no server receives it, because none serves a role.
 
     Args:
-        task: What is asked for.
+        task: The task.
         models: As they were assigned.
         thread: Whose calls they are.
         roles: Those that would have to do it.

@@ -1,7 +1,7 @@
-"""The boundary between a loop and its tools: what is offered, what is asked first, and what becomes of each call.
+"""The boundary between a loop and its tools: what is offered, what needs approval, and what happens to each call.
 
-Whatever a tool does, the run goes on: it raises, hangs, or gives back something that is no text. Only what no model
-can mend passes: the user's cancelling, questions, a used-up budget, walls that fail and a full disk.
+Whatever a tool does, the run continues: it raises, hangs, or returns something that is not text. Only what no model
+can fix is raised: cancellation by the user, questions, a used-up budget, a failing sandbox and a full disk.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ from tools.commands.outputs import OutputStore
 
 INTERRUPTED = "Interrupted before this call returned. Check the current state before retrying."
 TIMEOUT_S = 300.0
-"""Seconds a call of somebody else's tool may take where the configuration says nothing; ours bound themselves."""
+"""Default limit in seconds for a call of a third-party tool; our own limit themselves."""
 MOST_CHARS = 100_000
-"""Of what a tool of ours gives back, which bounds itself too."""
+"""Of what one of our own tools returns, which limits itself too."""
 MOST_KEPT = 8_000_000
-"""Of what somebody else's tool gives back; what follows is dropped unread."""
+"""Of what a third-party tool returns; the rest is dropped unread."""
 _MOST_SAID = 2000
 _NOT_DONE = (GraphBubbleUp, BudgetError, SandboxError)
-"""After these a call did nothing, or only asked, and is made again when the run goes on."""
+"""After these a call did nothing, or only asked, and is made again when the run continues."""
 _LOG = logging.getLogger(__name__)
 
 _Answer = ToolMessage | Command[Any]
@@ -46,7 +46,7 @@ _Handler = Callable[[ToolCallRequest], Awaitable[_Answer]]
 
 
 class ToolCallsMiddleware(AgentMiddleware[Any, Context, Any]):
-    """Offer a loop the tools of its role, and make their calls.
+    """Offer a loop its role's tools, and make their calls.
 
     Args:
         role: Who calls.
@@ -66,13 +66,13 @@ class ToolCallsMiddleware(AgentMiddleware[Any, Context, Any]):
         return await handler(request.override(tools=list(offered)))
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: _Handler) -> _Answer:
-        """Make a call, and give its answer as text, with what it may have done."""
+        """Make a call, and return its answer as text, with its possible effects."""
         context: Any = request.runtime.context
         name = str(request.tool_call["name"])
         tool = await context.tools.find(name, self._role)
         if tool is None:
             offered = ", ".join(one.name for one in await context.tools.offered(self._role)) or "none"
-            said = quote(f"There is no tool {clip(name, 80)}. There are: {offered}.")
+            said = quote(f"There is no tool {clip(name, 80)}. Available tools: {offered}.")
             return _message(request, said, ToolEffects(reads=True), status="error")
         call = _Call(request.override(tool=_guarded(tool)), context, tool)
         return await call.made(handler)
@@ -116,7 +116,7 @@ class _Call:
         return await asyncio.to_thread(self._as_text, answer)
 
     def _refusal(self, args: dict[str, Any]) -> str | None:
-        """What the user says besides no; `None` where the call may be made."""
+        """What the user says besides no; `None` if the call may be made."""
         asks_itself = self._effects.confined and self._effects.runs_commands
         if self._context.options.approve_all or asks_itself or not ask_before(self._effects, self._rule.approval):
             return None
@@ -126,9 +126,9 @@ class _Call:
         return self._rule.timeout_s or (None if self._effects.confined else TIMEOUT_S)
 
     def _as_text(self, answer: object) -> ToolMessage:
-        """The answer as a message of ours: of what a tool gives, only its words and whether it failed count."""
+        """The answer as our own message: of a tool's result, only the text and whether it failed count."""
         if not isinstance(answer, ToolMessage):
-            return self._error(f"{self._name} gave back {type(answer).__name__}, which is no text.")
+            return self._error(f"{self._name} returned {type(answer).__name__}, which is not text.")
         text = _words(answer.content)
         if self._effects.confined:
             shown = clip(text, MOST_CHARS)
@@ -144,7 +144,7 @@ class _Call:
         cause = error.__cause__ if isinstance(error, EscapedError) and error.__cause__ else error
         _LOG.warning("the tool %s failed", self._name, exc_info=cause)
         if isinstance(error, TimeoutError):
-            return self._error(f"{self._name} ran out of time. Check the current state before retrying.")
+            return self._error(f"{self._name} timed out. Check the current state before retrying.")
         if not isinstance(error, ToolException | RolecallError):
             message = f"the tool {self._name} failed ({type(cause).__name__}); `rolecall log` shows where"
             self._context.events.emit("warning", message=message, traceback=traceback_text(cause))
@@ -156,7 +156,7 @@ class _Call:
 
 
 def _guarded(tool: BaseTool) -> BaseTool:
-    """The tool, with nothing but `Exception`s coming out of it: LangChain runs it in a task of its own."""
+    """The tool, raising nothing but `Exception`s: LangChain runs it in its own task."""
     guarded = tool.model_copy()
     inner = tool._arun  # noqa: SLF001 - what every tool implements
 
@@ -169,7 +169,7 @@ def _guarded(tool: BaseTool) -> BaseTool:
 
 
 def _place_of(request: ToolCallRequest) -> str:
-    """What tells a call from every other of the thread: the task that makes it, which is the same after a restart."""
+    """What distinguishes a call from all others of the thread: its task, which is the same after a restart."""
     task = request.runtime.config.get("configurable", {}).get("checkpoint_ns", "")
     return f"{task}#{request.tool_call['id']}"
 
@@ -181,7 +181,7 @@ def _message(request: ToolCallRequest, text: str, effects: ToolEffects, *, statu
 
 
 def _words(content: str | list[Any]) -> str:
-    """The text of an answer; a model of words is told of what else there was."""
+    """The text of an answer; a text-only model is told what else it contained."""
     if isinstance(content, str):
         return content
     return "\n".join(part if isinstance(part, str) else str(part.get("text") or f"({part.get('type')}, not shown)")

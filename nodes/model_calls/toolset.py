@@ -1,6 +1,6 @@
-"""The tools of a run, put together out of its sources: who has a name, what is offered to whom, what fails.
+"""The tools of a run, collected from its sources: who has a name, what is offered to whom, what fails.
 
-A source that fails or hangs costs its tools for a while, and is told of; calls themselves are made in `tool_calls`.
+The tools of a source that fails or hangs are missing for a while, which is reported; `tool_calls` makes the calls.
 """
 
 import logging
@@ -20,34 +20,34 @@ from core.tool_effects import UNKNOWN, ToolEffects, effects_of
 from nodes.model_calls.contained import contained
 
 SOURCE_S = 30.0
-"""Seconds a source may take to say what it has."""
+"""Seconds a source may take to list its tools."""
 AGAIN_S = 30.0
-"""Seconds in which a source that failed is not asked again."""
+"""Seconds for which a failed source is not asked again."""
 CLOSE_S = 10.0
 _LONGEST_NAME = 64
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
-"""What servers of models refuse in the name of a tool."""
+"""What model servers reject in a tool's name."""
 _LOG = logging.getLogger(__name__)
 
 
 class StartedCalls(Protocol):
-    """Remembers beyond the end of the process which calls began."""
+    """Remembers, even after the process ends, which calls started."""
 
     async def begin(self, call: str, tool: str) -> bool:
-        """Write a call down; false when it was."""
+        """Record a call; false when it was already recorded."""
 
     async def forget(self, call: str) -> None:
-        """Take a call back."""
+        """Remove a call from the record."""
 
 
 class Toolset:
     """Implements `core.context.Tools`.
 
     Args:
-        sources: In the order in which they are asked; the first that has a name keeps it.
-        settings: What `tools` says of each.
-        events: Told of what fails and what is renamed.
-        started: Where calls are written down that are not simply repeated.
+        sources: In the order in which they are asked; the first with a name keeps it.
+        settings: What `tools` says about each.
+        events: Told what fails and what is renamed.
+        started: Where calls that must not simply be repeated are recorded.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class Toolset:
         self._effects: dict[str, ToolEffects] = {}
         self._told: set[str] = set()
         self._away: dict[str, float] = {}
-        """Sources that failed, and until when they are not asked."""
+        """Failed sources, and until when they are not asked."""
 
     async def offered(self, role: str) -> Sequence[BaseTool]:
-        """What a role may call now; what is in the way is told once."""
+        """What a role may call now; problems are reported once."""
         found: dict[str, BaseTool] = {}
         for source in self._sources:
             for tool in await self._of(source, role):
@@ -76,21 +76,21 @@ class Toolset:
         return tuple(found.values())
 
     async def find(self, name: str, role: str) -> BaseTool | None:
-        """The tool that was offered to a role under a name; asks the sources where nothing was offered yet."""
+        """The tool that was offered to a role under a name; asks the sources if nothing was offered yet."""
         if role not in self._offered:
             await self.offered(role)
         return self._offered[role].get(name)
 
     def effects_of(self, name: str) -> ToolEffects:
-        """What calls of that name may do; the worst where it was not offered."""
+        """What calls of that name may do; the worst if it was not offered."""
         return self._effects.get(name, UNKNOWN)
 
     async def begin(self, call: str, tool: str) -> bool:
-        """Write down that a call begins; false when it had begun before."""
+        """Record that a call starts; false when it had started before."""
         return await self._started.begin(call, tool)
 
     async def forget(self, call: str) -> None:
-        """Take back that a call began."""
+        """Forget that a call started."""
         await self._started.forget(call)
 
     async def unknown(self) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class Toolset:
         return unknown_tools(self._settings, known)
 
     async def close(self) -> None:
-        """Close all sources; one that cannot be closed keeps nobody from the end."""
+        """Close all sources; one that cannot be closed does not block the end."""
         for source in self._sources:
             try:
                 await contained(source.close(), CLOSE_S)
@@ -126,26 +126,26 @@ class Toolset:
     def _failed(self, source: ToolSource, error: Exception) -> None:
         self._away[source.name] = time.monotonic() + AGAIN_S
         _LOG.warning("the tools of %s are not available", source.name, exc_info=error)
-        self._tell(f"the tools of {source.name} are not available at present: {type(error).__name__}: {error}")
+        self._tell(f"the tools of {source.name} are currently unavailable: {type(error).__name__}: {error}")
 
     def _named(self, tool: BaseTool, source: ToolSource, taken: Collection[str]) -> BaseTool | None:
-        """The tool under a name of its own; `None` where there is none, or no model could be told of it."""
+        """The tool under a unique name; `None` if there is none, or no model could be offered it."""
         name = _NOT_IN_NAMES.sub("_", tool.name)[:_LONGEST_NAME]
         if name in taken:
             name = _NOT_IN_NAMES.sub("_", f"{source.name}_{tool.name}")[:_LONGEST_NAME]
         if name in taken or not name:
-            self._tell(f"the tool {tool.name} of {source.name} is left out: others have its names")
+            self._tell(f"the tool {tool.name} of {source.name} is skipped: its names are taken")
             return None
         if name != tool.name:
-            self._tell(f"the tool {tool.name} of {source.name} is called {name} here")
+            self._tell(f"the tool {tool.name} of {source.name} is renamed to {name}")
             tool = tool.model_copy(update={"name": name})
         if effects_of(tool).confined:
             return tool  # one of ours, whose form the tests know
         try:
             convert_to_openai_tool(tool)
         except Exception as error:  # noqa: BLE001 - schemas of others are wrong in many ways
-            _LOG.warning("the form of the tool %s is wrong", name, exc_info=error)
-            self._tell(f"the tool {name} of {source.name} is left out: the form of its arguments is wrong")
+            _LOG.warning("the schema of the tool %s is invalid", name, exc_info=error)
+            self._tell(f"the tool {name} of {source.name} is skipped: the schema of its arguments is invalid")
             return None
         return tool
 
@@ -159,7 +159,7 @@ async def _listed(source: ToolSource, role: str) -> list[BaseTool]:
     given: list[object] = list(await source.tools(role))
     tools = [tool for tool in given if isinstance(tool, BaseTool)]
     if len(tools) < len(given):
-        message = "it gave something for a tool that is none"
+        message = "it listed something that is not a tool"
         raise TypeError(message)
     return tools
 
@@ -170,7 +170,7 @@ def _may_use(rule: ToolSettings, role: str) -> bool:
 
 
 def unknown_tools(settings: Settings, known: Iterable[str]) -> tuple[str, ...]:
-    """The tools that the configuration names and nobody has, a sentence each.
+    """The tools that the configuration names but no source has, one sentence each.
 
     Args:
         settings: The configuration.

@@ -1,1 +1,1 @@
-"""Prompt templates: one folder per node, one Markdown Jinja file per message."""
+"""Prompt templates: one directory per node, one Markdown Jinja file per message."""

@@ -40,7 +40,7 @@ def scope_text(scope: Scope) -> str:
 
 
 def earlier_text(requests: Iterable[EarlierRequest]) -> str:
-    """What the thread was asked for before, each with its outcome and what was done; empty where there is nothing."""
+    """The thread's earlier requests, each with its outcome and what was done; empty when there are none."""
     return "\n\n".join(
         "\n".join(
             [

@@ -1,8 +1,8 @@
-"""How foreign text is quoted to a model: it can neither end its fence nor speak as somebody else.
+"""How foreign text is quoted to a model: it can neither end its fence nor speak as someone else.
 
-Files, output, plans, words of other models and of programs are quoted here and nowhere else. What could be read as a
-tag of ours, as a token of a chat template or as the head of a message gets a dot after its first character. The dot
-can be taken out again: a model that copies what it was shown into a tool call means the text without it.
+Files, output, plans, text from other models and programs are quoted here and nowhere else. What could be read as a
+tag of ours, as a chat template token or as the header of a message gets a dot after its first character. The dot
+can be removed again: a model that copies what it was shown into a tool call means the text without it.
 """
 
 import re
@@ -41,7 +41,7 @@ def quote(text: str) -> str:
 
 
 def unquote(text: str) -> str:
-    """The text that was quoted; a text without dots of ours is itself."""
+    """The text that was quoted; text without our dots is unchanged."""
     return _MARK.sub(lambda found: found[0].removesuffix(DOT), text) if DOT in text else text
 
 
@@ -56,11 +56,11 @@ def fence(text: object, tag: str) -> str:
 
 
 def intended_args(args: dict[str, Any], give_back: Callable[[str], str]) -> dict[str, Any]:
-    """The arguments that a model means by those it gives: without the dots it copied, with what was withheld of it.
+    """The arguments that a model means: without the dots it copied, and with what was withheld from it.
 
     Args:
-        args: Of a call of a tool.
-        give_back: Puts secrets in the place of what stands for them.
+        args: Of a tool call.
+        give_back: Replaces placeholders with their secrets.
     """
     changed: dict[str, Any] = _tree(args, lambda text: give_back(unquote(text)))
     return changed

@@ -36,10 +36,10 @@ class RunFigures:
 
 
 def report_markdown(state: Mapping[str, Any], narrative: ReportNarrative, facts: RunFigures, *, status: Outcome) -> str:
-    """Lay the report out.
+    """Lay out the report.
 
     Args:
-        state: The graph's state; missing keys leave their section out.
+        state: The graph's state; sections with missing keys are left out.
         narrative: The text.
         facts: The numbers.
         status: How the thread ended.

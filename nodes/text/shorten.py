@@ -1,4 +1,4 @@
-"""Shortens over-long fields of an artifact before it enters state: by the summarizer, failing that by a plain cut."""
+"""Shortens over-long fields of an artifact before it enters state: by the summarizer, or else by truncation."""
 
 from typing import Any, TypeVar
 

@@ -20,7 +20,7 @@ _NOT_COPIED = shutil.ignore_patterns("__pycache__", ".*_cache", ".benchmarks")
 
 
 class DemoError(RolecallError):
-    """The demonstration did not keep a promise."""
+    """The demonstration did not do what it should."""
 
     code = "demo"
 
@@ -68,7 +68,7 @@ def _show_patch(folder: Path, thread: str) -> None:
 
 
 async def make_example_repository(folder: Path) -> None:
-    """Put the broken repository of the demo into a folder.
+    """Put the demo's broken repository into a directory.
 
     Raises:
         RepositoryError: The example is not installed.
@@ -86,7 +86,7 @@ async def make_example_repository(folder: Path) -> None:
 
 
 def fingerprint(folder: Path) -> str:
-    """A digest of all files of a checkout, its index and HEAD included, rolecall's own folder left out."""
+    """A digest of all files of a checkout, including index and HEAD, without rolecall's own directory."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         inside = path.relative_to(folder)

@@ -31,7 +31,7 @@ def log(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def log_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The record of a thread in lines, each beginning with its date and time."""
+    """The record of a thread in lines, each starting with its date and time."""
     view = RunView()
     for record in records:
         event = event_of(record)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def models(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Print who serves each role, and what was measured in this repository; or compare models."""
+    """Print what serves each role, and what was measured in this repository; or compare models."""
     return _bench(options) if options.action == "bench" else _models(options)
 
 
 def doctor(options: argparse.Namespace, invocation: Invocation) -> int:
-    """Examine every role; a configuration that no run would accept exits 3, a role that nothing can serve 4."""
+    """Check every role; exits 3 for a configuration that no run would accept, 4 for a role that nothing can serve."""
     request = DoctorRequest(repo=repo_of(options), options=asked(options), live=options.live)
     health = setup.doctor(request, on_warning=warn)
     diagnosis, holds = health.diagnosis, health.sandbox_holds
@@ -82,7 +82,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def compared_lines(compared: "Comparison") -> Iterator[str]:
-    """A line per model, and what it said to each question."""
+    """A line per model, and its answer to each question."""
     kind = "recorded calls" if compared.recorded else "built-in questions"
     yield f"{len(compared.questions)} {kind} of {compared.role}"
     for one in compared.models:

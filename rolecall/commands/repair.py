@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SAID = {
     "nothing_fails": "nothing to do",
     "plausible": "found a patch",
-    "partial": "found a patch for a part of the failing tests",
+    "partial": "found a patch for some of the failing tests",
     "none": "found no patch",
     "unusable_tests": "these tests cannot be used for the search",
     "interrupted": "the search was stopped",
@@ -58,7 +58,7 @@ def search_arguments(command: str) -> tuple[str, ...]:
     """The arguments in a pytest command, or in what follows `pytest` in one.
 
     Raises:
-        UsageError: It is a command, and not pytest's.
+        UsageError: It is a command other than pytest.
     """
     try:
         words = shlex.split(command)
@@ -96,7 +96,7 @@ async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, 
 
 
 async def _searched(folder: Path) -> tuple[Path, str]:
-    """The top of the repository around a folder; where there is none the directory itself, with a notice.
+    """The top level of the repository around a directory; if there is none, the directory itself, with a notice.
 
     Raises:
         RepositoryError: The repository has no files to work on.
@@ -135,7 +135,7 @@ def _plain(value: object) -> bool:
 
 
 def print_result(result: "RepairResult", invocation: Invocation) -> None:
-    """Print the best patch, and on stderr what is to be known of all of them."""
+    """Print the best patch, and on stderr what is known about all of them."""
     print(f"{_SAID[result.status]} ({_counts(result)})", file=sys.stderr)
     said = ""
     for at, patch in enumerate(result.patches):
@@ -164,16 +164,16 @@ def _counts(result: "RepairResult") -> str:
 
 
 def last_words(result: "RepairResult") -> list[str]:
-    """What the first patch is known to do, how sure it is, and what would tell it from the others."""
+    """What the first patch is known to do, how certain it is, and what would distinguish it from the others."""
     from tools.repair.result import claim
 
     best = result.patches[0]
     lines = [f"the first patch {claim(best)}"]
     if best.mended:
-        lines.append(f"it mends {', '.join(best.mended[:5])}{', …' if len(best.mended) > 5 else ''}")
+        lines.append(f"it repairs {', '.join(best.mended[:5])}{', …' if len(best.mended) > 5 else ''}")
     if best.confidence == "high":
         return [*lines, "confidence: high"]
-    lines.append(f"confidence: LOW ({best.reason}); read the patch before you take it over")
+    lines.append(f"confidence: LOW ({best.reason}); read the patch before you apply it")
     if result.disagreement is not None:
         call, outputs = result.disagreement.call, result.disagreement.outputs
         gives = [f"patch {at} gives {single_line(output, width=60)}" for at, output in enumerate(outputs[:4], 1)]

@@ -39,7 +39,7 @@ def continue_thread(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 def request_of(given: Sequence[str], file: Path | None, name: str, example: str) -> str:
-    """The text of a request out of the argument, the file or stdin.
+    """The text of a request from the argument, the file or stdin.
 
     Args:
         given: The words on the command line.
@@ -76,7 +76,7 @@ def _read(file: Path, name: str) -> str:
 
 
 def _running(options: argparse.Namespace) -> dict[str, Any]:
-    """What the options ask of a run, for the requests of the service."""
+    """What the options say about a run, for the requests to the service."""
     return {
         "repo": repo_of(options),
         "options": asked(options),

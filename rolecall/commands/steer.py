@@ -1,4 +1,4 @@
-"""The commands `steer` and `pause`: a message into a thread's inbox, whichever process is running it."""
+"""The commands `steer` and `pause`: a message to a thread's inbox, whichever process is running it."""
 
 import argparse
 import sys

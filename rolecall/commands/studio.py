@@ -40,7 +40,7 @@ _CODES = {signal.SIGINT: Exit.DONE, signal.SIGTERM: Exit.TERMINATED, signal.SIGH
 
 
 class StudioError(RolecallError):
-    """The server ended by itself."""
+    """The server exited by itself."""
 
     code = "studio"
 
@@ -99,13 +99,13 @@ async def _studio(options: argparse.Namespace) -> int:
 
 
 def _quiet() -> dict[str, str]:
-    """What keeps the log of the server to what went wrong, unless the user wants more of it."""
+    """Limits the server's log to problems, unless the user wants more of it."""
     return {"LOG_LEVEL": "ERROR", "LOG_COLOR": str(sys.stderr.isatty()).lower()}
 
 
 @contextmanager
 def _signals() -> Iterator[asyncio.Queue[signal.Signals]]:
-    """The signals that end the server, as they come; none of them ends us before it."""
+    """The signals that end the server, as they arrive; none of them ends us first."""
     loop = asyncio.get_running_loop()
     came: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in _CODES:
@@ -177,7 +177,7 @@ async def _answers(probe: "httpx.AsyncClient") -> bool:
 
 
 def served_config(origins: Sequence[str] = ()) -> dict[str, Any]:
-    """What the server reads as its langgraph.json; that of the checkout, for `langgraph dev`, is the same.
+    """What the server reads as its langgraph.json; the checkout's own, for `langgraph dev`, is the same.
 
     Args:
         origins: Web origins besides Studio's own whose pages may use the server.

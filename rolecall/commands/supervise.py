@@ -60,7 +60,7 @@ async def _supervise(options: argparse.Namespace, invocation: Invocation) -> int
 
 
 class _Round:
-    """Supervises threads side by side."""
+    """Supervises threads in parallel."""
 
     def __init__(self, top: Path, settings: "Settings", *, wait: bool) -> None:
         self.stop = asyncio.Event()
@@ -70,7 +70,7 @@ class _Round:
         """Supervise these until none is running; the fault of one leaves the others as they are.
 
         Raises:
-            RolecallError: What ended the first of those that could not be supervised, once all have ended.
+            RolecallError: The error of the first one that could not be supervised, once all have ended.
         """
         ended = await asyncio.gather(*map(self._one, wanted), return_exceptions=True)
         faults = [fault for fault in ended if isinstance(fault, BaseException)]
@@ -81,7 +81,7 @@ class _Round:
             raise faults[0]
 
     async def all(self) -> None:
-        """Supervise whatever runs, until told to stop; a thread that cannot be supervised is named and left."""
+        """Supervise all running threads until told to stop; one that cannot be supervised is reported and skipped."""
         from graph.supervisor.supervise import rest
 
         store = await store_of(self._top)
@@ -100,7 +100,7 @@ class _Round:
                 await rest(self.stop, _LOOK_FOR_THREADS_S)
 
     async def _guarded(self, thread: str) -> bool:
-        """Supervise one thread; whether that went well."""
+        """Supervise one thread; returns whether that went well."""
         try:
             await self._one(thread)
         except Exception as fault:  # noqa: BLE001 - told, whatever it is: the other threads go on

@@ -1,4 +1,4 @@
-"""The command `threads`: what there is, one in detail, and taking some away."""
+"""The command `threads`: lists, shows, deletes or adopts threads."""
 
 import argparse
 import asyncio

@@ -50,7 +50,7 @@ async def _watch(options: argparse.Namespace, invocation: Invocation) -> int:
 
 
 class _Watched:
-    """The record as it is shown: what happened before the watching began carries the time it happened at."""
+    """The record as it is shown: earlier events are shown with the time they happened at."""
 
     def __init__(self, *, lines: bool) -> None:
         self._at: datetime | None = None

@@ -26,7 +26,7 @@ def utc_now() -> datetime:
 
 
 class Screen(Console):
-    """Standard error, drawn on without reading texts as markup."""
+    """Standard error, on which text is never read as markup."""
 
     def __init__(self, *, plain: bool = False) -> None:
         super().__init__(
@@ -38,7 +38,7 @@ class Screen(Console):
         )
 
     def on_broken_pipe(self) -> None:
-        """Say that nobody reads any more; the inherited method would end the program instead."""
+        """Report that no one reads any more; the inherited method would exit the program instead."""
         raise BrokenPipeError(errno.EPIPE, "standard error was closed")
 
 
@@ -69,7 +69,7 @@ class Display(AbstractContextManager["Display"]):
             self._live = Live(console=console, get_renderable=self.footer, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
+        """Start drawing."""
         if self._live:
             self._live.start()
             sys.stderr = safe_stream(sys.stderr)  # what others print goes above the live lines, cleaned as before
@@ -78,7 +78,7 @@ class Display(AbstractContextManager["Display"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the live lines away; what scrolled stays."""
+        """Remove the live lines; scrolled lines stay."""
         if self._live:
             with suppress(OSError):  # the terminal is gone, and its lines with it
                 self._live.stop()

@@ -1,4 +1,4 @@
-"""One line per event, for people: what is shown while a run works, what `log` prints, what lands in a plain log."""
+"""One line per event, for people: what is shown while a run works, what `log` prints, what a plain log contains."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,7 +29,7 @@ def event_line(event: str, data: Data, *, steps: Mapping[str, str]) -> str | Non
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, hours when there are some."""
+    """Minutes and seconds, plus hours if any."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
@@ -55,12 +55,12 @@ def tokens_in_out(read: int | None, written: int | None) -> str:
 
 
 def without_control_characters(text: str) -> str:
-    """A text in which everything that would drive the terminal is made visible; line ends stay."""
+    """A text with all terminal control characters made visible; line endings stay."""
     return visible(text.expandtabs(4))
 
 
 def hanging_indent(text: str) -> str:
-    """A text whose further lines are indented, so that none of them looks like a line of ours."""
+    """A text whose later lines are indented, so that none of them looks like one of our own lines."""
     return "\n  ".join(without_control_characters(text).splitlines())
 
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def write_json_line(record: Mapping[str, Any]) -> None:
-    """Write one object and hand it on at once, so that a reader can follow.
+    """Write one object and flush it immediately, so that a reader can follow.
 
     Raises:
-        BrokenPipeError: Nobody reads any more.
+        BrokenPipeError: No one reads any more.
     """
     sys.stdout.write(_line(record))
     sys.stdout.flush()
@@ -29,9 +29,9 @@ def write_answer(data: Mapping[str, Any]) -> None:
 
 
 class EventLines:
-    """Writes events in their order and keeps the result back, since it must be the last line.
+    """Writes events in order and holds the result back, because it must be the last line.
 
-    Writing waits for the reader, so this is for a thread that holds nobody up.
+    Writing waits for the reader, so this belongs in a thread that blocks nothing else.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class EventLines:
             self._write(event.flat())
 
     def finish(self, **outcome: Any) -> None:
-        """Write the last line: the result as the command line tells it, with the time the run gave."""
+        """Write the last line: the result as the command line reports it, with the run's timestamp."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._write({"v": 1, "ts": self._ended or now, "event": "result", **outcome})
 

@@ -25,7 +25,7 @@ _SAID = {
 
 
 def print_outcome(outcome: RunResult, code: int, invocation: Invocation) -> None:
-    """Print the result to stdout: the outcome, where it is, what it used, what to do next."""
+    """Print the result to stdout: the outcome, where the work is, what it used, what to do next."""
     changed = bool(outcome.diff_path) and Path(outcome.diff_path).stat().st_size > 0
     unchecked = outcome.status is ThreadStatus.DONE and UNCHECKED in outcome.message
     rows = [

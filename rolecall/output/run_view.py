@@ -1,4 +1,4 @@
-"""What a person sees of a run, computed from its events alone: the present state, and one line per event worth one.
+"""What a person sees of a run, computed from its events alone: the current state, and one line per event worth one.
 
 It draws nothing and reads no clock, so the same events always give the same view.
 """
@@ -14,7 +14,7 @@ from rolecall.output.event_text import clock, event_line, seconds_text, tokens_i
 
 @dataclass(slots=True)
 class RunView:
-    """The state of a run as its events tell it."""
+    """The state of a run according to its events."""
 
     thread: str = ""
     started: datetime | None = None
@@ -44,7 +44,7 @@ class RunView:
     """What each call would repeat: model changes, messages received, ongoing waits."""
 
     def apply(self, event: Event) -> str | None:
-        """Take an event in; return the line it is worth, if any."""
+        """Apply an event; returns its line, if it is worth one."""
         self.thread = self.thread or event.thread
         self.started = self.started or event.ts
         change = getattr(self, f"_on_{event.event}", None)
@@ -55,7 +55,7 @@ class RunView:
         return event_line(event.event, self._in_context(event), steps=dict(self.steps))
 
     def _is_known(self, event: Event) -> bool:
-        """Whether the same was told already."""
+        """Whether the same was already reported."""
         names = _SAME.get(event.event)
         if names is None or event.data.get("over") or event.data.get("seconds", 0) is None:
             return False
@@ -65,7 +65,7 @@ class RunView:
         return known
 
     def _is_told_by_its_command(self, event: Event) -> bool:
-        """Whether a tool that ended was a command whose own line has said how."""
+        """Whether a finished tool was a command whose own line has reported its end."""
         if event.event != "tool_finished" or event.data.get("tool") != "run_command" or not self._commands:
             return False
         self._commands -= 1
@@ -189,7 +189,7 @@ def _sum(known: int | None, more: int | None) -> int | None:
 
 
 def summary_of(args: object, *, width: int = 60) -> str:
-    """A tool call's arguments in a few words: the first that says something, since it names the file or command."""
+    """A tool call's arguments in a few words: the first meaningful one, because it names the file or command."""
     if not isinstance(args, dict):
         return ""
     first = next((str(value) for value in args.values() if value not in (None, "", False)), "")

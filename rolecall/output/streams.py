@@ -1,7 +1,7 @@
-"""The way out to the screen: whatever is printed for people goes through `core.text.visible`, whoever prints it.
+"""The way to the screen: everything printed for people goes through `core.text.visible`, whatever prints it.
 
 It wraps the two standard streams once, so that no command can forget to clean what it shows. Only the live display,
-which draws with escape sequences of its own, and patches for programs go past it.
+which draws with its own escape sequences, and patches for programs bypass it.
 """
 
 import sys
@@ -13,7 +13,7 @@ from core.text import visible
 
 
 class SafeStream:
-    """A text stream on which nothing printed can drive the terminal behind it.
+    """A text stream on which nothing printed can control the terminal behind it.
 
     Args:
         stream: Where the cleaned text goes.
@@ -53,12 +53,12 @@ def safe_stream(stream: TextIO) -> TextIO:
 
 
 def unfiltered(stream: TextIO) -> TextIO:
-    """The stream as it is, for a display that draws with escape sequences and cleans its texts itself."""
+    """The stream as it is, for a display that draws with escape sequences and cleans its text itself."""
     return stream.beneath if isinstance(stream, SafeStream) else stream
 
 
 def write_patch(text: str) -> None:
-    """Write a patch to stdout: on a terminal cleaned, elsewhere byte for byte, since it may go into `git apply`."""
+    """Write a patch to stdout: cleaned on a terminal, byte for byte elsewhere, because it may go into `git apply`."""
     if sys.stdout.isatty():
         safe_stream(sys.stdout).write(text)
     else:

@@ -9,7 +9,7 @@ from graph.store.debug_log import RedactingFormatter, attached, is_told
 
 
 class ScreenHandler(logging.Handler):
-    """Prints on whatever standard error is at that moment, above the live display."""
+    """Prints to the current standard error, above the live display."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
@@ -21,7 +21,7 @@ class ScreenHandler(logging.Handler):
 
 @contextmanager
 def verbose_logging(level: int) -> Iterator[None]:
-    """Print logs while the block runs: from INFO on at level 1, from DEBUG on above."""
+    """Print logs while the block runs: from INFO up at level 1, from DEBUG up above that."""
     handler = ScreenHandler(logging.INFO if level == 1 else logging.DEBUG)
     handler.setFormatter(RedactingFormatter())
     handler.addFilter(is_told)

@@ -1,4 +1,4 @@
-"""What a person should know of their configuration, on stderr."""
+"""What a person should know about their configuration, on stderr."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""The verbs of rolecall as typed functions that know no terminal: what the command line and other ways in call."""
+"""rolecall's verbs as typed functions, independent of a terminal: called by the command line and other interfaces."""

@@ -1,4 +1,4 @@
-"""Reads the record of a thread back: its events as they were written, also while another process still writes."""
+"""Reads the record of a thread back: its events as written, even while another process is still writing."""
 
 import json
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from core.storage.thread_ids import is_thread_id
 
 
 def event_of(record: dict[str, Any]) -> Event:
-    """An event out of its flat record. Names of a later version are taken as they are."""
+    """An event from its flat record. Names from a newer version are accepted as they are."""
     thread = str(record.get("thread", ""))
     head = {"v", "event", "thread", "ts"}
     return Event(
@@ -29,7 +29,7 @@ def _moment(text: object) -> datetime:
 
 
 class Follower:
-    """Reads what is added to a file of JSON lines; a last line without an end waits for the rest."""
+    """Reads what is appended to a JSON Lines file; an incomplete last line waits for the rest."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._path = path
@@ -37,7 +37,7 @@ class Follower:
         """Where the next call continues, in bytes."""
 
     def fresh(self) -> list[dict[str, Any]]:
-        """The records added since the last call; lines that a kill cut off are left out."""
+        """The records added since the last call; lines cut off by a kill are left out."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:

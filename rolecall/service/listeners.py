@@ -1,4 +1,4 @@
-"""Events on their way from a run to whoever listens: queued, so that nobody who listens can hold the run up."""
+"""Events on their way from a run to its listeners: queued, so that no listener can hold up the run."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ _JOIN_S = 0.2
 
 
 class QueuedListener:
-    """Hands events on in their order, from a thread of its own.
+    """Passes events on in order, from its own thread.
 
     Args:
         listen: Gets each event; may take as long as it likes.
@@ -33,14 +33,14 @@ class QueuedListener:
         self._waiting.put(event)
 
     async def flushed(self) -> None:
-        """Wait until all events so far were handed on, without holding the event loop."""
+        """Wait until all events so far are delivered, without blocking the event loop."""
         if self._thread is not None:
             loop, reached = asyncio.get_running_loop(), asyncio.Event()
             self._waiting.put(lambda: loop.call_soon_threadsafe(reached.set))
             await reached.wait()
 
     def close(self) -> None:
-        """Wait until everything is handed on, for as long as the listener takes.
+        """Wait until everything is delivered, for as long as the listener takes.
 
         Raises:
             Exception: What the listener raised first; it got no events after that.

@@ -1,4 +1,4 @@
-"""Finds what a verb works on: the repository, its database, a thread by the beginning of its id, its settings."""
+"""Finds what a verb works on: the repository, its database, a thread by a unique prefix of its id, its settings."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,11 +36,11 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     repo: Path = Path()
-    """Any folder of the repository."""
+    """Any directory in the repository."""
 
 
 class ThreadRequest(Request):
-    """About one thread."""
+    """A request about one thread."""
 
     thread: str = ""
     """Its id or a unique prefix of it; empty: the thread that was worked on last."""
@@ -57,7 +57,7 @@ def folder_of(repo: Path) -> Path:
     """The absolute path of the folder the user named.
 
     Raises:
-        RepositoryError: There is no such folder.
+        RepositoryError: The directory does not exist.
     """
     folder = repo.expanduser().resolve()
     if not folder.is_dir():
@@ -67,10 +67,10 @@ def folder_of(repo: Path) -> Path:
 
 
 async def top_of(folder: Path) -> Path:
-    """The top of the repository around a folder, whatever state the repository is in.
+    """The top level of the repository around a directory, whatever state it is in.
 
     Raises:
-        RepositoryError: There is no such folder, or it belongs to no repository with a working tree.
+        RepositoryError: The directory does not exist, or is not in a repository with a working tree.
     """
     from tools.git.command import Git
     from tools.git.repository import find_top
@@ -81,7 +81,7 @@ async def top_of(folder: Path) -> Path:
 
 
 async def top_if_any(folder: Path) -> Path | None:
-    """The top of the repository around a folder; `None` outside of any."""
+    """The top level of the repository around a directory; `None` outside a repository."""
     folder = folder_of(folder)
     try:
         return await top_of(folder)
@@ -90,7 +90,7 @@ async def top_if_any(folder: Path) -> Path | None:
 
 
 async def found(request: ThreadRequest, on_thread: OnThread = unheard) -> "tuple[Path, ThreadRow]":
-    """The top of the repository and the thread that a request is about.
+    """The top level of the repository and the thread that a request is about.
 
     Raises:
         RepositoryError: There is no repository, or its `.rolecall/` is not ours.
@@ -121,7 +121,7 @@ async def database_in(top: Path) -> "Database | None":
     """The database of a repository, once `.rolecall/` is verified to be ours; `None` when there is none.
 
     Raises:
-        RepositoryError: The folder is there and not ours; nothing of it was read.
+        RepositoryError: The directory exists and is not ours; nothing in it was read.
     """
     from core.storage.database import Database
     from tools.git.state_folder import verified_layout
@@ -134,8 +134,8 @@ async def store_of(top: Path) -> "ThreadStore":
     """The threads of a repository.
 
     Raises:
-        ThreadError: rolecall never worked here.
-        RepositoryError: `.rolecall/` is there and not ours.
+        ThreadError: rolecall has never been used here.
+        RepositoryError: `.rolecall/` exists and is not ours.
     """
     from graph.store.thread_store import ThreadStore
 
@@ -154,7 +154,7 @@ async def settings_for(options: ThreadOptions, top: Path | None, on_warning: OnW
     """The settings as options, environment and files give them.
 
     Args:
-        options: Of a call, or what holds for a thread.
+        options: Of a call, or what applies to a thread.
         top: The repository, whose own file is read when it is trusted.
         on_warning: Receives warnings about them.
 

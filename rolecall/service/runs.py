@@ -87,10 +87,10 @@ async def start(
     Args:
         request: The task and its repository.
         listen: Receives every event, in order, in a separate thread: it may be slow.
-        ask: Answers questions; without it a question stops the run, resumable.
+        ask: Answers questions; without it a question stops the run, which can be resumed.
 
     Raises:
-        RepositoryError: The repository cannot be worked in; nothing was changed.
+        RepositoryError: The repository cannot be used; nothing was changed.
         ConfigError: The settings cannot be used.
         UsageError: A requested model does not exist.
     """
@@ -131,7 +131,7 @@ async def answer(request: AnswerRequest, *, listen: "Callable[[Event], None]" = 
     """
     top, row = await found(request)
     if (await as_it_stands(row, top)).status != ThreadStatus.WAITING:
-        raise ThreadError(f"{row.short} does not wait for an answer", hint=f"`rolecall threads show {row.short}`")
+        raise ThreadError(f"{row.short} is not waiting for an answer", hint=f"`rolecall threads show {row.short}`")
     answers = [request.text]
 
     async def ask(_: "UserQuestion") -> str | None:
@@ -164,7 +164,7 @@ async def prepare(
         thread_id, before, task = row.thread_id, row.options, ""
         if isinstance(request, ContinueRequest):
             if await is_driven(top, thread_id):
-                raise LockedError(f"{row.short} is running; tell it with `rolecall steer {row.short} TEXT`")
+                raise LockedError(f"{row.short} is running; send a message with `rolecall steer {row.short} TEXT`")
             before = before.model_copy(update={"limits": {}})
         asked = before.then(request.options)
     settings = request.settings or (await settings_for(asked, top, on_warning)).settings

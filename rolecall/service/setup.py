@@ -24,10 +24,10 @@ _PLAIN_HEADERS = frozenset({"accept", "content-type", "user-agent", "http-refere
 
 
 class DoctorRequest(SetupRequest):
-    """An examination of every role."""
+    """A check of every role."""
 
     live: bool = False
-    """Also ask each model: tools, JSON, tokens per second."""
+    """Also probe each model: tools, JSON, tokens per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +38,37 @@ class Health:
     sandbox: str
     """The policy commands run under, in one sentence."""
     sandbox_holds: bool
-    """Whether a run may begin under it."""
+    """Whether a run may start under it."""
 
     @property
     def healthy(self) -> bool:
-        """Whether a run can begin, with a model for each role it needs."""
+        """Whether a run can start, with a model for each role it needs."""
         return self.diagnosis.healthy and self.sandbox_holds
 
 
 @dataclass(frozen=True, slots=True)
 class RoleModels:
-    """Who serves each role, and what was measured in the repository."""
+    """What serves each role, and what was measured in the repository."""
 
     diagnosis: "Diagnosis"
     figures: "tuple[SpecStatistics, ...]" = ()
 
 
 class BenchRequest(SetupRequest):
-    """Several models for the work of one role."""
+    """Several models to compare for one role."""
 
     role: str = "summarizer"
     models: tuple[str, ...] = ()
-    """A role, a named model, or `provider:model[@url]` each."""
+    """Each is a role, a named model, or `provider:model[@url]`."""
     limit: int = Field(default=10, gt=0)
-    """Questions at most."""
+    """Maximum number of questions."""
 
 
 class ConfigRequest(SetupRequest):
     """The settings."""
 
     validated: bool = False
-    """Also make sure that a run could use them."""
+    """Also check that a run could use them."""
 
 
 class ConfigResult(BaseModel):
@@ -79,7 +79,7 @@ class ConfigResult(BaseModel):
     path: Path | None
     """The file; `None` when there is none."""
     user: Path
-    """The user's own, whether it is there or not."""
+    """The user's own, whether or not it exists."""
     sample: bool
     """The file came with rolecall."""
     sources: dict[str, str]
@@ -90,7 +90,7 @@ class ConfigResult(BaseModel):
 
 @blocking
 async def models(request: SetupRequest, *, on_warning: OnWarning = unheard) -> RoleModels:
-    """Who serves each role, and what each spec did in this repository.
+    """What serves each role, and what each spec did in this repository.
 
     Raises:
         ConfigError: The settings are not valid.
@@ -122,7 +122,7 @@ async def compare_models(request: BenchRequest, *, on_warning: OnWarning = unhea
 
 @blocking
 async def doctor(request: DoctorRequest, *, on_warning: OnWarning = unheard) -> Health:
-    """Examine every role and the sandbox.
+    """Check every role and the sandbox.
 
     Raises:
         ConfigError: The settings are not valid.
@@ -140,7 +140,7 @@ async def config(request: ConfigRequest, *, on_warning: OnWarning = unheard) -> 
     """The settings as a run would have them.
 
     Raises:
-        ConfigError: They are not valid, or, when that is asked, a run could not use them.
+        ConfigError: They are not valid or, if that is checked, a run could not use them.
     """
     from core.config.files import is_sample, user_config
 
@@ -168,11 +168,11 @@ async def _examined(loaded: "LoadedSettings", *, live: bool) -> "Diagnosis":
 
 
 async def sandbox_policy(settings: "SandboxSettings", top: Path | None) -> tuple[str, bool]:
-    """The policy in one sentence, and whether a run may begin under it.
+    """The policy in one sentence, and whether a run may start under it.
 
     Args:
         settings: What is wanted.
-        top: The user's checkout; `None` outside of any.
+        top: The user's checkout; `None` outside a repository.
     """
     from tools.sandbox.sandbox import SandboxPaths, open_sandbox
 
@@ -187,7 +187,7 @@ async def sandbox_policy(settings: "SandboxSettings", top: Path | None) -> tuple
 
 
 def _warn_of_unknown_tools(settings: "Settings", on_warning: OnWarning) -> None:
-    """Say which tools the configuration names that rolecall does not have."""
+    """Warn about tools in the configuration that rolecall does not have."""
     if not settings.tools:
         return
     from nodes.model_calls.consult_tools import CONSULTING
@@ -211,7 +211,7 @@ def _require_usable(settings: "Settings") -> None:
 
 
 def _shown(settings: "Settings") -> dict[str, Any]:
-    """The settings as anybody may see them: by name, by form, and by what is known to be secret."""
+    """The settings as anyone may see them: secrets are hidden by name, by format, and if known to be secret."""
     from core.known_secrets import redactor_of
 
     shown: dict[str, Any] = redactor_of(settings).clean_tree(masked(settings.model_dump(mode="json", by_alias=True)))
@@ -219,7 +219,7 @@ def _shown(settings: "Settings") -> dict[str, Any]:
 
 
 def masked(value: Any, key: str = "") -> Any:
-    """The settings without their secrets: keys, headers that carry one, passwords and query strings of addresses."""
+    """The settings without their secrets: keys, headers that carry one, passwords and query strings in URLs."""
     from core.redaction import MASK, NOT_SECRET, redact, without_query
 
     if isinstance(value, dict) and key.lower().endswith("headers"):

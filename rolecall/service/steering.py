@@ -29,7 +29,7 @@ class Sent(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     thread: str
-    """The whole id."""
+    """The full id."""
     id: int
     running: bool
     """A process is running the thread; otherwise the message waits for one."""
@@ -42,14 +42,14 @@ async def steer(request: SteerRequest, *, on_thread: OnThread = unheard) -> Sent
     """Send a message to a thread.
 
     Raises:
-        ThreadError: The thread is unknown, or finished, so that nobody would read it.
+        ThreadError: The thread is unknown, or finished, so it would never be read.
     """
     top, row = await found(request, on_thread)
     running = await is_driven(top, row.thread_id)
     if row.finished and not running:
         raise ThreadError(
             f"{row.short} is finished ({row.status}); the message was not sent",
-            hint=f"`rolecall continue {row.short} TEXT` goes on from what it did",
+            hint=f"`rolecall continue {row.short} TEXT` builds on what it did",
         )
     redactor = await redactor_for(row, top)
     hidden = tuple(sorted(redactor.found_in(request.text)))

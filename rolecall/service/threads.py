@@ -1,4 +1,4 @@
-"""The verbs about threads as such: what there is, one in detail, its events, and forgetting or taking over some."""
+"""The verbs about threads themselves: list them, show one, read its events, delete some, or adopt them."""
 
 import asyncio
 from pathlib import Path
@@ -34,7 +34,7 @@ class ThreadListing(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     repo: Path
-    """Top of the repository."""
+    """Top level of the repository."""
     threads: tuple[ThreadRow, ...] = ()
     unreadable: int = 0
     """Entries that rolecall cannot have written, which are left out."""
@@ -54,14 +54,14 @@ class Message(BaseModel):
     node: str
     checkpoint: str
     refused: str
-    """Why it was not followed; empty when it was, or nobody knows."""
+    """Why it was not followed; empty when it was, or if unknown."""
 
 
 class ThreadDetails(ThreadRow):
     """A thread with its files and messages."""
 
     files: dict[str, str]
-    """Paths of its `report`, `diff` and `events`, as far as they tell how it stands now."""
+    """Paths of its `report`, `diff` and `events`, as far as they show its current state."""
     messages: tuple[Message, ...] = ()
 
 
@@ -69,7 +69,7 @@ class EventsRequest(ThreadRequest):
     """What a thread recorded."""
 
     after: int = Field(default=0, ge=0)
-    """`Events.cursor` of the call before; 0 for all."""
+    """`Events.cursor` of the previous call; 0 for all."""
 
 
 class Events(BaseModel):
@@ -99,7 +99,7 @@ class Deleted(BaseModel):
 
 @blocking
 async def list_threads(request: Request) -> ThreadListing:
-    """All threads of a repository, each as it stands now.
+    """All threads of a repository, each in its current state.
 
     Raises:
         RepositoryError: There is no repository, or its `.rolecall/` is not ours.
@@ -126,7 +126,7 @@ async def thread(request: ThreadRequest, *, on_thread: OnThread = unheard) -> Th
 
 @blocking
 async def events(request: EventsRequest, *, on_thread: OnThread = unheard) -> Events:
-    """What a thread recorded since a call before, also while it runs.
+    """What a thread has recorded since a previous call, even while it runs.
 
     Raises:
         ThreadError: The thread is unknown.
@@ -167,7 +167,7 @@ async def delete(request: DeleteRequest, *, on_thread: OnThread = unheard) -> De
 
 @blocking
 async def adopt(request: Request) -> "AdoptedFolder":
-    """Take over a `.rolecall/` that another machine, user or version made.
+    """Adopt a `.rolecall/` that another machine, user or version created.
 
     Raises:
         RepositoryError: There is no repository.
@@ -178,7 +178,7 @@ async def adopt(request: Request) -> "AdoptedFolder":
 
 
 def _files(top: Path, row: ThreadRow) -> dict[str, str]:
-    """What the thread wrote, as far as it got. A report of an earlier end no longer applies."""
+    """The files the thread wrote so far. A report from an earlier end no longer applies."""
     files = RepoLayout(top).run(row.thread_id)
     papers = {"report": files.report, "diff": files.diff} if row.status.reported else {}
     papers["events"] = files.events

@@ -1,4 +1,4 @@
-"""The verbs `diff` and `apply`: what a thread changed, and bringing that into the user's checkout."""
+"""The verbs `diff` and `apply`: what a thread changed, and applying that to the user's checkout."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +19,7 @@ class DiffRequest(ThreadRequest):
     stat: bool = False
     """Files and line counts only."""
     exact: bool = False
-    """As `git apply` takes it: binary files and whole object names."""
+    """As `git apply` accepts it: binary files and full object names."""
 
 
 class Diff(BaseModel):
@@ -33,7 +33,7 @@ class Diff(BaseModel):
 
 
 class ApplyRequest(ThreadRequest):
-    """A thread's work for the user's checkout."""
+    """A thread's work, to apply to the user's checkout."""
 
     way: Literal["merge", "squash", "files"] = "merge"
     """A merge commit, one commit without the thread's own, or changed files and no commit at all."""
@@ -48,16 +48,16 @@ class AppliedWork(BaseModel):
 
     thread: str
     how: Literal["merged", "squashed", "patched", "nothing", "manual", "refused"]
-    """Refused: it is not known to be correct, and was not forced."""
+    """Refused: it is not known to be correct, and force was not set."""
     message: str = ""
     commands: tuple[str, ...] = ()
     """What a person can run instead, when it was not done here."""
     conflicts: tuple[str, ...] = ()
-    """Files that stand in the way, all of them."""
+    """All files that are in the way."""
     applied: bool = False
-    """Whether the checkout holds the work now."""
+    """Whether the checkout contains the work now."""
     reservations: tuple[str, ...] = ()
-    """What speaks against taking it over."""
+    """Reasons not to apply it."""
 
 
 @blocking
@@ -80,7 +80,7 @@ async def diff(request: DiffRequest, *, on_thread: OnThread = unheard) -> Diff:
 
 @blocking
 async def apply(request: ApplyRequest, *, on_thread: OnThread = unheard) -> AppliedWork:
-    """Bring a thread's work into the user's checkout, where that cannot lose an edit.
+    """Apply a thread's work to the user's checkout, if that cannot lose an edit.
 
     Raises:
         ThreadError: The thread is unknown.

@@ -1,5 +1,5 @@
-"""Reads lines the user types while a run goes on. Under a live display it also takes over the echo, since the
-terminal's own would be drawn over. What a line means is decided elsewhere."""
+"""Reads lines the user types while a run continues. Under a live display it also takes over the echo, because the
+terminal's own would be overwritten. What a line means is decided elsewhere."""
 
 import asyncio
 import codecs
@@ -67,7 +67,7 @@ def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[Non
     Args:
         keyboard: Gets the bytes.
         descriptor: The terminal.
-        raw: Switch line editing and echo of the terminal off, and back on afterwards.
+        raw: Turn the terminal's line editing and echo off, and back on afterwards.
     """
     loop = asyncio.get_running_loop()
 
@@ -103,7 +103,7 @@ def listening(keyboard: Keyboard, descriptor: int, *, raw: bool) -> Iterator[Non
 
 
 def in_foreground(stream: TextIO | None) -> bool:
-    """Whether a stream is a terminal that is ours to read: a job started with `&` would be stopped by the first try."""
+    """Whether a stream is a terminal that we may read: a job started with `&` would be stopped by the first attempt."""
     if stream is None or stream.closed or not stream.isatty():
         return False
     return _ours(stream.fileno())

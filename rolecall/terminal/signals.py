@@ -1,4 +1,4 @@
-"""What Ctrl-C and the signals of a system that shuts down do to a run: ask it to stop, then stop it, then leave."""
+"""What Ctrl-C and shutdown signals do to a run: ask it to stop, then stop it, then exit."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ GRACE_S = 10.0
 LAST_GRACE_S = 5.0
 """How long a cancelled run may take to clean up."""
 HANGUP_S, LAST_HANGUP_S = 1.0, 2.0
-"""The same after SIGHUP: nobody is watching, and a system logging the user out does not wait."""
+"""The same after SIGHUP: no one is watching, and a system logging the user out does not wait."""
 
 
 class StopRequests:
@@ -23,7 +23,7 @@ class StopRequests:
 
     Args:
         ask: Asks the run to stop at its next step; told who wants it, `user` or the name of a signal.
-        cut: Stops the run at once, in order.
+        cut: Stops the run immediately, with cleanup.
         say: Tells the user what is going to happen.
     """
 
@@ -34,7 +34,7 @@ class StopRequests:
         self._last_grace_s = LAST_GRACE_S
 
     def interrupted(self) -> None:
-        """Ctrl-C: the first asks, the second stops at once, the third leaves everything as it is."""
+        """Ctrl-C: the first asks, the second stops immediately, the third leaves everything as it is."""
         if self.code is None:
             self._say("stopping at the next step; press Ctrl-C again to stop immediately")
             self.code = Exit.INTERRUPTED
@@ -46,7 +46,7 @@ class StopRequests:
             leave(self.code)
 
     def terminated(self, by: str) -> None:
-        """SIGTERM or SIGHUP: ask, and stop at once when the grace is over."""
+        """SIGTERM or SIGHUP: ask, and stop immediately after the grace period."""
         self._last_grace_s = LAST_HANGUP_S if by == "SIGHUP" else LAST_GRACE_S
         if self.code is None:
             self._ask(by)

@@ -1,4 +1,4 @@
-"""One run as the user lives it: events go to screen or stdout, keys and signals go to the run, the result ends it.
+"""One run as the user sees it: events go to screen or stdout, keys and signals go to the run, the result ends it.
 
 It decides nothing about the work; the graph's runner does that.
 """
@@ -29,7 +29,7 @@ from rolecall.thread_options import raised
 
 
 class TerminalRun:
-    """Joins a run to the terminal."""
+    """Connects a run to the terminal."""
 
     def __init__(self, invocation: Invocation, prepared: Prepared, *, quiet: bool) -> None:
         self._invocation = invocation
@@ -50,7 +50,7 @@ class TerminalRun:
         self._messages: set[asyncio.Task[None]] = set()
 
     async def live(self) -> int:
-        """Drive the run and return the exit code."""
+        """Run the thread and return the exit code."""
         ask = self._ask if self._prepared.spec.options.interactive else None
         work = asyncio.ensure_future(self._prepared.drive(listen=self._listen, ask=ask))
         stopping = StopRequests(ask=lambda by: self._ask_to_stop(work, by), cut=lambda: self._cut(work), say=self._say)
@@ -193,7 +193,7 @@ class TerminalRun:
 
 
 def _with_last_words(say: Callable[[], None], code: int) -> int:
-    """Say how it ended, if the output is still open; the exit code tells it in any case."""
+    """Say how it ended, if the output is still open; the exit code shows it in any case."""
     try:
         say()
     except OSError:

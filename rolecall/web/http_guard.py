@@ -1,4 +1,4 @@
-"""The guard of every HTTP server rolecall opens: which requests are let in, before anything behind it is called.
+"""The guard of every HTTP server rolecall opens: which requests are admitted, before anything behind it is called.
 
 A page in the user's browser can send requests to servers on this machine. So a request must name this server as its
 host (a name that was rebound to 127.0.0.1 does not), come from no other site than those allowed, carry the token of
@@ -29,25 +29,25 @@ _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def new_token() -> str:
-    """A token nobody can guess: 192 bits, safe in addresses."""
+    """A token no one can guess: 192 bits, URL-safe."""
     return secrets.token_urlsafe(24)
 
 
 def client_url(address: str, token: str) -> str:
-    """The address to give to a client: it carries the token in its path, which every client keeps."""
+    """The address to give to a client: it contains the token in its path, which every client preserves."""
     return f"{address.rstrip('/')}/t/{token}"
 
 
 class HttpGuard:
-    """ASGI middleware that lets in whoever may come in and answers everybody else.
+    """ASGI middleware that admits allowed requests and answers all others itself.
 
-    The token comes in the path (`/t/TOKEN/…`), as `Authorization: Bearer TOKEN`, or as `x-api-key: TOKEN`; what is
-    behind the door sees none of them.
+    The token comes in the path (`/t/TOKEN/…`), as `Authorization: Bearer TOKEN`, or as `x-api-key: TOKEN`; the
+    guarded app sees none of them.
 
     Args:
-        app: What is behind the door.
+        app: The guarded application.
         token: The token of this server.
-        origins: Web origins besides the server's own whose pages may come in, as `https://host`.
+        origins: Web origins besides the server's own whose pages are admitted, as `https://host`.
         hosts: Host names this server answers to, without the port.
     """
 
@@ -60,7 +60,7 @@ class HttpGuard:
         self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on."""
+        """Answer one request, or pass it on."""
         if scope["type"] not in {"http", "websocket"} or scope.get("root_path") == INTERNAL:
             await self._app(scope, receive, send)
             return
@@ -73,7 +73,7 @@ class HttpGuard:
             await _answer(send, *refusal)
 
     def _refusal(self, scope: AsgiScope) -> tuple[int, str] | None:
-        """Status and reason for a request that stays outside; takes the token out of one that comes in."""
+        """Status and reason for a rejected request; removes the token from an admitted one."""
         headers = _headers(scope)
         return self._wrong_sender(headers) or self._wrong_request(scope, headers)
 
@@ -112,7 +112,7 @@ class HttpGuard:
 
 
 def _headers(scope: AsgiScope) -> dict[str, str]:
-    """The headers by their names in lower case; one that comes twice is joined, so that neither hides the other."""
+    """The headers by lower-case name; duplicates are joined, so that neither hides the other."""
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
         key = name.decode("latin-1").lower()

@@ -1,4 +1,4 @@
-"""The web application LangGraph's development server puts its routes into: the door in front of them,
+"""The web application LangGraph's development server puts its routes into: the guard in front of them,
 and the list of threads behind them."""
 
 import os
@@ -13,7 +13,7 @@ from rolecall.web.studio_threads import keep_thread_list
 
 
 class StudioGuard(HttpGuard):
-    """The door with the token and the origins the environment names when the server starts."""
+    """The guard with the token and the origins the environment names when the server starts."""
 
     def __init__(self, app: App) -> None:
         token = os.environ.get(TOKEN_VARIABLE, "")

@@ -1,4 +1,4 @@
-"""What `langgraph dev` serves: the same graph on the same SQLite file. Owns the life of what a thread opens there."""
+"""What `langgraph dev` serves: the same graph on the same SQLite file. Owns what a thread opens there."""
 
 import os
 from collections.abc import AsyncIterator
@@ -33,15 +33,15 @@ STUDIO_ORIGIN = "https://smith.langchain.com"
 
 
 def repository() -> Path:
-    """The folder Studio works on."""
+    """The directory Studio works on."""
     return Path(os.environ.get(REPO_VARIABLE) or Path.cwd())
 
 
 @asynccontextmanager
 async def make_graph() -> AsyncIterator[GraphBuilder]:
-    """Give the graph, uncompiled: the server compiles it with its own checkpointer.
+    """Return the graph, uncompiled: the server compiles it with its own checkpointer.
 
-    A thread is held from its first node until the server lets go of the graph; reads hold nothing.
+    A thread is held from its first node until the server releases the graph; reads hold nothing.
     """
     async with AsyncExitStack() as stack:
         opened: dict[str, Context] = {}
@@ -55,7 +55,7 @@ async def make_graph() -> AsyncIterator[GraphBuilder]:
 
 
 async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Context]:
-    """The thread as its row in the list says, or as the command that started the server was called."""
+    """The thread as in its row, or as the command that started the server was called."""
     top = await find_top(repository())
     row = await ThreadStore(Database((await ensure_layout(top)).database)).get(thread)
     asked = row.options if row else ThreadOptions.model_validate_json(os.environ.get(ASKED_VARIABLE, "{}"))
@@ -66,7 +66,7 @@ async def _serving(thread: str, task: str) -> AbstractAsyncContextManager[Contex
 
 @asynccontextmanager
 async def make_checkpointer() -> AsyncIterator[BaseCheckpointSaver[str]]:
-    """Give the saver on the repository's own database."""
+    """Return the saver on the repository's own database."""
     layout = await ensure_layout(await find_top(repository()))
     async with open_checkpoints(Database(layout.database)) as saver:
         yield saver

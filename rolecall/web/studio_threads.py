@@ -1,4 +1,4 @@
-"""Keeps the list of threads of LangGraph's development server like that of the repository.
+"""Keeps the thread list of LangGraph's development server in sync with the repository's.
 
 The server lists only threads it was told of, with the status and values of its own runs; whatever the command line
 starts, resumes or deletes in the meantime is written into its list here. No thread and no checkpoint is touched.
@@ -29,7 +29,7 @@ _OWN_RUN_S = 5.0
 
 @asynccontextmanager
 async def keep_thread_list(_app: object) -> AsyncIterator[None]:
-    """Keep the list for as long as the server runs; it is whole when the block begins."""
+    """Maintain the list for as long as the server runs; it is complete when the block starts."""
     handle = Database((await ensure_layout(await find_top(repository()))).database)
     async with handle as database, open_graph(Settings(), database) as graph:
         known = ThreadList(database, graph)
@@ -50,7 +50,7 @@ async def _keep(known: "ThreadList") -> None:
 
 
 class ThreadList:
-    """The threads of a repository as the server's list has them."""
+    """The threads of a repository as in the server's list."""
 
     def __init__(self, database: Database, graph: Graph) -> None:
         self._database, self._graph = database, graph
@@ -58,7 +58,7 @@ class ThreadList:
         self._failed = ""
 
     async def refresh(self) -> None:
-        """Bring the list up to date; what cannot be read is told once and tried again."""
+        """Bring the list up to date; what cannot be read is reported once and retried."""
         try:
             rows = await ThreadStore(self._database).list()
             for row in rows:
@@ -95,7 +95,7 @@ class ThreadList:
 
 
 def _entry(ident: UUID, row: ThreadRow) -> dict[str, Any]:
-    """The thread in the server's list, put there when it is new."""
+    """The thread in the server's list, added when it is new."""
     threads: list[dict[str, Any]] = _store()["threads"]
     found = next((thread for thread in threads if thread["thread_id"] == ident), None)
     if found is None:
@@ -106,7 +106,7 @@ def _entry(ident: UUID, row: ThreadRow) -> dict[str, Any]:
 
 
 def _is_own(ident: UUID, row: ThreadRow) -> bool:
-    """Whether the last that was heard of the thread is a run of the server."""
+    """Whether the latest news of the thread is a run of the server."""
     runs = [run for run in _store()["runs"] if run["thread_id"] == ident]
     latest = max((run["updated_at"].timestamp() for run in runs), default=0.0)
     return (
@@ -122,7 +122,7 @@ def _store() -> dict[str, Any]:
 
 
 def _plain(value: object) -> Any:
-    """A value as the server's answers have it."""
+    """A value as in the server's answers."""
     from langgraph_api.serde import json_dumpb, json_loads
 
     return json_loads(json_dumpb(value))

@@ -63,14 +63,14 @@ async def test_a_check_whose_interpreter_ends_is_red_and_names_the_test(tmp_path
     run, _ = await checked(tmp_path, text, 0.0)
     assert run.exit_code != 0
     assert "FAILED test_b.py" in run.output
-    assert "what comes after it was not run" in run.output
+    assert "what follows was not run" in run.output
 
 
 async def test_a_thread_that_never_ends_does_not_keep_the_check(tmp_path: Path) -> None:
     text = "import threading\ndef test_odd():\n    threading.Thread(target=threading.Event().wait).start()\n"
     run, _ = await checked(tmp_path, text, 0.0)
     assert not run.passed
-    assert "failed to end: a thread may still run" in run.output
+    assert "did not exit: a thread may still be running" in run.output
 
 
 async def test_a_hang_among_short_tests_is_seen_without_any_setting(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ async def test_a_waiting_question_is_answered_and_the_thread_goes_on(tmp_path: P
         done = await api.answer(api.AnswerRequest(**here, text="yes"))
     assert done.status is ThreadStatus.DONE, done.message
     assert git(repo, "show", f"{done.branch}:b.txt") == "b"
-    with pytest.raises(ThreadError, match="does not wait for an answer"):
+    with pytest.raises(ThreadError, match="is not waiting for an answer"):
         await api.answer(api.AnswerRequest(**here, text="yes"))
 
 

@@ -121,7 +121,7 @@ ODDITIES: dict[str, tuple[Callable[[], Awaitable[Any]], str]] = {
     "raises": (raising(ValueError(f"</task> {TOKEN}")), "raises failed: ValueError: <·/task> [secret:github_token:"),
     "recursion": (too_deep, "recursion failed: RecursionError"),
     "memory": (raising(MemoryError()), "memory failed: MemoryError"),
-    "timeout": (raising(TimeoutError()), "timeout ran out of time. Check the current state before retrying."),
+    "timeout": (raising(TimeoutError()), "timeout timed out. Check the current state before retrying."),
     "exits": (raising(SystemExit(3)), "exits failed: SystemExit: 3"),
     "generator": (raising(GeneratorExit()), "generator failed: GeneratorExit"),
     "cancels": (raising(asyncio.CancelledError()), "cancels failed: CancelledError"),
@@ -137,10 +137,10 @@ ODDITIES: dict[str, tuple[Callable[[], Awaitable[Any]], str]] = {
     "image": (giving(lambda: [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:"}}]),
               "see\n(image_url, not shown)"),
     "steers": (giving(lambda: Command(goto="__end__", update={"messages": [STEERED]})),
-               "steers gave back Command, which is no text."),
+               "steers returned Command, which is not text."),
     "forges": (giving(lambda: ToolMessage("for another", tool_call_id="other", name="other")), "for another"),
-    "hangs": (never, "hangs ran out of time."),
-    "deaf": (deaf, "deaf ran out of time."),
+    "hangs": (never, "hangs timed out."),
+    "deaf": (deaf, "deaf timed out."),
 }  # fmt: skip
 
 
@@ -233,8 +233,8 @@ async def test_names_that_clash_are_given_in_the_order_of_the_sources(tmp_path: 
     assert outcome.exit_code == 0
     assert coder.offered[-4:] == ("one_read_file", "a_b_c", "two_read_file", "two_one_read_file")
     assert list(coder.told.values()) == ["of one", "of two", "x", "first come"]
-    assert told.count("the tool read_file of one is called one_read_file here") == 1
-    assert "the tool bad of two is left out: the form of its arguments is wrong" in told
+    assert told.count("the tool read_file of one is renamed to one_read_file") == 1
+    assert "the tool bad of two is skipped: the schema of its arguments is invalid" in told
 
 
 async def test_the_configuration_says_who_may_use_a_tool_and_names_what_nobody_has(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ async def test_another_process_with_its_pid_is_not_taken_for_it(own: MakeSpec, s
 async def test_a_broken_file_says_so(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(100))
-    with pytest.raises(ModelError, match=r"broken\.gguf ended while loading"):
+    with pytest.raises(ModelError, match=r"broken\.gguf exited while loading"):
         await ensure_server(ModelSpec(provider="gguf", model=str(broken)))
 
 

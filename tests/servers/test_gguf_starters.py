@@ -95,7 +95,7 @@ async def test_the_doctor_tries_a_file_and_says_why_it_does_not_load(
         next(one for one in found.specs if one.name == name) for name in ("primary:half", "router:tiny model")
     )
     assert not broken.ok
-    assert "half.gguf ended while loading" in broken.error
+    assert "half.gguf exited while loading" in broken.error
     assert found.roles[0].serves == "embedded"
     (remedy,) = [one for one in found.remedies if one.problem.startswith("primary")]
     assert "tools" not in remedy.problem

@@ -1,5 +1,5 @@
 """The boundary between the tools and the model that calls them: a failure becomes a message that says what to do,
-and no text gets through with a secret in it."""
+and no text containing a secret gets through."""
 
 import functools
 import logging
@@ -27,11 +27,11 @@ _MOST_MISFITS = 8
 
 
 def agent_tool(effects: ToolEffects) -> Callable[[Callable[P, Awaitable[str]]], BaseTool]:
-    """Make a LangChain tool of an async function; its docstring is what the model reads.
+    """Turn an async function into a LangChain tool; its docstring is what the model reads.
 
     Failures come back as tool messages with the status "error". Interrupts, cancellation, an exhausted budget,
-    a full disk and a failing sandbox pass through, since the model cannot fix them. Secrets are hidden in
-    whatever the tool says.
+    a full disk and a failing sandbox pass through, because the model cannot fix them. Secrets are hidden in
+    everything the tool returns.
 
     Args:
         effects: What a call may do.
@@ -86,13 +86,13 @@ def _record(error: Exception, tool_name: str, given: dict[str, Any]) -> None:
 
 
 def _redactor(given: dict[str, Any]) -> Redactor:
-    """The redactor of the run; one that knows no secret by name where a tool is called without a run."""
+    """The run's redactor; one that knows no secrets by name if a tool is called without a run."""
     found = getattr(getattr(given.get(_RUNTIME), "context", None), "redactor", None)
     return found if isinstance(found, Redactor) else Redactor()
 
 
 def _misfit(error: ValidationError | ValidationErrorV1) -> str:
-    """What is wrong with the arguments, without quoting them: they may be of any size and hold anything."""
+    """What is wrong with the arguments, without quoting them: they may be of any size and contain anything."""
     wrong = [(".".join(map(str, found["loc"])), found["msg"]) for found in error.errors()]
     lines = [f"{name[:80]}: {reason[:200]}" for name, reason in wrong if not name.startswith(_RUNTIME)]
     return "\n".join(["invalid arguments:", *lines[:_MOST_MISFITS], "Correct them and call again."])

@@ -1,6 +1,6 @@
-"""Which calls of tools the user is asked about, in which words, and what an answer means.
+"""Which tool calls the user is asked about, in which words, and what an answer means.
 
-Lines for the shell are judged in `tools.commands.command_policy`. This is a question of manners, not the wall.
+Shell command lines are judged in `tools.commands.command_policy`. This is a courtesy, not the sandbox.
 """
 
 import json
@@ -19,8 +19,8 @@ def ask_before(effects: ToolEffects, rule: ToolApproval) -> bool:
     """Whether a call needs the user's yes before it is made.
 
     Args:
-        effects: What the call may do. A tool that stays inside the worktree asks by itself where it must.
-        rule: What the configuration says of the tool.
+        effects: What the call may do. A tool that stays inside the worktree asks by itself if it must.
+        rule: What the configuration says about the tool.
     """
     if rule != "auto":
         return rule == "ask"
@@ -28,19 +28,19 @@ def ask_before(effects: ToolEffects, rule: ToolApproval) -> bool:
 
 
 def call_question(tool: str, args: Mapping[str, Any]) -> dict[str, str]:
-    """The question about a call, whole."""
+    """The full question about a call."""
     given = json.dumps(args, ensure_ascii=False, default=str)
     return {"kind": "approval", "tool": tool, "text": f"May the tool {tool} be called? {shown(given)}"}
 
 
 def command_question(command: str) -> dict[str, str]:
-    """The question about a line for the shell, whole."""
+    """The full question about a shell command line."""
     text = f"May this command run in the worktree? {shown(command)}"
     return {"kind": "approval", "command": command, "text": text}
 
 
 def shown(text: str) -> str:
-    """The whole of a command as a person can read it: nothing cut, nothing invisible."""
+    """A whole command as a person can read it: nothing truncated, nothing invisible."""
     seen = "".join(_visible(letter) for letter in readable(text))
     seen = _WIDE_GAP.sub(lambda gap: f"[{len(gap.group())} spaces]", seen)
     return seen if "\n" not in seen else "\n" + "\n".join(f"  | {line}" for line in seen.split("\n"))
@@ -66,7 +66,7 @@ def refusal_message(what: str, words: str) -> str:
 
     Args:
         what: "command" or "call".
-        words: Of the user, besides no.
+        words: What the user said besides no.
     """
     reason = f" They say: {words}" if words else ""
     return f"The user did not allow this {what}.{reason} Continue without it; do not try it in another form."

@@ -81,7 +81,7 @@ async def repair_search(runtime: AnyToolRuntime, budget_s: float | None = None, 
 
     Args:
         budget_s: Maximum seconds to search.
-        skip: The sha256 of patches that are known not to do.
+        skip: The sha256 of patches that are known not to work.
     """
     context: Context = runtime.context
     most = context.settings.embedded.repair_budget_s
@@ -108,7 +108,7 @@ def _check_text(run: CheckRun) -> str:
 
 
 def fitting_json(found: dict[str, Any], store: OutputStore) -> str:
-    """A result as JSON of limited size: the best patches and lines, with the rest kept in a file."""
+    """A result as JSON of limited size: the best patches and lines, with the rest stored in a file."""
     whole = json.dumps(found, ensure_ascii=False)
     if len(whole) <= store.max_bytes:
         return whole

@@ -1,6 +1,6 @@
 """The tools that list, read, edit and write files of the worktree.
 
-Each takes the shared worktree lock, opens by descriptors and works in a thread.
+Each takes the shared worktree lock, opens files by descriptor and works in a thread.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def list_files(runtime: AnyToolRuntime, path: str = ".", pattern: str = ""
 
 
 async def files_below(context: Context, folder: str) -> list[str]:
-    """The tracked and new files in a folder, without those that look secret or lie behind a symlink; needs a turn."""
+    """The tracked and new files in a directory, except those that look secret or are behind a symlink; needs a turn."""
     root = context.workspace.root
     start = "" if folder == "." else f"{folder}/"
     names = [name for name in await context.workspace.files() if name.startswith(start)]
@@ -57,7 +57,7 @@ async def files_below(context: Context, folder: str) -> list[str]:
 
 
 def matching(names: list[str], pattern: str) -> list[str]:
-    """Those names that a pattern fits, as whole paths or by their last part.
+    """The names that match a pattern, as whole paths or by their last part.
 
     Raises:
         ToolError: The pattern is far too long.
@@ -82,10 +82,10 @@ async def read_file(runtime: AnyToolRuntime, path: str, start: int = 1, end: int
 
 
 async def page_of(context: Context, path: str, start: int = 1, end: int | None = None) -> str:
-    """A text file with line numbers and without secrets, as much of it as one tool may give back. Takes a turn.
+    """A text file with line numbers and without secrets, as much of it as one tool may return. Takes a turn.
 
     Raises:
-        ToolError: There is no such file, it lies outside of the worktree, looks like it holds secrets, is not text, or
+        ToolError: The file does not exist, is outside the worktree, looks like it contains secrets, is not text, or
             ends before `start`.
     """
     async with context.commands.turns.shared():
@@ -164,7 +164,7 @@ async def _change(context: Context, path: str, change: Callable[[GuardedPath, Re
 
 @contextmanager
 def _readable(context: Context, path: str) -> Iterator[GuardedPath]:
-    """A file of the worktree, or a kept output of the run folder when the worktree has none of that name."""
+    """A file of the worktree, or a stored output in the run directory when the worktree has no such file."""
     with open_beneath(context.workspace.root, path) as place:
         if place.exists() or not path.startswith(f"{FOLDER}/"):
             refuse_secret(context, place.name)
@@ -177,7 +177,7 @@ def _readable(context: Context, path: str) -> Iterator[GuardedPath]:
 
 
 def refuse_secret(context: Context, name: str) -> None:
-    """Keep tools away from files that usually hold keys.
+    """Keep tools away from files that usually contain keys.
 
     Args:
         context: Of the run; its settings say what is shown anyway.

@@ -1,8 +1,8 @@
-"""A search for machines without ripgrep, run as a program of its own so that a slow expression can be killed.
+"""A search for machines without ripgrep, run as a separate program so that a slow expression can be killed.
 
-Usage: search_fallback.py [-i] -- PATTERN, names on standard input, separated by null bytes. Prints path, zero byte,
-`number:text`. Ends with 0 when something was found, else 1. Uses the standard library only. Opens each folder of a name
-by the descriptor of the one above and follows no symlink; reads regular files of limited size only.
+Usage: search_fallback.py [-i] -- PATTERN, names on standard input, separated by null bytes. Prints path, null byte,
+`number:text`. Exits with 0 when something was found, else 1. Standard library only. Opens each directory of a name
+by the descriptor of its parent and follows no symlinks; reads only regular files of limited size.
 """
 
 import os
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def _content(top: int, name: str) -> bytes:
-    """The bytes of a regular file; none when it is something else or too large."""
+    """The bytes of a regular file; none for anything else or if it is too large."""
     *folders, last = name.split("/")
     folder = os.dup(top)
     try:

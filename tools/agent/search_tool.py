@@ -1,7 +1,7 @@
 """Search in the files of the worktree: ripgrep where it is installed, else Python; both answer the same way.
 
 Ripgrep runs where commands run, in the sandbox; our own search opens files by descriptors. Neither follows symlinks,
-and what is found in files that tools do not show is dropped.
+and hits in files that tools do not show are dropped.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ def _compiled(pattern: str, *, ignore_case: bool) -> tuple[re.Pattern[str], str]
     try:
         return re.compile(pattern, flags), ""
     except (re.error, OverflowError, RecursionError) as error:
-        note = f"(searched as plain text, since it is not a valid regular expression: {error})\n"
+        note = f"(searched as plain text, because it is not a valid regular expression: {error})\n"
         return re.compile(re.escape(pattern), flags), note
 
 
@@ -121,7 +121,7 @@ def _ripgrep() -> str | None:
 async def _hits_of(
     process: asyncio.subprocess.Process, stdin: str, names: set[str], redactor: Redactor
 ) -> list[Hit] | None:
-    """Read a search program that prints path, null byte, `number:text`; `None` when it does not take the expression."""
+    """Read a search program that prints path, null byte, `number:text`; `None` when it rejects the expression."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             feeding = asyncio.create_task(_feed(process, stdin))
@@ -164,7 +164,7 @@ async def _collect(process: asyncio.subprocess.Process, names: set[str], redacto
 
 
 def _without_spans(context: Context, hits: list[Hit]) -> list[Hit]:
-    """The hits without lines from inside a secret of many lines, which no single line gives away."""
+    """The hits without lines from inside a multi-line secret, which no single line reveals."""
     shown: dict[str, dict[int, str] | None] = {}
     for name in dict.fromkeys(name for name, _, _ in hits):
         try:

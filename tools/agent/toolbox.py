@@ -1,4 +1,4 @@
-"""Which of rolecall's own tools an agent gets. The tools themselves are in their families' files."""
+"""Which of rolecall's own tools an agent gets. The tools themselves are in their own modules."""
 
 from collections.abc import Collection, Sequence
 
@@ -21,7 +21,7 @@ def coding_tools() -> list[BaseTool]:
 
 
 class WorkspaceTools:
-    """The source of tools that work on the worktree: all of them for the coder, for others those that read."""
+    """The source of tools that work on the worktree: all of them for the coder, only reading ones for others."""
 
     name = "workspace"
 
@@ -30,8 +30,8 @@ class WorkspaceTools:
         return coding_tools() if role == ModelRole.CODER else reading_tools()
 
     async def names(self) -> Collection[str]:
-        """Those of the coder are all there are."""
+        """The coder's tools are all there are."""
         return [tool.name for tool in coding_tools()]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""

@@ -1,5 +1,5 @@
-"""Which commands run without asking. Owns the judgement; the line is read by `shell_grammar`, and what is known of
-programs stands in `shell_rules`. Whatever is not known to be harmless needs approval.
+"""Which commands run without asking. Owns the judgement; the line is read by `shell_grammar`, and what is known about
+programs is in `shell_rules`. Whatever is not known to be harmless needs approval.
 
 This is a convenience, not the barrier: the sandbox is the barrier.
 """
@@ -42,11 +42,11 @@ class CommandPolicy:
     """Judges commands of one worktree under one policy."""
 
     def __init__(self, approvals: ApprovalSettings, root: Path, *, walls: bool, hidden: SecretFiles, path: str) -> None:
-        """Begin without looking at anything.
+        """Start without reading anything.
 
         Args:
             approvals: What the user allows.
-            root: The worktree, in which commands begin.
+            root: The worktree, in which commands start.
             walls: Whether commands run in bubblewrap.
             hidden: Which files are not shown.
             path: Where programs are looked for.
@@ -59,7 +59,7 @@ class CommandPolicy:
         self._path = path
 
     def allows(self, command: str) -> bool:
-        """Whether every part of a shell line is allowed and known to do no harm; looks at the worktree's names."""
+        """Whether every part of a shell line is allowed and known to be harmless; checks names in the worktree."""
         try:
             folders = [self._root]
             for part in read_commands(command):
@@ -69,7 +69,7 @@ class CommandPolicy:
         return True
 
     def _check(self, command: SimpleCommand, folders: list[Path]) -> None:
-        """Check one command from all folders it may run in; a `cd` adds one."""
+        """Check one command from all directories it may run in; a `cd` adds one."""
         for name, _ in command.assignments:
             if name not in VARIABLES:
                 raise UnknownArgumentError(name)
@@ -100,7 +100,7 @@ class CommandPolicy:
             self._check_builder(program, arguments, folder)
 
     def _check_program(self, program: str) -> None:
-        """On the host, the name must not lead to a program of the repository."""
+        """On the host, the name must not resolve to a program in the repository."""
         found = None if self._walls else shutil.which(program, path=self._path)
         if found and Path(os.path.realpath(found)).is_relative_to(self._root):
             raise UnknownArgumentError(program)
@@ -142,7 +142,7 @@ class CommandPolicy:
             raise UnknownArgumentError(module)
 
     def _check_path(self, path: str, folder: Path) -> None:
-        """A path must lie in the worktree, whatever links it goes through."""
+        """A path must be in the worktree, whatever links it goes through."""
         if path in {"/dev/null", "-"}:
             return
         revision, colon, file = path.partition(":")
@@ -166,7 +166,7 @@ class CommandPolicy:
 
 
 def _expanded(word: ShellWord, folder: Path) -> list[str]:
-    """What the shell makes of a word: itself, or the files a pattern stands for."""
+    """What the shell expands a word to: itself, or the files matching a pattern."""
     if not word.pattern:
         return [word.text]
     # Not pathlib, whose stars mean hidden files and folders too.
@@ -177,7 +177,7 @@ def _expanded(word: ShellWord, folder: Path) -> list[str]:
 
 
 def _without_prefix(words: list[str]) -> list[str]:
-    """A command without what only limits its time, or turns off a pager."""
+    """A command without a prefix that only limits its time or turns off a pager."""
     if words[0] == "timeout" and len(words) > 2 and re.fullmatch(r"\d+[sm]?", words[1]):
         return words[2:]
     if words[:2] == ["git", "--no-pager"]:
@@ -186,7 +186,7 @@ def _without_prefix(words: list[str]) -> list[str]:
 
 
 def _own_arguments(arguments: list[str], builder: BuildProgram) -> tuple[SortedArguments, list[str]]:
-    """The flags that are a build tool's own, and the operands behind them."""
+    """A build tool's own flags, and the operands after them."""
     rule: ArgRule | None = builder.own
     if rule is None:
         return SortedArguments(), list(arguments)

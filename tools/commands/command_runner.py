@@ -1,4 +1,4 @@
-"""Commands of a model or a check, run in the sandbox. Owns time, output limits and the end of what they start."""
+"""Commands of a model or a check, run in the sandbox. Owns time and output limits, and ending what they start."""
 
 import asyncio
 import fcntl
@@ -25,7 +25,7 @@ from tools.sandbox.sandbox import Sandbox
 MAX_STORED_BYTES = 64 * 1024 * 1024
 _LOOK_EVERY_S = 0.1
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash")
-"""Models write for bash; without one, the plain shell has to do."""
+"""Models write for bash; without it, the plain shell is used."""
 
 
 class SandboxCommands:
@@ -57,16 +57,16 @@ class SandboxCommands:
         ).allows  # fmt: skip
         """Whether a command runs without asking."""
         self.count = 0
-        """How many commands were begun so far; each may have changed what no tree of git shows."""
+        """How many commands were started so far; each may have changed what no git tree shows."""
         self._shell = next((shell for shell in _SHELLS if Path(shell).exists()), "/bin/sh")
 
     async def run(
         self, command: str, *, timeout_s: float | None = None, watch: OutputWatch | None = None
     ) -> CommandResult:
-        """Run a shell command; never raises for what the command does. No other command and no file tool runs beside.
+        """Run a shell command; never raises for what the command does. No other command or file tool runs meanwhile.
 
         Args:
-            command: A line for the shell, run in the worktree.
+            command: A shell command line, run in the worktree.
             timeout_s: Seconds until it is killed; the setting `sandbox.command_timeout_s` when `None`.
             watch: Follows what it writes.
         """
@@ -104,7 +104,7 @@ class SandboxCommands:
     async def _run_into(
         self, descriptor: int, command: str, limit: float, watch: OutputWatch | None
     ) -> tuple[int, str, bool]:
-        """Its exit code, why it was stopped, and whether that was for its time."""
+        """Its exit code, why it was stopped, and whether that was a timeout."""
         mark = uuid.uuid4().hex
         env = self._env | dict(watch.env if watch else {}) | {MARK: mark}
         argv = [self._shell, "-c", command]
@@ -133,7 +133,7 @@ class SandboxCommands:
         watchdog: Watchdog,
         watch: OutputWatch | None,
     ) -> tuple[str, bool]:
-        """Wait for the end of a process; say why when it must be stopped, and whether that was for its time."""
+        """Wait for a process to end; if it must be stopped, say why and whether that was a timeout."""
         waiting = asyncio.ensure_future(process.wait())
         deadline = time.monotonic() + limit
         try:
@@ -167,6 +167,6 @@ def _closed(raw: IO[bytes], code: int, watch: OutputWatch) -> int:
 
 
 def _last_line(descriptor: int) -> str:
-    """The last words on a descriptor, which are those of bubblewrap."""
+    """The last line on a descriptor, which is bubblewrap's."""
     lines = os.pread(descriptor, 4096, max(0, os.fstat(descriptor).st_size - 4096)).split(b"\n")
     return next((line.decode("utf-8", "replace") for line in reversed(lines) if line.strip()), "no error message")

@@ -1,5 +1,5 @@
-"""Copies what a command wrote, without the secrets in it, piece by piece. Decides where a long text may be cut so that
-no secret lies across the cut."""
+"""Copies a command's output piece by piece, without its secrets. Decides where a long text may be cut so that
+no secret is split."""
 
 from typing import IO
 
@@ -15,8 +15,8 @@ def redact_stream(source: IO[bytes], target: IO[bytes], redactor: Redactor, *, m
     """Copy text from one file to another with its secrets replaced; blocking.
 
     Args:
-        source: Read from where it stands.
-        target: Written; bytes that are no text stay as they are.
+        source: Read from its current position.
+        target: Written; bytes that are not text stay as they are.
         redactor: Knows the secrets.
         most: Bytes after which the rest is left out.
     """
@@ -41,7 +41,7 @@ def _cleaned(text: str, redactor: Redactor) -> bytes:
 
 
 def _cut(text: str) -> int:
-    """Up to where a text can be cleaned before more of it is known."""
+    """How far a text can be cleaned before more of it is known."""
     most = len(text) - _OVERLAP
     if most <= 0:
         return 0

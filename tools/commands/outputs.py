@@ -1,4 +1,4 @@
-"""Whole outputs of commands, kept in the run folder; a model sees head and tail. Owns the numbering and the cut."""
+"""Full outputs of commands, stored in the run directory; a model sees head and tail. Owns the numbering and the cut."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ FOLDER = "outputs"
 
 
 class OutputStore:
-    """Numbered files `outputs/NNN.txt` in the folder of a run."""
+    """Numbered files `outputs/NNN.txt` in the run directory."""
 
     def __init__(self, run_dir: Path, *, max_bytes: int, redactor: Redactor | None = None) -> None:
         self._folder = run_dir / FOLDER
@@ -18,18 +18,18 @@ class OutputStore:
         self._redactor = Redactor() if redactor is None else redactor
 
     def folder(self) -> Path:
-        """Where the files are; made when it is not there."""
+        """Where the files are; created if missing."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
 
     def create(self) -> tuple[int, str]:
-        """Make the next file.
+        """Create the next file.
 
         Returns:
-            An open descriptor for writing, which the caller closes, and the path relative to the run folder.
+            An open descriptor for writing, which the caller closes, and the path relative to the run directory.
 
         Raises:
-            OSError: The folder cannot be written.
+            OSError: The directory cannot be written.
         """
         self.folder()
         number = 1 + max((int(path.stem) for path in self._folder.glob("*.txt") if path.stem.isdigit()), default=0)
@@ -43,7 +43,7 @@ class OutputStore:
             return descriptor, f"{FOLDER}/{name}"
 
     def excerpt(self, name: str) -> str:
-        """Head and tail of a file of the store, with a line between that says what is missing."""
+        """Head and tail of a file of the store, with a line between them that says what is missing."""
         path = self._folder.parent / name
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -58,13 +58,13 @@ class OutputStore:
         return f"{_text(first)}\n{note}\n{_text(last)}"
 
     def keep(self, text: str) -> str:
-        """Hide secrets, and cut a text that is too long, keeping the whole of it in a file."""
+        """Hide secrets, and shorten a text that is too long, saving the whole text in a file."""
         text = self._redactor.clean(text)
         data = text.encode("utf-8", "replace")
         return text if len(data) <= self.max_bytes else self.excerpt(self.save(text))
 
     def save(self, text: str) -> str:
-        """Keep a text, without its secrets, as the next file; gives its path relative to the run folder."""
+        """Save a text, without its secrets, as the next file; returns its path relative to the run directory."""
         descriptor, name = self.create()
         with os.fdopen(descriptor, "wb") as file:
             file.write(self._redactor.clean(text).encode("utf-8", "replace"))

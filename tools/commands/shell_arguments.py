@@ -1,7 +1,7 @@
-"""Which arguments of a program are known to do no harm, as data and the one reader of it. Owns flags and operands; what
-a path may be is decided by who asks.
+"""Which arguments of a program are known to be harmless, as data and its only reader. Owns flags and operands; what
+a path may be is up to the caller.
 
-Only what is named is known: an abbreviated long option, an unknown flag, a value where none belongs are not.
+Only what is listed is known; an abbreviated long option, an unknown flag or an unexpected value is not.
 """
 
 import re
@@ -20,8 +20,8 @@ class UnknownArgumentError(ValueError):
 class ArgRule:
     """The arguments known of one program.
 
-    Flags are written as words. A `:` behind one takes a value, `@` takes a path, `=?` may take a value behind an equals
-    sign. Short ones may stand together, as in `-rn`.
+    Flags are written as words. A `:` after one takes a value, `@` takes a path, `=?` may take a value after an equals
+    sign. Short ones may be combined, as in `-rn`.
     """
 
     flags: str = ""
@@ -45,7 +45,7 @@ class ArgRule:
 
 @dataclass(slots=True)
 class SortedArguments:
-    """What arguments were found to be."""
+    """The classified arguments."""
 
     paths: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ def sort_arguments(words: Sequence[str], rule: ArgRule, *, walls: bool) -> Sorte
 
     Args:
         words: What follows the name of the program.
-        rule: What is known of it.
+        rule: What is known about it.
         walls: Whether commands run in bubblewrap.
 
     Raises:
@@ -103,7 +103,7 @@ def _table(rule: ArgRule, *, walls: bool) -> dict[str, str]:
 
 
 def _read_flags(words: list[str], table: dict[str, str], rule: ArgRule, known: SortedArguments) -> list[str]:
-    """Read the flags into `known`; what is left are the operands."""
+    """Read the flags into `known`; the rest are operands."""
     operands: list[str] = []
     while words:
         word = words.pop(0)

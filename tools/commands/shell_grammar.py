@@ -1,7 +1,7 @@
-"""Reads a line for bash into simple commands, with bash's own grammar. Owns the reading; judges nothing.
+"""Parses a bash command line into simple commands, with bash's own grammar. Owns the parsing; judges nothing.
 
-Understood are plain words, lists, pipelines, redirections to nowhere and assignments before a command. Everything else
-of the shell is refused by not being named here, so that whoever relies on the reading knows every part of the line.
+It understands plain words, lists, pipelines, redirections to nowhere and assignments before a command. Everything else
+in the shell is refused because it is not listed here, so callers can rely on knowing every part of the line.
 """
 
 import re
@@ -16,10 +16,10 @@ _BETWEEN = {
     "program": {";", "\n"}, "list": {"&&", "||", ";"}, "pipeline": {"|"}, "redirected_statement": set[str](),
     "negated_command": {"!"},
 }  # fmt: skip
-"""The nodes that hold commands, with the operators understood in them."""
+"""The nodes that contain commands, with the operators understood in them."""
 _TO_NOWHERE = re.compile(r"([12]?>{1,2}|&>{1,2})[ \t]*/dev/null|[12]?>&[12]|0?<[ \t]*/dev/null")
 _PLAIN = re.compile(r"[^\s\\'\"`$(){}<>|&;#!*?\[\]]|(?<=[^\s;|&])[#!](?!\()")
-"""A letter of a word that the shell takes literally; `#` and `!` only inside of a word."""
+"""A letter of a word that the shell takes literally; `#` and `!` only inside a word."""
 _GLOB = re.compile(r"[*?]|\[[\w.,-]+\]")
 _HOME = re.compile(r"(?<![\w^~@])~")
 """Unless it counts the parents of a commit."""
@@ -29,7 +29,7 @@ _IN_QUOTES = re.compile(r'\\[\\"$`]|[^\\"$`]|\\(?=[^\\"$`\n])|\$(?=["|)])')
 
 
 class UnsupportedShellError(ValueError):
-    """The line holds something of the shell that is not read here; the text says what."""
+    """The line contains shell syntax that is not supported here; the text says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def read_commands(line: str) -> tuple[SimpleCommand, ...]:
     """The simple commands of a line, in their order.
 
     Raises:
-        UnsupportedShellError: It holds something that is not surely understood.
+        UnsupportedShellError: It contains something that is not understood for certain.
     """
     try:
         source = line.encode()
@@ -83,7 +83,7 @@ def _check_gaps(root: Node, source: bytes) -> None:
 
 
 def _leaves(node: Node) -> Iterator[tuple[int, int]]:
-    """Spans of the tokens; quoted strings count as one, for blanks in them are theirs."""
+    """Spans of the tokens; quoted strings count as one, because blanks in them are part of them."""
     if node.child_count == 0 or node.type == "string":
         yield node.start_byte, node.end_byte
         return
@@ -189,7 +189,7 @@ def _quoted(source: str, at: int) -> tuple[int, str]:
 
 
 def _literal(text: str) -> str:
-    """Text in which nothing is a pattern."""
+    """Text without any pattern characters."""
     return re.sub(r"([*?\[])", r"[\1]", text)
 
 

@@ -1,5 +1,5 @@
-"""What is known of the programs that only read, and of those that run the repository's code. Data, read by
-`command_policy`; the words of the flags are explained in `shell_arguments`."""
+"""What is known about programs that only read, and about those that run the repository's code. Data, read by
+`command_policy`; the flag notation is explained in `shell_arguments`."""
 
 from dataclasses import dataclass
 
@@ -132,9 +132,9 @@ VARIABLES = frozenset(_VARIABLES.split())
 
 @dataclass(frozen=True, slots=True)
 class BuildProgram:
-    """What is known of a program that runs the repository's code anyway; the sandbox contains what it does.
+    """What is known about a program that runs the repository's code anyway; the sandbox confines what it does.
 
-    What is told apart here is code of the repository, which a person can read, from code in the command itself.
+    This distinguishes the repository's code, which a person can read, from code in the command itself.
     """
 
     own: ArgRule | None = None
@@ -147,7 +147,7 @@ class BuildProgram:
     operand: bool = False
     """Whether there must be one: without it the program reads code from its input."""
     refused: tuple[str, ...] = ()
-    """What is never allowed; nor are prefixes of long flags, since programs complete them."""
+    """What is never allowed; nor are prefixes of long flags, because programs complete them."""
 
 
 _PYTHON = BuildProgram(ArgRule("-B -E -I -s -S -u -v -q -O -b -P -d -W: -X: -V --version -m:", ends="-m"), operand=True)

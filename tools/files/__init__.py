@@ -1,1 +1,1 @@
-"""Files of a worktree: where one may go, how they are opened, read, shown and edited."""
+"""Files of a worktree: which may be accessed, how they are opened, read, shown and edited."""

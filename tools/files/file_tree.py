@@ -1,4 +1,4 @@
-"""A list of files that fits a budget of lines: small folders open, large ones folded to a count. Pure text."""
+"""A list of files that fits a line budget: small directories expanded, large ones collapsed to a count. Pure text."""
 
 import heapq
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from core.text import readable
 
 
 def format_tree(paths: Sequence[str], limit: int) -> str:
-    """List paths one per line; folders that do not fit are shown as `name/ (n files)`.
+    """List paths one per line; directories that do not fit are shown as `name/ (n files)`.
 
     Args:
         paths: Relative posix paths.
-        limit: Highest number of lines, the line on what was left out not counted.
+        limit: Maximum number of lines, not counting the line about what was left out.
     """
     children = _children(paths)
     shown: set[str] = set(children[""])

@@ -108,7 +108,7 @@ class GuardedPath:
         except OSError as error:
             if isinstance(full := storage_error(error), DiskFullError):
                 raise full from error
-            raise ToolError(f"{self.shown} cannot be written: {error.strerror}", hint="choose another place") from error
+            raise ToolError(f"{self.shown} cannot be written: {error.strerror}", hint="choose another path") from error
 
     def _status(self) -> os.stat_result | None:
         if len(self.rest) != 1:

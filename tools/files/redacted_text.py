@@ -1,6 +1,6 @@
-"""What a model sees of a file: lines with the numbers they have on disk, secrets hidden. Pure text.
+"""What a model sees of a file: lines numbered as on disk, secrets hidden. Pure text.
 
-What it writes back is put right here too: where a model repeats what stands for a secret, the secret stays.
+What it writes back is restored here too: where a model repeats a placeholder, the secret stays.
 """
 
 from core.errors import ToolError
@@ -10,7 +10,7 @@ _MAX_LINE = 2000
 
 
 def numbered_lines(text: str, redactor: Redactor) -> list[tuple[int, str]]:
-    """The lines of a text without its secrets; a secret of many lines is one line, and the numbers go on behind it."""
+    """The lines of a text without its secrets; a multi-line secret is one line, and the numbers continue after it."""
     lines = redactor.clean(text).splitlines()
     if len(lines) == len(text.splitlines()):
         return list(enumerate(lines, 1))
@@ -29,7 +29,7 @@ def text_page(text: str, redactor: Redactor, start: int, end: int | None, max_by
         redactor: Hides its secrets.
         start: First line, counted from 1.
         end: Last line; as far as fits when `None`.
-        max_bytes: What fits; one line is always given.
+        max_bytes: What fits; one line is always returned.
 
     Raises:
         ToolError: The text ends before `start`.
@@ -58,7 +58,7 @@ def text_page(text: str, redactor: Redactor, start: int, end: int | None, max_by
 
 
 def restore_secrets(given: str, source: str, redactor: Redactor) -> str:
-    """What a model wrote, with the secrets of the file where it wrote what stands for them.
+    """What a model wrote, with the file's secrets in place of their placeholders.
 
     Args:
         given: Text of the model.
@@ -66,7 +66,7 @@ def restore_secrets(given: str, source: str, redactor: Redactor) -> str:
         redactor: Hid the secrets when the model read the file.
 
     Raises:
-        ToolError: It holds a placeholder that stands for nothing in this file; written, the secret would be lost.
+        ToolError: It contains a placeholder for no secret in this file; written as is, the secret would be lost.
     """
     restored = redactor.restore(given, source)
     lost = [found.group() for found in PLACEHOLDER.finditer(restored) if found.group() not in source]

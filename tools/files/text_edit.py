@@ -1,4 +1,4 @@
-"""Exact replacement in a text, and a useful answer when the old text is not there. Pure."""
+"""Exact replacement in a text, and a useful answer when the old text is missing. Pure."""
 
 import re
 from collections import Counter, deque
@@ -26,7 +26,7 @@ class EditResult:
     line: int
     """First changed line, counted from 1."""
     changed: bool = True
-    """False when the text already was as asked."""
+    """False when the text already was as requested."""
 
 
 def replace_once(text: str, old: str, new: str) -> EditResult:
@@ -35,7 +35,7 @@ def replace_once(text: str, old: str, new: str) -> EditResult:
     An edit that is in the text already is not made twice, so a repeated call does no harm.
 
     Raises:
-        ToolError: The old text is empty, missing or there several times; the message shows what is there instead.
+        ToolError: The old text is empty, missing or occurs several times; the message shows what is there instead.
     """
     if not old:
         raise ToolError("old is empty", hint="use write_file for a new file, or give the lines to replace")
@@ -93,7 +93,7 @@ def _short(lines: list[str]) -> list[str]:
 
 
 def _same_but_spaces(lines: list[str], wanted: list[str]) -> int | None:
-    """Where the wanted lines are when white space does not count."""
+    """Where the wanted lines are, ignoring whitespace."""
     sought = "\n".join("".join(line.split()) for line in wanted)
     if not sought.strip():
         return None
@@ -103,10 +103,10 @@ def _same_but_spaces(lines: list[str], wanted: list[str]) -> int | None:
 
 
 def _nearest(lines: list[str], wanted: list[str]) -> tuple[int, float]:
-    """The window of lines most like the wanted ones: its start and likeness from 0 to 1.
+    """The window of lines most similar to the wanted ones: its start and similarity from 0 to 1.
 
-    Likeness is the share of common pieces of three characters. It is kept up to date while the window moves, so the
-    work grows with the length of the text and not with that of the window.
+    Similarity is the share of common trigrams. It is updated while the window moves, so the
+    work grows with the length of the text, not that of the window.
     """
     wanted = wanted[:_MAX_WINDOW]
     first, last = _examined(lines, wanted)
@@ -125,7 +125,7 @@ def _nearest(lines: list[str], wanted: list[str]) -> tuple[int, float]:
 
 
 def _examined(lines: list[str], wanted: list[str]) -> tuple[int, int]:
-    """The lines that are looked at: all of them, or in a long text those around a line that is there exactly."""
+    """The lines to search: all of them, or in a long text those around an exact match of one line."""
     first = 0
     if sum(map(len, lines)) + len(lines) > _MAX_CHARS:
         sought = {line.strip(): number for number, line in enumerate(wanted) if len(line.strip()) >= _TELLING}
@@ -155,7 +155,7 @@ class _Window:
         self._common = 0
 
     def add(self, pieces: list[str]) -> None:
-        """Take in the line that follows."""
+        """Add the next line."""
         known = [piece for piece in pieces if piece in self._held]
         self._lines.append((len(pieces), known))
         self._size += len(pieces)
@@ -164,7 +164,7 @@ class _Window:
             self._held[piece] += 1
 
     def drop(self) -> None:
-        """Let the first line go."""
+        """Drop the first line."""
         size, known = self._lines.popleft()
         self._size -= size
         for piece in known:
@@ -176,7 +176,7 @@ class _Window:
 
 
 def _places(text: str, piece: str) -> list[int]:
-    """Where a piece is, the first places of them when there are very many."""
+    """Where a piece occurs; only the first places when there are very many."""
     found: list[int] = []
     place = text.find(piece)
     while place >= 0 and len(found) < _MAX_PLACES:
@@ -186,7 +186,7 @@ def _places(text: str, piece: str) -> list[int]:
 
 
 def _is_applied(text: str, place: int, old: str, new: str) -> bool:
-    """Whether the old text at a place stands inside the new one already."""
+    """Whether the old text at a place is already part of the new text."""
     start = place - new.index(old)
     return start >= 0 and text.startswith(new, start)
 

@@ -1,4 +1,4 @@
-"""Text files as they are on disk: encoding, byte order mark and line ends survive a change. How a file is opened is
+"""Text files as they are on disk: encoding, byte order mark and line endings survive a change. How a file is opened is
 decided in `path_guard`."""
 
 import re
@@ -14,7 +14,7 @@ _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """The text of a file with what is needed to write it back. Uniform CRLF line ends are shown as LF."""
+    """The text of a file with what is needed to write it back. Uniform CRLF line endings are shown as LF."""
 
     text: str
     encoding: str = "utf-8"
@@ -29,7 +29,7 @@ class TextFile:
         """The bytes on disk.
 
         Raises:
-            ToolError: The text holds a character the file's encoding has not.
+            ToolError: The text contains a character that the file's encoding lacks.
         """
         text = self.text.replace("\r\n", "\n").replace("\n", "\r\n") if self.crlf else self.text
         try:
@@ -45,7 +45,7 @@ def read_text(place: GuardedPath) -> TextFile:
     """Read a text file.
 
     Raises:
-        ToolError: It is missing, a folder, no regular file, binary, or over 10 MB.
+        ToolError: It is missing, a directory, not a regular file, binary, or over 10 MB.
     """
     return decode(place.read(MAX_BYTES), place.shown)
 
@@ -54,7 +54,7 @@ def decode(data: bytes, shown: str) -> TextFile:
     """Turn bytes into text without loss.
 
     Raises:
-        ToolError: The bytes are no text.
+        ToolError: The bytes are not text.
     """
     bom, marked = next(((bom, name) for bom, name in _BOMS if data.startswith(bom)), (b"", ""))
     if not marked and b"\0" in data[:8192]:

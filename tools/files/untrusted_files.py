@@ -1,4 +1,4 @@
-"""Reads files of an untrusted repository: no links, no pipes, nothing large. Owns one way to open."""
+"""Reads files of an untrusted repository: no links, no pipes, nothing large. Owns the only way to open them."""
 
 import os
 import stat
@@ -6,15 +6,15 @@ from pathlib import Path, PurePosixPath
 
 
 def read_untrusted(root: Path, name: str, *, max_bytes: int) -> bytes | None:
-    """The bytes of a regular file that lies below a folder by its own name, reached through no link; blocking.
+    """The bytes of a regular file below a directory, reached through no link; blocking.
 
     Args:
-        root: The folder.
+        root: The directory.
         name: Relative to it, posix.
         max_bytes: A larger file is not read.
 
     Returns:
-        `None` for everything else: what is not there, links, pipes, devices, places outside.
+        `None` for everything else: missing files, links, pipes, devices, paths outside.
     """
     parts = PurePosixPath(name).parts
     if not parts or "\0" in name or any(part in {"/", "//", ".."} for part in parts):

@@ -28,7 +28,7 @@ class WorktreeLock:
         """A shared turn: for tools that read or write files.
 
         Raises:
-            RuntimeError: The task has a turn already; a second one could wait for the first for ever.
+            RuntimeError: The task already has a turn; a second one could wait for the first forever.
         """
         self._refuse_second()
         async with self._gate:
@@ -67,9 +67,9 @@ class WorktreeLock:
 
 
 async def run_in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run a blocking function in a thread; when cancelled, wait until it has come to its end.
+    """Run a blocking function in a thread; when cancelled, wait until it has finished.
 
-    A thread cannot be stopped, and one that still writes must not give its turn away.
+    A thread cannot be stopped, and one that is still writing must not give up its turn.
     """
     working = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:

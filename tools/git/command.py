@@ -2,8 +2,8 @@
 how long) and what its failures become; knows nothing of worktrees or threads.
 
 `Git` reads the repository's configuration, with every program in it turned off, and is for refs and history.
-`Git.isolated` gives one that has a git directory of its own and shares only the objects: whatever looks at files goes
-through it, since no filter, driver or hook of anybody is configured there.
+`Git.isolated` returns one that has its own git directory and shares only the objects: whatever reads files goes
+through it, because no filter, driver or hook is configured there.
 """
 
 import asyncio
@@ -67,12 +67,12 @@ PLAIN_DIFF = (
 
 
 class GitTimeoutError(RepositoryError):
-    """A call of git took longer than it may."""
+    """A git call took longer than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class GitOutput:
-    """What one call of git gave back."""
+    """The result of one git call."""
 
     code: int
     out: str
@@ -80,19 +80,19 @@ class GitOutput:
 
     @property
     def reason(self) -> str:
-        """What git complained of: what it gave up for, else its last line."""
+        """What git complained about: its fatal error, else its last line."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
         told = next((line for line in lines if line.startswith("fatal: ")), lines[-1] if lines else "")
         return redact(told.removeprefix("fatal: ").removeprefix("error: ")) or f"exit code {self.code}"
 
 
 class Git:
-    """Runs git for one folder.
+    """Runs git in one directory.
 
     Args:
-        folder: The working tree, or a folder in which git is to look for its repository itself.
+        folder: The working tree, or a directory in which git is to find its repository itself.
         place: Which git directory belongs to it; found without git when `None`.
-        discover: Let git look for the repository around the folder.
+        discover: Let git find the repository around the directory.
     """
 
     def __init__(self, folder: Path, place: GitLocation | None = None, *, discover: bool = False) -> None:
@@ -107,7 +107,7 @@ class Git:
         """The git directory and the working tree.
 
         Raises:
-            RepositoryError: The folder is not the top of a working tree, or a worktree its repository does not know.
+            RepositoryError: The directory is not the top of a working tree, or a worktree unknown to its repository.
         """
         place = await self._located()
         if place is None:
@@ -148,13 +148,13 @@ class Git:
         Args:
             args: Subcommand and arguments.
             stdin: Text for its standard input.
-            index: An index file other than the folder's own.
-            env: More environment variables.
+            index: An index file other than the directory's own.
+            env: Additional environment variables.
             limit_s: Seconds after which it is ended.
 
         Raises:
             GitTimeoutError: It was ended.
-            RepositoryError: git is not installed, or the folder is gone.
+            RepositoryError: git is not installed, or the directory is gone.
             DiskFullError: There was no room for what it had to write.
         """
         if self._program is None:
@@ -200,11 +200,11 @@ class Git:
     async def run(
         self, *args: str, stdin: str | None = None, index: Path | None = None, limit_s: float = LIMIT_S
     ) -> str:
-        """Run git and give back its output without the last line end.
+        """Run git and return its output without the last line ending.
 
         Raises:
-            GitTimeoutError: It took longer than it may.
-            RepositoryError: git failed; the message carries its own words.
+            GitTimeoutError: It took longer than allowed.
+            RepositoryError: git failed; the message contains git's own.
         """
         done = await self.try_run(*args, stdin=stdin, index=index, limit_s=limit_s)
         if done.code != 0:
@@ -215,14 +215,14 @@ class Git:
         return done.out.removesuffix("\n")
 
     async def identity(self) -> dict[str, str]:
-        """Environment variables that name rolecall as the author where the user has set no identity."""
+        """Environment variables that name rolecall as the author if the user has set no identity."""
         return (await self.config()).identity()
 
     async def commit_tree(self, tree: str, message: str, *parents: str) -> str:
-        """Make a commit object of a tree; moves no branch, runs no hook, signs nothing.
+        """Create a commit object from a tree; moves no branch, runs no hook, signs nothing.
 
         Raises:
-            RepositoryError: The tree or a parent is not there.
+            RepositoryError: The tree or a parent does not exist.
         """
         ancestry = [part for parent in parents for part in ("-p", parent)]
         git = await self.isolated()
@@ -245,7 +245,7 @@ class Git:
 
 
 class IsolatedGit(Git):
-    """Git with a git directory of its own: the objects, working tree and index are the repository's, refs, hooks and
+    """Git with its own git directory: the objects, working tree and index are the repository's, refs, hooks and
     configuration are not. Revisions must be given as object names."""
 
     def __init__(self, place: GitLocation, config: GitConfig) -> None:
@@ -261,11 +261,11 @@ class IsolatedGit(Git):
         return self
 
     async def note_tree(self, index: Path, tree: str) -> None:
-        """Remember which tree an index file holds."""
+        """Remember which tree an index file contains."""
         self._trees[await asyncio.to_thread(index_digest, index)] = tree
 
     async def tree_of(self, index: Path) -> str | None:
-        """The tree an index file is known to hold: `note_tree` was told so of the very same content."""
+        """The tree an index file is known to contain: `note_tree` recorded it for exactly this content."""
         return self._trees.get(await asyncio.to_thread(index_digest, index))
 
     async def own_dir(self) -> Path:
@@ -290,7 +290,7 @@ class IsolatedGit(Git):
 
 
 def index_digest(index: Path) -> str:
-    """What tells an index file from any other; blocking."""
+    """What identifies an index file; blocking."""
     return hashlib.sha256(index.read_bytes()).hexdigest() if index.is_file() else ""
 
 
@@ -312,7 +312,7 @@ async def _finished(process: asyncio.subprocess.Process, stdin: str | None, limi
 
 
 async def _asked_to_end(process: asyncio.subprocess.Process) -> None:
-    """End git: killed, it would leave its lock files behind; asked to end, it removes them."""
+    """Terminate git: killed, it would leave its lock files behind; asked to exit, it removes them."""
     if process.returncode is None:
         process.terminate()
         try:

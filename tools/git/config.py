@@ -1,4 +1,4 @@
-"""What is taken over from a repository's configuration: how files are read and written, and who the user is. Owns
+"""What is adopted from a repository's configuration: how files are read and written, and who the user is. Owns
 that list, and the list of programs a configuration names, none of which is run."""
 
 import os
@@ -46,7 +46,7 @@ class GitConfig:
                 self._values[name] = value if gap else "true"
 
     def get(self, name: str) -> str | None:
-        """The value that holds; section and variable in lower case."""
+        """The effective value; section and variable in lower case."""
         return self._values.get(name)
 
     def is_on(self, name: str) -> bool:
@@ -86,7 +86,7 @@ class GitConfig:
         """Settings for `git -c` that turn every program named here off; for calls that must read the configuration.
 
         Raises:
-            RepositoryError: A name cannot be written so.
+            RepositoryError: A name cannot be written that way.
         """
         off: list[str] = []
         for name in {name for name, _, _ in self._of("filter")}:
@@ -133,7 +133,7 @@ class GitConfig:
         return given
 
     def _file(self, name: str, usual: str, work_tree: Path) -> Path | None:
-        """A file of patterns that the user keeps for all repositories."""
+        """A file of patterns that the user has for all repositories."""
         home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
         given = self.get(f"core.{name}")
         path = Path(home, "git", usual) if given is None else Path(os.path.expanduser(given))  # noqa: PTH111

@@ -1,5 +1,5 @@
-"""Where git is told to work. Owns what is found without asking git: git directory and working tree of a folder, for
-which git would trust whatever `.git` is there, refs that have a file of their own, and which `git` program of the
+"""Where git is told to work. Owns what is found without asking git: git directory and working tree of a directory, for
+which git would trust whatever `.git` is there, refs that have their own file, and which `git` program on the
 PATH is not the target's own."""
 
 import os
@@ -34,17 +34,17 @@ class GitLocation:
 
     @property
     def objects(self) -> Path:
-        """Where objects are kept."""
+        """Where objects are stored."""
         return self.common_dir / "objects"
 
 
 def locate(folder: Path) -> GitLocation | None:
-    """The place of the top folder of a working tree; `None` where git has to look for it; blocking.
+    """The location of the top level of a working tree; `None` if git has to find it; blocking.
 
     For a worktree of rolecall the repository is asked, never the `.git` in the worktree: commands can replace that.
 
     Raises:
-        RepositoryError: A worktree of rolecall that its repository does not know.
+        RepositoryError: A rolecall worktree that its repository does not know.
     """
     owner = owning_checkout(folder)
     if owner is None:
@@ -60,7 +60,7 @@ def locate(folder: Path) -> GitLocation | None:
 
 
 def owning_checkout(folder: Path) -> Path | None:
-    """The checkout whose thread works in a folder; `None` when the folder is no worktree of rolecall."""
+    """The checkout whose thread works in a directory; `None` when it is not a rolecall worktree."""
     parents = folder.parents
     if len(parents) > len(_WORKTREES) and folder.parent.parts[-2:] == _WORKTREES:
         return parents[2]
@@ -68,7 +68,7 @@ def owning_checkout(folder: Path) -> Path | None:
 
 
 def registered_git_dir(common_dir: Path, folder: Path) -> Path | None:
-    """The private git directory of a linked worktree, found by what git wrote when it was made; blocking."""
+    """The private git directory of a linked worktree, found by what git wrote when creating it; blocking."""
     wanted = os.path.normpath(folder / ".git")
     for entry in sorted((common_dir / "worktrees").glob("*/gitdir")):
         written = os.path.normpath(entry.parent / entry.read_text(encoding="utf-8", errors="surrogateescape").strip())
@@ -78,7 +78,7 @@ def registered_git_dir(common_dir: Path, folder: Path) -> Path | None:
 
 
 def loose_ref(common_dir: Path, ref: str) -> str | None:
-    """The object a ref of all worktrees names, where it has a file of its own; blocking. git knows the others."""
+    """The object a shared ref names, if it has its own file; blocking. git knows the others."""
     try:
         with (common_dir / ref).open("rb") as file:
             found = file.read(_LONGEST_OBJECT_NAME + 2)
@@ -89,7 +89,7 @@ def loose_ref(common_dir: Path, ref: str) -> str | None:
 
 
 def safe_path(folder: Path, path: str) -> str:
-    """A PATH without relative folders and without those inside the repository around a folder; blocking."""
+    """A PATH without relative directories and without those inside the repository; blocking."""
     own = tuple(_own_folders(folder))
     kept = [entry for entry in path.split(os.pathsep)
             if Path(entry).is_absolute() and not any(_inside(entry, top) for top in own)]  # fmt: skip
@@ -97,7 +97,7 @@ def safe_path(folder: Path, path: str) -> str:
 
 
 def git_program(folder: Path) -> tuple[str | None, str]:
-    """The git to run for a folder, and the PATH it gets; blocking."""
+    """The git to run for a directory, and the PATH it gets; blocking."""
     path = safe_path(folder, os.environ.get("PATH", os.defpath))
     return shutil.which("git", path=path) if path else None, path
 
@@ -110,7 +110,7 @@ def git_command(folder: Path, *args: str) -> tuple[list[str], dict[str, str]]:
 
 
 def _own_folders(folder: Path) -> Iterator[Path]:
-    """What belongs to the target: the working tree around the folder, and the checkout of a worktree of rolecall."""
+    """What belongs to the target: the working tree around the directory, and the checkout of a rolecall worktree."""
     for candidate in (folder, *folder.parents):
         owner = owning_checkout(candidate)
         if owner is not None:

@@ -1,6 +1,6 @@
-"""The git directories of `IsolatedGit`: made in the temporary folder, removed with their owner or swept after its kill.
+"""The git directories of `IsolatedGit`: created in the temporary directory, removed with their owner or swept later.
 
-An owner holds a lock on its directory for as long as it lives, which no kill can leave behind.
+An owner holds a lock on its directory for as long as it lives; a kill cannot leave the lock behind.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class PrivateGitDir:
     """The descriptor that holds the lock."""
 
     def remove(self) -> None:
-        """Remove it; beside the event loop where one runs, since owners are collected at any moment."""
+        """Remove it; outside the event loop if one is running, because owners may be collected at any time."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -46,7 +46,7 @@ class PrivateGitDir:
 
 
 def make_git_dir(place: GitLocation, config: GitConfig) -> PrivateGitDir:
-    """Make one that shares nothing with the repository but what decides how files are read; blocking."""
+    """Create one that shares only what decides how files are read with the repository; blocking."""
     own = Path(tempfile.mkdtemp(prefix=_PREFIX))
     lock = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Whether a folder belongs to a repository rolecall can work in, said in one sentence when it does not. Owns the
+"""Whether a directory belongs to a repository rolecall can use, and one sentence why not. Owns the
 line in `.git/info/exclude` and no other file."""
 
 import asyncio
@@ -13,10 +13,10 @@ _FIRST_COMMIT = "git add -A && git commit -m 'First commit'"
 
 
 async def find_top(folder: Path) -> Path:
-    """The top of the working tree around a folder, symlinks resolved.
+    """The top level of the working tree around a directory, symlinks resolved.
 
     Raises:
-        RepositoryError: Not a folder, no git, no repository, bare, inside `.git`, or without a commit.
+        RepositoryError: Not a directory, no git, no repository, bare, inside `.git`, or without a commit.
     """
     folder = await asyncio.to_thread(_resolved, folder)
     git = Git(folder, discover=True)
@@ -52,7 +52,7 @@ async def exclude_rolecall(git: Git) -> None:
 def _no_repository(folder: Path, reason: str) -> RepositoryError:
     if "dubious ownership" in reason or "safe.directory" in reason:
         return RepositoryError(
-            f"git does not trust {folder}, since it belongs to another user",
+            f"git does not trust {folder}, because it belongs to another user",
             hint=f"if you trust it: git config --global --add safe.directory {folder}",
         )
     if "not a git repository" not in reason:

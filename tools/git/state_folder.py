@@ -1,4 +1,4 @@
-"""Opens `.rolecall/` of a repository, or refuses it: it must be ours, and no file of the repository."""
+"""Opens a repository's `.rolecall/`, or refuses it: it must be ours, and not tracked by the repository."""
 
 import asyncio
 from pathlib import Path
@@ -11,13 +11,13 @@ from tools.git.repository import exclude_rolecall
 
 
 async def verified_layout(top: Path) -> RepoLayout:
-    """The places in a repository, none of which is ours unless the folder is; the folder may be missing.
+    """rolecall's paths in a repository, once the directory is verified to be ours; it may be missing.
 
     Args:
         top: Top level of the checkout.
 
     Raises:
-        RepositoryError: `.rolecall` is tracked by git, a link, another user's, or was not made by rolecall for this
+        RepositoryError: `.rolecall` is tracked by git, a link, another user's, or was not created by rolecall for this
             one. Nothing in it was read or written.
     """
     layout = RepoLayout(top)
@@ -27,7 +27,7 @@ async def verified_layout(top: Path) -> RepoLayout:
 
 
 async def ensure_layout(top: Path) -> RepoLayout:
-    """The places in a repository, with the folder there, and hidden from git. Raises as `verified_layout`."""
+    """rolecall's paths in a repository, with the directory created and hidden from git. Raises as `verified_layout`."""
     layout = await verified_layout(top)
     await exclude_rolecall(Git(top))
     await asyncio.to_thread(ownership.make_state_folder, layout)

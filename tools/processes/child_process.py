@@ -12,9 +12,9 @@ import psutil
 from tools.processes.process_tree import kill_tree, lives
 
 MARK = "ROLECALL_COMMAND"
-"""Environment variable that marks every process a command starts, so that daemons of it are found too."""
+"""Environment variable that marks every process a command starts, so that its daemons are found too."""
 PLACE_MARK = "ROLECALL_WORKTREE"
-"""Environment variable that tells the worktree a process was started for."""
+"""Environment variable that names the worktree a process was started for."""
 _MAX_ROUNDS = 200
 _ROUND_S = 0.01
 _MAX_LOOKS = 10
@@ -22,7 +22,7 @@ _DYING_S = 2.0
 
 
 async def end_process(process: asyncio.subprocess.Process, mark: str = "") -> None:
-    """Kill a process with all its descendants and all that carries its mark, and reap it. Does nothing to what has
+    """Kill a process with all its descendants and everything with its mark, and reap it. Does nothing to what has
     ended."""
     if process.returncode is None:
         # From below: as long as it lives, what its children leave behind stays its own.
@@ -40,7 +40,7 @@ async def end_process(process: asyncio.subprocess.Process, mark: str = "") -> No
 
 
 def kill_marked(name: str, value: str) -> int:
-    """Kill the processes of this user whose environment holds a variable with a value; blocking until they are gone.
+    """Kill this user's processes whose environment contains a variable with a value; blocks until they are gone.
 
     Returns:
         How many there were.

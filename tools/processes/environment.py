@@ -1,4 +1,4 @@
-"""The environment that programs of the repository get: of the user's own what is on a list, without rolecall's venv.
+"""The environment for the repository's programs: listed variables of the user's, without rolecall's venv.
 Reads the environment of this process when asked, never on import."""
 
 import os
@@ -54,23 +54,23 @@ def user_environment() -> dict[str, str]:
 
 
 def listed_variables(names: Collection[str]) -> dict[str, str]:
-    """The variables a person listed by name; what is rolecall's own stays withheld all the same."""
+    """The variables a person listed by name; rolecall's own are still withheld."""
     return {name: os.environ[name] for name in names if name in os.environ and not name.startswith("ROLECALL_")}
 
 
 def proxy_variables() -> dict[str, str]:
-    """How to reach the network, for commands that may; an address with a password in it is left out."""
+    """How to reach the network, for commands that may; a URL with a password in it is left out."""
     return {name: value for name, value in os.environ.items()
             if name.upper() in _PROXIES and not _tells_a_secret(value)}  # fmt: skip
 
 
 def user_path(path: str) -> list[str]:
-    """The folders of a PATH without those of the venv rolecall runs in."""
+    """The directories of a PATH without those of the venv rolecall runs in."""
     return [entry for entry in path.split(os.pathsep) if entry and not _is_ours(str(Path(entry).parent))]
 
 
 def in_own_venv() -> bool:
-    """Whether this process runs in a venv, which then is rolecall's and nobody else's."""
+    """Whether this process runs in a venv, which then is rolecall's own."""
     return sys.prefix != sys.base_prefix
 
 

@@ -26,7 +26,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def kill_tree(pid: int) -> int:
-    """Kill all descendants of a process and leave itself, so that it can reap them; gives how many were left."""
+    """Kill all descendants of a process but not itself, so that it can reap them; returns how many were left."""
     members = [member for member in tree_of(pid) if member.pid != pid]
     for member in members:
         with suppress(psutil.Error):

@@ -1,7 +1,7 @@
-"""Runs one command on the host and leaves nothing of it behind; a program of its own, started by path.
+"""Runs one command on the host and leaves nothing of it behind; a separate program, started by path.
 
-It makes itself the parent of every orphan below it, so that a daemon which cut all its ties is still found, ends
-what is left when the command ends, and ends everything when rolecall is gone. Plain standard library, few imports:
+It makes itself the parent of every orphan below it, so that a fully detached daemon is still found, ends
+what is left when the command ends, and ends everything when rolecall is gone. Standard library only, few imports:
 it starts with each command.
 """
 
@@ -65,7 +65,7 @@ def end_all() -> None:
 
 
 def child_pids() -> list[int]:
-    """Our children, as the kernel lists them; by a look at all processes where it does not."""
+    """Our children, as the kernel lists them; else found by scanning all processes."""
     own = os.getpid()
     try:
         with open(f"/proc/{own}/task/{own}/children") as file:

@@ -1,5 +1,5 @@
-"""Watches what a command uses: processes, memory of all together, new files. Decides when it is too much and says so;
-who watches ends it."""
+"""Watches what a command uses: processes, their total memory, new files. Decides when it is too much and says so;
+the caller ends it."""
 
 import os
 import time
@@ -17,10 +17,10 @@ _DEEP_LOOK_S = 3.0
 
 
 class Watchdog:
-    """Looks at the tree of one command and at the disk its worktree is on."""
+    """Checks the process tree of one command and the disk its worktree is on."""
 
     def __init__(self, root: Path, settings: SandboxSettings) -> None:
-        """Remember how things stand before the command; blocking."""
+        """Remember the state before the command; blocking."""
         self._root = root
         self._settings = settings
         self._started = time.time()
@@ -28,7 +28,7 @@ class Watchdog:
         self._free, self._inodes = disk.f_bavail * disk.f_frsize, disk.f_ffree
 
     def look(self, pid: int) -> str:
-        """Why the command must end; empty while it may go on. Blocking, some milliseconds.
+        """Why the command must end; empty while it may continue. Blocking, some milliseconds.
 
         Args:
             pid: The process at the top of its tree.
@@ -61,7 +61,7 @@ class Watchdog:
 
 
 def _written_since(root: Path, since: float, most: int) -> bool:
-    """Whether files changed since then take more room than allowed; yes, too, when there are too many to tell."""
+    """Whether files changed since then take more space than allowed; also true when there are too many to tell."""
     total, deadline = 0, time.monotonic() + _DEEP_LOOK_S
     for folder, _, names in os.walk(root):
         total += sum(status.st_blocks * 512 for status in _changed(folder, names, since))

@@ -1,4 +1,4 @@
-"""The developers' face of the search: `python -m tools.repair --root DIR --python PY --json`.
+"""The developers' interface to the search: `python -m tools.repair --root DIR --python PY --json`.
 
 Owns argument parsing and printing. The product's own command line is elsewhere.
 """

@@ -1,6 +1,6 @@
-"""What the search process sends back, taken as data: code under repair runs there and may write what it likes.
+"""What the search process sends back, treated as data: code under repair runs there and may write anything.
 
-Owns the checks between the pipe and a `RepairResult`. Nothing said here makes a file readable that is not a source of
+Owns the checks between the pipe and a `RepairResult`. No answer can make a file readable that is not a source of
 the repository, and no patch is believed to pass: whoever applies one runs the checks.
 """
 
@@ -47,7 +47,7 @@ class _Source(Frozen):
         place = PurePosixPath(path)
         inside = not place.is_absolute() and ".." not in place.parts and path.isprintable()
         if not inside or place.suffix != ".py" or _PRIVATE & {part.lower() for part in place.parts}:
-            raise ValueError("no source of the repository")
+            raise ValueError("not a source file of the repository")
         return path
 
 
@@ -109,26 +109,26 @@ def read_line(line: bytes) -> RepairEvent | dict[str, Any] | None:
 def result_of(
     root: Path, sent: dict[str, Any], hidden: SecretFiles | None = None, base: Mapping[str, str] | None = None
 ) -> RepairResult:
-    """The result that an answer stands for; blocking, reads the files it names.
+    """The result that an answer describes; blocking, reads the files it names.
 
-    Patches for what is no plain source of the repository, or not as it was searched, are left out, and the reason of
-    the end says so.
+    Patches for anything but a plain source of the repository, unchanged since the search, are dropped, and the stop
+    reason says so.
 
     Args:
-        root: The folder that was searched.
+        root: The directory that was searched.
         sent: The answer.
-        hidden: Which files are not shown.
-        base: By path: the text the search began from, where it is not that of the file. Patches then hold both steps.
+        hidden: Which files are hidden.
+        base: By path: the text the search started from, if not the file's. Patches then contain both steps.
     """
     try:
         answer = _Answer.model_validate(sent)
     except ValidationError:
-        return RepairResult(status="interrupted", stop_reason="the search process gave an answer that makes no sense")
+        return RepairResult(status="interrupted", stop_reason="the search process returned an invalid answer")
     patches = [_patch(root, raw, hidden or SecretFiles(), base or {}) for raw in answer.patches]
     kept = tuple(patch for patch in patches if patch is not None)
     reason, status, disagreement = answer.stop_reason, answer.status, answer.disagreement
     if len(kept) < len(patches):
-        reason += f"; {len(patches) - len(kept)} patches were refused: not for sources of the repository as they are"
+        reason += f"; {len(patches) - len(kept)} patches were rejected: not for the repository's current sources"
         disagreement = None
     if status in {"plausible", "partial"} and not kept:
         status = "none"
@@ -173,7 +173,7 @@ def _patch(root: Path, raw: dict[str, Any], hidden: SecretFiles, base: Mapping[s
 
 
 def patched_texts(root: Path, patch: Patch) -> dict[str, str]:
-    """By path: the whole text of each file with the patch made; blocking."""
+    """By path: the whole text of each patched file; blocking."""
     texts: dict[str, str] = {}
     for edit in patch.edits:
         before = texts.get(edit.path) or _source(root, edit.path) or ""
@@ -182,7 +182,7 @@ def patched_texts(root: Path, patch: Patch) -> dict[str, str]:
 
 
 def _source(root: Path, name: str) -> str | None:
-    """The text with its own line ends, decoded as the interpreter does."""
+    """The text with its own line endings, decoded as the interpreter does."""
     data = read_untrusted(root, name, max_bytes=MAX_SOURCE_BYTES)
     if data is None:
         return None

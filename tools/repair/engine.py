@@ -1,6 +1,6 @@
 """Runs one search in its own process and reads its answer.
 
-Owns the process: start, events, time limit, and the end of everything it started. It does not
+Owns the process: start, events, time limit, and ending everything it started. It does not
 search; the program under `worker/` does, inside the interpreter of the program under repair.
 """
 
@@ -28,9 +28,9 @@ Spawn = Callable[[Sequence[str], Path, Mapping[str, str]], Awaitable[asyncio.sub
 START_SCRIPT = Path(__file__).with_name("worker") / "start_search.py"
 GRACE_S = 2.5
 MOST_FAULTS = 3
-"""How many patches, each for a part of the failing tests, are put one on another."""
+"""How many patches, each for some of the failing tests, are stacked."""
 LEAST_BUDGET_S = 5.0
-"""What is left of a budget must be worth another start."""
+"""The remaining budget must be worth another start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class RepairRequest:
     """Parallel tries; 0 means one per core."""
     seed: int = 0
     skip: tuple[str, ...] = ()
-    """Of patches that are known not to do: the `sha256` they came with."""
+    """The `sha256` of patches that are known not to work."""
     base: Mapping[str, str] = field(default_factory=dict)
-    """By path: the text to search from where it is not that of the file."""
+    """By path: the text to start from, where it differs from the file."""
 
 
 async def search_repair(
@@ -84,7 +84,7 @@ async def search_repair(
 
 
 def _joined(first: RepairResult, further: RepairResult) -> RepairResult:
-    """What two searches found, of which the second began where the first ended."""
+    """The combined result of two searches, the second starting where the first ended."""
     phases = {**first.phases, **further.phases}
     spent = {
         "tried": first.tried + further.tried,
@@ -93,7 +93,7 @@ def _joined(first: RepairResult, further: RepairResult) -> RepairResult:
         "phases": {name: first.phases.get(name, 0.0) + further.phases.get(name, 0.0) for name in phases},
     }
     if further.status not in {"plausible", "partial"}:
-        reason = f"{first.stop_reason}; from there no further patch: {further.stop_reason}"
+        reason = f"{first.stop_reason}; no further patch on top of it: {further.stop_reason}"
         return first.model_copy(update={**spent, "stop_reason": reason, "suspicious": further.suspicious})
     earlier = first.patches[0]
     joined = [
@@ -102,7 +102,8 @@ def _joined(first: RepairResult, further: RepairResult) -> RepairResult:
                 "template": f"{earlier.template}, and {patch.template}",
                 "mended": (*earlier.mended, *patch.mended) if patch.still_failing else (),
                 "confidence": "low" if "low" in (earlier.confidence, patch.confidence) else patch.confidence,
-                "reason": f"two faults, mended one after the other; the first: {earlier.reason}; then: {patch.reason}",
+                "reason": f"two faults, repaired one after the other; the first: {earlier.reason}; then: "
+                f"{patch.reason}",
             }
         )
         for patch in further.patches
@@ -149,13 +150,13 @@ async def _search(
                 await _ask(process, request, temp)
                 answer = await _read(process, follow)
         except TimeoutError:
-            stop_reason = "the search did not end within its budget and was stopped"
+            stop_reason = "the search did not finish within its budget and was stopped"
     finally:
         await _end(process)
     if answer is None:
         elapsed = time.monotonic() - started
         if importing:
-            stop_reason = f"the interpreter ended or hung while {importing} was imported"
+            stop_reason = f"the interpreter exited or hung while importing {importing}"
             return RepairResult(
                 status="unusable_tests", elapsed_s=elapsed, stop_reason=stop_reason, failing=(importing,)
             )
@@ -216,7 +217,7 @@ async def _read(process: asyncio.subprocess.Process, on_event: Callable[[RepairE
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Lines up to a length: whoever spawned the process chose the limit of its reader."""
+    """Lines up to a limit: whoever spawned the process chose its reader's limit."""
     buffer = b""
     while chunk := await stream.read(1 << 16):
         *whole, buffer = (buffer + chunk).split(b"\n")
@@ -227,7 +228,7 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill whatever the search started, even tests that moved to groups of their own."""
+    """Kill whatever the search started, even tests that moved to their own process groups."""
     members = await asyncio.to_thread(_family, process.pid)
     for member in members:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -34,9 +34,9 @@ def unified_diff(path: str, before: str, after: str) -> str:
 
 
 def exact_edit(path: str, before: str, after: str) -> Edit:
-    """The smallest run of whole lines that occurs once in `before` and turns it into `after`, and that can be undone.
+    """The smallest reversible edit of whole lines, unique in `before`, that turns it into `after`.
 
-    What stands there afterwards occurs once too, so that the two can be exchanged.
+    Its replacement is unique afterwards too, so that the edit can be reversed.
     """
     old_lines = before.splitlines(keepends=True)
     new_lines = after.splitlines(keepends=True)

@@ -46,18 +46,18 @@ class Patch(Frozen):
     still_failing: tuple[str, ...] = ()
     """Tests that failed before and fail with the patch too."""
     mended: tuple[str, ...] = ()
-    """Tests that failed before and pass now, where these are not all that failed."""
+    """Tests that failed before and pass now, if not all of them do."""
     sha256: str = ""
-    """Of the file with the patch, by which a later search can be told to skip it."""
+    """Of the patched file; with it, a later search can be told to skip the patch."""
     cluster: int
     """Patches of one cluster behave alike on every recorded call."""
     confidence: Confidence
     reason: str
-    """Why the confidence is what it is."""
+    """The reason for the confidence."""
 
 
 def claim(patch: Patch) -> str:
-    """What a patch may be said to do, in a clause: never more than the tests that were run on it show."""
+    """What a patch can be said to do, as a clause: never more than the tests run on it show."""
     if not patch.still_failing:
         return f"passes {'all' if patch.whole else 'the'} {patch.validated_by} tests" + (
             "" if patch.whole else " that were run; the whole suite was not run"
@@ -82,7 +82,7 @@ class Disagreement(Frozen):
 
     call: str
     outputs: tuple[str, ...]
-    """One output per patch of the result, in their order."""
+    """One output per patch of the result, in the same order."""
 
 
 class RepairResult(Frozen):
@@ -101,15 +101,15 @@ class RepairResult(Frozen):
     passing: int = 0
     stop_reason: str = ""
     phases: dict[str, float] = {}
-    """Seconds of the wall by phase: start, tests, coverage, search, ranking."""
+    """Wall-clock seconds by phase: start, tests, coverage, search, ranking."""
     cpu_s: float = 0.0
-    """Seconds of processor time of all tries and whole runs."""
+    """CPU seconds of all tries and whole runs."""
     validation_s: float = 0.0
-    """Seconds of whole runs, which lie beside the search."""
+    """Seconds of whole runs, which happen alongside the search."""
 
 
 class RepairEvent(Frozen):
-    """Something the search tells while it runs: collecting, baseline, suspicious, progress."""
+    """An event of a running search: collecting, baseline, suspicious, progress."""
 
     kind: str
     fields: dict[str, Any]  # JSON values as the search sends them

@@ -23,7 +23,7 @@ from tools.sandbox.visible_folders import INSTALLED, HostPaths, shown_folders
 from tools.worktree.staging_rules import name_some
 
 _MOST_BLANKS = 500
-"""Files that are covered one by one; bubblewrap needs time that grows with the square of their number."""
+"""Maximum number of files hidden one by one; bubblewrap's time grows with the square of it."""
 _ASKED_S = 10
 _DAEMON_FOLDERS = (Path("/nix/var/nix/daemon-socket"),)
 
@@ -36,23 +36,23 @@ class BubblewrapFeatures:
 
     program: str
     sizes: bool = True
-    """Limits the size of empty folders."""
+    """Limits the size of empty directories."""
     locks_namespaces: bool = True
     """Forbids new user namespaces inside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bubblewrap:
-    """The worktree and a private /tmp are writable, the system and toolchains readable, the rest is not there."""
+    """The worktree and a private /tmp are writable, the system and toolchains readable, the rest is absent."""
 
     features: BubblewrapFeatures
     settings: SandboxSettings
     scene: HostPaths
     git: GitView
     machine: HiddenPaths
-    """What is covered in the system's own folders."""
+    """What is hidden in the system's own directories."""
     tracked: tuple[str, ...]
-    """Of what git knows in the worktree: files that look secret, and toolchain folders that are code."""
+    """Of what git knows in the worktree: files that look secret, and toolchain directories that are code."""
     shown: tuple[Path, ...] = ()
     blanked: tuple[Path, ...] = ()
     """Secret-looking files and sockets in what is shown."""
@@ -81,8 +81,8 @@ class Bubblewrap:
 
         Args:
             argv: Program and arguments.
-            cwd: Working folder.
-            scratch: A folder for temporary files besides /tmp; without one, a TMPDIR of the user's is forgotten.
+            cwd: Working directory.
+            scratch: A directory for temporary files besides /tmp; without one, the user's TMPDIR is dropped.
             told: Whether bubblewrap reports the status of the command.
         """
         mounts = Mounts(self.settings, self.features.sizes)
@@ -129,7 +129,7 @@ class Bubblewrap:
             yield "--unshare-net"
 
     def _places(self, mounts: Mounts) -> None:
-        """Home and checkout are covered, and the needed parts are mounted over the covers."""
+        """Home and checkout are hidden, and the needed parts are mounted on top."""
         scene = self.scene
         covers = dict.fromkeys(scene.homes, QUARTER) if scene.has_home else {}
         covers_checkout = scene.repo != scene.root and scene.repo not in covers
@@ -159,7 +159,7 @@ class Bubblewrap:
             mounts.write(place, content)
 
     def _secrets_of_worktree(self) -> Iterator[Path]:
-        """Tracked files that look like secrets, as far as they are there: a mount would make the others."""
+        """Existing tracked files that look like secrets: a mount would create the others."""
         for name in self.tracked:
             place = self.scene.root / name
             if place.is_file() and place.resolve() == place:
@@ -181,13 +181,13 @@ def features_of(program: str) -> BubblewrapFeatures:
 def build_walls(
     features: BubblewrapFeatures, root: Path, repo: Path, readable: Sequence[Path], settings: SandboxSettings
 ) -> Bubblewrap:
-    """Look at the machine and decide what is seen inside; blocking.
+    """Inspect the machine and decide what is visible inside; blocking.
 
     Args:
         features: What the program can do.
         root: The worktree.
         repo: The user's checkout.
-        readable: More folders that must stay readable.
+        readable: Additional directories that must stay readable.
         settings: Network, history, limits, and which secret-looking files are shown.
     """
     secret_files = SecretFiles(settings.show)
@@ -208,10 +208,10 @@ def build_walls(
 
 
 def coverable(files: Sequence[T]) -> tuple[T, ...]:
-    """The files that are to be covered.
+    """The files to be hidden.
 
     Raises:
-        ConfigError: They are more than can be; the rest would be readable inside.
+        ConfigError: There are more than can be hidden; the rest would be readable inside.
     """
     if len(files) <= _MOST_BLANKS:
         return tuple(files)

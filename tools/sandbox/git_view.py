@@ -1,4 +1,4 @@
-"""What of a repository's git data is visible in the sandbox: objects and refs, the worktree's own folder, a config
+"""Which of a repository's git data is visible in the sandbox: objects and refs, the worktree's git directory, a config
 without addresses and credentials. Decides whether the history may be seen at all; mounts nothing."""
 
 import os
@@ -33,21 +33,21 @@ class GitView:
     folder: Path | None = None
     """The git directory all worktrees share; `None` where git has nothing to show."""
     shown: tuple[Path, ...] = ()
-    """Files and folders of it that are mounted read-only."""
+    """Its files and directories that are mounted read-only."""
     written: tuple[tuple[Path, bytes], ...] = ()
-    """Files that are not the repository's own but made for the sandbox."""
+    """Files that are not the repository's own but created for the sandbox."""
     hidden: str = ""
     """Why the history is hidden; empty when it is visible."""
 
 
 def git_view(root: Path, repo: Path, wanted: Literal["auto", "show", "hide"], secret_files: SecretFiles) -> GitView:
-    """Look at a repository and choose what is seen; blocking, for some seconds in a large one.
+    """Inspect a repository and choose what is visible; blocking, for some seconds in a large one.
 
     Args:
         root: The worktree.
         repo: The user's checkout.
         wanted: The setting `sandbox.git_history`.
-        secret_files: Names that keep a history hidden which holds them.
+        secret_files: Names that keep a history containing them hidden.
     """
     home, own = _located(repo), _located(root)
     if home is None:
@@ -82,7 +82,7 @@ def _located(folder: Path) -> GitLocation | None:
 
 
 def _alternates(common: Path) -> Iterator[Path]:
-    """Object folders of other repositories from which this one borrows."""
+    """Object directories of other repositories that this one borrows from."""
     listing = common / "objects/info/alternates"
     if not listing.is_file():
         return
@@ -101,7 +101,7 @@ def _harmless_config(file: Path) -> bytes:
 
 
 def _reason_to_hide(repo: Path, secret_files: SecretFiles) -> str:
-    """The first secret-looking file of everything git can still reach, or that it takes too long to tell."""
+    """The first secret-looking file among everything git can reach, or that checking takes too long."""
     argv, environment = git_command(
         repo, "rev-list", "--objects", "--all", "--reflog", "--indexed-objects", "--missing=allow-any"
     )
@@ -116,7 +116,7 @@ def _reason_to_hide(repo: Path, secret_files: SecretFiles) -> str:
 
 
 def _first_hidden(process: "subprocess.Popen[bytes]", secret_files: SecretFiles) -> str | None:
-    """A path that looks secret, empty when there is none, `None` when the look was not finished."""
+    """A path that looks secret, empty when there is none, `None` when the scan was not finished."""
     deadline = time.monotonic() + _LOOK_S
     descriptor = process.stdout.fileno() if process.stdout else -1
     os.set_blocking(descriptor, False)

@@ -1,4 +1,4 @@
-"""What must be hidden in directories that are visible in the sandbox: files that look like they hold credentials,
+"""What must be hidden in directories visible in the sandbox: files that look like they contain credentials,
 sockets of daemons, and what other users of the machine could not read. Owns the bounded walk; mounts nothing."""
 
 import os
@@ -25,7 +25,7 @@ _IF_THEY_TELL = frozenset({
     "pip.conf", "pip.ini", "uv.toml", ".condarc", "condarc", ".yarnrc", ".yarnrc.yml", "bunfig.toml", "nuget.config",
     "config.toml", "config", "environment", "init.gradle",
 })  # fmt: skip
-"""Settings of package managers, into which only some people put a password."""
+"""Settings of package managers, in which only some people put a password."""
 _CREDENTIAL = re.compile(rb"(?i)token|passw|secret|_auth|://[^/\s@]+@")
 _COMMENT = re.compile(rb"<!--.*?-->|^\s*[#;].*?$", re.DOTALL | re.MULTILINE)
 _KEY_FILES = (".pem", ".key")
@@ -35,7 +35,7 @@ _LOOK_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class HiddenPaths:
-    """Places that are covered by something empty."""
+    """Paths that are covered by something empty."""
 
     files: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
@@ -44,12 +44,12 @@ class HiddenPaths:
 
 
 def find_hidden(folders: Iterable[Path], secret_files: SecretFiles, *, closed: bool = False) -> HiddenPaths:
-    """Walk folders, the upper levels first; blocking, for a second and a half at most.
+    """Walk directories, upper levels first; blocking, for a second and a half at most.
 
     What lies deeper than some levels, or than the walk gets in its time, stays as it is; the latter is named.
 
     Args:
-        folders: Where to look.
+        folders: Where to search.
         secret_files: Which names are hidden.
         closed: Also hide what this user can read and others cannot: keys and password files of the machine.
     """
@@ -68,7 +68,7 @@ def find_hidden(folders: Iterable[Path], secret_files: SecretFiles, *, closed: b
 def _walk(
     top: Path, covered: list[Path] | None, unsearched: list[Path], deadline: float
 ) -> Iterator["os.DirEntry[str]"]:
-    """Everything below that is no folder and no link; closed folders go to `covered` instead of being entered.
+    """Everything below except directories and links; closed directories go to `covered` instead of being entered.
 
     A top that is not walked to the end goes to `unsearched`.
     """

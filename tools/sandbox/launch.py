@@ -43,7 +43,7 @@ def with_limits(argv: list[str], settings: SandboxSettings, *, tasks: bool) -> l
     Args:
         argv: Program and arguments.
         settings: The limits. Address space is not limited: runtimes reserve it freely.
-        tasks: Also limit how many tasks this user may have, which is right only in a user namespace of its own.
+        tasks: Also limit how many tasks this user may have, which is correct only in its own user namespace.
     """
     limits = [
         "ulimit -c 0", f"ulimit -f {settings.disk_mb * 2048} 2>/dev/null",
@@ -56,6 +56,6 @@ def with_limits(argv: list[str], settings: SandboxSettings, *, tasks: bool) -> l
 
 
 def counts_tasks_apart() -> bool:
-    """Whether the kernel counts the tasks of a user anew in each user namespace; root's are never limited."""
+    """Whether the kernel counts a user's tasks separately in each user namespace; root's are never limited."""
     numbers = re.match(r"(\d+)\.(\d+)", os.uname().release)
     return os.geteuid() != 0 and numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 14)

@@ -1,4 +1,4 @@
-"""The steps of bubblewrap that put the system inside: folders of the root, /proc, /dev, empty private folders. Owns
+"""The bubblewrap steps that put the system inside: top-level directories, /proc, /dev, empty private directories. Owns
 their wording; what of the user's is shown is decided in `bubblewrap`."""
 
 import os
@@ -16,7 +16,7 @@ HALF, QUARTER, EIGHTH = 2, 4, 8
 """Shares of the space for private files."""
 _PROC_FOLDERS = ("acpi", "asound", "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi", "tty")
 _PROC_FILES = ("kcore", "kmsg", "mtrr", "kpageflags")
-"""Written or read by root without any capability, and by nobody else."""
+"""Written or read by root without any capability, and by no one else."""
 _SHM, _TMP, _VAR_TMP = Path("/dev/shm"), Path("/tmp"), Path("/var/tmp")  # noqa: S108 - mounted empty, not written here
 _SMALL = 1 << 20
 
@@ -27,7 +27,7 @@ class Mounts:
 
     settings: SandboxSettings
     sized: bool
-    """Whether bubblewrap can limit the size of empty folders."""
+    """Whether bubblewrap can limit the size of empty directories."""
     steps: list[str] = field(default_factory=list)
     files: list[int] = field(default_factory=list)
 
@@ -36,15 +36,15 @@ class Mounts:
         self.steps += steps
 
     def bind(self, place: Path) -> None:
-        """Show a folder with what can be written in it."""
+        """Show a directory, writable."""
         self.steps += ("--bind", str(place), str(place))
 
     def read_only(self, source: Path, place: Path | None = None) -> None:
-        """Show a file or folder, at its own place or another."""
+        """Show a file or directory, at its own path or another."""
         self.steps += ("--ro-bind", str(source), str(place or source))
 
     def empty(self, place: Path, share: int = 0) -> None:
-        """An empty folder; without a share of the space it is so small that nothing much fits in."""
+        """An empty directory; without a share of the space, almost nothing fits in it."""
         size = private_bytes(self.settings) // share if share else _SMALL
         self.steps += (*(("--size", str(size)) if self.sized else ()), "--tmpfs", str(place))
 
@@ -54,14 +54,14 @@ class Mounts:
         self.steps += ("--ro-bind-data", str(self.files[-1]), str(place))
 
     def blank(self, place: Path) -> None:
-        """Cover a file; settings in XML stay readable as such, since an empty file is none."""
+        """Hide a file; XML settings stay parseable, because an empty file is not valid XML."""
         if place.suffix == ".xml":
             self.write(place, b"<settings/>\n")
         else:
             self.read_only(Path("/dev/null"), place)
 
     def system(self, covered: HiddenPaths) -> None:
-        """All that is there for every worktree.
+        """Everything that is visible for every worktree.
 
         Args:
             covered: What to hide in the system's directories.
@@ -101,7 +101,7 @@ class Mounts:
         self.add("--remount-ro", "/dev")
 
     def _users(self) -> None:
-        """For root, who is somebody else inside, a line in the list of users."""
+        """For root, who is a different user inside, a line in the list of users."""
         users = Path("/etc/passwd")
         if os.geteuid() == 0 and users.is_file():
             line = f"rolecall:x:{ORDINARY}:{ORDINARY}::{Path.home()}:/bin/sh\n"
@@ -109,6 +109,6 @@ class Mounts:
 
 
 def private_bytes(settings: SandboxSettings) -> int:
-    """How much all private folders of a command may hold together: they lie in memory."""
+    """How much all private directories of a command may contain together: they are in memory."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     return min(settings.memory_mb << 20, settings.disk_mb << 20, machine)

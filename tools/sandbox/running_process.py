@@ -1,4 +1,4 @@
-"""A program that runs under a policy, until nothing of it is left. Owns its end, and what bubblewrap reports."""
+"""A program that runs under a policy, until nothing is left of it. Owns its end, and what bubblewrap reports."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ _READ = 1 << 16
 
 @dataclass(slots=True)
 class RunningProcess:
-    """A started program; whoever started it calls `end_process`, also after it ended by itself."""
+    """A started program; its starter calls `end_process`, even after it ended by itself."""
 
     process: asyncio.subprocess.Process
     status: int | None = None
@@ -24,7 +24,7 @@ class RunningProcess:
         """Kill all that is left, and wait until it is gone.
 
         Args:
-            mark: Without bubblewrap, the mark that processes carry which have cut all other ties.
+            mark: Without bubblewrap, the mark of processes that are otherwise fully detached.
         """
         try:
             await end_process(self.process, "" if self.status is not None else mark)
@@ -36,7 +36,7 @@ class RunningProcess:
                 self.status = None
 
     def walls_failed(self) -> bool:
-        """Whether the program was never started, because the sandbox could not be set up; asked after its end."""
+        """Whether the program was never started because the sandbox could not be set up; valid after its end."""
         return self.status is not None and self.process.returncode not in {None, 0} and "exit-code" not in self._told()
 
     _words: str = ""

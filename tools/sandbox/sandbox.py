@@ -34,10 +34,10 @@ _LINE_LIMIT = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SandboxPaths:
-    """The folders a sandbox has to know."""
+    """The directories a sandbox needs to know."""
 
     root: Path
-    """The worktree: the only place of the repository that commands may write."""
+    """The worktree: the only part of the repository that commands may write to."""
     repo: Path
     """The user's checkout: read only."""
     readable: tuple[Path, ...] = ()
@@ -100,10 +100,10 @@ class Sandbox:
         self._cleared = _Cleared(places.root, done=places.root == places.repo)
 
     def showing(self, readable: Sequence[Path]) -> "Sandbox":
-        """A sandbox of the same policy in which more folders can be read; blocking.
+        """A sandbox with the same policy in which more directories can be read; blocking.
 
         Args:
-            readable: Folders, such as the prefix of the repository's interpreter.
+            readable: Directories, such as the prefix of the repository's interpreter.
         """
         made = Sandbox(self._wrapper.showing(readable), self._places, self._settings, self._secrets)
         made._cleared, made.turns = self._cleared, self.turns
@@ -119,12 +119,12 @@ class Sandbox:
     ) -> asyncio.subprocess.Process:
         """Start a program as the leader of a new process group, its output in a pipe; whoever starts it ends it.
 
-        Before the first program, what a killed process of rolecall left running for the worktree is ended; so only
+        Before the first program, anything a killed rolecall process left running for the worktree is ended; so only
         the owner of a thread may start something.
 
         Args:
             argv: Program and arguments.
-            cwd: Working folder; the worktree when `None`.
+            cwd: Working directory; the worktree when `None`.
             env: The whole environment; the user's without secrets when `None`. A TMPDIR of its own stays writable.
             stdin: As in `asyncio.create_subprocess_exec`.
 
@@ -134,7 +134,7 @@ class Sandbox:
         return (await self._start(argv, cwd, env, (stdin, asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL))).process
 
     async def start(self, argv: Sequence[str], env: Mapping[str, str], *, output: int) -> RunningProcess:
-        """Like `spawn`, for those who want to know when all of it is gone; reads nothing, writes to a descriptor."""
+        """Like `spawn`, for callers that need to know when all of it is gone; reads nothing, writes to a descriptor."""
         return await self._start(argv, None, env, (asyncio.subprocess.DEVNULL, output, output), told=True)
 
     async def _start(
@@ -167,7 +167,7 @@ class Sandbox:
         return RunningProcess(process, launch.status)
 
     def _environment(self, env: Mapping[str, str] | None) -> dict[str, str]:
-        """What was given or is the user's, with what the settings list, and never a value that is a secret."""
+        """The given environment or the user's, plus what the settings list, but never a secret value."""
         base = dict(user_environment() if env is None else env)
         base |= listed_variables(self._settings.env)
         if self._settings.network:
@@ -178,7 +178,7 @@ class Sandbox:
 
 
 class _Cleared:
-    """Ends once what a killed process of rolecall left running for a worktree."""
+    """Ends, once, what a killed rolecall process left running for a worktree."""
 
     def __init__(self, root: Path, *, done: bool = False) -> None:
         self._root = root
@@ -199,8 +199,8 @@ async def open_sandbox(
 
     Args:
         settings: Which policy is wanted, and its limits.
-        places: The folders.
-        secrets: By name, values that no command gets to see in its environment; what the setting `env` lists is given
+        places: The directories.
+        secrets: By name, values that no command may see in its environment; what the setting `env` lists is passed
             anyway, unless it is a key of the configuration itself.
 
     Raises:

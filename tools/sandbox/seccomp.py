@@ -1,4 +1,4 @@
-"""The filter of system calls for what runs in the sandbox. Owns which calls are refused and their numbers.
+"""The system call filter for what runs in the sandbox. Owns which calls are refused and their numbers.
 
 Bubblewrap already removes every capability; this closes what needs none: set-uid bits in the worktree (as systemd's
 RestrictSUIDSGID does it), new user namespaces, keyrings, and kernel interfaces that ordinary programs never use.
@@ -18,7 +18,7 @@ _NEW_USER = 0x10000000
 _TERMINAL_INPUT = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX type into the user's terminal."""
 _FAMILIES = (1, 2, 10, 16)
-"""Sockets that may be made: unix, IPv4, IPv6, netlink (name look-ups ask it for the interfaces)."""
+"""Sockets that may be created: unix, IPv4, IPv6, netlink (name lookups ask it for the interfaces)."""
 
 _Step = tuple[int, int, int, int]
 _LD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -55,15 +55,15 @@ _REFUSED = (
 )
 _ABSENT = ("openat2", "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "add_key", "request_key",
            "keyctl", "userfaultfd", "memfd_secret")
-"""Refused as if the kernel had none, which makes programs take the older way: what openat2 and clone3 are asked for
-lies in memory, where no filter can look."""
+"""Refused as if the kernel lacked them, so that programs use the older calls: what openat2 and clone3 are asked for
+is in memory, which no filter can read."""
 _MODES = (("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2), ("creat", 1), ("mknod", 1), ("mknodat", 2))
 """Calls with the argument that is a mode."""
 # fmt: on
 
 
 def seccomp_filter(machine: str | None = None) -> bytes | None:
-    """The filter as the kernel takes it; `None` where its numbers are not known here.
+    """The filter as the kernel accepts it; `None` when its numbers are not known here.
 
     Args:
         machine: As `platform.machine()` names it; this one when `None`.
@@ -115,7 +115,7 @@ def _when_among(argument: int, values: tuple[int, ...], then: _Step, otherwise: 
 
 
 def _load(argument: int) -> _Step:
-    """The lower half of an argument, which is all the kernel looks at in modes, flags and commands."""
+    """The lower half of an argument, which is all the kernel checks in modes, flags and commands."""
     return (_LD, 0, 0, 16 + 8 * argument)
 
 

@@ -1,7 +1,7 @@
 """Which directories of the machine are visible in the sandbox. Owns the lists; mounts nothing.
 
-The root inside is empty, and what is needed is put into it: a list of what to hide would always lack the next disk,
-the next user or the next daemon's folder.
+The root inside is empty, and what is needed is added: a list of what to hide would always lack the next disk,
+the next user or the next daemon's directory.
 """
 
 import os
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "gnu")
-"""Folders of the root that programs and their settings live in."""
+"""Top-level directories that contain programs and their settings."""
 _TOOLCHAINS = (
     ".local/bin", ".local/lib", ".local/share/uv", ".local/share/mise", ".local/share/pnpm", ".local/pipx", ".cargo",
     ".rustup", ".nvm", ".fnm", ".volta", ".pyenv", ".rbenv", ".nodenv", ".goenv", ".jenv", ".asdf", ".bun", ".deno",
     ".sdkman", ".m2", ".gradle", ".dotnet", ".ghcup", ".stack", ".opam", ".elan", ".julia", ".juliaup", ".pixi", ".rye",
     ".npm-global", "go", "miniconda3", "anaconda3", "miniforge3", "mambaforge", ".conda",
 )  # fmt: skip
-"""Folders of a home that compilers and interpreters live in."""
+"""Directories in a home that contain compilers and interpreters."""
 _OPEN_DOTS = frozenset({Path(name).parts[0] for name in _TOOLCHAINS} | {".cache", ".rolecall", ".venv"})
 """Dot names directly in a home, below which a directory may be shown on request."""
 _PREFIX_PARTS = ("bin", "sbin", "lib", "lib64", "libexec", "include", "share", "Cellar")
@@ -31,7 +31,7 @@ _SEARCH = Path(__file__).parents[1] / "repair"
 
 @dataclass(frozen=True, slots=True)
 class HostPaths:
-    """The places everything is decided by, all of them real paths but for the home as the user names it."""
+    """The paths that decide everything, all real paths except the home as the user names it."""
 
     root: Path
     """The worktree."""
@@ -47,11 +47,12 @@ class HostPaths:
 
     @property
     def has_home(self) -> bool:
-        """Whether there is a home to hide, which a worktree or the whole machine is not."""
+        """Whether there is a home to hide, and not the worktree or the whole machine."""
         return self.home.is_absolute() and self.home != Path("/") and self.root != self.home.resolve()
 
     def may_show(self, folder: Path) -> bool:
-        """Whether a folder may be shown on request: never one around home, checkout or worktree, nor a private one."""
+        """Whether a directory may be shown on request: never a parent of home, checkout or worktree, nor a private
+        one."""
         private = (*self.homes, self.repo, self.root)
         if any(place.is_relative_to(folder) for place in private):
             return False
@@ -66,12 +67,12 @@ class HostPaths:
 
 
 def shown_folders(scene: HostPaths, readable: Sequence[Path], tracked: Iterable[str]) -> tuple[Path, ...]:
-    """What is seen besides the system, read-only: toolchains and what was asked for; blocking.
+    """What is visible besides the system, read-only: toolchains and what was requested; blocking.
 
     Args:
-        scene: The places.
-        readable: Folders that were asked for.
-        tracked: Folders at the top of the checkout that are its own code; the worktree has them too.
+        scene: The host paths.
+        readable: Directories that were requested.
+        tracked: Top-level directories of the checkout that are its own code; the worktree has them too.
     """
     toolchains = [scene.home / name for name in _TOOLCHAINS] if scene.has_home else []
     wanted = [*toolchains, *_on_path(scene), _SEARCH, *readable, *_installed(scene.repo, frozenset(tracked))]
@@ -117,7 +118,7 @@ def _installed(repo: Path, tracked: frozenset[str]) -> Iterator[Path]:
 
 
 def _is_folder(place: Path) -> bool:
-    """Whether there is a folder that this user can get at."""
+    """Whether there is a directory that this user can access."""
     return os.access(place, os.R_OK | os.X_OK) and place.is_dir()
 
 

@@ -59,7 +59,7 @@ async def probe_walls(walls: Bubblewrap) -> str:
 
 
 def _arguments(walls: Bubblewrap) -> list[str]:
-    """Checkout, home, and what must not be seen inside: the names around the worktree that nobody asked to show."""
+    """Checkout, home, and what must not be visible inside: names around the worktree that were not requested."""
     scene = walls.scene
     seen = (scene.root, *walls.shown, *walls.git.shown, *(place for place, _ in walls.git.written), *scene.homes)
     around = [*_names(scene.repo), *_names(Path("/")), *_names(Path("/run")), *_names(Path("/var"))]

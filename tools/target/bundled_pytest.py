@@ -1,5 +1,5 @@
 """A pytest for interpreters that have none: pure-Python copies of rolecall's own, in a cache outside the repository.
-Owns the cache folders; which of them an interpreter needs is decided in `target_python`."""
+Owns the cache directories; `target_python` decides which of them an interpreter needs."""
 
 import shutil
 import tempfile
@@ -31,7 +31,7 @@ def modules_for(version: tuple[int, int]) -> tuple[str, ...]:
 
 
 def install_bundle(version: tuple[int, int], present: Sequence[str]) -> PytestBundle:
-    """Copy what an interpreter lacks of pytest; blocking, a second at most, nothing when it is there already.
+    """Copy the parts of pytest that an interpreter lacks; blocking, a second at most, nothing if already done.
 
     Args:
         version: The interpreter's major and minor version.
@@ -77,7 +77,7 @@ def _copy(distribution: str, cache: Path) -> Path:
 
 
 def _publish(made: Path, target: Path) -> None:
-    """Move a finished folder into place; whoever comes second keeps what the first one made."""
+    """Move a finished directory into place; a second process keeps what the first one created."""
     try:
         made.rename(target)
     except OSError:

@@ -1,4 +1,4 @@
-"""What checks a repository has, read off its files. Pure: looks at names and small configuration files only."""
+"""Which checks a repository has, judging by its files. Pure: reads only names and small configuration files."""
 
 import json
 import re
@@ -66,7 +66,7 @@ def _configures_pytest(root: Path) -> bool:
 
 
 def _mentions_other_patterns(root: Path) -> bool:
-    """Whether the configuration finds tests under names of its own."""
+    """Whether the configuration finds tests under custom names."""
     return any("python_files" in _read(root, name) or "doctest" in _read(root, name)
                for name in ("pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini"))  # fmt: skip
 
@@ -98,5 +98,5 @@ def _make(root: Path, names: set[str]) -> str:
 
 
 def _read(root: Path, name: str) -> str:
-    """A small file of the repository itself; empty for links, pipes and what is large."""
+    """A small file of the repository itself; empty for links, pipes and large files."""
     return (read_untrusted(root, name, max_bytes=_MAX_READ) or b"").decode("utf-8", "replace")

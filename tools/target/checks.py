@@ -27,7 +27,7 @@ class RepositoryChecks:
         events: EventSink,
         given: Sequence[str],
     ) -> None:
-        """Begin without any result.
+        """Start without any results.
 
         Args:
             workspace: The worktree.
@@ -57,13 +57,13 @@ class RepositoryChecks:
             return await run_in_thread(detect_checks, self._workspace.root, files, has_pytest=self._target.has_pytest)
 
     async def run(self, *, before: Sequence[str] = ()) -> tuple[CheckRun, ...]:
-        """Run them all, one after another, and tell the end of each.
+        """Run them all, one after another, and report the end of each.
 
-        Where no file has changed and no command has run since the last time, the result is still true and the check is
-        not run again; one that ran out of time is.
+        If no file has changed and no command has run since the last time, the result is still valid and the check is
+        not run again; one that timed out is.
 
         Args:
-            before: What was detected before the work began: deleting the tests must not make the checks go away.
+            before: What was detected before the work started: deleting the tests must not make the checks go away.
         """
         kept = () if self._fixed else before
         commands = dict.fromkeys((*kept, *await self.commands()))
@@ -94,7 +94,7 @@ class RepositoryChecks:
 
     @property
     def _fixed(self) -> tuple[str, ...]:
-        """What a person said; empty when it has to be detected."""
+        """What a person set; empty when it has to be detected."""
         return self._given or self._settings.commands
 
     async def _run_one(self, command: str) -> CheckRun:
@@ -103,7 +103,7 @@ class RepositoryChecks:
         return self._told(CheckRun(**asdict(done)), done.duration_s)
 
     async def _watched(self, command: str) -> CommandResult:
-        """Run a check, with a word on each second about the test that runs and an early end of one that hangs."""
+        """Run a check, reporting the running test every second and ending one that hangs early."""
         usual = UsualTimes(self._workspace.root)
         known = await asyncio.to_thread(usual.read, command)
         env = plugin_env(self._target.env, limit_s=self._settings.test_timeout_s, usual_s=known)

@@ -1,5 +1,5 @@
-"""How an interpreter of the repository is probed: in the sandbox, or on the host if it is not one of its files. Owns
-that choice, the bounds of what it says, and which folders may be shown for it."""
+"""How a repository's interpreter is probed: in the sandbox, or on the host if it is not one of its files. Owns
+that choice, the limits on its output, and which directories may be shown for it."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _SECRET_FOLDERS = frozenset(
 
 
 class InterpreterProbe:
-    """Runs short questions for one repository under its policy."""
+    """Runs short queries for one repository under its policy."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._repo = sandbox.repo
@@ -29,7 +29,7 @@ class InterpreterProbe:
         """Whether the probe runs in bubblewrap."""
 
     async def ask(self, argv: Sequence[str], timeout_s: float) -> bytes | None:
-        """What a program prints, run where the checkout is; `None` when it fails, is slow or says too much."""
+        """What a program prints, run where the checkout is; `None` when it fails, is slow or prints too much."""
         try:
             process = await self._start(argv)
         except OSError:
@@ -54,7 +54,7 @@ class InterpreterProbe:
     async def refusal(self, python: str) -> str:
         """Why an interpreter is not run at all, as a clause; empty when it may be.
 
-        In the sandbox any may. On the host one that came with the repository would be its code, run before anybody
+        In the sandbox any may. On the host, one that came with the repository would be its code, run before anyone
         was asked.
         """
         if self.walled:
@@ -72,14 +72,14 @@ class InterpreterProbe:
         return "came with the repository and there is no sandbox" if tracked.code == 0 and tracked.out.strip() else ""
 
     def prefixes_of(self, python: str) -> list[Path]:
-        """Folders an interpreter lives in, which must be readable for it to run; blocking."""
+        """Directories an interpreter is installed in, which must be readable for it to run; blocking."""
         hops = _hops(self._repo / python)
         named = [hop.parent.parent for hop in hops]
         named += [base for prefix in named if (base := _base_of(prefix)) is not None]
         return [folder for folder in dict.fromkeys(named) if self.may_be_shown(folder, python)]
 
     def may_be_shown(self, folder: Path, python: str) -> bool:
-        """Whether a folder is the prefix of an interpreter that we started, and nothing of the user's; blocking.
+        """Whether a directory is the prefix of an interpreter we started, and not the user's own data; blocking.
 
         Args:
             folder: What the interpreter, or a file beside it, names as its own.
@@ -99,7 +99,7 @@ class InterpreterProbe:
 
 
 def _managed_folders() -> list[Path]:
-    """Where managers keep the venvs they are asked for; nothing else is there."""
+    """Where managers create the venvs they are asked for; nothing else is there."""
     places = (".cache/pypoetry/virtualenvs", ".local/share/virtualenvs", ".local/share/pdm/venvs")
     return [folder for place in places if (folder := Path.home() / place).is_dir()]
 
@@ -114,7 +114,7 @@ async def _read(process: asyncio.subprocess.Process) -> bytes | None:
 
 
 def _hops(path: Path) -> list[Path]:
-    """A path, every link on its way, and what they lead to."""
+    """A path, every link along it, and their targets."""
     path = Path(os.path.normpath(path))
     hops = [path]
     for _ in range(_MOST_LINKS):
@@ -128,7 +128,7 @@ def _hops(path: Path) -> list[Path]:
 
 
 def _base_of(prefix: Path) -> Path | None:
-    """The prefix that a venv says it was made from."""
+    """The prefix that a venv says it was created from."""
     try:
         with (prefix / "pyvenv.cfg").open(encoding="utf-8", errors="replace") as file:
             lines = file.read(10_000).splitlines()

@@ -10,14 +10,14 @@ from platformdirs import user_cache_path
 
 
 def write_launchers(python: str, *, pytest: bool) -> Path:
-    """Write launchers for an interpreter; blocking, a few small files, nothing when they are there.
+    """Write launchers for an interpreter; blocking, a few small files, nothing when they exist.
 
     Args:
         python: Path of the interpreter.
-        pytest: Whether it can run pytest, lent or its own.
+        pytest: Whether it can run pytest, bundled or its own.
 
     Returns:
-        A folder to put first on the PATH.
+        A directory to put first on the PATH.
     """
     wanted = {"python": "", "python3": ""} | ({"pytest": " -m pytest"} if pytest else {})
     texts = {name: f'#!/bin/sh\nexec {shlex.quote(python)}{rest} "$@"\n' for name, rest in wanted.items()}

@@ -33,8 +33,8 @@ class WorktreeRepair:
         The tests are those of the repository's checks.
 
         Args:
-            budget_s: Seconds the search may take.
-            skip: The `sha256` of patches that the checks refused.
+            budget_s: Maximum seconds for the search.
+            skip: The `sha256` of patches that the checks rejected.
         """
         arguments = pytest_arguments(await self._checks.commands())
         request = RepairRequest(
@@ -49,7 +49,7 @@ class WorktreeRepair:
 
 
 def pytest_arguments(commands: Sequence[str]) -> tuple[str, ...]:
-    """Paths and options of the first check that runs Python tests; empty when pytest shall find them itself.
+    """Paths and options of the first check that runs Python tests; empty when pytest should find them itself.
 
     Args:
         commands: Check commands as a person types them.
@@ -64,7 +64,7 @@ def pytest_arguments(commands: Sequence[str]) -> tuple[str, ...]:
 
 
 def _words(command: str) -> list[str]:
-    """The command from the name of its test program on; empty when it is another program or more than one."""
+    """The command from its test program onwards; empty when it is another program or more than one."""
     try:
         words = shlex.split(command)
     except ValueError:

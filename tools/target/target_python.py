@@ -43,7 +43,7 @@ json.dump({"python": sys.executable, "version": list(sys.version_info[:2]),
            "present": [n for n in names if there(n)], "path": sys.path,
            "mapped": [p for m in maps if isinstance(m, dict) for p in m.values()]}, sys.stdout)
 """
-"""Run by the target, so it is plain Python of any version. The repository, where it runs since version managers
+"""Run by the target, so it is plain Python of any version. The repository, where it runs as version managers
 look there, must not shadow the standard library. MAPPING is where setuptools keeps editable packages."""
 
 
@@ -59,11 +59,11 @@ class TargetPython:
     note: str = ""
     """A note for the user about the choice; empty when there is nothing to say."""
     readable: tuple[Path, ...] = ()
-    """Folders a sandbox must leave readable for it."""
+    """Directories a sandbox must leave readable for it."""
 
 
 class _Told(BaseModel):
-    """What an interpreter says of itself."""
+    """What an interpreter says about itself."""
 
     python: str
     version: tuple[int, int]
@@ -89,7 +89,7 @@ async def find_target_python(sandbox: Sandbox, configured: str = "") -> TargetPy
     """Choose the interpreter of a repository: configured, its own venv, that of its manager, the active, the PATH.
 
     Args:
-        sandbox: Where interpreters are probed. Without bubblewrap, those that came with the repository are passed over.
+        sandbox: Where interpreters are probed. Without bubblewrap, those that came with the repository are skipped.
         configured: The setting `checks.python`; a relative path starts at the checkout.
 
     Raises:
@@ -128,7 +128,7 @@ async def _candidates(repo: Path, look: InterpreterProbe) -> AsyncIterator[str]:
 
 
 async def _managed(repo: Path, look: InterpreterProbe) -> AsyncIterator[str]:
-    """Interpreters of the managers whose files the repository holds and whose program is installed."""
+    """Interpreters of the managers whose files the repository contains and whose program is installed."""
     if not look.walled and await asyncio.to_thread(_brings_plugins, repo):
         return
     env = user_environment()
@@ -169,7 +169,7 @@ def _in_prefix(prefix: Path) -> Iterator[str]:
 async def _probe(python: str, repo: Path, look: InterpreterProbe) -> _Probed | None:
     """What an interpreter is and has; `None` when it does not run.
 
-    What it says decides what commands may read, and it may be a program of the repository: folders count only where
+    What it says decides what commands may read, and it may be a program of the repository: directories count only if
     they are its own, and paths of code only inside the checkout.
     """
     out = await look.ask([python, "-c", _PROBE, ",".join(modules_for((3, 0)))], _PROBE_TIMEOUT_S)
@@ -214,12 +214,12 @@ async def _settle(probed: _Probed, repo: Path, root: Path, note: str) -> TargetP
 
 
 def _holds_python(root: Path) -> bool:
-    """Whether Python is written here, as far as one sees near the top."""
+    """Whether this is a Python project, judging by the top levels."""
     return any(next(root.glob(pattern), None) for pattern in ("*.py", "*/*.py", "*/*/*.py"))
 
 
 def _code_of(root: Path, repo: Path, probed: _Probed) -> Iterator[Path]:
-    """Where the worktree's importable code begins: it must come before what an editable install points to."""
+    """Where the worktree's importable code is: it must come before what an editable install points to."""
     if (root / "src").is_dir():
         yield root / "src"
     yield root

@@ -1,7 +1,7 @@
-"""What a run of pytest says of itself while it is a check: which test runs, and in which one it ended or hung.
+"""What pytest reports while it runs as a check: which test is running, and in which one it exited or hung.
 
-Owns the reading, and what is remembered of how long tests usually take. `repair/worker/pytest_plugin` does the telling,
-in the repository's interpreter; all it says is data of a foreign program.
+Owns the reading, and the memory of how long tests usually take. `repair/worker/pytest_plugin` does the reporting,
+in the repository's interpreter; everything it reports is untrusted data.
 """
 
 import hashlib
@@ -33,11 +33,11 @@ class TestWatch:
     __test__ = False
 
     env: Mapping[str, str]
-    """What the commands of the check get besides: the plugin, and how long tests usually take."""
+    """What the check's commands also get: the plugin, and how long tests usually take."""
     on_test: Callable[[str, int, int], None]
-    """Told now and then of the test that runs, its number, and how many there are (0 when not known)."""
+    """Called now and then with the running test, its number, and the total (0 when unknown)."""
     current: dict[int, str] = field(default_factory=dict)
-    """By process: the test that runs or the file that is imported."""
+    """By process: the running test or the file being imported."""
     ending: int | None = None
     longest: float = 0.0
     _begun: int = 0
@@ -47,7 +47,7 @@ class TestWatch:
     _told_at: float = 0.0
 
     def look(self, descriptor: int) -> None:
-        """Read what was told since the last time; blocking."""
+        """Read what was reported since the last call; blocking."""
         while data := os.pread(descriptor, _CHUNK, self._at):
             last = 0
             for match in _TOLD.finditer(data):
@@ -82,17 +82,17 @@ class TestWatch:
             self.current.pop(pid, None)
 
     def clean(self, data: bytes) -> bytes:
-        """An output as it would be without the plugin."""
+        """The output as it would be without the plugin."""
         return _TOLD.sub(b"", data)
 
     def close(self, code: int) -> tuple[int, str]:
-        """The exit code that holds and what to say of the end, when the command has ended with a code."""
+        """The effective exit code and what to say about the end, once the command has ended with a code."""
         if self.current:
             name = next(reversed(self.current.values()))
-            how = f"the interpreter ended or hung in it with exit code {code}"
-            return code or 1, f"FAILED {name} - {how}; what comes after it was not run"
+            how = f"the interpreter exited or hung in it with exit code {code}"
+            return code or 1, f"FAILED {name} - {how}; what follows was not run"
         if code and self.ending == 0:
-            return code, "The tests passed, and then the interpreter failed to end: a thread may still run."
+            return code, "The tests passed, but then the interpreter did not exit: a thread may still be running."
         return code, ""
 
 
@@ -101,7 +101,7 @@ def _number(value: Any) -> int:
 
 
 def cannot_load(output: str) -> bool:
-    """Whether the interpreter of a check does not know the plugin."""
+    """Whether a check's interpreter cannot load the plugin."""
     return bool(_UNLOADABLE.search(output.encode()))
 
 
@@ -109,7 +109,7 @@ def plugin_env(env: Mapping[str, str], *, limit_s: float, usual_s: float) -> dic
     """The variables that load the plugin, added to an environment.
 
     Args:
-        env: That of the command.
+        env: The command's environment.
         limit_s: Seconds a test may take; 0 lets the plugin choose.
         usual_s: What the longest test took when all of them ended.
     """

@@ -1,4 +1,4 @@
-"""Bringing a thread's work into the user's checkout: merged or applied where that cannot lose an edit, else the
+"""Applies a thread's work to the user's checkout: merged or applied if that cannot lose an edit, otherwise the
 commands that do it are named. The only module that writes to the checkout, and only when asked."""
 
 import re
@@ -41,15 +41,15 @@ class ApplyResult(BaseModel):
 
     @property
     def applied(self) -> bool:
-        """Whether the checkout holds the work now."""
+        """Whether the checkout contains the work now."""
         return self.how != "manual"
 
 
 async def has_work(repo: Path, thread_id: str) -> bool:
-    """Whether a thread changed something that the user's branch does not hold yet.
+    """Whether a thread changed something that the user's branch does not contain yet.
 
     Raises:
-        RepositoryError: The repository holds no work of this thread.
+        RepositoryError: The repository contains no work of this thread.
     """
     workspace = await GitWorkspace.open(repo, thread_id)
     return not await _nothing(Git(workspace.repo), *await _span(workspace))
@@ -66,20 +66,20 @@ async def apply_branch(
 ) -> ApplyResult:
     """Merge a thread's branch into the user's current branch, or apply its patch to the files.
 
-    A branch that began at a commit of the current branch is merged. Where the user had uncommitted changes when
-    the thread began, or is on another branch now, the patch is applied to the files and not committed. Nothing is
-    started that could end half done.
+    A branch that started at a commit of the current branch is merged. If the user had uncommitted changes when
+    the thread started, or is on another branch now, the patch is applied to the files and not committed. Nothing is
+    started that could be left half done.
 
     Args:
         repo: The user's checkout.
         thread_id: The thread.
-        title: What the merge is said to bring; the title of the last commit when empty.
+        title: Title of the merge; that of the last commit when empty.
         running: A process is running the thread.
-        rules: What is left out of commits, as the thread had it.
-        way: How the work is to come; where no commit is safe, the files are changed anyway.
+        rules: What is left out of commits, as for the thread.
+        way: How to apply the work; if no commit is safe, the files are changed anyway.
 
     Raises:
-        RepositoryError: The repository holds no work of this thread.
+        RepositoryError: The repository contains no work of this thread.
     """
     workspace = await GitWorkspace.open(repo, thread_id, rules)
     outcome = await _apply(workspace, title, way)
@@ -91,7 +91,7 @@ async def apply_branch(
 
 
 async def _span(workspace: GitWorkspace) -> tuple[str, str]:
-    """The commit the thread began with, and its last one."""
+    """The commit the thread started from, and its last one."""
     base = await workspace.base()
     tip = await Git(workspace.repo).resolve(f"refs/heads/{workspace.branch}^{{commit}}")
     if tip is None:
@@ -147,7 +147,7 @@ async def _merge(git: Git, branch: str, span: tuple[str, str], title: str, *, sq
 
 
 async def _squash(git: Git, branch: str, span: tuple[str, str], subject: str) -> ApplyResult:
-    """One commit with the work, made before the branch is moved to it: nothing can end half done."""
+    """One commit with the work, created before the branch is moved to it: nothing can be left half done."""
     base, tip = span
     head = await git.run("rev-parse", "HEAD^{commit}")
     tree = f"{tip}^{{tree}}" if head == base else f"{(await _tried(git, head, tip)).tree}^{{tree}}"
@@ -268,7 +268,7 @@ async def _touched(git: Git, base: str, tip: str) -> set[str]:
 
 
 async def _dirty(git: Git, head: str) -> set[str]:
-    """Files that differ from HEAD, and all that are untracked, ignored ones included."""
+    """Files that differ from HEAD, and all untracked ones, including ignored ones."""
     files = await git.isolated()
     changed = await files.names("diff", *PLAIN_DIFF, "--name-only", "--no-renames", "-z", head, "--")
     return set(changed) | set(await files.names("ls-files", "--others", "-z"))

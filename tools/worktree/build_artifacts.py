@@ -1,5 +1,5 @@
 """Files a build left beside the sources: version modules, compiled extensions, generated code. Git ignores them, yet
-the package cannot be imported without them, so a worktree gets copies, but of those that hold or may hold secrets."""
+the package cannot be imported without them, so a worktree gets copies, except of those that may contain secrets."""
 
 import asyncio
 import shutil
@@ -14,7 +14,7 @@ _MAX_BYTES = 64 * 2**20
 
 
 async def copy_generated(user: Git, root: Path, tracked: Iterable[str], rules: StagingRules) -> list[str]:
-    """Copy ignored importable files that lie in folders with tracked files; existing ones stay.
+    """Copy ignored importable files in directories with tracked files; existing ones stay.
 
     Args:
         user: Git in the user's checkout.

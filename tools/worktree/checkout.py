@@ -1,4 +1,4 @@
-"""The files of a worktree as they are written: from a tree, with no filter, without those that look secret. Owns the
+"""Writes the files of a worktree: from a tree, with no filter, without those that look secret. Owns the
 worktree's registration with git and its removal; knows nothing of threads."""
 
 import asyncio
@@ -20,14 +20,14 @@ _SPARSE = ("-c", "core.sparseCheckout=true")
 
 @dataclass(frozen=True, slots=True)
 class CheckoutResult:
-    """What a tree holds."""
+    """What a tree contains."""
 
     names: tuple[str, ...]
     """Its files."""
     links: tuple[str, ...]
     """Its submodules."""
     hidden: tuple[str, ...]
-    """Files that were not written, since their names look secret; the index keeps them."""
+    """Files that were not written because their names look secret; the index keeps them."""
 
 
 class Checkout:
@@ -37,7 +37,7 @@ class Checkout:
         self._git = git
 
     async def fill(self, tree: str, secret_files: SecretFiles) -> CheckoutResult:
-        """Bring index and files of the worktree to a tree; ignored files stay.
+        """Set index and files of the worktree to a tree; ignored files stay.
 
         Raises:
             RepositoryError: git could not write them.
@@ -53,7 +53,7 @@ class Checkout:
         return CheckoutResult(names, links, hidden)
 
     async def hide(self, secret_files: SecretFiles) -> None:
-        """Take secret-looking files out of the worktree and put those in that may be seen by now; others stay."""
+        """Remove secret-looking files from the worktree and add those that may be shown now; others stay."""
         git = await self._git.isolated()
         tagged = await git.names("ls-files", "-t", "--cached", "-z")
         away = {entry[2:] for entry in tagged if entry[0] in "Ss"}
@@ -73,7 +73,7 @@ class Checkout:
         return tuple(name for (name, _), value in attributes.items() if value in active)
 
     async def _sparse(self, hidden: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-        """Options that keep files away, beside those which the user keeps away from the checkout."""
+        """Options that exclude files, besides those that the user excludes from the checkout."""
         git = await self._git.isolated()
         narrowed = await self._narrowed()
         patterns = (narrowed or "/*\n") + "".join(f"!/{_escaped(name)}\n" for name in hidden)
@@ -82,7 +82,7 @@ class Checkout:
         return _SPARSE if hidden or narrowed else ()
 
     async def _narrowed(self) -> str:
-        """The patterns of a user who works with a part of the repository; empty for the whole."""
+        """The patterns of a user with a sparse checkout; empty for a full one."""
         place = await self._git.place()
         owner = Git(place.work_tree.parents[2])
         config = await self._git.config()
@@ -93,7 +93,7 @@ class Checkout:
 
 
 def restore_link(place: GitLocation) -> None:
-    """Put back the `.git` file of a worktree when it is not the one git made; blocking."""
+    """Restore the `.git` file of a worktree when it is not the one git created; blocking."""
     link, text = place.work_tree / ".git", f"gitdir: {place.git_dir}\n"
     if link.is_file() and not link.is_symlink() and _read(link) == text:
         return
@@ -105,7 +105,7 @@ def restore_link(place: GitLocation) -> None:
 
 
 def remove_worktree(common_dir: Path, layout: RepoLayout, thread_id: str) -> None:
-    """Remove a worktree and what git knows of it; blocking. git itself would trust the `.git` in it."""
+    """Remove a worktree and its registration in git; blocking. git itself would trust the `.git` in it."""
     folder = layout.worktree(thread_id)
     _remove(folder, lambda: layout.remove_worktree(thread_id))
     private = registered_git_dir(common_dir, folder)

@@ -1,4 +1,4 @@
-"""How the files of a working tree become a git tree, new files included. Owns what counts as a file worth keeping and
+"""How the files of a working tree become a git tree, new files included. Owns what counts as a file worth storing and
 the calls that store it; no filter runs, and what cannot be stored is left out by name. Touches only the index file it
 is given."""
 
@@ -46,7 +46,7 @@ class StagingResult:
 
     tree: str
     left_out: dict[str, str] = field(default_factory=dict)
-    """Files that are in the tree as in the previous commit, or not at all, each with the reason."""
+    """Files left in the tree as in the previous commit, or left out, each with the reason."""
 
 
 @dataclass(slots=True)
@@ -57,17 +57,17 @@ class _Changes:
     nested: list[str] = field(default_factory=list)
     unmerged: bool = False
     staged: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    """Paths of which the index differs from the commit: mode and object in the commit, and mode in the index."""
+    """Paths where the index differs from the commit: mode and object in the commit, and mode in the index."""
 
 
 async def stage(
     git: IsolatedGit, commit: str, rules: StagingRules, *, index: Path, tree: str, keep_links: bool = False
 ) -> StagingResult:
-    """Bring an index to the present content of the working tree.
+    """Update an index to the current content of the working tree.
 
     Args:
         git: The working tree.
-        commit: What left-out files are as in.
+        commit: Where left-out files keep their version from.
         rules: What is left out.
         index: The index file.
         tree: That of the commit.
@@ -150,7 +150,7 @@ async def _looked(git: IsolatedGit, commit: str, tree: str, index: Path, limit_s
 async def _staged(
     git: IsolatedGit, commit: str, tree: str, index: Path, limit_s: float
 ) -> dict[str, tuple[str, str, str]]:
-    """Of what an index differs from a commit; git is not asked again about an index it compared or wrote before."""
+    """How an index differs from a commit; git is not asked again about an index it compared or wrote before."""
     if await git.tree_of(index) == tree:
         return {}
     parts = (await git.run(*_INDEX_STATUS, commit, index=index, limit_s=limit_s)).split("\0")
@@ -164,7 +164,7 @@ async def _staged(
 
 
 def _sorted(folder: Path, listed: Sequence[str], staged: dict[str, tuple[str, str, str]]) -> _Changes:
-    """What `_FILE_STATUS` lists, by what became of it. Marks in lower case: git is to take the file as unchanged."""
+    """What `_FILE_STATUS` lists, by what happened to it. Lower-case marks: git is to treat the file as unchanged."""
     others = [entry[2:] for entry in listed if entry[0] == "?"]
     names = {mark: [entry.partition("\t")[2] for entry in listed if entry[0] == mark and entry[2:8] != GITLINK]
              for mark in "RC"}  # fmt: skip
@@ -183,7 +183,7 @@ def _sorted(folder: Path, listed: Sequence[str], staged: dict[str, tuple[str, st
 
 
 def _replaced(folder: Path, name: str) -> bool:
-    """Whether a folder has taken a file's place, or a link that of a folder around it."""
+    """Whether a directory has replaced a file, or a link one of its parent directories."""
     path = folder / name
     if path.is_dir() and not path.is_symlink():
         return not (path / ".git").exists()
@@ -197,7 +197,7 @@ def _worth_keeping(listed: Sequence[str]) -> list[str]:
 
 
 def _present(folder: Path, changes: _Changes) -> list[str]:
-    """What is to be judged: changed, new, and in the index only, as far as it is there."""
+    """What is to be judged: changed, new, and only in the index, if it exists."""
     gone, sure = set(changes.gone), set(changes.modified)
     staged = [name for name, (before, _, now) in changes.staged.items() if GITLINK not in (before, now)]
     names = dict.fromkeys((*changes.modified, *changes.new, *(name for name in staged if name not in gone)))
@@ -248,7 +248,7 @@ def _holding(folder: Path, names: Sequence[str], rules: StagingRules) -> dict[st
 
 
 async def _fed(git: IsolatedGit, index: Path, how: str, names: Sequence[str]) -> str:
-    """Give names to `update-index`; what it complained of, empty when all went well."""
+    """Pass names to `update-index`; returns its complaint, empty when all went well."""
     done = await git.try_run(
         "update-index", how, "-z", "--stdin", stdin="".join(f"{name}\0" for name in names), index=index
     )
@@ -265,7 +265,7 @@ async def _fed(git: IsolatedGit, index: Path, how: str, names: Sequence[str]) ->
 
 
 async def _added(git: IsolatedGit, index: Path, names: Sequence[str]) -> dict[str, str]:
-    """Store files; those git refuses are found by halving, and given back with the reason."""
+    """Store files; those git refuses are found by bisection, and returned with the reason."""
     refused: dict[str, str] = {}
     waiting = [list(names)] if names else []
     while waiting:

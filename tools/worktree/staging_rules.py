@@ -1,4 +1,4 @@
-"""What of a working tree is left out of commits, and why. Looks at names, kinds, sizes and contents; runs nothing."""
+"""What in a working tree is left out of commits, and why. Checks names, kinds, sizes and contents; runs nothing."""
 
 import os
 import stat
@@ -31,7 +31,7 @@ class StagingRules:
     Args:
         secret_files: Which names look secret.
         redactor: Which contents are.
-        known_only: Look for known secrets only, as in the thread's own work; not for what has the form of one.
+        known_only: Look for known secrets only, as in the thread's own work; not for what merely looks like one.
         max_file: Bytes of one new or changed file.
         max_total: Bytes of all of them.
     """
@@ -43,7 +43,7 @@ class StagingRules:
     max_total: int = 512 * 2**20
 
     def for_base(self) -> "StagingRules":
-        """The rules for what a person had not committed: whatever has the form of a token is left out too."""
+        """The rules for what a person had not committed: whatever looks like a token is left out too."""
         return replace(self, known_only=False)
 
     def judge(self, folder: Path, names: Sequence[str]) -> dict[str, str]:
@@ -73,11 +73,11 @@ class StagingRules:
         return large
 
     def secrets_in(self, path: Path, name: str) -> frozenset[str]:
-        """What stands for the secrets that a file holds; blocking. Empty for one the user asked for by name."""
+        """The placeholders for the secrets in a file; blocking. Empty for one the user asked for by name."""
         return frozenset() if self.secret_files.shows(name) else self.secrets_of(_text_of(path))
 
     def secrets_of(self, text: str) -> frozenset[str]:
-        """What stands for the secrets in a text."""
+        """The placeholders for the secrets in a text."""
         return self.redactor.found_in(text, known_only=self.known_only) if text else frozenset()
 
 
@@ -90,7 +90,7 @@ def exclusion_reasons(left_out: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def base_warnings(left_out: Mapping[str, str]) -> tuple[str, ...]:
-    """What a person should know about changes that were not taken along, one sentence for each reason."""
+    """What a person should know about changes that were not included, one sentence for each reason."""
     return tuple(
         f"uncommitted files were not copied into the worktree because they {reason}"
         f"{f' ({SHOW})' if reason in {SECRET_NAME, SECRET_TEXT} else ''}: {name_some(names)}"
@@ -113,7 +113,7 @@ def name_some(names: Iterable[str]) -> str:
 
 
 def file_times(root: Path, names: Iterable[str]) -> int:
-    """What tells files from any others by their time and size; blocking."""
+    """What identifies files by their time and size; blocking."""
     found = []
     for name in sorted(names):
         with suppress(OSError):

@@ -1,5 +1,5 @@
 """Submodules in a worktree: their checked-out files are copied so that builds and tests find them. Changes made
-in them are not kept; the file tools refuse such paths, and the run says so."""
+in them are not stored; the file tools refuse such paths, and the run says so."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ async def submodule_paths(git: Git) -> tuple[str, ...]:
 
 
 async def fill_submodules(repo: Path, root: Path, paths: Iterable[str], rules: StagingRules) -> tuple[str, ...]:
-    """Copy the files of the user's initialized submodules into the worktree, but for secrets.
+    """Copy the files of the user's initialized submodules into the worktree, except secrets.
 
     Args:
         repo: The user's checkout.

@@ -1,5 +1,5 @@
-"""The refs of a thread: its branch, its base, its last commit once more, and its snapshots. Owns how they are named
-and read; whoever moves them writes the orders."""
+"""The refs of a thread: its branch, its base, its last commit again, and its snapshots. Owns how they are named
+and read; the code that moves them writes the commands."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tools.git.location import loose_ref
 class ThreadRefs:
     """The refs of one thread in the user's repository.
 
-    Refs are read anew each time, since others may move them; what tree a commit has never changes and is asked once.
+    Refs are read each time, because others may move them; a commit's tree never changes and is read once.
     """
 
     def __init__(self, git: Git, short: str) -> None:
@@ -21,11 +21,11 @@ class ThreadRefs:
         self.branch = f"refs/heads/rolecall/{short}"
         self.base = f"refs/rolecall/{short}/base"
         self.tip = f"refs/rolecall/{short}/tip"
-        """The last commit once more: whoever deletes the branch loses no work of a thread that is not done."""
+        """The last commit again: deleting the branch loses no work of a thread that is not done."""
         self.snapshots = f"refs/rolecall/{short}/snapshots"
 
     async def all(self) -> dict[str, str]:
-        """Objects of this thread's refs, and of the branch that would stand in their way, as far as they are there."""
+        """Objects of this thread's refs, and of the branch that would block them, if they exist."""
         out = await self._git.run(
             "for-each-ref", "--format=%(objectname) %(refname)", f"refs/rolecall/{self._short}", self.branch,
             "refs/heads/rolecall",
@@ -59,11 +59,11 @@ class ThreadRefs:
         return found[0]
 
     async def last_snapshot(self) -> tuple[str, str] | None:
-        """The commit that keeps the last snapshot, and its tree."""
+        """The commit that stores the last snapshot, and its tree."""
         return await self._read(self.snapshots)
 
     def note(self, commit: str, tree: str) -> None:
-        """Remember the tree of a commit that was just made or read."""
+        """Remember the tree of a commit that was just created or read."""
         self._trees[commit] = tree
 
     async def _read(self, ref: str) -> tuple[str, str] | None:

@@ -39,20 +39,20 @@ _LOCK_LOOK_S = 0.1
 class GitWorkspace:
     """A worktree on branch `rolecall/<short-id>`.
 
-    The base of the thread is kept in `refs/rolecall/<short-id>/base`, so a diff shows the thread's work only,
-    whatever the user had uncommitted when it began.
+    The base of the thread is stored in `refs/rolecall/<short-id>/base`, so a diff shows only the thread's work,
+    whatever the user had uncommitted when it started.
     """
 
     def __init__(
         self, repo: Path, thread_id: str, rules: StagingRules | None = None, *, git: Git | None = None
     ) -> None:
-        """Make nothing yet.
+        """Create nothing yet.
 
         Args:
             repo: Top level of the user's checkout.
             thread_id: The thread.
             rules: What is left out of commits; the usual secret-looking names when `None`.
-            git: For the checkout, where there is one already.
+            git: For the checkout, if there is one already.
         """
         self.repo = repo
         """The user's checkout."""
@@ -60,7 +60,7 @@ class GitWorkspace:
         self._layout = RepoLayout(repo)
         self._files = self._layout.run(thread_id)
         self.run_dir = self._files.folder
-        """Where events, report, diff and whole outputs are kept."""
+        """Where events, report, diff and full outputs are stored."""
         self.root = self._layout.worktree(thread_id)
         """The worktree."""
         self.branch = f"rolecall/{short_id(thread_id)}"
@@ -79,10 +79,10 @@ class GitWorkspace:
 
     @classmethod
     async def open(cls, repo: Path, thread_id: str, rules: StagingRules | None = None) -> "GitWorkspace":
-        """Find the repository around a folder; makes nothing yet.
+        """Find the repository around a directory; creates nothing yet.
 
         Args:
-            repo: The folder.
+            repo: The directory.
             thread_id: The thread.
             rules: What is left out of commits; the usual secret-looking names when `None`.
 
@@ -92,7 +92,7 @@ class GitWorkspace:
         return cls(await find_top(repo), thread_id, rules)
 
     async def make_run(self) -> RunFiles:
-        """Make the run folder, and `.rolecall/` around it where it is missing.
+        """Create the run directory, and `.rolecall/` around it if missing.
 
         Raises:
             RepositoryError: `.rolecall/` is not ours.
@@ -103,12 +103,12 @@ class GitWorkspace:
         return await asyncio.to_thread(self._layout.make_run, self._thread_id)
 
     async def prepare(self) -> None:
-        """Make worktree and branch from the user's HEAD plus uncommitted changes; does nothing when they are there.
+        """Create worktree and branch from the user's HEAD plus uncommitted changes; does nothing when they exist.
 
-        Safe after a kill at any moment: each step is there or is made again.
+        Safe after a kill at any moment: each step is done or is repeated.
 
         Raises:
-            RepositoryError: The repository cannot be worked in.
+            RepositoryError: The repository cannot be used.
         """
         await self.make_run()
         await asyncio.to_thread(sweep_git_dirs)
@@ -143,7 +143,7 @@ class GitWorkspace:
             return made
 
     def notices(self) -> tuple[str, ...]:
-        """What was left out of commits and snapshots since this was asked last, one sentence each."""
+        """What was left out of commits and snapshots since the last call, one sentence each."""
         fresh = tuple(notice for notice, given in self._notices.items() if not given)
         self._notices |= dict.fromkeys(fresh, True)
         return fresh
@@ -158,7 +158,7 @@ class GitWorkspace:
         return await self._diff_with(*_STAT) if stat else await self._diff_with()
 
     async def patch(self) -> str:
-        """The same as `git apply` takes it, binary files included."""
+        """The same as `git apply` accepts it, binary files included."""
         return await self._diff_with("--binary", "--full-index", "--no-renames")
 
     async def changed_files(self, commit: str | None = None) -> tuple[str, ...]:
@@ -178,7 +178,7 @@ class GitWorkspace:
         return Changes(await self._between(base, tree), await self._between(base, tree, *_STAT), uncommitted)
 
     async def has_uncommitted(self) -> bool:
-        """Whether the worktree holds changes that are in no commit of the branch."""
+        """Whether the worktree contains changes that are not in any commit of the branch."""
         return await self._tree() != (await self._refs.head())[1]
 
     async def snapshot(self) -> str:
@@ -192,9 +192,9 @@ class GitWorkspace:
             return tree
 
     async def state(self) -> str:
-        """What tells the files of the worktree as they are from any others; touches no index, keeps nothing.
+        """Identifies the current files of the worktree; touches no index, stores nothing.
 
-        Files that git does not store count by their time and size, folders that are ignored by their own.
+        Files that git does not store count by their time and size, ignored directories by their own.
         """
         staged = await self._staged_now()
         ignored = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
@@ -202,7 +202,7 @@ class GitWorkspace:
         return f"{staged.tree} {await asyncio.to_thread(file_times, self.root, others)}"
 
     async def listing(self, *, limit: int = 200) -> str:
-        """The tracked and new files, one per line, large folders folded."""
+        """The tracked and new files, one per line, large directories collapsed."""
         names = await self.files()
         return format_tree([name for name in names if not self._rules.secret_files.hides(name)], limit)
 
@@ -218,7 +218,7 @@ class GitWorkspace:
         return self._submodules[1]
 
     async def restore(self, tree: str) -> None:
-        """Bring the files of the worktree to a snapshot; ignored files stay. The branch does not move.
+        """Restore the files of the worktree to a snapshot; ignored files stay. The branch does not move.
 
         Raises:
             RepositoryError: The snapshot is unknown.
@@ -230,11 +230,11 @@ class GitWorkspace:
             await Checkout(self._git).fill(tree, self._rules.secret_files)
 
     async def discard(self) -> None:
-        """Bring the worktree back to the last commit of the branch; a snapshot of what was there is kept."""
+        """Reset the worktree to the last commit of the branch; a snapshot of its files is kept."""
         await self.restore((await self._refs.head())[1])
 
     async def remove(self) -> None:
-        """Remove worktree, branch, base and snapshots; the run folder stays."""
+        """Remove worktree, branch, base and snapshots; the run directory stays."""
         await self._drop_worktree()
         known = (self._refs.branch, self._refs.base, self._refs.tip, self._refs.snapshots)
         orders = "".join(f"delete {ref}\n" for ref in await self._refs.all() if ref in known)
@@ -263,7 +263,7 @@ class GitWorkspace:
         if staged.tree == before:
             self._refs.note(head, before)
             return head
-        return await self._commit_tree(staged.tree, "Uncommitted changes when rolecall began", head)
+        return await self._commit_tree(staged.tree, "Uncommitted changes when rolecall started", head)
 
     async def _commit_tree(self, tree: str, message: str, *parents: str) -> str:
         made = await self._user.commit_tree(tree, message, *parents)
@@ -277,7 +277,7 @@ class GitWorkspace:
         return staged
 
     async def _is_ready(self) -> bool:
-        """Whether the worktree is there; a `.git` file that a command took away or exchanged is put back."""
+        """Whether the worktree exists; a `.git` file that a command removed or replaced is restored."""
         if not await asyncio.to_thread(self._is_there):
             return False
         with suppress(RepositoryError):
@@ -331,7 +331,7 @@ class GitWorkspace:
         return known[2]
 
     async def _tree(self) -> str:
-        """The tree of the worktree, or of the last commit where it is gone."""
+        """The tree of the worktree, or of the last commit if it is gone."""
         return (await self._staged_now()).tree if await self._is_ready() else (await self._refs.head())[1]
 
     async def _staged_now(self) -> StagingResult:
@@ -350,7 +350,7 @@ class GitWorkspace:
     async def _index(self) -> AsyncIterator[Path]:
         """The worktree's own index, for one writer at a time.
 
-        A lock that a killed git left is removed: the thread is driven by one process, so no other can hold it long.
+        A lock left by a killed git is removed: one process runs the thread, so no other can hold it for long.
         """
         async with self._lock:
             place = await self._git.place()

@@ -1,4 +1,4 @@
-"""Entry point of the search process; leaves nothing of ours on the module search path."""
+"""Entry point of the search process; leaves none of our paths on the module search path."""
 
 import os
 import sys

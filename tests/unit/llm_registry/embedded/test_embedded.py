@@ -153,7 +153,7 @@ def test_a_patch_that_the_checks_refuse_is_undone_and_the_next_one_is_tried() ->
     edits = [(args["old"], args["new"]) for name, args in calls if name == "edit_file"]
     assert edits == [("old", "first"), ("first", "old"), ("old", "second")]
     assert "+second" in words
-    assert "1 patch passed the tests of the search and was refused by the checks" in words
+    assert "1 patch passed the search's tests but was rejected by the checks" in words
 
 
 def test_when_the_list_is_used_up_the_search_goes_on_without_what_was_refused() -> None:
@@ -180,7 +180,7 @@ def test_a_patch_for_a_part_of_the_tests_is_kept_where_only_the_others_are_red(s
         answers += [("edit_file", ""), ("repair_search", json.dumps({"status": "none"}))]
     _, words = drive(answers)
     assert ("passes 3 of 4 tests; 1 still fails: tests/test_a.py::test_sum" in words) is kept
-    assert ("It mends tests/test_a.py::test_more." in words) is kept
+    assert ("It repairs tests/test_a.py::test_more." in words) is kept
 
 
 def test_green_checks_leave_nothing_to_do() -> None:

@@ -1,7 +1,7 @@
-"""A pytest plugin for the checks of a repository: says which test runs, and ends one that hangs with its stack.
+"""A pytest plugin for a repository's checks: reports the running test, and ends a hanging one with its stack.
 
 Owns the time a test may take. It runs in the repository's interpreter, which may be old and has none of our libraries.
-What it says goes between two control characters into the output, from which the reader takes it out again.
+What it reports goes into the output between two control characters; the reader strips it out again.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def tell(**fields):
 
 
 def crowded():
-    """How many times longer things take on a machine that has more to do than it can; seconds are of the wall."""
+    """How many times longer things take on an overloaded machine, in wall-clock time."""
     try:
         return max(1.0, min(3.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
     except OSError:
@@ -53,7 +53,7 @@ class Watch:
         self.armed = 0.0
 
     def limit(self, item=None):
-        """Seconds for what begins now."""
+        """Seconds for what starts now."""
         if FIRST_S:
             return FIRST_S
         if self.hung_at is not None:
@@ -67,7 +67,7 @@ class Watch:
         return (HANGS_AFTER_S if self.ended or KNOWN_S else UNKNOWN_S) * crowded()
 
     def arm(self, limit):
-        """Begin to count."""
+        """Start the timer."""
         self.armed = limit
         if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, self.stop)
@@ -75,14 +75,14 @@ class Watch:
         faulthandler.dump_traceback_later(limit + UNSTOPPABLE_S, exit=True, file=TOLD)
 
     def disarm(self):
-        """Count no more."""
+        """Stop the timer."""
         self.armed = 0.0
         if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
 
     def stop(self, number, frame):
-        """End what takes too long, as a failure whose traceback shows where it stands."""
+        """End what takes too long, as a failure whose traceback shows where it is."""
         if not self.armed:
             return
         if self.hung_at is None:
@@ -91,7 +91,7 @@ class Watch:
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_load_initial_conftests(self):
-        """Files that are imported first have their time too."""
+        """Files that are imported first are timed too."""
         tell(importing="conftest.py")
         self.arm(self.limit())
         yield
@@ -100,7 +100,7 @@ class Watch:
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_make_collect_report(self, collector):
-        """So has every module of tests."""
+        """So is every test module."""
         if not collector.nodeid.endswith(".py"):
             yield
             return
@@ -116,7 +116,7 @@ class Watch:
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item, nextitem):
-        """Give a test its time, fixtures included; after a hang little is left for the others."""
+        """Give a test its time limit, fixtures included; after a hang, the others get little."""
         tell(test=item.nodeid)
         self.arm(self.limit(item))
         begun = time.time()
@@ -135,13 +135,13 @@ class Watch:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config):
-        """End the interpreter if it does not end by itself."""
+        """End the interpreter if it does not exit by itself."""
         # A thread that never ends would keep the interpreter for ever.
         self.disarm()
         faulthandler.dump_traceback_later(EXIT_S, exit=True, file=TOLD)
 
     def pytest_configure(self, config):
-        """Stay out of programs that tests start."""
+        """Keep out of programs that tests start."""
         if not (config.pluginmanager.hasplugin("xdist") and getattr(config.option, "numprocesses", None)):
             # Programs that tests start are no tests of the repository.
             os.environ.pop("PYTEST_ADDOPTS", None)

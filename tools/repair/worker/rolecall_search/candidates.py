@@ -73,7 +73,7 @@ class _Spot:
 
 
 class Stream:
-    """Makes candidates line by line and hands them out by score."""
+    """Generates candidates line by line and yields them by score."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Stream:
                     yield _Spot(-score, order, source, unit, nodes, statement.lineno, score)
 
     def _is_odd(self, nodes: list[ast.AST], unit: Optional[Unit]) -> bool:
-        """Whether an operator stands between values that do not take it."""
+        """Whether an operator is applied to values that do not support it."""
         types = self._types.get(unit, UnitTypes()) if unit is not None else UnitTypes()
         return any(
             misfits(BINARY[type(node.op)][0], infer(node.left, types), infer(node.right, types))
@@ -179,7 +179,7 @@ class Stream:
             heapq.heappush(self._heap, (-score, self._count, candidate))
 
     def _weight(self, spot: _Spot, context: Context, proposal: Proposal) -> float:
-        """What speaks for an edit beside its kind."""
+        """The evidence for an edit besides its kind."""
         weight = SWAP_BOOST if proposal.template in SWAPS else 1.0
         if self._hints.missing and self._removes_missing(spot.source, proposal):
             weight *= MISSING_BOOST
@@ -202,7 +202,7 @@ class Stream:
         return text in source.text
 
     def _raised_in(self, spot: _Spot) -> frozenset[str]:
-        """The kinds of the exceptions that failing tests ended with in the function of a statement."""
+        """The types of the exceptions that failing tests raised in a statement's function."""
         if spot.unit is None:
             return frozenset()
         first, last = spot.unit.first_line, spot.unit.node.end_lineno or 0
@@ -218,7 +218,7 @@ class Stream:
         return self._documents[spot.unit]
 
     def _entry_share(self, spot: _Spot, node: ast.AST) -> float:
-        """In a table of a module: more for entries whose key the failing tests name."""
+        """For a module-level table: more for entries whose key the failing tests mention."""
         at, parents = node, spot.source.parents
         while spot.unit is None and at in parents and not isinstance(at, ast.stmt):
             parent = parents[at]
@@ -230,7 +230,7 @@ class Stream:
         return 1.0
 
     def _removes_missing(self, source: SourceFile, proposal: Proposal) -> bool:
-        """Whether an edit takes away a name that does not exist."""
+        """Whether an edit removes a name that does not exist."""
         for edit in proposal.edits:
             removed = source.text[edit.start : edit.end]
             if any(name in removed and name not in edit.text for name in self._hints.missing):

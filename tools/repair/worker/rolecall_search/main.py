@@ -1,6 +1,6 @@
 """The two processes of a repair: one that collects and searches, one that has collected nothing and serves fresh runs.
 
-Owns their start and their end. What is done in which order is in `repair`.
+Owns their start and their end. The order of the work is in `repair`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def die_with_parent() -> None:
 
 
 def keep_to_itself(*closings: Callable[[], None]) -> None:
-    """Close what is this process's own in every fork of it, and hide its descriptors and memory from them (Linux)."""
+    """Close what belongs to this process in all its forks, and hide its descriptors and memory from them (Linux)."""
     for close in closings:
         os.register_at_fork(after_in_child=close)
     if sys.platform == "linux":

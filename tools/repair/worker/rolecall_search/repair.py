@@ -1,6 +1,6 @@
 """One repair from the first collection to the result.
 
-Owns the order of the phases. Each of them is in a room of its own.
+Owns the order of the phases. Each phase is in its own package.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Repair:
         return result("plausible" if searcher.found else "partial", reason, **known)
 
     def _settle_unsteady(self, baseline: Baseline, errors: dict[str, Any]) -> None:
-        """Let a fresh process say how a test ends that did not end alike twice, or whether nothing fails at all."""
+        """Let a fresh process decide how an unsteady test ends, or whether anything fails at all."""
         unsteady = [run for run in baseline.failing() if run.unsteady]
         if not unsteady and (errors or baseline.failing() or not baseline.complete):
             return
@@ -151,14 +151,14 @@ class Repair:
         """The status and its reason when there is nothing to search for."""
         errors = plugin.collect_errors
         if not baseline.tests and not errors:
-            return "unusable_tests", "pytest collected no test"
+            return "unusable_tests", "pytest collected no tests"
         if baseline.failing():
             return None
         if errors:
             hopeless = self._hopeless(plugin)
             return ("unusable_tests", hopeless) if hopeless else None
         if not baseline.complete:
-            return "unusable_tests", "the tests did not end in time"
+            return "unusable_tests", "the tests did not finish in time"
         return "nothing_fails", "no test fails"
 
     def _hopeless(self, plugin: Host) -> str:
@@ -172,10 +172,10 @@ class Repair:
         return f"pytest could not load {files}: {', '.join(sorted(kinds))} outside the program"
 
     def _set_aside(self, plugin: Host, baseline: Baseline) -> str:
-        """Drop failures that no edit of the program can mend, when others are left.
+        """Drop failures that no edit of the program can repair, when others are left.
 
-        A test that ends before it runs a line of the program, or a test file that stops at a
-        missing third party, would reject every candidate.
+        A test that ends before it runs a line of the program, or a test file that fails on a
+        missing dependency, would reject every candidate.
         """
         failing = baseline.failing()
         within = [run for run in failing if run.lines or run.hang or not run.traced]
@@ -218,7 +218,7 @@ class Repair:
         return {"patches": patches, "disagreement": {"call": call, "outputs": outputs}}
 
     def _examples(self, searcher: Searcher, found: list[Found]) -> list[int]:
-        """Examples in docstrings that fail with each patch; nothing when only one patch is there."""
+        """Examples in docstrings that fail with each patch; nothing when there is only one patch."""
         seconds = min(EXAMPLES_S, self.request.remaining() - 0.5)
         if searcher.trial is None or len(found) < 2 or seconds <= 0:
             return []
@@ -247,7 +247,7 @@ class Repair:
         return baseline
 
     def _ask_imported(self) -> None:
-        """Begin to find out which lines run at import, beside the tests."""
+        """Start finding out which lines run at import, alongside the tests."""
         seconds = min(TRACE_LIMIT_S, max(1.0, 0.25 * self.request.remaining()))
         limits = Limits(seconds, seconds)
         self.fresh.ask_trace("imported", self.request.test_args, self.request.root, self.request.base, limits)
@@ -355,9 +355,9 @@ class Repair:
 
 
 def no_program(failing: list[str]) -> str:
-    """Why there is nothing to search in."""
+    """Why there is nothing to search."""
     some = ", ".join(failing[:3]) + (" and others" if len(failing) > 3 else "")
-    return f"what fails ends before it runs a line of the program: {some}"
+    return f"the failing tests end before running a line of the program: {some}"
 
 
 def _absolute(item: Any) -> str:

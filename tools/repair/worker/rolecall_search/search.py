@@ -1,4 +1,4 @@
-"""The loop of the search: take candidates, try them on the cores there are, keep what passes.
+"""The loop of the search: take candidates, try them on the available cores, keep what passes.
 
 Owns the budget and the queues. Ranking of what passes is elsewhere.
 """
@@ -31,8 +31,8 @@ SHARED_S = 1.0
 MOST_DOUBTS = 2
 """After so many forks in which a candidate changed what others see, each gets its own."""
 FRESH_SHARE = 0.2
-"""Of all work, as long as forks have something to try: a fresh run costs as much as a hundred of them."""
-PART = "patches for a part of the failing tests were found"
+"""Share of all work while forks have something to try: a fresh run costs as much as a hundred of them."""
+PART = "patches for some of the failing tests were found"
 MOST_PARTIAL, PARTIAL_RUNS = 200, 6
 # When to go on from a patch for a part of the failing tests, as a share of the budget: sooner where it mends every
 # test that runs the edited function.
@@ -56,12 +56,12 @@ class Searcher:
     found: list[Found] = field(default_factory=list)
     waiting: list[Job] = field(default_factory=list)
     partial: list[Found] = field(default_factory=list)
-    """Patches for a part of the failing tests, as far as the tries showed."""
+    """Patches for some of the failing tests, as far as the tries showed."""
     stop_reason: str = ""
     validation_s: float = 0.0
     """Seconds of whole runs."""
     cpu_s: float = 0.0
-    """Of processor time of all tries and whole runs."""
+    """CPU seconds of all tries and whole runs."""
     _doubts: int = 0
     _all_reached: bool = False
     _all_or_nothing: bool = False
@@ -181,7 +181,7 @@ class Searcher:
         return self._fresh_spent <= FRESH_SHARE * (time.monotonic() - self._began) * self.pool.size
 
     def _prepare(self, candidate: Candidate) -> Optional[Job]:
-        """Drop what does not compile or does what another candidate did."""
+        """Drop what does not compile or does the same as another candidate."""
         unit = candidate.unit
         code = None
         try:
@@ -313,7 +313,7 @@ class Searcher:
                 self._fresh_seconds = max(self._fresh_seconds, outcome.seconds)
 
     def _keep_partial(self, job: Job, outcome: Outcome) -> None:
-        """Remember a patch that mends some failing tests and, as far as the try went, breaks none."""
+        """Remember a patch that repairs some failing tests and, as far as the try went, breaks none."""
         mended = outcome.reply[-1]
         if self.trial is not None and job.stage == "fast":
             mended = [self.trial.items[test].nodeid for test in mended]
@@ -322,7 +322,7 @@ class Searcher:
             self.partial.append(Found(job.candidate, outcome.seconds, job.tests, mended=tuple(mended)))
 
     def _settle_partial(self) -> None:
-        """Keep those patches for a part of the failing tests that a run of the whole suite confirms."""
+        """Of the patches for some of the failing tests, keep those that a run of the whole suite confirms."""
         candidates, self.partial = sorted(self.partial, key=merit)[:PARTIAL_RUNS], []
         seconds = 5.0 + 4.0 * self.arguments.run_seconds
         for entry in candidates:
@@ -342,7 +342,7 @@ class Searcher:
                 self.partial.append(entry)
 
     def _refused(self, candidate: Candidate) -> bool:
-        """Whether somebody found out before that this edit does not do."""
+        """Whether this edit is already known not to work."""
         return bool(self.request.skip) and hashlib.sha256(edited(candidate).encode()).hexdigest() in self.request.skip
 
     def _killed(self, job: Job, test: int) -> None:
@@ -352,7 +352,7 @@ class Searcher:
             self.plan.killed_by(test)
 
     def _needs_others(self, test: int) -> bool:
-        """Whether a test ends in another way without the tests before it; asked once for each."""
+        """Whether a test ends differently without the tests before it; checked once per test."""
         if test in self._checked or self.trial is None:
             return False
         self._checked.add(test)
@@ -392,7 +392,7 @@ class Searcher:
         self.waiting.append(whole)
 
     def _drain(self) -> None:
-        """Wait for whole runs under way; what can't be finished counts as passed in part."""
+        """Wait for whole runs under way; what can't be finished counts as partly passed."""
         while self.waiting and self.request.remaining() > 1.0:
             self._judge_fresh(0.5)
         for job in self.waiting:

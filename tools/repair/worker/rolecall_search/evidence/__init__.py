@@ -1,1 +1,1 @@
-"""What running the tests tells: which pass, which lines are suspicious, which types occur."""
+"""What running the tests shows: which pass, which lines are suspicious, which types occur."""

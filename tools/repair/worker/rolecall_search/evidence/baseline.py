@@ -16,7 +16,7 @@ from rolecall_search.runtime.hosting import FAILED, PASSED, Host, TimeLimit
 from rolecall_search.runtime.isolate import Limits, decode, kill_group, run_child, send
 from rolecall_search.runtime.tracing import Lines, make_tracer
 
-DIED = "the interpreter ended"
+DIED = "the interpreter exited"
 FIRST_LIMIT_S = 2.0
 SHORT_LIMIT_S = 0.6
 SHORTEST_LIMIT_S = 0.25
@@ -44,12 +44,12 @@ class TestRun:
     lines: Lines = field(default_factory=dict)
     handled: list[str] = field(default_factory=list)
     traced: bool = False
-    """Whether its lines are known; time may have ended before."""
+    """Whether its lines are known; time may have run out first."""
     unsteady: bool = False
-    """It did not end alike twice, or is too slow for a fork: fresh processes alone judge it."""
+    """Its two runs ended differently, or it is too slow for a fork: only fresh processes judge it."""
 
     def took(self, lines: Lines) -> None:
-        """Keep the lines that it ran."""
+        """Store the lines that it ran."""
         self.lines, self.traced = lines, True
 
 
@@ -60,14 +60,14 @@ class Baseline:
     tests: list[TestRun] = field(default_factory=list)
     complete: bool = True
     aside: list[str] = field(default_factory=list)
-    """Failures that no edit of the program can mend: whoever claims a patch has to name them."""
+    """Failures that no edit of the program can repair: any claim about a patch has to name them."""
 
     def failing(self) -> list[TestRun]:
-        """The tests to mend."""
+        """The tests to repair."""
         return [test for test in self.tests if test.outcome == FAILED]
 
     def passing(self) -> list[TestRun]:
-        """The tests to keep."""
+        """The tests to keep passing."""
         return [test for test in self.tests if test.outcome == PASSED]
 
 
@@ -102,7 +102,7 @@ class Stream:
                 value, buffer = decode(buffer)
 
     def close(self) -> None:
-        """Kill the child if it still runs."""
+        """Kill the child if it is still running."""
         os.close(self._fd)
         kill_group(self._pid)
         os.waitpid(self._pid, 0)
@@ -129,10 +129,10 @@ class Runner:
     ) -> tuple[list[TestRun], bool]:
         """Run tests in `order`; returns the runs and whether the end was reached.
 
-        With `only`, tracing looks at the functions that these lines are in, which costs less.
+        With `only`, just the functions that contain these lines are traced, which costs less.
 
         A child that hangs inside C code is killed, its test counts as hanging, and a new child
-        goes on with the rest.
+        runs the rest.
         """
         done: list[TestRun] = []
         while len(done) < len(order):
@@ -152,7 +152,7 @@ class Runner:
         return done, True
 
     def lines_until_the_end(self, index: int, limit: float) -> Lines:
-        """The lines a test runs before it takes the interpreter with it, or hangs where nothing can stop it."""
+        """The lines a test runs before it crashes the interpreter, or hangs where nothing can stop it."""
 
         def work(reply: Callable[[Any], None]) -> None:
             make_tracer(self.wanted, lambda name, line: reply((name, line))).start()
@@ -211,9 +211,9 @@ class Runner:
 
 
 def measure(runner: Runner, budget: float) -> Baseline:
-    """Run everything plainly, then what fails and what passes again with the tracer.
+    """Run everything untraced, then the failing and the passing tests again with the tracer.
 
-    Tracing has a share of the budget (seconds); passing tests it does not reach keep no lines.
+    Tracing gets a share of the budget (seconds); passing tests it does not reach have no lines.
     """
     begun = time.monotonic()
     order = list(range(len(runner.items)))
@@ -235,7 +235,7 @@ def measure(runner: Runner, budget: float) -> Baseline:
 
 
 def _trace(runner: Runner, baseline: Baseline, begun: float, budget: float) -> None:
-    """Trace in the tests' own order where time allows, else what matters most first."""
+    """Trace in the tests' own order if time allows, otherwise the most important first."""
     known = {run.index: run for run in baseline.tests}
     failing = sorted(baseline.failing(), key=lambda run: (run.hang, run.seconds))
     passing = sorted(baseline.passing(), key=lambda run: run.seconds)
@@ -277,7 +277,7 @@ def _joined(runs: list[TestRun]) -> Lines:
 
 
 def _second(first: TestRun, again: TestRun) -> None:
-    """Take what a second run of a test says."""
+    """Take over the outcome of a test's second run."""
     if again.outcome != first.outcome and not (first.outcome == PASSED and again.hang):
         if first.hang and again.outcome == PASSED:
             first.outcome = PASSED  # it only needed more time
@@ -291,7 +291,7 @@ def _second(first: TestRun, again: TestRun) -> None:
 
 
 def _confirm_hangs(runner: Runner, slow: list[int], until: float) -> list[TestRun]:
-    """Give one slow test much time; only when it ends do the others get as much."""
+    """Give one slow test plenty of time; only if it ends do the others get as much."""
     if not slow:
         return []
     first, _ = runner.run(slow[:1], traced=False, limit=HANG_LIMIT_S, until=until)

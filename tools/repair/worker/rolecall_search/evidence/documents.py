@@ -44,7 +44,7 @@ NAMED, NUMBERED, PROMISED = 1.25, 1.6, 1.5
 
 @dataclass(frozen=True)
 class Documented:
-    """What is written about one function."""
+    """The documentation of one function."""
 
     words: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
@@ -53,7 +53,7 @@ class Documented:
     speaking: tuple[tuple[tuple[str, ...], float], ...] = field(default=())
 
     def weight(self, template: str, written: str) -> float:
-        """How much an edit agrees with the documentation; 1 when that says nothing about it.
+        """How well an edit agrees with the documentation; 1 when the documentation does not mention it.
 
         `written` is the text the edit adds.
         """

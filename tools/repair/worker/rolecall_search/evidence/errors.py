@@ -1,6 +1,6 @@
-"""Which kinds of edit an exception asks for.
+"""Which kinds of edit an exception suggests.
 
-Owns the table from exceptions to templates. It knows no line.
+Owns the table from exceptions to templates. It knows nothing of lines.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def read_hints(
 def crash_places(
     failing: list[TestRun], errors: dict[str, str], frames: dict[str, list[tuple[str, int]]]
 ) -> frozenset[tuple[str, int, str]]:
-    """The innermost line of the program on each traceback, and the error raised there."""
+    """The innermost line of the program in each traceback, and the error raised there."""
     traces = [(run.frames, run.error) for run in failing if run.error and not run.hang]
     traces += [(found, errors.get(nodeid, "")) for nodeid, found in frames.items()]
     made = set()
@@ -66,7 +66,7 @@ def crash_places(
 
 
 def missing_names(failing: list[TestRun]) -> frozenset[str]:
-    """Names that do not exist, as the errors of the failing tests tell."""
+    """Names that do not exist, according to the failing tests' errors."""
     found: set[str] = set()
     for run in failing:
         match = MISSING.search(run.message) if run.error in MISSING_ERRORS else None
@@ -92,7 +92,7 @@ def test_function(item: Any, trees: dict[str, Optional[ast.Module]]) -> Optional
 
 
 def expected_errors(function: ast.AST) -> Iterator[str]:
-    """Types in `pytest.raises(...)` and the like."""
+    """Types in `pytest.raises(...)` and similar calls."""
     for node in ast.walk(function):
         if isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
@@ -115,6 +115,6 @@ def literals_in(function: ast.AST) -> Iterator[str]:
 
 
 def quoted(message: str) -> Iterator[str]:
-    """Words in quotes in an error message: keys, attributes, names."""
+    """Quoted words in an error message: keys, attributes, names."""
     for match in re.finditer(r"'([\w. -]{1,30})'", message):
         yield match.group(1)

@@ -1,4 +1,4 @@
-"""Which statements stand behind a line that raised: the line, what decides on it, what feeds it.
+"""Which statements are behind a line that raised: the line, its conditions, and what feeds it.
 
 Owns the step from a traceback to statements. It knows nothing of templates.
 """
@@ -14,9 +14,9 @@ RAISER, DECIDER, FEEDER, REFUSAL = 1.5, 1.45, 1.2, 0.9
 
 
 def behind(source: SourceFile, lines: set[int]) -> dict[ast.AST, float]:
-    """A factor for each statement that has to do with one of the lines.
+    """A factor for each statement related to one of the lines.
 
-    A `raise` says that the program noticed something: what is wrong more likely is the condition
+    A `raise` means that the program noticed something: the fault is more likely the condition
     above it, or a value that the condition reads.
     """
     found: dict[ast.AST, float] = {}

@@ -71,7 +71,7 @@ def add_imported(
 
 
 def rank_import(lines: dict[str, list[int]], errors: dict[str, list[tuple[str, int]]]) -> Suspicion:
-    """Score the lines that ran while an import failed; those on the traceback come first."""
+    """Score the lines that ran during a failed import; those in the traceback come first."""
     made = Suspicion()
     for path, found in lines.items():
         made.scores[path] = dict.fromkeys(found, IMPORT_SCORE)
@@ -87,7 +87,7 @@ def rank_import(lines: dict[str, list[int]], errors: dict[str, list[tuple[str, i
 
 
 def _raise_near(scores: dict[int, float], line: int) -> None:
-    """Lines that ran near the one where an import stopped are nearly as suspicious."""
+    """Mark lines that ran near the one where an import stopped as nearly as suspicious."""
     for other, score in list(scores.items()):
         distance = abs(other - line)
         if distance <= NEAR_LINES:

@@ -1,6 +1,6 @@
 """Types of local names and attributes, recorded while a few tests run.
 
-Owns the recording and its reading by unit. It reasons about nothing.
+Owns the recording and reading it by unit. It draws no conclusions.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Recorder:
     _objects: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        """Look at one call or return."""
+        """Record one call or return."""
         if event not in ("call", "return"):
             return
         code = frame.f_code
@@ -184,7 +184,7 @@ def record(
 
 
 def unit_types(plain: tuple[Any, ...], sources: dict[str, SourceFile]) -> dict[Unit, UnitTypes]:
-    """Join what was recorded to the units of the sources."""
+    """Match what was recorded to the units of the sources."""
     if not plain:
         return {}
     names, elements, results, attributes, methods = plain

@@ -1,6 +1,6 @@
 """Which files belong to the program under repair, and their parsed sources.
 
-Owns the border between program, tests and third parties. It edits nothing.
+Owns the boundary between program, tests and third-party code. It edits nothing.
 """
 
 from __future__ import annotations

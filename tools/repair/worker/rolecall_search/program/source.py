@@ -46,7 +46,7 @@ class Unit:
 class SourceFile:
     """One parsed file of the program under repair.
 
-    `functions` holds the first function of each name; `attributes` the attributes read of each
+    `functions` maps each name to its first function; `attributes` lists the attributes read from each
     plain name, those of other expressions under "".
     """
 
@@ -62,9 +62,9 @@ class SourceFile:
     functions: dict[str, FunctionNode] = field(default_factory=dict)
     attributes: dict[str, set[str]] = field(default_factory=dict)
     calls: dict[str, list[ast.Call]] = field(default_factory=dict)
-    """Calls by the last part of the name they call."""
+    """Calls by the last part of the called name."""
     statements: list[ast.stmt] = field(default_factory=list)
-    """The simple statements on one line of their own, each text once."""
+    """Simple statements alone on one line, each text once."""
     properties: dict[str, list[str]] = field(default_factory=dict)
     _operands: Optional[list[tuple[str, ast.expr]]] = None
     _plain_calls: dict[ast.AST, tuple[dict[str, int], dict[str, int]]] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class SourceFile:
         return match.group() if match else ""
 
     def line(self, lineno: int) -> str:
-        """The text of a line without its end."""
+        """The text of a line without its line ending."""
         start = self.line_starts[lineno - 1]
         end = self.line_starts[lineno] if lineno < len(self.line_starts) else len(self.text)
         return self.text[start:end].rstrip("\r\n")
@@ -160,14 +160,14 @@ class SourceFile:
         return self.text[start:end]
 
     def unit_at(self, start: int, end: int) -> Optional[Unit]:
-        """The unit that holds the whole range within its signature or body."""
+        """The unit that contains the whole range in its signature or body."""
         for unit in self.units:
             if unit.start <= start and end <= unit.end:
                 return unit
         return None
 
     def body_start(self, unit: Unit) -> int:
-        """Where the body of a unit begins; before it, defaults and annotations stand."""
+        """Where the body of a unit starts; defaults and annotations come before it."""
         return self.span(unit.node.body[0])[0]
 
     def plain_calls(self, root: ast.AST) -> tuple[dict[str, int], dict[str, int]]:
@@ -204,15 +204,15 @@ class SourceFile:
         return self._operands
 
     def properties_of(self, types: frozenset[str]) -> list[str]:
-        """The properties of those classes of the file that have one of the names."""
+        """The properties of the file's classes that have one of the names."""
         return [name for kind in sorted(types) for name in self.properties.get(kind, ())]
 
     def apply(self, edits: tuple[Edit, ...]) -> str:
-        """The text of the file with the edits made."""
+        """The text of the file with the edits applied."""
         return splice(self.text, edits, 0, len(self.text))
 
     def compile_unit(self, unit: Unit, edits: tuple[Edit, ...], *, placed: bool = False) -> CodeType:
-        """Compile one unit with the edits made; raises `SyntaxError` or `ValueError`.
+        """Compile one unit with the edits applied; raises `SyntaxError` or `ValueError`.
 
         With `placed` the code has the line numbers of the file.
         """
@@ -222,7 +222,7 @@ class SourceFile:
         module = compile(source, self.path, "exec", self.future_flags, dont_inherit=True)
         found = find_code(module, unit.node.name)
         if found is None:
-            raise ValueError("the edited unit defines no function of its name")
+            raise ValueError("the edited unit does not define a function of its name")
         return found
 
 
@@ -242,7 +242,7 @@ def _properties(node: ast.ClassDef) -> Iterator[str]:
 
 
 def splice(text: str, edits: tuple[Edit, ...], start: int, end: int) -> str:
-    """The range `start:end` of `text` with the edits made."""
+    """The range `start:end` of `text` with the edits applied."""
     parts = []
     at = start
     for edit in sorted(edits):
@@ -278,7 +278,7 @@ def find_code(code: CodeType, name: str) -> Optional[CodeType]:
 
 
 def signature_of(code: CodeType) -> tuple[object, ...]:
-    """What a code object does, without where it stands: equal ones need one try only."""
+    """What a code object does, regardless of where it is: equal ones need only one try."""
     consts = tuple(signature_of(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c)) for c in code.co_consts)
     table = getattr(code, "co_exceptiontable", b"")
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)

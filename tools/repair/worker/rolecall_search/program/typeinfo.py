@@ -106,7 +106,7 @@ def _subscript(node: ast.Subscript, types: UnitTypes) -> Types:
 
 
 def compatible(one: Types, other: Types) -> bool:
-    """Whether values of both may stand in the same place; unknown fits anything."""
+    """Whether values of both may be used in the same place; unknown fits anything."""
     if not one or not other:
         return True
     if one & other - {"NoneType"}:

@@ -1,1 +1,1 @@
-"""Patches that pass: told apart, ordered, labelled and reported."""
+"""Patches that pass: distinguished, ordered, labelled and reported."""

@@ -48,7 +48,7 @@ class CallRecorder:
     _seen: dict[int, set[str]] = field(default_factory=dict)
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        """Look at one event of the interpreter."""
+        """Handle one event of the interpreter."""
         function = self.wanted.get(id(frame.f_code)) if event == "call" else None
         if function is None:
             return
@@ -67,7 +67,7 @@ class CallRecorder:
 
 
 def copied(function: FunctionType, code: CodeType, local: dict[str, Any]) -> Call:
-    """A call with copies of the arguments a frame starts with."""
+    """A call with copies of a frame's initial arguments."""
     count = code.co_argcount
     names = code.co_varnames
     args = [local[name] for name in names[:count]]
@@ -129,7 +129,7 @@ def neighbours(value: Any) -> Iterator[Any]:
 
 
 def outputs(calls: list[Call], current: Callable[[Call], Any]) -> list[str]:
-    """What each call gives: its value and changed arguments, its error, or that it hangs."""
+    """What each call results in: its value and changed arguments, its error, or that it hangs."""
     signal.signal(signal.SIGALRM, _alarm)
     made = []
     for call in calls:

@@ -1,4 +1,4 @@
-"""Behaviour of the patches that pass: equal ones fall into one cluster.
+"""Behaviour of the patches that pass: those that behave alike form one cluster.
 
 Owns the probing child: it records calls once and forks once per patch. It ranks nothing.
 """
@@ -124,7 +124,7 @@ class Prober:
 
 
 def swapped(live: LiveCode, candidate: Candidate, *, placed: bool = False) -> bool:
-    """Put a candidate into this process; False when it needs a fresh import."""
+    """Apply a candidate in this process; False when it needs a fresh import."""
     if candidate.unit is None or candidate.fresh:
         return False
     code = candidate.source.compile_unit(candidate.unit, candidate.edits, placed=placed)

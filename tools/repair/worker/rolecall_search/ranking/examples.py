@@ -1,6 +1,6 @@
 """The examples in docstrings as further tests of patches that pass.
 
-Owns their run, in a fork with the patch in it. It ranks nothing.
+Owns running them in a fork with the patch applied. It ranks nothing.
 """
 
 from __future__ import annotations

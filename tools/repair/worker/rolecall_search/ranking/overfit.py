@@ -1,4 +1,4 @@
-"""What a patch takes away: calls, recursion, conditions, the use of a parameter.
+"""What a patch removes: calls, recursion, conditions, the use of a parameter.
 
 Owns the comparison of a function before and after. A patch that removes behaviour often only silences the tests.
 """
@@ -48,7 +48,7 @@ def cost(candidate: Candidate) -> float:
 
 
 def before_and_after(candidate: Candidate) -> Optional[tuple[ast.AST, ast.AST]]:
-    """The edited function as it was and as it is; none outside of functions."""
+    """The edited function before and after; none outside functions."""
     unit, source = candidate.unit, candidate.source
     if unit is None:
         return None
@@ -66,7 +66,7 @@ def called(tree: ast.AST) -> Counter[str]:
 
 
 def decisions(tree: ast.AST) -> int:
-    """How many conditions a function looks at; each operand of `and` and `or` counts."""
+    """How many conditions a function tests; each operand of `and` and `or` counts."""
     count = 0
     for node in ast.walk(tree):
         if isinstance(node, ast.comprehension):
@@ -81,7 +81,7 @@ def decisions(tree: ast.AST) -> int:
 
 
 def fixed(tree: ast.AST) -> int:
-    """How many conditions are a constant."""
+    """How many conditions are constant."""
     return sum(
         isinstance(node.test, ast.Constant)
         for node in ast.walk(tree) if isinstance(node, (ast.If, ast.IfExp))

@@ -40,7 +40,7 @@ DROPS = frozenset(
 
 @dataclass(frozen=True)
 class Ranked:
-    """One patch with what the ranking found out."""
+    """One patch with the ranking's findings."""
 
     found: Found
     score: float
@@ -48,7 +48,7 @@ class Ranked:
     changes: int
     tests: int
     lost: int = 0
-    """Lines that tests ran before and no test runs now."""
+    """Lines that tests ran before and no test runs any more."""
     cost: float = 1.0
     """What `overfit` makes of it."""
 
@@ -63,7 +63,7 @@ def rank(
 ) -> tuple[list[Ranked], list[int]]:
     """Order the patches; returns them with their places in `found`.
 
-    `lost` tells by place in `found` how many lines no test reaches any more, `examples` how
+    `lost` gives, by place in `found`, how many lines no test reaches any more, `examples` how
     many examples in docstrings fail with each patch.
     """
     clusters = behaviour.clusters() or [0] * len(found)
@@ -108,7 +108,7 @@ def line_of(entry: Found) -> tuple[str, int]:
 
 
 def _small(entry: Found) -> float:
-    """Patches that write much text are less likely what a person would write."""
+    """Patches with a lot of new text are less likely to be what a person would write."""
     written = sum(len(edit.text) for edit in entry.candidate.edits)
     removed = sum(edit.end - edit.start for edit in entry.candidate.edits)
     growth = max(0, written - removed)
@@ -116,7 +116,7 @@ def _small(entry: Found) -> float:
 
 
 def differences(behaviour: Behaviour, at: int) -> tuple[int, bool]:
-    """On how many calls a patch changes what the program returned, and whether to None."""
+    """On how many calls a patch changes what the program returned, and whether it became None."""
     if not behaviour.by_patch or not behaviour.by_patch[at] or not behaviour.original:
         return 0, False
     changes = 0
@@ -166,14 +166,14 @@ def label(entry: Ranked, others: int, clusters: int, behaviour: Behaviour) -> tu
     doubts = []
     if clusters > 1:
         also = "1 other patch also passes" if others == 1 else f"{others} other patches also pass"
-        doubts.append(f"{also}, in {clusters} groups of behaviour")
+        doubts.append(f"{also}, in {clusters} behaviour groups")
     if entry.tests < ENOUGH_TESTS:
         doubts.append(f"only {_tests_run(entry.tests)} the edited line")
     if entry.lost:
         lines = (
             "1 line that tests ran before is" if entry.lost == 1 else f"{entry.lost} lines that tests ran before are"
         )
-        doubts.append(f"{lines} not reached any more")
+        doubts.append(f"{lines} no longer reached")
     if entry.found.candidate.score < LIKELY:
         doubts.append("few faults are mended by an edit of this kind at this place")
     if entry.cost < DUBIOUS:

@@ -1,4 +1,4 @@
-"""Which lines no test reaches any more once a patch is in.
+"""Which lines no test reaches any more once a patch is applied.
 
 Owns the traced run of patches that pass. It ranks nothing.
 """
@@ -25,9 +25,9 @@ def lost_lines(trial: Trial, candidate: Candidate, runs: list[TestRun], temp: st
     Args:
         trial: Runs tests in forks of the collected session.
         candidate: The patch.
-        runs: The tests that may reach the edit, as they ended without it.
+        runs: The tests that may reach the edit, with their results without it.
         temp: A directory for the child.
-        seconds: Time for the run; when it is not enough the answer is 0.
+        seconds: Time for the run; 0 is returned when it is not enough.
     """
     path = candidate.source.path
     chosen = sorted(runs, key=lambda run: (run.outcome != "failed", run.seconds))[:MOST_TESTS]
@@ -41,7 +41,7 @@ def lost_lines(trial: Trial, candidate: Candidate, runs: list[TestRun], temp: st
 
 
 def moved(before: str, after: str) -> Callable[[int], int]:
-    """Where a line of the old text stands in the new one; 0 for the lines that change."""
+    """Where a line of the old text is in the new one; 0 for lines that change."""
     old, new = before.splitlines(), after.splitlines()
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:

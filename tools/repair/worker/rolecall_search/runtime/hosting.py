@@ -1,4 +1,4 @@
-"""pytest as a host: one collection, then the loop hook is the search.
+"""pytest as a host: one collection, then the search runs in the loop hook.
 
 Owns the command line given to pytest and the reading of reports. It decides nothing about repair.
 """
@@ -57,7 +57,7 @@ class Verdict:
 
 
 class Host:
-    """A pytest plug-in that hands the collected session to `loop`."""
+    """A pytest plugin that hands the collected session to `loop`."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Host:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_make_collect_report(self, collector: Any) -> Any:
-        """Keep the frames of an import that failed."""
+        """Store the frames of a failed import."""
         outcome = yield
         report = outcome.get_result()
         if report.failed:
@@ -96,7 +96,7 @@ class Host:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Leave out what this run is not about."""
+        """Deselect what this run is not about."""
         if self.left_out:
             items[:] = [item for item in items if item.nodeid not in self.left_out]
 
@@ -111,7 +111,7 @@ class Host:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
-        """Keep the frames of a failing phase; pytest fills in those of unittest on its way."""
+        """Store the frames of a failing phase; pytest fills in those of unittest itself."""
         yield
         if call.excinfo is not None:
             verdict = self._verdict
@@ -135,7 +135,7 @@ class Host:
 
     @staticmethod
     def tear_down(session: Any) -> None:
-        """End what fixtures hold open, where the next test is another than the one that was announced."""
+        """Tear down open fixtures when the next test is not the one that was announced."""
         state = session._setupstate  # noqa: SLF001 - there is no other way
         with contextlib.suppress(Exception):
             try:
@@ -160,7 +160,7 @@ class Host:
 
 
 def judge(reports: list[tuple[str, str, bool]]) -> str:
-    """One outcome out of the phases of a test."""
+    """One outcome from the phases of a test."""
     if any(outcome == "failed" for _, outcome, _ in reports):
         return FAILED
     calls = [(outcome, xfail) for when, outcome, xfail in reports if when == "call"]
@@ -198,7 +198,7 @@ def traceback_frames(tb: Any, error: BaseException) -> list[tuple[str, int]]:
 
 
 def root_error(error: BaseException) -> str:
-    """The name of the error that began it; pytest wraps import errors."""
+    """The name of the original error; pytest wraps import errors."""
     cause = error
     for _ in range(5):
         if type(cause).__name__ != "CollectError" or cause.__cause__ is None:
@@ -232,7 +232,7 @@ def safe_text(error: BaseException) -> str:
 
 
 def arguments(test_args: tuple[str, ...], extra: tuple[str, ...] = ()) -> list[str]:
-    """The pytest command line for this interpreter's plug-ins."""
+    """The pytest command line for this interpreter's plugins."""
     made = list(BASE_ARGS)
     if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") is None:
         for module, args in NEUTRAL.items():
@@ -245,7 +245,7 @@ def arguments(test_args: tuple[str, ...], extra: tuple[str, ...] = ()) -> list[s
 
 
 def host(plugin: Host, test_args: tuple[str, ...]) -> int:
-    """Run pytest in this process with the plug-in; returns its exit code."""
+    """Run pytest in this process with the plugin; returns its exit code."""
     code = int(pytest.main(arguments(test_args), plugins=[plugin]))
     if code == int(pytest.ExitCode.USAGE_ERROR):
         # The project's own options may need a plug-in that is not here.
@@ -256,7 +256,7 @@ def host(plugin: Host, test_args: tuple[str, ...]) -> int:
 
 
 def warm_plugins(root: str) -> None:
-    """Import installed pytest plug-ins once, so that every fresh run need not."""
+    """Import installed pytest plugins once, so that fresh runs need not."""
     if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") is not None:
         return
     for distribution in importlib.metadata.distributions():

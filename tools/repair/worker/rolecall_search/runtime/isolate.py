@@ -43,7 +43,7 @@ class Outcome:
     killed: str
     seconds: float
     cpu: float = 0.0
-    """Seconds of processor time, of it and of its children that it waited for."""
+    """CPU seconds used by it and by the children it waited for."""
 
 
 @dataclass(eq=False)
@@ -139,7 +139,7 @@ class Pool:
 
 
 def run_child(work: Callable[[], Any], fd: int, limits: Limits, temp: str, memory: int = 0) -> None:
-    """Be the child: apply the limits, work, send the value and leave without clean-up."""
+    """Act as the child: apply the limits, do the work, send the value and exit without clean-up."""
     code = 1
     try:
         os.setpgid(0, 0)
@@ -171,13 +171,13 @@ def kill_group(pid: int) -> None:
 
 
 def _show_to_itself() -> None:
-    """Undo what hides the parent: tests may look at their own process as they do without a search (Linux)."""
+    """Undo what hides the parent, so that tests see their own process as they would without a search (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def _address_space() -> int:
-    """Bytes of address space this process has; what an unlimited one may have where nobody tells."""
+    """Bytes of address space this process has; if that is unknown, what an unlimited one may have."""
     if not os.path.exists("/proc/self/statm"):
         return resource.RLIM_INFINITY
     with open("/proc/self/statm", encoding="ascii") as file:
@@ -207,7 +207,7 @@ def _lower(kind: int, value: int) -> None:
 
 
 def complete(data: bytes) -> bool:
-    """Whether `data` holds a whole value; a grandchild may hold the pipe open after it."""
+    """Whether `data` contains a whole value; a grandchild may keep the pipe open after it."""
     return len(data) >= 8 and len(data) >= 8 + struct.unpack("!Q", data[:8])[0]
 
 

@@ -24,18 +24,18 @@ class Request:
     temp: str
     started: float
     base: dict[str, str]
-    """By real path: the text to begin from where it is not that of the file."""
+    """By real path: the text to start from, where it differs from the file."""
     history: dict[str, tuple[str, ...]]
     """By real path: earlier texts, the newest first."""
     skip: frozenset[str]
-    """SHA-256 of edited files that are known not to do."""
+    """SHA-256 of edited files that are known not to work."""
 
     def remaining(self) -> float:
         """Seconds of the budget that are left."""
         return self.budget_s - (time.monotonic() - self.started)
 
     def elapsed(self) -> float:
-        """Seconds since the search began."""
+        """Seconds since the search started."""
         return time.monotonic() - self.started
 
 
@@ -62,9 +62,9 @@ def read_request(text: str) -> Request:
 
 
 class Channel:
-    """The way out; the ordinary standard streams are given to nobody, so tests may print.
+    """The output channel; nothing reads the ordinary standard streams, so tests may print.
 
-    The process that collects holds it, and imports test files: what it says is no proof. Tests and edited code run in
+    The process that collects has it, and imports test files: what it says proves nothing. Tests and edited code run in
     forks, which do not have it.
     """
 
@@ -85,7 +85,7 @@ class Channel:
             data = data[os.write(self._fd, data) :]
 
     def close(self) -> None:
-        """Give up the way out, in this process."""
+        """Close the channel in this process."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1

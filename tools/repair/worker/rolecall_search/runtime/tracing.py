@@ -1,4 +1,4 @@
-"""Which lines of the program ran: two tracers with one face, the cheaper one that this interpreter has.
+"""Which lines of the program ran: two tracers with one interface, the cheaper one where the interpreter has it.
 
 Owns the interpreter's trace hooks while it is started. It knows nothing of tests.
 """
@@ -27,7 +27,7 @@ class MonitoringTracer:
         self._lines: dict[str, set[int]] = {}
 
     def start(self) -> None:
-        """Begin to record."""
+        """Start recording."""
         monitoring = sys.monitoring
         monitoring.use_tool_id(TOOL_ID, "rolecall")
         monitoring.register_callback(TOOL_ID, monitoring.events.LINE, self._line)
@@ -45,7 +45,7 @@ class MonitoringTracer:
         return sys.monitoring.DISABLE
 
     def resume(self) -> None:
-        """Record again, should something have ended it."""
+        """Resume recording if something ended it."""
 
     def only(self, lines: frozenset[tuple[str, int]]) -> None:
         """Nothing to do: lines of other functions cost next to nothing here."""
@@ -58,7 +58,7 @@ class MonitoringTracer:
         return lines
 
     def stop(self) -> None:
-        """Record no more."""
+        """Stop recording."""
         sys.monitoring.set_events(TOOL_ID, 0)
         sys.monitoring.register_callback(TOOL_ID, sys.monitoring.events.LINE, None)
         sys.monitoring.free_tool_id(TOOL_ID)
@@ -67,8 +67,8 @@ class MonitoringTracer:
 class TraceTracer:
     """`sys.settrace`: works everywhere, slows loops of the program about fourfold.
 
-    After `only` it looks at some functions, and at none of them for ever: what a function runs in its first calls in a
-    test is nearly always all that it runs there.
+    After `only` it traces just some functions, and none of them forever: what a function runs in its first calls in a
+    test is nearly always all that it runs in that test.
     """
 
     def __init__(self, wanted: Callable[[str], bool], on_line: Optional[OnLine] = None) -> None:
@@ -81,12 +81,12 @@ class TraceTracer:
         self._lines: dict[str, set[int]] = {}
 
     def start(self) -> None:
-        """Begin to record."""
+        """Start recording."""
         threading.settrace(self._call)
         sys.settrace(self._call)
 
     def only(self, lines: frozenset[tuple[str, int]]) -> None:
-        """From now on look only at functions in which one of these lines ran."""
+        """From now on trace only functions that contain one of these lines."""
         self._chosen = lines
 
     def _call(self, frame: FrameType, event: str, arg: Any) -> Optional[Callable[..., Any]]:
@@ -130,7 +130,7 @@ class TraceTracer:
         return local if on_line is None else telling
 
     def resume(self) -> None:
-        """Record again: an error in the tracer, such as too deep a recursion, ends the tracing."""
+        """Resume recording: an error in the tracer, such as a recursion error, ends the tracing."""
         self.start()
 
     def take(self) -> Lines:
@@ -143,7 +143,7 @@ class TraceTracer:
         return lines
 
     def stop(self) -> None:
-        """Record no more."""
+        """Stop recording."""
         sys.settrace(None)
         threading.settrace(None)  # type: ignore[arg-type]
 
@@ -152,7 +152,7 @@ Tracer = Any
 
 
 def make_tracer(wanted: Callable[[str], bool], on_line: Optional[OnLine] = None) -> Tracer:
-    """The cheapest tracer for this interpreter; `on_line` is told of each line when it runs for the first time."""
+    """The cheapest tracer for this interpreter; `on_line` is called with each line when it first runs."""
     if hasattr(sys, "monitoring") and sys.monitoring.get_tool(TOOL_ID) is None:
         return MonitoringTracer(wanted, on_line)
     return TraceTracer(wanted, on_line)

@@ -1,6 +1,6 @@
 """What a template sees and makes: a context around one node, and proposals of text edits.
 
-Owns parentheses, indentation and the names in scope. It holds no template.
+Owns parentheses, indentation and the names in scope. It contains no templates.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Proposal(NamedTuple):
 
 @dataclass
 class Hints:
-    """What the failing tests tell: the types of their errors and literals they mention."""
+    """What the failing tests show: the types of their errors and the literals they mention."""
 
     errors: frozenset[str] = frozenset()
     wanted_errors: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Hints:
 
 @dataclass(eq=False)
 class Context:
-    """One file, and the unit a node stands in (none: module or class level)."""
+    """One file, and the unit that contains a node (none: module or class level)."""
 
     src: SourceFile
     unit: Optional[Unit]
@@ -63,7 +63,7 @@ class Context:
     marks: tuple[str, ...] = ()
     """Signs and short texts that the docstrings of the unit quote."""
     unused: frozenset[str] = frozenset()
-    """Names that the unit binds and never reads, or the module imports and never reads: what is lost may use them."""
+    """Names that the unit binds and never reads, or the module imports and never reads: lost code may use them."""
 
     def near(self, line: int) -> Context:
         """The same context with the names used closest to a line, closest first."""
@@ -81,7 +81,7 @@ class Context:
         return self.src.parents.get(node)
 
     def statement(self, node: ast.AST) -> ast.stmt:
-        """The statement a node stands in."""
+        """The statement that contains a node."""
         at: Optional[ast.AST] = node
         while at is not None and not isinstance(at, ast.stmt):
             at = self.src.parents.get(at)
@@ -97,7 +97,7 @@ class Context:
         return self.types.elements.get(self.text(node), frozenset())
 
     def crashed(self, node: ast.AST, error: str) -> bool:
-        """Whether a failing test ended with such an error on a line of the node."""
+        """Whether a failing test ended with such an error on one of the node's lines."""
         return any(
             path == self.src.path and kind == error
             and node.lineno <= line <= (node.end_lineno or line)
@@ -140,7 +140,7 @@ class Context:
         return at
 
     def block_of(self, statement: ast.stmt) -> list[ast.stmt]:
-        """The list of statements that holds `statement`."""
+        """The list of statements that contains `statement`."""
         parent = self.src.parents[statement]
         for block in blocks_of(parent):
             if any(entry is statement for entry in block):
@@ -148,12 +148,12 @@ class Context:
         return [statement]
 
     def own_line(self, statement: ast.stmt) -> bool:
-        """Whether nothing else stands before the statement on its line."""
+        """Whether nothing else is before the statement on its line."""
         start = self.src.line_starts[statement.lineno - 1]
         return self.src.text[start : self.src.span(statement)[0]].strip() == ""
 
     def newline(self) -> str:
-        """The line end this file uses."""
+        """The line ending this file uses."""
         return self.src.newline
 
     def before(self, statement: ast.stmt, lines: list[str]) -> Edit:
@@ -210,7 +210,7 @@ def distance(lines: list[int], line: int) -> int:
 
 
 def used_lines(node: ast.AST) -> dict[str, list[int]]:
-    """The lines on which each name stands."""
+    """The lines on which each name occurs."""
     found: dict[str, list[int]] = {}
     for inner in ast.walk(node):
         name = inner.arg if isinstance(inner, ast.arg) else getattr(inner, "id", None)
@@ -254,7 +254,7 @@ def module_names(tree: ast.Module) -> Iterator[str]:
 
 
 def constant_types(tree: ast.Module) -> dict[str, Types]:
-    """Types of module names that hold literals."""
+    """Types of module-level names bound to literals."""
     found: dict[str, Types] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:

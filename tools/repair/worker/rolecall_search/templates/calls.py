@@ -74,7 +74,7 @@ def _keywords(context: Context, node: ast.Call, texts: list[str]) -> Iterator[Pr
 
 
 def _zones(context: Context, node: ast.Call) -> Iterator[Proposal]:
-    """A time moved to a zone instead of labelled with it, and back."""
+    """A time converted to a zone instead of labelled with it, and vice versa."""
     if not isinstance(node.func, ast.Attribute):
         return
     owner = context.text(node.func.value)
@@ -198,7 +198,7 @@ def _each(context: Context, node: ast.AST, text: str) -> Iterator[Proposal]:
 
 
 def _copy(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A name bound to a mutable value gets a copy of its own."""
+    """A name bound to a mutable value gets its own copy."""
     parent = context.parent(node)
     types = context.type_of(node) & MUTABLE
     if not types or not isinstance(parent, ast.Assign) or parent.value is not node:
@@ -211,7 +211,7 @@ def _copy(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def copied_argument(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """What a call, a display or a loop hands on is a copy: `f(x)` becomes `f(dict(x))`; a list of lists in depth."""
+    """A call, a display or a loop gets a copy: `f(x)` becomes `f(dict(x))`; a list of lists a deep copy."""
     if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Load):
         return
     parent = context.parent(node)
@@ -230,7 +230,7 @@ def copied_argument(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def or_empty(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A look-up that may give None: `d.get(k, e)` becomes `d.get(k) or e`, `x` becomes `x or e`."""
+    """A lookup that may return None: `d.get(k, e)` becomes `d.get(k) or e`, `x` becomes `x or e`."""
     if not isinstance(node, (ast.Call, ast.Name, ast.Attribute, ast.Subscript)):
         return
     share = 1.6 if context.hints.errors & {"TypeError", "AttributeError"} else 1.0

@@ -15,7 +15,7 @@ COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
 def tested(node: ast.AST) -> Iterator[ast.AST]:
-    """The conditions a node holds."""
+    """The conditions in a node."""
     if isinstance(node, (ast.If, ast.While, ast.IfExp, ast.Assert)):
         yield node.test
     elif isinstance(node, ast.comprehension):
@@ -23,7 +23,7 @@ def tested(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def negate(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A condition negated or fixed."""
+    """A condition negated or made constant."""
     for test in tested(node):
         if not is_not(test):
             # The `not` that is lost stood before one operand more often than before all of them.
@@ -55,7 +55,7 @@ def ternary(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def guards(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """`c` becomes `c or g`, `c and g`, `g`, for guards `g` of names in scope."""
+    """`c` becomes `c or g`, `c and g`, `g`, for guards `g` over names in scope."""
     for test in tested(node):
         text = context.wrapped(test) if isinstance(test, (ast.BoolOp, ast.IfExp)) else (context.text(test))
         used = {inner.id for inner in ast.walk(test) if isinstance(inner, ast.Name)}
@@ -90,7 +90,7 @@ def better_than_known(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def truthiness(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A truth test becomes a test for None or emptiness, and back."""
+    """A truth test becomes a test for None or emptiness, and vice versa."""
     for test in tested(node):
         inner = test.operand if is_not(test) else test
         if isinstance(inner, (ast.Name, ast.Attribute, ast.Subscript, ast.NamedExpr)):
@@ -366,7 +366,7 @@ def read_attributes(context: Context) -> list[tuple[str, Types]]:
 
 
 def pair_guards(context: Context, used: set[str]) -> Iterator[tuple[str, float]]:
-    """Comparisons of two names of alike types, and membership."""
+    """Comparisons of two names of similar types, and membership."""
     known = context.types.names
     names = context.names[:PAIRED]
     for at, one in enumerate(names):

@@ -13,7 +13,7 @@ EMPTY = ("[]", "{}", "set()", "list()", "dict()")
 
 
 def defaults(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A mutable default made per call; other defaults."""
+    """A mutable default created per call; other defaults."""
     if not isinstance(node, FUNCTION_TYPES):
         return
     for name, default in with_defaults(node):
@@ -48,7 +48,7 @@ def _fresh_default(context: Context, node: FunctionNode, name: str, default: ast
 
 
 def factories(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """`default_factory=...` makes a new container each time."""
+    """`default_factory=...` creates a new container each time."""
     if isinstance(node, ast.keyword) and node.arg == "default_factory":
         for name in ("list", "dict", "set"):
             if context.text(node.value) != name:
@@ -57,7 +57,7 @@ def factories(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def decorators(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A decorator less or more."""
+    """One decorator fewer or more."""
     if not isinstance(node, FUNCTION_TYPES):
         return
     for decorator in node.decorator_list:
@@ -87,7 +87,7 @@ def scope(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def generator_body(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A generator becomes a list and back in the call that consumes it."""
+    """A generator becomes a list, or vice versa, in the call that consumes it."""
     if isinstance(node, ast.GeneratorExp):
         text = context.text(node)
         inner = text[1:-1] if text.startswith("(") else text

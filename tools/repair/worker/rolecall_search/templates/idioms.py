@@ -1,6 +1,6 @@
-"""Candidates drawn from the code around: exchanged parts of a statement, and what the file does elsewhere.
+"""Candidates drawn from nearby code: exchanged parts of a statement, and what the file does elsewhere.
 
-Owns the look at other statements and calls of the file. It knows no library.
+Owns the comparison with other statements and calls of the file. It knows no library.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def leaves(context: Context, statement: ast.stmt) -> list[ast.AST]:
 
 
 def exchange(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """Two names of one statement exchanged, wherever they stand in it."""
+    """Two names of one statement exchanged wherever they occur in it."""
     if not isinstance(node, ast.stmt) or isinstance(node, (*FUNCTION_TYPES, ast.ClassDef)):
         return
     found = leaves(context, node)
@@ -84,7 +84,7 @@ def _moved_call(context: Context, statement: ast.stmt) -> Iterator[Proposal]:
 
 
 def everywhere(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """Every reading of a name in a statement gets the same method: `f(x, x)` becomes `f(x.lower(), x.lower())`."""
+    """Every use of a name in a statement gets the same method: `f(x, x)` becomes `f(x.lower(), x.lower())`."""
     if not isinstance(node, SIMPLE_STATEMENTS):
         return
     places: dict[str, list[tuple[int, int]]] = {}
@@ -98,7 +98,7 @@ def everywhere(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def same_method(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A value gets the method without arguments, or the function, that others get in this statement or file."""
+    """A value gets the argument-less method, or the function, that others get in this statement or file."""
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
         return
     parent = context.parent(node)
@@ -171,7 +171,7 @@ def same_keyword(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def donors(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A statement of the same class or file, once more here, or in the place of a shorter one like it."""
+    """A statement of the same class or file, repeated here or replacing a shorter one like it."""
     if not isinstance(node, ast.stmt) or context.unit is None or not context.own_line(node):
         return
     if isinstance(node, (*FUNCTION_TYPES, ast.ClassDef, ast.ExceptHandler)):
@@ -195,13 +195,13 @@ def donors(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def _inside(context: Context, other: ast.stmt) -> bool:
-    """Whether a statement stands in the unit itself, whose statements are copied elsewhere."""
+    """Whether a statement is in the unit itself, whose statements are copied elsewhere."""
     assert context.unit is not None
     return context.unit.node.lineno <= other.lineno <= (context.unit.node.end_lineno or 0)
 
 
 def remembered(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """What a function looks up is put there: `seen.add(x)` after `if x not in seen`, `known[k] = v` before a return."""
+    """Store what a function looks up: `seen.add(x)` after `if x not in seen`, `known[k] = v` before a return."""
     if not isinstance(node, ast.stmt) or context.unit is None or not context.own_line(node):
         return
     if isinstance(node, (*FUNCTION_TYPES, ast.ClassDef)):
@@ -290,7 +290,7 @@ def bounds_lost(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def both_compared(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """`(a.x, a.y) == (b.x, b.y)` compares one attribute more."""
+    """`(a.x, a.y) == (b.x, b.y)` compares one more attribute."""
     if not isinstance(node, ast.Compare) or len(node.ops) != 1:
         return
     sides = [node.left, node.comparators[0]]

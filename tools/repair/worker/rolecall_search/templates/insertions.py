@@ -1,4 +1,4 @@
-"""One statement more: updates of containers, counters and pointers, copies of siblings."""
+"""One more statement: updates of containers, counters and pointers, copies of siblings."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _own_with(context: Context, target: str, types: Types, name: str) -> Iterato
 
 
 def _copies(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:
-    """A simple statement of the unit, again at another place."""
+    """A simple statement of the unit, repeated in another place."""
     assert context.unit is not None
     seen = set()
     for other in ast.walk(context.unit.node):

@@ -129,7 +129,7 @@ def attribute(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def _value_instead(context: Context, node: ast.Attribute, start: str) -> Iterator[Proposal]:
-    """A method that gives the value, a property, another attribute of a compatible type."""
+    """A method that returns the value, a property, another attribute of a compatible type."""
     for other, prior in siblings(node.attr, METHOD_GROUPS):
         yield context.swap(node, f"{start}{other}()", "method instead of attribute", 0.5 * prior)
     owner = context.type_of(node.value)
@@ -142,7 +142,7 @@ def _value_instead(context: Context, node: ast.Attribute, start: str) -> Iterato
 
 
 def add_attribute(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """One attribute access more or less: `x` and `x.next`."""
+    """One attribute access more or fewer: `x` and `x.next`."""
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Call)) or not _load(node):
         return
     parent = context.parent(node)
@@ -310,7 +310,7 @@ def _change_elements(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def siblings(name: str, groups: tuple[tuple[str, ...], ...]) -> Iterator[tuple[str, float]]:
-    """The names that stand in the same place as `name`, with priors."""
+    """The names used in the same place as `name`, with priors."""
     seen = {name}
     for group in groups:
         if name in group:
@@ -321,7 +321,7 @@ def siblings(name: str, groups: tuple[tuple[str, ...], ...]) -> Iterator[tuple[s
 
 
 def alike(one: str, other: str) -> float:
-    """How alike two names are, from 0 to 1: by common words and common beginning."""
+    """How similar two names are, from 0 to 1: by common words and common prefix."""
     words, others = set(one.lower().split("_")), set(other.lower().split("_"))
     shared = len(words & others) / max(len(words | others), 1)
     prefix = 0

@@ -1,6 +1,6 @@
-"""Which operators may stand for which: the tables and what types say about them.
+"""Which operators may replace which: the tables and what types say about them.
 
-Owns the prior weights of operators. It looks at no text.
+Owns the prior weights of operators. It reads no text.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RAISED = 1.2
 
 
 def fitting(left: Types, right: Types) -> dict[str, float]:
-    """The operators that the operands' types take; empty when nothing is known of them."""
+    """The operators that the operands' types support; empty when the types are unknown."""
     for kinds in (left, right):
         found: dict[str, float] = {}
         for kind in sorted(kinds - {"NoneType"}):
@@ -65,7 +65,7 @@ def fitting(left: Types, right: Types) -> dict[str, float]:
 
 
 def misfits(symbol: str, left: Types, right: Types) -> bool:
-    """Whether no operand of these types takes the operator."""
+    """Whether no operand of these types supports the operator."""
     fits = fitting(left, right)
     if symbol in BITS and (left | right) & INEXACT:
         return True
@@ -77,7 +77,7 @@ def misfits(symbol: str, left: Types, right: Types) -> bool:
 def binary_priors(node: ast.BinOp, left: Types, right: Types, *, raised: bool) -> dict[str, float]:
     """Every other operator with its weight.
 
-    `raised` tells that a TypeError came from this expression.
+    `raised` says that a TypeError came from this expression.
     """
     symbol, others = BINARY[type(node.op)]
     rare = RAISED if raised else 0.3 if symbol == "@" else RARE_PRIOR

@@ -24,7 +24,7 @@ OPERAND_PLACES = (ast.Call, ast.Return, ast.Assign, ast.Subscript, ast.Slice, as
 
 
 def between(context: Context, left: ast.AST, right: ast.AST, symbol: str) -> Optional[Edit]:
-    """The place of an operator between two operands; comments and parentheses are stepped over."""
+    """The place of an operator between two operands; comments and parentheses are skipped."""
     start = context.src.span(left)[1]
     end = context.src.span(right)[0]
     pattern = r"\s+".join(re.escape(word) for word in symbol.split())
@@ -88,7 +88,7 @@ def _with_bound(context: Context, place: Edit, other: str, right: ast.AST, prior
 
 
 def binary(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """Another arithmetic or bit operator, other grouping, one operand less, operands swapped."""
+    """Another arithmetic or bit operator, other grouping, one operand fewer, operands swapped."""
     if isinstance(node, ast.AugAssign):
         yield from _augmented(context, node)
     if not isinstance(node, ast.BinOp):
@@ -143,7 +143,7 @@ def _augmented(context: Context, node: ast.AugAssign) -> Iterator[Proposal]:
 
 
 def assign_to_augment(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """`x = y` becomes `x += y` and the like."""
+    """`x = y` becomes `x += y` or similar."""
     if not isinstance(node, ast.Assign) or len(node.targets) != 1:
         return
     if isinstance(node.targets[0], (ast.Tuple, ast.List)):
@@ -158,7 +158,7 @@ def assign_to_augment(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def boolean(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """`and` for `or`, one operand less, one operand negated, other grouping."""
+    """`and` for `or`, one operand fewer, one operand negated, other grouping."""
     if not isinstance(node, ast.BoolOp):
         return
     symbol, other = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
@@ -198,7 +198,7 @@ def _regroup_boolean(context: Context, node: ast.BoolOp, symbol: str, other: str
 
 
 def unary(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A sign or a negation less."""
+    """One sign or negation fewer."""
     if isinstance(node, ast.UnaryOp):
         prior = 1.05 if isinstance(node.op, ast.Not) else 0.5
         text = context.wrapped(node.operand)
@@ -223,7 +223,7 @@ def unary(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def _sorts(context: Context, node: ast.AST) -> bool:
-    """Whether a node is what a lambda returns, or one part of it: a key to sort by."""
+    """Whether a node is what a lambda returns, or part of it: a sort key."""
     parent = context.parent(node)
     if isinstance(parent, ast.Tuple):
         node, parent = parent, context.parent(parent)
@@ -249,7 +249,7 @@ def off_by_one(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def add_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """One operand more: a name in scope or an own attribute, added, subtracted, multiplied or appended."""
+    """One more operand: a name in scope or an own attribute, added, subtracted, multiplied or appended."""
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant)):
         return
     parent = context.parent(node)

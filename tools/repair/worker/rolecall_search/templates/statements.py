@@ -27,7 +27,7 @@ EMPTY_VALUES: dict[str, tuple[tuple[str, float], ...]] = {
 
 
 def delete(context: Context, node: ast.AST) -> Iterator[Proposal]:
-    """A statement less."""
+    """One statement fewer."""
     if not isinstance(node, ast.stmt) or isinstance(node, (*FUNCTION_TYPES, ast.ClassDef)):
         return
     if isinstance(node, (ast.Import, ast.ImportFrom, ast.Pass)) or is_docstring(context, node):
@@ -64,7 +64,7 @@ def unwrap_block(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def reindent(context: Context, body: list[ast.stmt], indent: str) -> str:
-    """The lines of a block at another indentation; empty when they share a line with its head."""
+    """The lines of a block at another indentation; empty when they share a line with its header."""
     if not body or not all(context.own_line(statement) for statement in body):
         return ""
     first = context.whole_lines(body[0])[0]
@@ -262,7 +262,7 @@ def assigned(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def _merged(context: Context, node: ast.Assign, target: ast.expr) -> Iterator[Proposal]:
-    """In a loop, a container that is made anew takes up what comes: `x = set(y)` becomes `x.update(y)`."""
+    """In a loop, a container that is recreated is updated instead: `x = set(y)` becomes `x.update(y)`."""
     call = node.value
     kinds = {"set": "update", "dict": "update", "list": "extend"}
     if not isinstance(call, ast.Call) or len(call.args) != 1 or context.loop_of(node) is None:
@@ -289,7 +289,7 @@ def _other_target(context: Context, target: ast.Subscript) -> Iterator[Proposal]
 
 
 def is_docstring(context: Context, node: ast.AST) -> bool:
-    """Whether a statement is a mere string."""
+    """Whether a statement is just a string."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
@@ -313,7 +313,7 @@ def early_exits(context: Context, node: ast.AST) -> Iterator[Proposal]:
 
 
 def _kind_guards(context: Context, node: ast.stmt, used: set[str]) -> Iterator[tuple[str, float]]:
-    """Tests for a type that is imported and used nowhere, or, where a value was of the wrong type, of any imported."""
+    """Tests for an imported type that is used nowhere or, where a value had the wrong type, for any imported one."""
     crashed = context.crashed(node, "AttributeError") or context.crashed(node, "TypeError")
     for kind in context.globals:
         if kind[:1].isupper() and not kind.isupper() and (crashed or kind in context.unused):
@@ -340,7 +340,7 @@ def _guards(context: Context, node: ast.stmt, used: set[str]) -> Iterator[tuple[
 
 
 def _leaving(context: Context, node: ast.stmt) -> Iterator[tuple[str, float]]:
-    """Statements that leave, with values of the types the function returned."""
+    """Statements that exit, with values of the types the function returned."""
     results = context.types.results
     for kind in sorted(results & EMPTY_VALUES.keys()):
         for value, prior in EMPTY_VALUES[kind]:

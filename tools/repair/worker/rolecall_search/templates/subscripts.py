@@ -1,4 +1,4 @@
-"""Indices and slices: other bounds, added and dropped slices, tolerant look-ups."""
+"""Indices and slices: other bounds, added and dropped slices, tolerant lookups."""
 
 from __future__ import annotations
 

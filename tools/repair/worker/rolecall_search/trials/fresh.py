@@ -1,6 +1,6 @@
 """Fresh runs: a whole pytest in a child that has imported nothing of the program yet.
 
-Edits of module level, defaults and decorators need it, and so does the last word on a patch. The
+Edits at module level, of defaults and of decorators need it, and so does the final verdict on a patch. The
 process that has collected nothing serves; the searching process asks. It ranks nothing.
 """
 
@@ -30,16 +30,16 @@ class _Objection(BaseException):
 
 @dataclass
 class FreshRun:
-    """One run asked for: the edited texts, pytest's arguments and what must come out."""
+    """One requested run: the edited texts, pytest's arguments and the required outcome."""
 
     overrides: Overrides
     test_args: tuple[str, ...]
     must_pass: tuple[str, ...]
     must_load: tuple[str, ...]
     hoped: tuple[str, ...] = ()
-    """Failing tests of which some are enough."""
+    """Failing tests of which some must pass."""
     may_fail: tuple[str, ...] = ()
-    """Failures that are known; any other one objects."""
+    """Known failures; any other counts as an objection."""
     left_out: tuple[str, ...] = ()
 
     def run(self) -> tuple[str, int, list[str], list[str]]:
@@ -182,7 +182,7 @@ class FreshClient:
         return done
 
     def wait_for(self, job: Any, timeout: float) -> Optional[Outcome]:
-        """Wait for one run; others that end meanwhile are kept for the next who asks."""
+        """Wait for one run; others that end meanwhile are kept for later requests."""
         until = time.monotonic() + timeout
         while True:
             for at, (known, outcome) in enumerate(self._kept):

@@ -24,12 +24,12 @@ class Found:
     """Whether a fresh process ran the whole suite on it."""
     still_failing: tuple[str, ...] = ()
     mended: tuple[str, ...] = ()
-    """The failing tests that pass with it, where these are not all."""
+    """The failing tests that pass with it, if not all do."""
 
 
 @dataclass
 class Arguments:
-    """How fresh runs are asked for."""
+    """How fresh runs are requested."""
 
     base: dict[str, str]
     failing_args: tuple[str, ...]
@@ -49,7 +49,7 @@ class Arguments:
         )  # fmt: skip
 
     def whole_run(self, candidate: Candidate, mended: tuple[str, ...] = ()) -> FreshRun:
-        """The run of everything; of what failed only what is `mended`, where that is not all."""
+        """A run of everything; of what failed, only what is `mended`, if that is not all."""
         wanted = mended or self.failing_ids
         left_out = tuple(set(self.failing_ids) - set(wanted))
         return FreshRun(
@@ -67,5 +67,5 @@ def edited(candidate: Candidate) -> str:
 
 
 def merit(entry: Any) -> tuple[int, float]:
-    """What sorts patches for a part of the failing tests, best first."""
+    """The sort key for patches for some of the failing tests, best first."""
     return -len(entry.mended), -entry.candidate.score

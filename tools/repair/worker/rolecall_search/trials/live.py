@@ -24,7 +24,7 @@ class CannotSwapError(Exception):
 
 
 class LiveCode:
-    """The functions that are alive, by file."""
+    """The live functions, by file."""
 
     def __init__(self) -> None:
         self._functions: dict[str, list[FunctionType]] = {}
@@ -74,7 +74,7 @@ class LiveCode:
         return swapped
 
     def functions_of(self, source: SourceFile, unit: Unit) -> list[FunctionType]:
-        """The live functions a unit defines at its top."""
+        """The live functions a unit defines at its top level."""
         functions = self._functions.get(source.path, [])
         codes = {id(code) for code in self._roots(functions, unit)}
         return [function for function in functions if id(function.__code__) in codes]

@@ -28,7 +28,7 @@ Order = tuple[list[int], list[int]]
 
 @dataclass
 class Plan:
-    """The tests of a try: those to mend, then those to keep; the best killers first."""
+    """The tests of a try: those to repair, then those to keep passing; the best killers first."""
 
     failing: list[int]
     passing: list[int]
@@ -37,14 +37,14 @@ class Plan:
     """How each test ends without an edit: its outcome and its error."""
     kills: dict[int, int] = field(default_factory=dict)
     groups: dict[int, Any] = field(default_factory=dict)
-    """Of a failing test: what tells its fault from others, such as the error and where it was raised."""
+    """For a failing test: what distinguishes its fault, such as the error and where it was raised."""
     unknown: frozenset[int] = frozenset()
-    """Failing tests of which no line is known."""
+    """Failing tests for which no lines are known."""
 
     def order(self, covering: frozenset[int]) -> Order:
-        """The failing tests that an edit may mend, then the covering passing ones, in the order to run them.
+        """The failing tests that an edit may repair, then the covering passing ones, in the order to run them.
 
-        Behind the first of the failing ones stand those that most likely fail for another reason.
+        The first failing one is followed by those that most likely fail for another reason.
         """
         reached = [test for test in self.failing if test in covering or test in self.unknown] if covering else []
         first = sorted(reached or self.failing, key=self._key)
@@ -60,7 +60,7 @@ class Plan:
         return first, sorted((t for t in self.passing if t in covering), key=self._key)
 
     def representatives(self, failing: list[int]) -> int:
-        """How many of the failing tests are tried though the first one still fails."""
+        """How many of the failing tests are tried even if the first one still fails."""
         count = 1
         while (
             count < min(len(failing), REPRESENTATIVES + 1)
@@ -169,7 +169,7 @@ class Trial:
         return PARTIAL, objected, mended
 
     def _put_in(self, candidate: Candidate, code: Optional[CodeType]) -> bool:
-        """Put the candidate into this process; False when only a fresh import shows its effect."""
+        """Apply the candidate in this process; False when only a fresh import shows its effect."""
         self.overrides[candidate.source.path] = candidate.source.apply(candidate.edits)
         if candidate.source.path not in self.live.imported:
             return True
