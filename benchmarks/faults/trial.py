@@ -172,7 +172,7 @@ async def _ask(settings: Settings, question: Question, prompt: str, folder: Path
     if question is Question.TOOL:
         paths = [call.args.get("path") for call in reply.tool_calls]
         ends = {("first.py",): "first", ("second.py",): "second"}
-        return ends.get(tuple(paths), "wrong"), str(reply.items)
+        return ends.get(tuple(paths), "wrong"), str(reply.tool_calls)
     return {TEXT: "first", FROM_SECOND: "second"}.get(reply.text, "wrong"), reply.text
 
 

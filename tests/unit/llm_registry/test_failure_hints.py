@@ -51,7 +51,7 @@ async def test_an_unknown_model_is_told_with_what_the_server_has(tmp_path: Path)
     with ModelServer(lambda _: say("hello"), shape=Shape.VLLM, models=("tiny", "large"), strict_models=True) as server:
         llm = {"primary": "small", "models": {"small": chat_spec(server, model="gpt")}}
         hint = await hint_for(llm, tmp_path, ModelError)
-    assert "set another `model` for `small` than 'gpt'" in hint
+    assert "set a `model` for `small` other than 'gpt'" in hint
     assert "it has tiny, large" in hint
 
 
