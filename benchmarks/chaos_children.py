@@ -18,6 +18,7 @@ from graph.drive.interruptible_stream import PausedError, interruptible_stream
 from graph.store.inbox import SqliteInbox
 from graph.store.lease import Lease
 from graph.supervisor.supervise import supervise
+from tests.steering.models import nobody
 from tests.steering.world import Heard, Speaker, build, call, context_of, opened, results
 
 LAST = "that was the last word"
@@ -121,7 +122,7 @@ async def _watch(plan: Plan) -> None:
             plan.thread,
             database=Database(plan.database),
             graph=graph,
-            models=None,
+            models=nobody(),
             settings=settings(),
             events=Heard(),
             stop=asyncio.Event(),

@@ -31,6 +31,7 @@ from tests.modelserver.competent import CompetentScript
 from tests.modelserver.reply import Reply, call
 from tests.modelserver.request import ModelRequest
 from tests.repositories import make_repository
+from tests.steering.models import nobody
 from tests.steering.world import Heard
 
 _ID = re.compile(r'<guidance id="(\d+)"')
@@ -106,7 +107,7 @@ async def _watch(plan: ProductPlan) -> None:
             plan.thread,
             database=Database(plan.database),
             graph=build_graph().compile(checkpointer=saver),
-            models=None,
+            models=nobody(),
             settings=children.settings(),
             events=Heard(),
             stop=asyncio.Event(),

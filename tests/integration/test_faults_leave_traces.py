@@ -41,7 +41,7 @@ async def test_a_fault_in_a_node_leaves_its_traceback(tmp_path: Path, monkeypatc
 
 async def test_a_fault_in_a_tool_is_not_for_the_model_to_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repo, heard = make_repository(tmp_path / "repo", SLUGS), Heard()
-    monkeypatch.setattr(file_tools, "_writable", broken)
+    monkeypatch.setattr(file_tools, "open_beneath", broken)
     with ModelServer(CompetentScript(files=SLUGIFY)) as server:
         await do(repo, "Add slugify", settings_with(openai(server.v1), budget={"max_model_calls": 8}), heard=heard)
         told = [message.text for request in server.requests for message in request.messages if message.role == "tool"]

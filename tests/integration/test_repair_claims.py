@@ -168,4 +168,4 @@ async def test_an_import_that_ends_the_interpreter_is_named(tmp_path: Path) -> N
     root = program(tmp_path, "import os\n\nos._exit(0)\n", "import program\n\ndef test_a():\n    assert program\n")
     result = await repair(root, budget_s=15.0)
     assert (result.status, result.failing) == ("unusable_tests", ("test_program.py",))
-    assert "test_program.py was imported" in result.stop_reason
+    assert "importing test_program.py" in result.stop_reason

@@ -205,7 +205,9 @@ async def test_a_source_that_fails_costs_its_tools_and_is_told_of(tmp_path: Path
     assert outcome.exit_code == 0
     assert coder.told["look"] == "seen"
     assert [one for one in told if one.startswith("the tools of ")] == [
-        told_of for told_of in told if "gone are not available" in told_of or "wrong are not available" in told_of
+        told_of
+        for told_of in told
+        if "gone are currently unavailable" in told_of or "wrong are currently unavailable" in told_of
     ]
     assert any("SystemExit: the server is gone, [secret:" in one for one in told)
     assert good.closed == 1

@@ -67,7 +67,7 @@ def test_a_patch_for_anything_else_is_refused(root: Path, forged: dict[str, Any]
     result = result_of(root, sent(**forged))
     assert result.patches == ()
     assert result.status == "none"
-    assert "refused" in result.stop_reason
+    assert "rejected" in result.stop_reason
     assert "TOKEN" not in result.model_dump_json()
 
 
