@@ -59,7 +59,7 @@ def _models(options: argparse.Namespace) -> int:
         return 0
     shown = {spec.name: f"{spec.name} ({spec.quantization})" for spec in diagnosis.specs if spec.quantization}
     lines = [
-        f"{role.role:<11} {shown.get(role.serves, role.serves) or 'nobody':<32} {_why(role.reason)}"
+        f"{role.role:<11} {shown.get(role.serves, role.serves) or 'no model':<32} {_why(role.reason)}"
         for role in diagnosis.roles
     ]
     if figures:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def repo(tmp_path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Studio:
+    repo: Path
     url: str
     """With the token, as the command prints it."""
     address: str
@@ -55,33 +57,49 @@ class Studio:
     log: Path
 
 
-@pytest.fixture
-def studio(repo: Path, tmp_path: Path) -> Iterator[Studio]:
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(autouse=True)
+def own_state(state: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the server that several tests share keeps for its user is theirs too."""
+    monkeypatch.setenv("ROLECALL_STATE_DIR", str(state))
+    return state
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, state: Path) -> Iterator[Studio]:
+    """One server for the tests that look at threads of their own only: each start costs ten seconds."""
+    folder = tmp_path_factory.mktemp("studio")
+    with serving(red_repository(folder / "repo"), folder, state) as studio:
+        yield studio
+
+
+@contextmanager
+def serving(repo: Path, folder: Path, state: Path) -> Iterator[Studio]:
     port = free_port()
-    (tmp_path / "config.json").write_text("{}")
+    (folder / "config.json").write_text("{}")
     env = {
         **os.environ,
         TOKEN_VARIABLE: TOKEN,
-        "ROLECALL_CONFIG": str(tmp_path / "config.json"),
+        "ROLECALL_STATE_DIR": str(state),
+        "ROLECALL_CONFIG": str(folder / "config.json"),
         "ROLECALL_SANDBOX__MODE": "host",
     }
     command = [sys.executable, "-m", "rolecall", "studio", "--port", str(port), "--repo", str(repo)]
-    log = (tmp_path / "server.log").open("w")
-    process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
+    log = (folder / "server.log").open("w")
+    process = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_for(f"{address}/ok", process, tmp_path / "server.log")
-        yield Studio(client_url(address, TOKEN), address, process, command, tmp_path / "server.log")
+        wait_for(f"{address}/ok", process, folder / "server.log")
+        yield Studio(repo, client_url(address, TOKEN), address, process, command, folder / "server.log")
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
         log.close()
-
-
-@pytest.fixture
-def server(studio: Studio) -> str:
-    return studio.url
 
 
 def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -101,7 +119,8 @@ def shown(repo: Path, *words: str) -> str:
     return done.out
 
 
-async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_stepped(repo: Path, server: str) -> None:
+async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_stepped(shared: Studio) -> None:
+    repo, server = shared.repo, shared.url
     made = await do(repo, "Make the failing tests pass")
     async with get_client(url=server) as client:
         await client.threads.create(thread_id=made.thread_id, graph_id="rolecall", if_exists="do_nothing")
@@ -138,6 +157,10 @@ async def test_a_thread_of_the_command_line_is_visible_and_a_new_one_can_be_step
         assert "deleted" in await asyncio.to_thread(shown, repo, "threads", "delete", made_here, "--yes")
 
 
+async def listed_by(client: LangGraphClient) -> list[str]:
+    return [one["thread_id"] for one in await client.threads.search(limit=100)]
+
+
 async def until_listed(client: LangGraphClient, thread: str, status: str) -> dict[str, Any]:
     for _ in range(60):
         found = [one for one in await client.threads.search(limit=100) if one["thread_id"] == thread]
@@ -147,11 +170,12 @@ async def until_listed(client: LangGraphClient, thread: str, status: str) -> dic
     pytest.fail(f"{thread} is not listed as {status}")
 
 
-async def test_threads_of_the_command_line_are_listed_while_the_server_runs(repo: Path, server: str) -> None:
+async def test_threads_of_the_command_line_are_listed_while_the_server_runs(shared: Studio) -> None:
+    repo, server = shared.repo, shared.url
     ident = thread()
     config = {"configurable": {"thread_id": ident}}
     async with get_client(url=server) as client:
-        assert await client.threads.search() == []
+        assert ident not in await listed_by(client)
         task = "Make the failing tests pass"
         async with acquire_thread(RunSpec(ident, repo, settings_with()), task) as driven:
             async with open_graph(settings_with(), database_of(repo)) as graph:
@@ -167,7 +191,7 @@ async def test_threads_of_the_command_line_are_listed_while_the_server_runs(repo
         assert done["values"]["report"]["status"] == "done"
         await asyncio.to_thread(shown, repo, "threads", "delete", ident, "--yes")
         for _ in range(60):
-            if not await client.threads.search():
+            if ident not in await listed_by(client):
                 return
             await asyncio.sleep(0.5)
         pytest.fail("a deleted thread is listed still")
@@ -194,7 +218,8 @@ async def test_plain_langgraph_dev_in_the_repository_lists_its_threads(repo: Pat
     assert listed["values"]["report"]["status"] == "done"
 
 
-async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo: Path, server: str) -> None:
+async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(shared: Studio) -> None:
+    repo, server = shared.repo, shared.url
     ident = thread()
     async with (
         open_context(RunSpec(ident, repo, settings_with())) as context,
@@ -213,7 +238,12 @@ async def test_a_thread_that_stopped_at_the_command_line_goes_on_in_studio(repo:
         assert (await ThreadStore(database_of(repo)).find(ident)).status == "done"
 
 
-async def test_sigterm_ends_the_server_and_a_taken_port_is_refused(studio: Studio) -> None:
+async def test_sigterm_ends_the_server_and_a_taken_port_is_refused(repo: Path, tmp_path: Path, state: Path) -> None:
+    with serving(repo, tmp_path, state) as studio:
+        await is_ended_by_sigterm(studio)
+
+
+async def is_ended_by_sigterm(studio: Studio) -> None:
     second = await asyncio.to_thread(subprocess.run, studio.command, capture_output=True, text=True, check=False)
     assert (second.returncode, "cannot be used" in second.stderr) == (2, True)
     studio.process.terminate()
@@ -226,10 +256,11 @@ async def test_sigterm_ends_the_server_and_a_taken_port_is_refused(studio: Studi
     assert "[warning" not in told
 
 
-async def test_no_website_can_use_the_server_and_nobody_without_its_token(repo: Path, studio: Studio) -> None:
+async def test_no_website_can_use_the_server_and_nobody_without_its_token(shared: Studio) -> None:
+    before_all = await stored_in(shared.repo)
     run = {"assistant_id": "rolecall", "input": {"task": "Make the failing tests pass"}}
     evil, key = {"Origin": "https://evil.example"}, {"x-api-key": TOKEN}
-    async with httpx.AsyncClient(base_url=studio.address, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=shared.address, timeout=30) as client:
         plain = await client.post("/runs/wait", content=json.dumps(run), headers={**evil, "Content-Type": "text/plain"})
         foreign = await client.post("/runs/wait", json=run, headers={**evil, **key})
         rebound = await client.post("/runs/wait", json=run, headers={**key, "Host": "evil.example"})
@@ -244,9 +275,14 @@ async def test_no_website_can_use_the_server_and_nobody_without_its_token(repo: 
     assert {answer.status_code for answer in documents} == {401}
     assert not any("access-control-allow-origin" in answer.headers for answer in (plain, foreign, before))
     assert allowed.headers["access-control-allow-origin"] == STUDIO_ORIGIN
-    assert (listed.status_code, listed.json()) == (200, [])
+    assert (listed.status_code, {one["thread_id"] for one in listed.json()}) == (200, before_all)
     assert listed.headers["access-control-allow-origin"] == STUDIO_ORIGIN
-    assert not database_of(repo).path.is_file() or await ThreadStore(database_of(repo)).list() == []
+    assert await stored_in(shared.repo) == before_all
+
+
+async def stored_in(repo: Path) -> set[str]:
+    handle = database_of(repo)
+    return {row.thread_id for row in await ThreadStore(handle).list()} if handle.path.is_file() else set()
 
 
 def test_the_checkout_serves_the_same_way_with_langgraph_dev() -> None:

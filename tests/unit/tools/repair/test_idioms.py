@@ -40,7 +40,7 @@ CASES = {
     "better than known": ("if text not in table:\n        b = text", "if text not in table or cost < table[text]:"),
     "copy handed on": ("b = call(table)", "b = call(dict(table))"),
     "own copy": ("b = box", "b = box.copy()"),
-    "copy in depth": ("b = list(items)", "b = [list(inner) for inner in items]"),
+    "deep copy": ("b = list(items)", "b = [list(inner) for inner in items]"),
     "empty instead of None": ("b = table.get(text, ())", "b = table.get(text) or ()"),
     "accumulating": ("for x in items:\n        seen = set(x)", "seen.update(x)"),
     "pattern once": ('b = call("[-_]", text)', 'b = call("[-_]+", text)'),

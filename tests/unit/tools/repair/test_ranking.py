@@ -128,7 +128,7 @@ def test_what_nothing_reads_is_likely_what_was_lost(tmp_path: Path) -> None:
     ("kind", "wanted"),
     [
         ("AttributeError", "early exit"), ("KeyError", "tolerant look-up"), ("IndexError", "off by one"),
-        ("RecursionError", "another variable"), ("ZeroDivisionError", "value under a condition"),
+        ("RecursionError", "another variable"), ("ZeroDivisionError", "conditional value"),
     ],
 )  # fmt: skip
 def test_an_exception_asks_for_its_kind_of_edit(kind: str, wanted: str) -> None:

@@ -24,12 +24,12 @@ SPEAKING: tuple[tuple[frozenset[str], tuple[str, ...], float], ...] = (
                 "below", "above", "between", "both", "ends", "more", "less", "than"}),
      ("comparison operator", "comparison operators", "off by one", "lower bound"), 1.3),
     (frozenset({"copy", "copies", "unchanged", "untouched", "own", "independent"}),
-     ("copy instead of alias", "copy in depth"), 1.5),
+     ("copy instead of alias", "deep copy"), 1.5),
     (frozenset({"sorted", "order", "ordered", "newest", "oldest", "largest", "smallest", "descending", "ascending",
                 "first", "last", "reverse", "reversed", "backwards"}),
      ("reverse=True", "reversed(", "sorted(", "add a sign", "swap elements", "another order", ".reverse()"), 1.4),
     (frozenset({"none", "empty", "missing", "without", "no", "nothing", "unless"}),
-     ("early exit", "value under a condition", "tolerant look-up", "empty instead of None", "test for None"), 1.3),
+     ("early exit", "conditional value", "tolerant look-up", "empty instead of None", "test for None"), 1.3),
     (frozenset({"blank", "blanks", "space", "spaces", "whitespace", "stripped", "trimmed"}),
      (".strip()", ".rstrip()", ".lstrip()", "remove characters"), 1.4),
     (frozenset({"drop", "drops", "dropped", "remove", "removes", "removed", "delete", "deletes", "deleted", "forget"}),
@@ -37,7 +37,7 @@ SPEAKING: tuple[tuple[frozenset[str], tuple[str, ...], float], ...] = (
     (frozenset({"ends", "between", "neither", "edges", "inner", "outer"}), ("slice bounds",), 2.0),
     (frozenset({"rounded", "round", "rounds"}), ("round(", "//", "floor", "ceil", "ROUND_"), 1.3),
     (frozenset({"unique", "once", "twice", "duplicate", "duplicates", "distinct"}),
-     ("remember what was looked up", "set(", ".add("), 1.3),
+     ("store the lookup", "set(", ".add("), 1.3),
 )  # fmt: skip
 NAMED, NUMBERED, PROMISED = 1.25, 1.6, 1.5
 

@@ -27,7 +27,7 @@ ASSERTIONS = frozenset({"AssertionError", "Failed", ""})
 BLUNT = {
     "delete a statement": 0.5, "fixed condition": 0.45, "drop a condition, keep its body": 0.6,
     "drop an operand": 0.85, "square": 0.8, "another constant": 0.9, "early exit": 0.85,
-    "put under a condition": 0.7, "catch an error": 0.5, "take one branch": 0.7,
+    "guard a statement": 0.7, "catch an error": 0.5, "take one branch": 0.7,
     "keep the else branch": 0.5, "a constant of the tests": 0.5, "return instead of raise": 0.6,
 }  # fmt: skip
 

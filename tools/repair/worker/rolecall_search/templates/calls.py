@@ -134,7 +134,7 @@ def _plus(context: Context, node: ast.Call, texts: list[str], extra: str, prior:
     keywords = [context.text(keyword) for keyword in node.keywords]
     inner = ", ".join([*texts, *keywords, extra])
     text = f"{context.text(node.func)}({inner})"
-    return context.swap(node, text, "pass an argument on", prior)
+    return context.swap(node, text, "pass an argument through", prior)
 
 
 def called_name(node: ast.Call) -> str:
@@ -192,7 +192,7 @@ def _each(context: Context, node: ast.AST, text: str) -> Iterator[Proposal]:
     if isinstance(parent, ast.Call) and called_name(parent) == "join" and "str" not in inner:
         yield context.swap(node, f"map(str, {text})", "wrap in a call", 0.4)
     for kind in ("list", "tuple") if inner & SEQUENCES and isinstance(parent, ast.Assign) else ():
-        yield context.swap(node, f"[{kind}(inner) for inner in {text}]", "copy in depth", 0.15)
+        yield context.swap(node, f"[{kind}(inner) for inner in {text}]", "deep copy", 0.15)
     if "str" in context.type_of(node) and "re" in context.globals:
         yield context.swap(node, f"re.escape({text})", "wrap in a call", 0.15)
 
@@ -226,7 +226,7 @@ def copied_argument(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, f"{text}.copy()", "copy instead of alias", 0.5)
     inner = context.types_within(node) & {"list", "dict", "set"}
     for kind in sorted(inner) if isinstance(parent, ast.Call) and context.text(parent.func) == "list" else ():
-        yield context.swap(parent, f"[{kind}(inner) for inner in {text}]", "copy in depth", 0.4)
+        yield context.swap(parent, f"[{kind}(inner) for inner in {text}]", "deep copy", 0.4)
 
 
 def or_empty(context: Context, node: ast.AST) -> Iterator[Proposal]:

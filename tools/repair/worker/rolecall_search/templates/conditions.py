@@ -105,7 +105,7 @@ def truthiness(context: Context, node: ast.AST) -> Iterator[Proposal]:
         if isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
             text = context.text(test.left)
             made = f"not {text}" if isinstance(test.ops[0], ast.Is) else text
-            yield context.swap(test, made, "test for truth", 0.4)
+            yield context.swap(test, made, "test truthiness", 0.4)
 
 
 def once_or_again(context: Context, node: ast.AST) -> Iterator[Proposal]:
@@ -145,7 +145,7 @@ def _conditional(context: Context, value: ast.expr, others: tuple[str, ...]) -> 
             for other in others:
                 made = f"{text} if {guard} else {other}"
                 share = 1.0 if types else 0.5
-                yield context.swap(value, made, "value under a condition", 0.25 * near * share)
+                yield context.swap(value, made, "conditional value", 0.25 * near * share)
 
 
 def _parts(context: Context, value: ast.expr, text: str) -> Iterator[Proposal]:
@@ -157,7 +157,7 @@ def _parts(context: Context, value: ast.expr, text: str) -> Iterator[Proposal]:
         for other in names[:4]:
             alike = context.types.names.get(other, frozenset()) & {"str", "list", "tuple"}
             if one != other and alike:
-                yield context.swap(value, f"{text} if {one} else {other}", "value under a condition", 0.25)
+                yield context.swap(value, f"{text} if {one} else {other}", "conditional value", 0.25)
 
 
 def _special_case(context: Context, value: ast.expr, text: str) -> Iterator[Proposal]:
@@ -175,15 +175,15 @@ def _special_case(context: Context, value: ast.expr, text: str) -> Iterator[Prop
     for name in sorted((context.unused | looked_at) & set(context.names)):
         for other, kinds in others.items():
             if other not in (name, text) and types & kinds:
-                yield context.swap(value, f"{other} if {name} else {text}", "value under a condition", 0.2)
-                yield context.swap(value, f"{text} if {name} else {other}", "value under a condition", 0.2)
+                yield context.swap(value, f"{other} if {name} else {text}", "conditional value", 0.2)
+                yield context.swap(value, f"{text} if {name} else {other}", "conditional value", 0.2)
     yield from _flagged(context, value, text)
     if isinstance(value, ast.Call) and len(value.args) == 1 and not value.keywords:
         part = context.text(value.args[0])
         if may_be(context.type_of(value.args[0]), SIZED):
             for other in ("0", "None"):
                 made = f"{context.text(value.func)}({part}[0]) if {part} else {other}"
-                yield context.swap(value, made, "first if there is one", 0.25)
+                yield context.swap(value, made, "first element if any", 0.25)
 
 
 def _flagged(context: Context, value: ast.expr, text: str) -> Iterator[Proposal]:
@@ -193,13 +193,13 @@ def _flagged(context: Context, value: ast.expr, text: str) -> Iterator[Proposal]
     for name in sorted(context.unused & set(context.names)):
         made = [f"not {text}", f"-{text}", *(f"{function}({text})" for function in functions)]
         for other in made[:20]:
-            yield context.swap(value, f"{other} if {name} else {text}", "value under a condition", 0.15)
+            yield context.swap(value, f"{other} if {name} else {text}", "conditional value", 0.15)
     if isinstance(value, ast.Name) and value.id in context.globals:
         others = [name for name in context.globals if name.isupper() and name != value.id and value.id.isupper()]
         for name in sorted(flags):
             for other in others[:8]:
-                yield context.swap(value, f"{text} if {name} else {other}", "value under a condition", 0.2)
-                yield context.swap(value, f"{other} if {name} else {text}", "value under a condition", 0.2)
+                yield context.swap(value, f"{text} if {name} else {other}", "conditional value", 0.2)
+                yield context.swap(value, f"{other} if {name} else {text}", "conditional value", 0.2)
 
 
 def operand_guards(context: Context, node: ast.AST) -> Iterator[Proposal]:

@@ -30,7 +30,7 @@ def handler(context: Context, node: ast.AST) -> Iterator[Proposal]:
         if name in text or not _known(context, name):
             continue
         share = 2.0 if name in flight else 1.0 if name in seen else 0.2
-        yield context.swap(node.type, f"({inner}, {name})", "catch one more", 0.6 * share)
+        yield context.swap(node.type, f"({inner}, {name})", "catch another exception", 0.6 * share)
         yield context.swap(node.type, name, "another exception type", 0.55 * share)
     if isinstance(node.type, ast.Tuple):
         for element in node.type.elts:

@@ -53,7 +53,7 @@ def exchange(context: Context, node: ast.AST) -> Iterator[Proposal]:
             continue
         alike = type(context.parent(one)) is type(context.parent(other))
         edits = (Edit(*context.src.span(one), second), Edit(*context.src.span(other), first))
-        yield Proposal(edits, "exchange two names", 0.4 if alike else 0.2)
+        yield Proposal(edits, "swap two names", 0.4 if alike else 0.2)
     called = [part for part in own_parts(node) if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)]
     for one, other in combinations(called[:6], 2):
         first, second = context.text(one.func), context.text(other.func)
@@ -117,7 +117,7 @@ def same_method(context: Context, node: ast.AST) -> Iterator[Proposal]:
         prior = 0.6 if call in here[0] else 0.12 + 0.02 * min(5, count)
         prior *= 1.0 if call.endswith("()") else 0.7
         prior = max(prior, SAME_TEXT if f"{text}.{call}" in context.src.text else 0.0)
-        yield context.swap(node, f"{context.wrapped(node)}.{call}", "the method others get", prior * _known(types))
+        yield context.swap(node, f"{context.wrapped(node)}.{call}", "method used elsewhere", prior * _known(types))
     for name, count in functions.items():
         if text.startswith(f"{name}(") or name.startswith(f"{text}."):
             continue
@@ -125,7 +125,7 @@ def same_method(context: Context, node: ast.AST) -> Iterator[Proposal]:
             continue
         prior = 0.35 if name in here[1] else 0.12 + 0.02 * min(5, count)
         prior = max(prior, SAME_TEXT if f"{name}({text})" in context.src.text else 0.0)
-        yield context.swap(node, f"{name}({text})", "the function others get", prior)
+        yield context.swap(node, f"{name}({text})", "function used elsewhere", prior)
 
 
 def _seen_on(context: Context, name: str, types: frozenset[str]) -> bool:
@@ -186,7 +186,7 @@ def donors(context: Context, node: ast.AST) -> Iterator[Proposal]:
         if not {part.id for part in ast.walk(other) if isinstance(part, ast.Name)} <= known:
             continue
         if isinstance(node, SIMPLE_STATEMENTS) and text in made:
-            yield context.swap(node, made, "the longer statement of elsewhere", 0.6)
+            yield context.swap(node, made, "longer statement used elsewhere", 0.6)
         if isinstance(other, ast.Expr) and isinstance(other.value, ast.Call) and not _inside(context, other):
             count += 1
             yield Proposal((context.before(node, [made]),), "insert a statement", 0.18)
@@ -224,9 +224,9 @@ def remembered(context: Context, node: ast.AST) -> Iterator[Proposal]:
             for text in texts:
                 if text not in seen:
                     seen.add(text)
-                    yield Proposal((context.before(node, [text]),), "remember what was looked up", prior)
+                    yield Proposal((context.before(node, [text]),), "store the lookup", prior)
                     if last:
-                        yield Proposal((context.after(node, [text]),), "remember what was looked up", prior)
+                        yield Proposal((context.after(node, [text]),), "store the lookup", prior)
 
 
 def _is_filled(context: Context, holder: str) -> bool:
@@ -305,7 +305,7 @@ def both_compared(context: Context, node: ast.AST) -> Iterator[Proposal]:
         if name not in given:
             ends = [context.src.span(entry)[1] for entry in last]
             edits = tuple(Edit(end, end, f", {context.text(owner)}.{name}") for end, owner in zip(ends, owners))
-            yield Proposal(edits, "compare one more", 0.3)
+            yield Proposal(edits, "compare another attribute", 0.3)
 
 
 def same_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:

@@ -364,7 +364,7 @@ def _put_under(context: Context, node: ast.stmt, guard: str, prior: float) -> It
     lines = context.src.text[start:end].splitlines(keepends=True)
     body = "".join("    " + line if line.strip() else line for line in lines)
     text = f"{indent}if {guard}:{context.newline()}{body}"
-    yield Proposal((Edit(start, end, text),), "put under a condition", prior * 0.3)
+    yield Proposal((Edit(start, end, text),), "guard a statement", prior * 0.3)
 
 
 def _is_first(context: Context, node: ast.stmt) -> bool:
