@@ -23,7 +23,7 @@ demo: setup
 	$(BIN)/rolecall demo
 
 test: setup
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Needs bubblewrap; as root it also makes the attempts of an ordinary user.
 redteam: setup
