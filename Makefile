@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Where the environment forbids it, each process would compile all it imports; that was half of the tests' time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage truth chaos bench-walls bench-run-cost bench-repair lock clean
+.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage truth chaos bench-walls bench-run-cost bench-steps bench-repair lock clean
 
 setup: $(STAMP)
 
@@ -75,6 +75,9 @@ bench-walls: setup
 
 bench-run-cost: setup
 	$(BIN)/python -m benchmarks.run_cost $(if $(AGAINST),--against $(AGAINST))
+
+bench-steps: setup
+	$(BIN)/python -m benchmarks.step_cost $(if $(AGAINST),--against $(AGAINST))
 
 bench-repair: setup
 	$(BIN)/python -m benchmarks.repair.run
