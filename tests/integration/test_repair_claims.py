@@ -169,3 +169,27 @@ async def test_an_import_that_ends_the_interpreter_is_named(tmp_path: Path) -> N
     result = await repair(root, budget_s=15.0)
     assert (result.status, result.failing) == ("unusable_tests", ("test_program.py",))
     assert "importing test_program.py" in result.stop_reason
+
+
+async def test_an_example_in_a_docstring_tells_patches_apart(tmp_path: Path) -> None:
+    text = """
+        def price(count, rate=2):
+            '''What some cost.
+
+            >>> price(2)
+            4
+            '''
+            return count * rate
+    """
+    tests = """
+        from program import price
+
+        def test_price():
+            assert price(1) == 3
+
+        def test_rate():
+            assert price(2, 2) == 4
+    """
+    result = await repair(program(tmp_path, text, tests))
+    assert "+    return count + rate" in result.patches[0].diff
+    assert any("rate=3" in patch.diff for patch in result.patches[1:])

@@ -18,7 +18,7 @@ from rolecall_search.program.project import Project
 from rolecall_search.program.source import SourceFile, Unit
 from rolecall_search.program.typeinfo import UnitTypes
 from rolecall_search.ranking.cluster import Behaviour, Prober
-from rolecall_search.ranking.examples import failing_examples
+from rolecall_search.ranking.examples import ExampleRuns, Examples, files_with_examples
 from rolecall_search.ranking.rank import describe, rank
 from rolecall_search.ranking.reach import lost_lines
 from rolecall_search.ranking.report import result, suspicious_lines
@@ -207,7 +207,7 @@ class Repair:
             prober = Prober(searcher.trial, self.request.temp)
             behaviour = prober.compare(found, tests, seconds)
         lost = self._lost(searcher, found, baseline)
-        examples = self._examples(searcher, found)
+        examples = self._examples(searcher, found, suspicion)
         ranked, places = rank(found, baseline, suspicion, behaviour, lost, examples)
         patches = describe(ranked, behaviour)
         differing = behaviour.disagreement()
@@ -217,13 +217,15 @@ class Repair:
         outputs = [outputs[place] for place in places][: len(patches)]
         return {"patches": patches, "disagreement": {"call": call, "outputs": outputs}}
 
-    def _examples(self, searcher: Searcher, found: list[Found]) -> list[int]:
-        """Examples in docstrings that fail with each patch; nothing when there is only one patch."""
+    def _examples(self, searcher: Searcher, found: list[Found], suspicion: Suspicion) -> list[Examples]:
+        """What each patch does to the examples in docstrings."""
         seconds = min(EXAMPLES_S, self.request.remaining() - 0.5)
-        if searcher.trial is None or len(found) < 2 or seconds <= 0:
-            return []
         candidates = [entry.candidate for entry in found]
-        return failing_examples(searcher.trial, candidates, self.request.temp, seconds)
+        files = files_with_examples(self.project, suspicion, [candidate.source.path for candidate in candidates])
+        if searcher.trial is None or not files or seconds <= 0:
+            return []
+        runs = ExampleRuns(files, searcher.trial, self.fresh, self.request.base, self.request.temp)
+        return runs.compare(candidates, seconds)
 
     def _lost(self, searcher: Searcher, found: list[Found], baseline: Baseline) -> dict[int, int]:
         """Lines that no test reaches any more, for the first patches, as far as time allows."""

@@ -13,6 +13,7 @@ from rolecall_search.candidates import SWAPS
 from rolecall_search.evidence.baseline import Baseline
 from rolecall_search.evidence.localize import Suspicion
 from rolecall_search.ranking.cluster import Behaviour
+from rolecall_search.ranking.examples import NO_EXAMPLES, Examples
 from rolecall_search.ranking.overfit import DUBIOUS, cost
 from rolecall_search.trials.jobs import Found
 
@@ -22,7 +23,8 @@ LIKELY = 0.08
 """The least score, of place and kind of an edit together, for a high confidence."""
 SLOWER = 4.0
 FEW_LINES = 3
-AGAINST_EXAMPLES = 0.15
+AGAINST_EXAMPLES, FEWER_EXAMPLES = 0.15, 0.3
+NAMED = 3
 ASSERTIONS = frozenset({"AssertionError", "Failed", ""})
 BLUNT = {
     "delete a statement": 0.5, "fixed condition": 0.45, "drop a condition, keep its body": 0.6,
@@ -51,6 +53,7 @@ class Ranked:
     """Lines that tests ran before and no test runs any more."""
     cost: float = 1.0
     """What `overfit` makes of it."""
+    examples: Examples = NO_EXAMPLES
 
 
 def rank(
@@ -59,18 +62,19 @@ def rank(
     suspicion: Suspicion,
     behaviour: Behaviour,
     lost: dict[int, int],
-    examples: Sequence[int] = (),
+    examples: Sequence[Examples] = (),
 ) -> tuple[list[Ranked], list[int]]:
     """Order the patches; returns them with their places in `found`.
 
-    `lost` gives, by place in `found`, how many lines no test reaches any more, `examples` how
-    many examples in docstrings fail with each patch.
+    `lost` gives, by place in `found`, how many lines no test reaches any more, `examples` what
+    each patch does to the examples in docstrings.
     """
     clusters = behaviour.clusters() or [0] * len(found)
     crash = any(run.hang or run.error not in ASSERTIONS for run in baseline.failing())
     fastest = min((entry.seconds for entry in found), default=0.0)
     swapped = {line_of(entry) for entry in found if entry.candidate.template in SWAPS}
     inside = any(entry.candidate.unit is not None for entry in found)
+    shown = list(examples) or [NO_EXAMPLES] * len(found)
     made = []
     for at, entry in enumerate(found):
         score = entry.candidate.score * BLUNT.get(entry.candidate.template, 1.0)
@@ -92,14 +96,19 @@ def rank(
             score *= 0.5
         taken = cost(entry.candidate)
         score *= taken
-        if examples and examples[at] > min(examples):
-            score *= AGAINST_EXAMPLES
+        score *= _by_examples(shown[at], shown)
         if entry.candidate.unit is None and inside:
             score *= 0.6
         tests = len(tests_on(entry, suspicion))
-        made.append((Ranked(entry, score, clusters[at], changes, tests, lost.get(at, 0), taken), at))
+        made.append((Ranked(entry, score, clusters[at], changes, tests, lost.get(at, 0), taken, shown[at]), at))
     made.sort(key=lambda pair: -pair[0].score)
     return [pair[0] for pair in made], [pair[1] for pair in made]
+
+
+def _by_examples(one: Examples, every: list[Examples]) -> float:
+    """Patches that break more of the examples in docstrings than others, or mend fewer, come later."""
+    made = AGAINST_EXAMPLES if len(one.broken) > min(len(other.broken) for other in every) else 1.0
+    return made * (FEWER_EXAMPLES if len(one.mended) < max(len(other.mended) for other in every) else 1.0)
 
 
 def line_of(entry: Found) -> tuple[str, int]:
@@ -176,6 +185,9 @@ def label(entry: Ranked, others: int, clusters: int, behaviour: Behaviour) -> tu
         doubts.append(f"{lines} no longer reached")
     if entry.found.candidate.score < LIKELY:
         doubts.append("few faults are mended by an edit of this kind at this place")
+    if entry.examples.broken:
+        names = ", ".join(sorted(entry.examples.broken)[:NAMED])
+        doubts.append(f"the examples in the docstring of {names} pass no more")
     if entry.cost < DUBIOUS:
         doubts.append("it makes the function do less than before")
     if not behaviour.calls:
