@@ -24,6 +24,7 @@ ERRORS: tuple[type[Exception], ...] = (
     OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError,
 )  # fmt: skip
 _REASONING_KEYS = ("reasoning_content", "reasoning")
+_LARGE = ("messages", "input", "tools")
 
 
 class TolerantChatOpenAI(ChatOpenAI):
@@ -47,7 +48,7 @@ class TolerantChatOpenAI(ChatOpenAI):
             # A call of tools without words has `null` here, which llama-cpp-python refuses.
             if message.get("content", "") is None:
                 message["content"] = ""
-        return payload
+        return _past_the_transform(payload)
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
@@ -59,6 +60,18 @@ class TolerantChatOpenAI(ChatOpenAI):
         if thought and converted is not None:
             converted.message.additional_kwargs["reasoning_content"] = thought
         return converted
+
+
+def _past_the_transform(payload: dict[str, Any]) -> dict[str, Any]:
+    """The payload with its large parts where the client sends them as they are.
+
+    It compares every value with the type of its parameter to find what must be renamed or encoded; in these nothing
+    must, and over a whole transcript it takes longer than everything else about a call. An empty list keeps the place
+    of each, so that the body is the same.
+    """
+    large = {key: payload[key] for key in _LARGE if isinstance(payload.get(key), list)}
+    extra = {**large, **(payload.get("extra_body") or {})}
+    return {**payload, **{key: [] for key in large}, "extra_body": extra or None}
 
 
 async def build(spec: ModelSpec, *, api: Api, num_ctx: int | None = None) -> BuiltModel:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from core.config.settings import ModelSpec
 from core.errors import ConfigError
+from llm_registry.providers import openai_compatible
 from llm_registry.providers.catalog import check_spec
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import say
@@ -57,6 +58,50 @@ async def test_a_call_of_tools_without_words_is_sent_with_empty_words(tmp_path: 
         async with registry({"primary": spec}, tmp_path) as models:
             await models.chat("primary", history, site=SITE)
         assert [message["content"] for message in running.requests[-1].body["messages"]] == ["hi", "", "seen"]
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_what_goes_past_the_clients_transform_reaches_the_server_in_the_same_words(
+    api: Any, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    history = [
+        SystemMessage("Be brief."),
+        HumanMessage([{"type": "text", "text": "What ist das für ein Bild? \N{SNOWMAN}"}, picture], name="user"),
+        AIMessage("Looking.", tool_calls=[{"id": "c1", "name": "look", "args": {"at": ["a", None, 1.5]}}],
+                  additional_kwargs={"reasoning_content": "hm"}),
+        ToolMessage("seen", tool_call_id="c1", name="look"),
+        ToolMessage("not seen", tool_call_id="c2", status="error"),
+    ]  # fmt: skip
+    tools = [{"type": "function", "function": {
+        "name": "look", "description": "Look.", "strict": True,
+        "parameters": {"type": "object", "properties": {"at": {"type": "array", "default": None}}}}}]  # fmt: skip
+    bodies: list[bytes] = []
+
+    async def keep(request: Any) -> None:
+        bodies.append(await request.aread())
+
+    with ModelServer(lambda _: say("hi")) as running:
+        options = {"extra_body": {"min_p": 0.1}, "seed": 3}
+        spec = ModelSpec(provider="openai_compatible", model="m", base_url=running.v1, options=options)
+        for large in (("messages", "input", "tools"), ()):
+            monkeypatch.setattr(openai_compatible, "_LARGE", large)
+            built = await openai_compatible.build(spec, api=api)
+            model: Any = built.model
+            model.root_async_client._client.event_hooks["request"].append(keep)
+            key = "messages" if api == "chat" else "input"
+            assert (model._get_request_payload(history)[key] == []) is (key in large)
+            bound = model.bind_tools(tools, tool_choice="auto").bind(stop=["END"], at_most=9)
+            if stream:
+                assert [piece async for piece in bound.astream(history)]
+            else:
+                assert (await bound.ainvoke(history)).text == "hi"
+            assert built.close is not None
+            await built.close()
+    first, second = bodies
+    assert b"base64,iVBORw0KGgo=" in first
+    assert first == second
 
 
 async def test_responses(tmp_path: Path) -> None:
