@@ -13,7 +13,7 @@ from core.known_secrets import redactor_of
 from core.storage.database import Database
 from graph.drive.interruptible_stream import Graph
 from graph.store.inbox import SqliteInbox
-from graph.store.lease import Lease, supervisor_lease
+from graph.store.lease import Lease, live_holder, supervisor_lease
 from graph.supervisor.interventions import Supervisor
 from graph.supervisor.snapshot import Snapshot, take_snapshot
 from graph.supervisor.status_line import StatusContext, keep_answering, keep_status
@@ -35,7 +35,7 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
     events: EventSink,
     stop: asyncio.Event,
 ) -> bool:
-    """Supervise a thread until `stop` is set or the thread is finished.
+    """Supervise a thread until `stop` is set, or until it is finished and no process runs it.
 
     Only one supervisor monitors a thread: if another already does, this one says so and returns `False`.
 
@@ -59,7 +59,8 @@ async def supervise(  # noqa: PLR0913 - all by name, each a collaborator of its 
             inbox = SqliteInbox(database, thread_id, redactor_of(settings))
             supervisor = Supervisor(thread_id, database, models=models, settings=settings, events=events)
             await supervisor.load()
-            await _Round(watch, supervisor, settings, models).go(StatusContext(thread_id, models, events), inbox, stop)
+            speaker = StatusContext(thread_id, models, events)
+            await _Round(watch, supervisor, settings, models).go(speaker, inbox, database, stop)
     except LockedError as other:
         events.emit("warning", message=f"not supervised from here: {other.message}")
         return False
@@ -75,7 +76,7 @@ class _Round:
         self._looking = asyncio.Lock()
         self._unconsidered = False
 
-    async def go(self, speaker: StatusContext, inbox: SqliteInbox, stop: asyncio.Event) -> None:
+    async def go(self, speaker: StatusContext, inbox: SqliteInbox, database: Database, stop: asyncio.Event) -> None:
         every = self._settings.supervisor.status_every_s
         telling = [
             asyncio.create_task(keep_status(speaker, self._seen, every_s=every), name="status"),
@@ -84,7 +85,10 @@ class _Round:
         try:
             while not stop.is_set():
                 began = time.perf_counter()
-                if await self._considered():
+                await self._consider()
+                # A finished thread that somebody runs is being continued: its first new checkpoint is still to come.
+                over = self._latest is not None and self._latest.finished
+                if over and await live_holder(database, speaker.thread) is None:
                     return
                 await rest(stop, rest_after(time.perf_counter() - began, self._settings.supervisor))
             # The last checks of a run may have come after the last look.
@@ -98,11 +102,11 @@ class _Round:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    async def _considered(self) -> bool:
-        """Poll, and consider what is new; returns whether the thread is finished."""
+    async def _consider(self) -> None:
+        """Poll, and consider what is new."""
         snapshot = await self._seen()
         if snapshot is None or not self._unconsidered:
-            return False
+            return
         self._unconsidered = False
         _LOG.debug(
             "supervisor poll: node %s, %d tool calls, %d model calls, %.0f %% of the tightest limit",
@@ -111,7 +115,6 @@ class _Round:
         await self._supervisor.consider(snapshot)
         if snapshot.finished:
             await self._supervisor.finish(snapshot)
-        return snapshot.finished
 
     async def _seen(self) -> Snapshot | None:
         """The thread as it is now; reads it in full only when it has changed."""

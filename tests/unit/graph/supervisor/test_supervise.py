@@ -18,6 +18,7 @@ from core.errors import ModelError
 from core.storage.database import Database
 from graph.build import build_graph
 from graph.store.inbox import SqliteInbox
+from graph.store.lease import Lease
 from graph.supervisor.intervention_log import InterventionLog
 from graph.supervisor.snapshot import Snapshot, take_snapshot
 from graph.supervisor.status_line import DOING, answer_status
@@ -58,7 +59,7 @@ async def watched(
 ) -> AsyncIterator[tuple[Any, Any, Heard]]:
     """A graph, its context and the events, with a supervisor beside it until the block ends."""
     path, heard, stop = tmp_path / "db", Heard(), asyncio.Event()
-    async with opened(build(speaker, tools), path) as graph, Database(path) as database:
+    async with opened(build(speaker, tools), path) as graph, Database(path) as database, Lease(database, "t"):
         beside = asyncio.create_task(
             supervise(
                 "t", database=database, graph=graph, models=models or nobody(), settings=config, events=heard, stop=stop
@@ -306,6 +307,21 @@ async def test_it_ends_by_itself_when_the_thread_is_finished(tmp_path: Path) -> 
             stop=asyncio.Event(),
         )  # fmt: skip
         await asyncio.wait_for(run, timeout=2)
+
+
+async def test_it_stays_with_a_finished_thread_while_somebody_continues_it(tmp_path: Path) -> None:
+    async with opened(build(Speaker(speak=works(0)), [read_file]), tmp_path / "db") as graph:
+        context = context_of("t", SqliteInbox(Database(tmp_path / "db"), "t"), Heard())
+        await graph.ainvoke({"task": "work"}, CONFIG, context=context, durability="sync")
+        async with Database(tmp_path / "db") as database:
+            watching = supervise(
+                "t", database=database, graph=graph, models=nobody(), settings=settings(), events=Heard(),
+                stop=asyncio.Event(),
+            )  # fmt: skip
+            async with Lease(database, "t"):
+                run = asyncio.create_task(watching)
+                assert not (await asyncio.wait({run}, timeout=0.5))[0]
+            await asyncio.wait_for(run, timeout=5)
 
 
 async def test_it_never_holds_a_write_lock_while_it_looks(tmp_path: Path) -> None:
