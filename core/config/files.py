@@ -10,14 +10,11 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from platformdirs import user_config_path
 
 from core.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 CONFIG_VARIABLE = "ROLECALL_CONFIG"
 ENV_PREFIX = "ROLECALL_"

@@ -227,12 +227,12 @@ def _held(rows: Sequence[Row]) -> LeaseHolder | None:
     """The row as a holder; a damaged one names no live process, and the fence keeps out whatever wrote it."""
     if not rows:
         return None
-    found = row = rows[0]
-    numbers = {name: value for name, value in found.items() if name != "host"}
-    if not all(isinstance(value, int | float) for value in numbers.values()):
-        found = {"pid": 0, "process_started": 0.0, "since": 0.0, "heartbeat": 0.0, "released": True,
-                 "generation": found["generation"] if isinstance(found["generation"], int) else 0}  # fmt: skip
-    return LeaseHolder(**{**found, "host": str(row["host"]), "released": bool(found["released"])})
+    found = {**rows[0], "host": str(rows[0]["host"])}
+    numbers = [value for name, value in found.items() if name != "host"]
+    if not all(isinstance(value, int | float) for value in numbers):
+        nobody = {"pid": 0, "process_started": 0.0, "since": 0.0, "heartbeat": 0.0, "released": True}
+        found |= nobody | {"generation": found["generation"] if isinstance(found["generation"], int) else 0}
+    return LeaseHolder(**{**found, "released": bool(found["released"])})
 
 
 def host_id() -> str:

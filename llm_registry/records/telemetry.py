@@ -63,6 +63,7 @@ def _warning_once(warn: Callable[[str], None]) -> Iterator[None]:
     """Turn the exporter's messages, which would disrupt the display, into one warning."""
     logger, told = logging.getLogger("opentelemetry"), BufferingHandler(sys.maxsize)
     told.setLevel(logging.WARNING)
+    told.addFilter(lambda _: not told.buffer)  # a run of days keeps the first message only
     before, logger.propagate = logger.propagate, False
     logger.addHandler(told)
     try:

@@ -72,7 +72,7 @@ class _Round:
         Raises:
             RolecallError: The error of the first one that could not be supervised, once all have ended.
         """
-        ended = await asyncio.gather(*map(self._one, wanted), return_exceptions=True)
+        ended = await asyncio.gather(*map(self._named, wanted), return_exceptions=True)
         faults = [fault for fault in ended if isinstance(fault, BaseException)]
         for thread, fault in zip(wanted, ended, strict=True):
             if isinstance(fault, Exception) and fault is not faults[0]:
@@ -108,6 +108,15 @@ class _Round:
             return False
         return True
 
+    async def _named(self, thread: str) -> None:
+        short, row = short_id(thread), await self._row(thread)
+        if not (self._wait or row.finished or await is_driven(self._top, thread)):
+            raise ThreadError(
+                f"{short} is not running ({row.status}), so there is nothing to supervise",
+                hint=f"run `rolecall resume {short}`, or wait for it with `rolecall supervise --wait {short}`",
+            )
+        await self._one(thread)
+
     async def _one(self, thread: str) -> None:
         from core.storage.database import database_of
         from graph.runner import open_graph
@@ -115,13 +124,7 @@ class _Round:
         from graph.supervisor.supervise import supervise as watch_over
         from llm_registry.registry import open_registry
 
-        short, row = short_id(thread), await self._row(thread)
-        if not (self._wait or row.finished or await is_driven(self._top, thread)):
-            raise ThreadError(
-                f"{short} is not running ({row.status}), so there is nothing to supervise",
-                hint=f"run `rolecall resume {short}`, or wait for it with `rolecall supervise --wait {short}`",
-            )
-        database = database_of(self._top)
+        short, database = short_id(thread), database_of(self._top)
         print(f"supervising {short}", file=sys.stderr)
         display = Display(Screen(plain=True))
         async with AsyncExitStack() as stack:
@@ -142,6 +145,8 @@ class _Round:
                 events=events,
                 stop=stop,
             )
+            if leaving.done():
+                leaving.result()
         row = await self._row(thread)
         stopped = f"is no longer running ({row.status})"
         print(f"{short} {'no longer needs supervision' if row.finished else stopped}", file=sys.stderr)
@@ -153,9 +158,11 @@ class _Round:
         """Set `stop` once nobody runs the thread, or all is to stop."""
         from graph.supervisor.supervise import rest
 
-        while not self.stop.is_set() and (self._wait or await is_driven(self._top, thread)):
-            await rest(self.stop, _LOOK_FOR_THREADS_S)
-        stop.set()
+        try:
+            while not self.stop.is_set() and (self._wait or await is_driven(self._top, thread)):
+                await rest(self.stop, _LOOK_FOR_THREADS_S)
+        finally:
+            stop.set()
 
 
 def _tell(thread: str, fault: Exception) -> None:

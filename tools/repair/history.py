@@ -24,7 +24,7 @@ async def earlier_texts(root: Path) -> dict[str, list[str]]:
         wanted = ("--format=", "--raw", "--no-abbrev", "--no-renames", "--diff-filter=M", "--", "*.py")
         log = await git.run("log", f"-{MOST_COMMITS}", *wanted, limit_s=LIMIT_S)
         blobs: dict[str, list[str]] = {}
-        for line in log.splitlines():
+        for line in log.split("\n"):
             fields, _, path = line.partition("\t")
             # The text a commit made may differ from the file of today, too.
             if len(fields.split()) == 5 and not hidden.hides(path):
