@@ -1,5 +1,7 @@
 """Stores a run's chat models, and decides which protocol is used for each spec."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Iterable
 
 from core.config.settings import ModelSpec
@@ -31,6 +33,7 @@ class ModelCache:
     def __init__(self, links: Iterable[ChainLink], traits: CapabilityCache) -> None:
         self._traits = traits
         self._built: dict[tuple[str, Api], BuiltModel] = {}
+        self._building: defaultdict[tuple[str, Api], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._limits: dict[str, int] = {}
         self._silent: set[str] = set()
         self._doubted: set[str] = set()
@@ -129,14 +132,16 @@ class ModelCache:
     async def get(self, link: ChainLink, api: Api) -> BuiltModel:
         """The chat model of a spec."""
         key = (link.name, api)
-        built = self._built.get(key)
-        if built is None or (built.current is not None and not await built.current()):
-            if built is not None and built.close is not None:
-                await built.close()
-            built = self._built[key] = await build_model(
-                link.spec, api=api, num_ctx=num_ctx_for(link.spec, self.facts.get(link.name))
-            )
-        return built
+        # Calls made at once would each build one, and only the last would ever be closed.
+        async with self._building[key]:
+            built = self._built.get(key)
+            if built is None or (built.current is not None and not await built.current()):
+                if built is not None and built.close is not None:
+                    await built.close()
+                built = self._built[key] = await build_model(
+                    link.spec, api=api, num_ctx=num_ctx_for(link.spec, self.facts.get(link.name))
+                )
+            return built
 
     async def close(self) -> None:
         """Close all connections."""
