@@ -80,6 +80,10 @@ class RoleHealth(_Finding):
     serves: str
     """Name of the spec that would serve it now; empty when none can."""
     reason: str
+    replaced: bool
+    """What serves it stands in for a spec that cannot serve now."""
+    engine_only: bool
+    """Models are configured for it, and none can serve: only the embedded engine, which is no LLM."""
     falls_to: tuple[str, ...]
     """Its fallbacks, in order."""
     chain: tuple[str, ...]
@@ -111,7 +115,8 @@ class Diagnosis(_Finding):
     @property
     def healthy(self) -> bool:
         """Every role is served by its first choice."""
-        return not self.unserved and not self.invalid and not any(remedy.urgent for remedy in self.remedies)
+        replaced = any(role.needed and role.replaced for role in self.roles)
+        return not (self.unserved or self.invalid or replaced or any(remedy.urgent for remedy in self.remedies))
 
 
 async def diagnose_roles(settings: Settings, *, origin: ConfigOrigin = NOWHERE, live: bool = False) -> Diagnosis:
@@ -206,15 +211,17 @@ def _role(
 ) -> RoleHealth:
     obstacles = {link.name: _obstacle(link, facts, trips) for link in chain.links}
     able = [name for name, obstacle in obstacles.items() if obstacle is None]
-    passed = list(chain.opening)
+    serves = able[0] if able else ""
+    down: list[str] = []
     for name, obstacle in obstacles.items():
         if obstacle is None:
             break
-        passed.append(f"{name}: {obstacle}")
+        down.append(f"{name}: {obstacle}")
+    engine = {link.name for link in chain.links if link.embedded}
     return RoleHealth(
-        role=chain.role, serves=able[0] if able else "", reason="; ".join(passed) or "first choice",
-        falls_to=tuple(able[1:]), chain=tuple(link.name for link in chain.links), notes=chain.notes,
-        needed=needed,
+        role=chain.role, serves=serves, reason="; ".join([*chain.opening, *down]) or "first choice",
+        replaced=bool(serves and down), engine_only=bool(down) and serves in engine, falls_to=tuple(able[1:]),
+        chain=tuple(link.name for link in chain.links), notes=chain.notes, needed=needed,
     )  # fmt: skip
 
 

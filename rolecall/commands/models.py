@@ -17,7 +17,7 @@ from rolecall.thread_options import asked, repo_of
 
 if TYPE_CHECKING:
     from llm_registry.diagnosis.bench import Comparison
-    from llm_registry.diagnosis.doctor import Diagnosis, SpecHealth
+    from llm_registry.diagnosis.doctor import Diagnosis, RoleHealth, SpecHealth
     from llm_registry.records.call_log import SpecStatistics
 
 
@@ -141,9 +141,7 @@ def doctor_lines(diagnosis: "Diagnosis") -> Iterator[str]:
     shown: set[str] = set()
     for role in diagnosis.roles:
         falls = f", then {', '.join(role.falls_to)}" if role.falls_to else ""
-        served = role.serves or ("nothing can serve it" if role.needed else "nothing serves it, and no run needs it")
-        mark = "ok" if role.serves else "NO" if role.needed else "--"
-        yield f"{mark:<3} {role.role:<11} {served}{falls}"
+        yield f"{_mark(role):<3} {role.role:<11} {_served(role)}{falls}"
         if _why(role.reason) and role.reason not in shown:
             shown.add(role.reason)
             yield f"{'':<15} {_why(role.reason)}"
@@ -162,6 +160,20 @@ def doctor_lines(diagnosis: "Diagnosis") -> Iterator[str]:
     if not diagnosis.live:
         yield ""
         yield "The models themselves were not tested; --live has each one call a tool, write JSON and show its speed."
+
+
+def _mark(role: "RoleHealth") -> str:
+    if not role.serves:
+        return "NO" if role.needed else "--"
+    return "!!" if role.replaced else "ok"
+
+
+def _served(role: "RoleHealth") -> str:
+    if not role.serves:
+        return "nothing can serve it" if role.needed else "nothing serves it, and no run needs it"
+    if role.engine_only:
+        return f"{role.serves}: no configured model can serve; it only repairs failing Python tests"
+    return f"{role.serves} instead" if role.replaced else role.serves
 
 
 def _spec_told(spec: "SpecHealth") -> Iterator[str]:

@@ -68,6 +68,27 @@ def test_the_doctor_exits_4_when_nobody_can_serve(place: Path) -> None:
     assert "llm.primary.base_url" in done.out
 
 
+def test_the_doctor_does_not_call_a_role_ok_that_a_stand_in_serves(place: Path) -> None:
+    down = {"provider": "openai_compatible", "model": "gone", "base_url": f"http://127.0.0.1:{closed_port()}/v1"}
+    path = place / "config.json"
+    with ModelServer(brief) as server:
+        up = {**down, "model": "scripted", "base_url": server.v1}
+        llm = {"primary": {**down, "fallback": ["embedded"]}, "coder": {**down, "fallback": ["router"]}, "router": up}
+        path.write_text(json.dumps({"llm": llm}), encoding="utf-8")
+        done = rolecall("doctor", "--config", str(path), cwd=place)
+        told = json.loads(rolecall("doctor", "--config", str(path), "--json", cwd=place).out)
+    assert done.code == 0, done.err
+    shown = {line.split()[1]: line for line in done.out.splitlines() if line[:3] in {"ok ", "!! ", "NO "}}
+    assert shown["primary"] == (
+        "!!  primary     embedded: no configured model can serve; it only repairs failing Python tests"
+    )
+    assert shown["coder"].startswith("!!  coder       router:scripted instead")
+    assert shown["router"].startswith("ok  router      router:scripted")
+    assert not told["healthy"]
+    roles = {role["role"]: (role["replaced"], role["engine_only"]) for role in told["roles"]}
+    assert (roles["primary"], roles["coder"], roles["router"]) == ((True, True), (True, False), (False, False))
+
+
 def test_what_is_unknown_is_not_shown_as_nothing(place: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=place, check=True)
     make_state_folder(RepoLayout(place))
