@@ -1,5 +1,6 @@
 """Units compile alone, and offsets fit the text whatever it holds."""
 
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -73,7 +74,7 @@ def test_live_functions_get_the_new_code_behind_decorators_and_closures(tmp_path
     scope: dict[str, object] = {}
     exec(compile(text, source.path, "exec"), scope)
     f, nested = scope["f"], scope["A"]().make()
-    live = LiveCode()
+    live = LiveCode(os.path.realpath)
     for unit in source.units:
         at = source.text.find("x - 1", unit.start, unit.end)
         if at >= 0:

@@ -159,13 +159,15 @@ class Stream:
     def _expand(self, spot: _Spot) -> None:
         context = self._context(spot.source, spot.unit).near(spot.line)
         covering = self._covering(spot.source, spot.unit)
-        nodes = sorted(spot.nodes, key=lambda node: -self._entry_share(spot, node))
+        shares = {node: self._entry_share(spot, node) for node in spot.nodes}
+        raised, documented = self._raised_in(spot), self._documented(spot)
         made = []
-        for node in nodes[:MOST_NODES]:
-            share = self._entry_share(spot, node)
+        for node in sorted(spot.nodes, key=lambda node: -shares[node])[:MOST_NODES]:
             for proposal in proposals(context, node):
                 if proposal.prior >= LEAST_PRIOR:
-                    weight = proposal.prior * share * self._weight(spot, context, proposal)
+                    weight = self._weight(spot.source, context, proposal)
+                    weight *= proposal.prior * shares[node] * asked_for(raised, proposal.template)
+                    weight *= documented.weight(proposal.template, _written(proposal))
                     made.append((weight, getattr(node, "lineno", spot.line), proposal))
         made.sort(key=lambda entry: -entry[0])
         before: dict[str, int] = {}
@@ -178,17 +180,14 @@ class Stream:
             )  # fmt: skip
             heapq.heappush(self._heap, (-score, self._count, candidate))
 
-    def _weight(self, spot: _Spot, context: Context, proposal: Proposal) -> float:
-        """The evidence for an edit besides its kind."""
+    def _weight(self, source: SourceFile, context: Context, proposal: Proposal) -> float:
+        """The evidence for an edit in its text and in the file."""
         weight = SWAP_BOOST if proposal.template in SWAPS else 1.0
-        if self._hints.missing and self._removes_missing(spot.source, proposal):
+        if self._hints.missing and self._removes_missing(source, proposal):
             weight *= MISSING_BOOST
-        written = " ".join(edit.text for edit in proposal.edits)
-        if context.unused and not context.unused.isdisjoint(WORD.findall(written)):
+        if context.unused and not context.unused.isdisjoint(WORD.findall(_written(proposal))):
             weight *= USES_UNUSED
-        weight *= WRITTEN_ELSEWHERE if self._written_elsewhere(spot.source, proposal) else 1.0
-        weight *= asked_for(self._raised_in(spot), proposal.template)
-        return weight * self._documented(spot).weight(proposal.template, written)
+        return weight * (WRITTEN_ELSEWHERE if self._written_elsewhere(source, proposal) else 1.0)
 
     @staticmethod
     def _written_elsewhere(source: SourceFile, proposal: Proposal) -> bool:
@@ -253,6 +252,11 @@ class Stream:
             types = self._types.get(unit, UnitTypes()) if unit is not None else UnitTypes()
             self._contexts[key] = make_context(source, unit, types, self._hints)
         return self._contexts[key]
+
+
+def _written(proposal: Proposal) -> str:
+    """What an edit writes."""
+    return proposal.edits[0].text if len(proposal.edits) == 1 else " ".join(edit.text for edit in proposal.edits)
 
 
 def collect(tree: ast.AST, groups: dict[ast.AST, list[ast.AST]]) -> None:

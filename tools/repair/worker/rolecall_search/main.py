@@ -6,6 +6,7 @@ Owns their start and their end. The order of the work is in `repair`.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -32,6 +33,8 @@ def main() -> None:
     sys.path.insert(0, request.root)
     die_with_parent()
     warm_plugins(request.root)
+    gc.freeze()
+    gc.enable()
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:

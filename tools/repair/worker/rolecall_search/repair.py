@@ -12,6 +12,7 @@ from typing import Any, Optional
 from rolecall_search.candidates import Stream
 from rolecall_search.evidence.baseline import Baseline, Runner, measure
 from rolecall_search.evidence.hints import read_hints
+from rolecall_search.evidence.imports import ImportTrace
 from rolecall_search.evidence.localize import Suspicion, add_imported, rank_import, rank_lines
 from rolecall_search.evidence.profile import record, unit_types
 from rolecall_search.program.project import Project
@@ -26,6 +27,7 @@ from rolecall_search.runtime.clock import Clock
 from rolecall_search.runtime.hosting import FAILED, OTHER, PASSED, Host, TimeLimit, host
 from rolecall_search.runtime.isolate import Limits, Pool
 from rolecall_search.runtime.protocol import Channel, Request
+from rolecall_search.runtime.tracing import Lines
 from rolecall_search.search import Searcher
 from rolecall_search.templates.base import Hints
 from rolecall_search.trials.fresh import FreshClient, FreshRun
@@ -34,7 +36,6 @@ from rolecall_search.trials.live import LiveCode, override_imports
 from rolecall_search.trials.state import State
 from rolecall_search.trials.validate import Plan, Trial
 
-TRACE_LIMIT_S = 20.0
 BASELINE_SHARE = 0.4
 PROFILED_PASSING = 12
 COMPARED = 14
@@ -53,7 +54,9 @@ class Repair:
         self.project = Project(request.root, request.base)
         self.clock = Clock(request.started)
         self.answer: Optional[dict[str, Any]] = None
+        self.imports = ImportTrace(self.project.within)
         self.live: LiveCode
+        self.imported: Lines = {}
         self.collected = 0.0
 
     def run(self) -> dict[str, Any]:
@@ -61,6 +64,7 @@ class Repair:
         override_imports(self.request.base)
         plugin = Host(self._loop)
         plugin.on_import = lambda nodeid: self.channel.emit("collecting", file=nodeid)
+        self.imports.begin()
         signal.signal(signal.SIGALRM, _too_long)
         try:
             code = host(plugin, self.request.test_args)
@@ -79,11 +83,10 @@ class Repair:
         self.clock.enter("tests")
         items = list(session.items)
         self.project.add_tests(items)
+        self.imported = self.imports.end()
         _quiet(session.config)
-        gc.collect()
-        self.live = LiveCode()
+        self.live = LiveCode(self.project.real)
         gc.freeze()
-        self._ask_imported()
         runner = Runner(plugin, items, self.request.temp, self.project.wanted)
         baseline = self._baseline(runner)
         errors = plugin.collect_errors
@@ -248,16 +251,8 @@ class Repair:
             run.frames = [(self.project.real(name), line) for name, line in run.frames]
         return baseline
 
-    def _ask_imported(self) -> None:
-        """Start finding out which lines run at import, alongside the tests."""
-        seconds = min(TRACE_LIMIT_S, max(1.0, 0.25 * self.request.remaining()))
-        limits = Limits(seconds, seconds)
-        self.fresh.ask_trace("imported", self.request.test_args, self.request.root, self.request.base, limits)
-
     def _suspicion(self, baseline: Baseline, errors: dict[str, list[tuple[str, int]]]) -> Suspicion:
-        outcome = self.fresh.wait_for("imported", TRACE_LIMIT_S + 1)
-        ran = outcome.reply if outcome is not None and outcome.reply else {}
-        lines = {self.project.real(name): found for name, found in ran.items()}
+        lines = {self.project.real(name): found for name, found in self.imported.items()}
         lines.pop("", None)
         if not errors:
             suspicion = rank_lines(baseline.failing(), baseline.passing())

@@ -110,7 +110,7 @@ class Searcher:
         """The next job, or several that can share a fork."""
         jobs: list[Job] = []
         seconds = 0.0
-        while len(jobs) < min(MOST_SHARING, 4 + self.tried) and seconds < SHARED_S:
+        while len(jobs) < min(MOST_SHARING, 1 + self.tried) and seconds < SHARED_S:
             job = next(source, None)
             if job is None:
                 break

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterator, Optional
 
-from rolecall_search.runtime.hosting import FAILED, PASSED, Host, TimeLimit
+from rolecall_search.runtime.hosting import FAILED, PASSED, Host, TimeLimit, no_text
 from rolecall_search.runtime.isolate import Limits, decode, kill_group, run_child, send
 from rolecall_search.runtime.tracing import Lines, make_tracer
 
@@ -125,11 +125,19 @@ class Runner:
     wanted: Callable[[str], bool]
 
     def run(
-        self, order: list[int], *, traced: bool, limit: float, until: float, only: Optional[Lines] = None
+        self,
+        order: list[int],
+        *,
+        traced: bool,
+        limit: float,
+        until: float,
+        whole: Optional[int] = None,
+        only: frozenset[tuple[str, int]] = frozenset(),
     ) -> tuple[list[TestRun], bool]:
         """Run tests in `order`; returns the runs and whether the end was reached.
 
-        With `only`, just the functions that contain these lines are traced, which costs less.
+        After the first `whole` tests just the functions are traced that contain a line of theirs or of `only`, which
+        costs less.
 
         A child that hangs inside C code is killed, its test counts as hanging, and a new child
         runs the rest.
@@ -138,7 +146,9 @@ class Runner:
         while len(done) < len(order):
             rest = order[len(done) :]
             limit_now = next_limit(limit, sum(run.hang for run in done))
-            stream = Stream(self._work(rest, limit_now, traced, only), os.path.join(self.temp, "base"))
+            left = None if whole is None else max(0, whole - len(done))
+            work = self._work(rest, limit_now, traced, left, only | _places(done[:whole]))
+            stream = Stream(work, os.path.join(self.temp, "base"))
             got = [unpack(value) for value in stream.read(limit_now + STALL_S, until) if value]
             stream.close()
             done += got
@@ -171,22 +181,25 @@ class Runner:
         order: list[int],
         limit: float,
         traced: bool,  # noqa: FBT001
-        only: Optional[Lines] = None,
+        whole: Optional[int],
+        only: frozenset[tuple[str, int]],
     ) -> Callable[[Callable[[Any], None]], None]:
         def work(reply: Callable[[Any], None]) -> None:
             tracer = make_tracer(self.wanted) if traced else None
+            chosen = only
             if tracer is not None:
-                if only is not None:
-                    tracer.only(frozenset((name, line) for name, lines in only.items() for line in lines))
                 tracer.start()
             for at, index in enumerate(order):
                 following = order[at + 1] if at + 1 < len(order) else None
+                if tracer is not None and at == whole:
+                    tracer.only(chosen)
                 if tracer is not None and at:
                     # An endless recursion ends within the tracer too, which the interpreter then takes away.
                     tracer.resume()
                 run = self._one(index, following, limit)
                 if tracer is not None:
                     run.lines = tracer.take()
+                    chosen |= _places([run]) if whole is not None and at < whole else frozenset()
                 reply(pack(run))
                 if run.hang:
                     return
@@ -195,6 +208,7 @@ class Runner:
 
     def _one(self, index: int, following: Optional[int], limit: float) -> TestRun:
         item = self.items[index]
+        item.repr_failure = no_text
         signal.signal(signal.SIGALRM, _alarm)
         signal.setitimer(signal.ITIMER_REAL, limit, 0.2)
         try:
@@ -241,14 +255,12 @@ def _trace(runner: Runner, baseline: Baseline, begun: float, budget: float) -> N
     passing = sorted(baseline.passing(), key=lambda run: run.seconds)
     total = sum(run.seconds for run in baseline.tests)
     if TRACE_SLOWS * total < TRACING_SHARE * budget and not any(run.hang for run in failing):
-        until = begun + budget
-        for runs, only in ((baseline.failing(), False), (baseline.passing(), True)):
-            # Lines that no failing test runs are not suspicious, whoever else runs them.
-            chosen = _joined(failing) if only else None
-            order = [run.index for run in runs]
-            for run in runner.run(order, traced=True, limit=CONTROL_LIMIT_S, until=until, only=chosen)[0]:
-                known[run.index].took(run.lines)
-                _second(known[run.index], run)
+        order = [run.index for run in (*baseline.failing(), *baseline.passing())]
+        # Lines that no failing test runs are not suspicious, whoever else runs them.
+        whole = len(baseline.failing())
+        for run in runner.run(order, traced=True, limit=CONTROL_LIMIT_S, until=begun + budget, whole=whole)[0]:
+            known[run.index].took(run.lines)
+            _second(known[run.index], run)
         return
     until = begun + FAILING_SHARE * budget
     ended = [run.index for run in failing if not run.hang]
@@ -263,17 +275,13 @@ def _trace(runner: Runner, baseline: Baseline, begun: float, budget: float) -> N
             run.lines = runner.lines_until_the_end(run.index, SHORT_LIMIT_S)
     until = min(begun + budget, time.monotonic() + SAMPLE_SHARE * budget)
     rest = [run.index for run in passing]
-    for run in runner.run(rest, traced=True, limit=CONTROL_LIMIT_S, until=until, only=_joined(failing))[0]:
+    for run in runner.run(rest, traced=True, limit=CONTROL_LIMIT_S, until=until, whole=0, only=_places(failing))[0]:
         known[run.index].took(run.lines)
 
 
-def _joined(runs: list[TestRun]) -> Lines:
-    """The lines that any of the tests ran."""
-    made: dict[str, set[int]] = {}
-    for run in runs:
-        for name, lines in run.lines.items():
-            made.setdefault(name, set()).update(lines)
-    return {name: sorted(lines) for name, lines in made.items()}
+def _places(runs: list[TestRun]) -> frozenset[tuple[str, int]]:
+    """The lines that any of the tests ran, each with its file."""
+    return frozenset((name, line) for run in runs for name, lines in run.lines.items() for line in lines)
 
 
 def _second(first: TestRun, again: TestRun) -> None:

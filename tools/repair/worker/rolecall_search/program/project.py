@@ -10,6 +10,8 @@ import re
 import sysconfig
 from typing import Any, Optional
 
+import pytest
+
 from rolecall_search.program.source import SourceFile
 
 SKIPPED_PARTS = frozenset(
@@ -27,7 +29,11 @@ class Project:
         self._base = base or {}
         self._test_files: set[str] = set()
         self._known: dict[str, str] = {}
+        self._inside: dict[str, bool] = {}
         self._sources: dict[str, Optional[SourceFile]] = {}
+        # To follow every link of hundreds of files of the standard library takes longer than all else here.
+        files = (os.__file__, os.path.dirname(pytest.__file__))
+        self._foreign = tuple(os.path.dirname(file) + os.sep for file in files)
         self._outside = tuple(
             os.path.realpath(path) + os.sep
             for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")}
@@ -43,7 +49,7 @@ class Project:
     def real(self, name: str) -> str:
         """The real path of a source of the program, or "" for any other file."""
         if name not in self._known:
-            path = os.path.realpath(name)
+            path = "" if name.startswith(self._foreign) else os.path.realpath(name)
             self._known[name] = path if self._is_source(path) else ""
         return self._known[name]
 
@@ -53,8 +59,10 @@ class Project:
 
     def within(self, name: str) -> bool:
         """Whether the file stands in the repository: of the program, of its tests, or beside them."""
-        path = os.path.realpath(name)
-        return path.startswith(self.root + os.sep) and not path.startswith(self._outside)
+        if name not in self._inside:
+            path = "" if name.startswith(("<", *self._foreign)) else os.path.realpath(name)
+            self._inside[name] = path.startswith(self.root + os.sep) and not path.startswith(self._outside)
+        return self._inside[name]
 
     def _is_source(self, path: str) -> bool:
         if not path.endswith(".py") or not path.startswith(self.root + os.sep):

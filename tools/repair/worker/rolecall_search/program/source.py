@@ -19,6 +19,7 @@ FUNCTION_TYPES = (ast.FunctionDef, ast.AsyncFunctionDef)
 SIMPLE_STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
 MOST_TEXT, MOST_OPERANDS = 40, 30
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_INDENT = re.compile(r"[ \t\f]*")
 
 
 class Edit(NamedTuple):
@@ -129,8 +130,7 @@ class SourceFile:
 
     def indent(self, lineno: int) -> str:
         """The leading white space of a line."""
-        start = self.line_starts[lineno - 1]
-        match = re.compile(r"[ \t\f]*").match(self.text, start)
+        match = _INDENT.match(self.text, self.line_starts[lineno - 1])
         return match.group() if match else ""
 
     def line(self, lineno: int) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
 import pytest
+from _pytest.config import default_plugins
 
 COLLECT_LIMIT_S = 6.0
 PASSED, FAILED, OTHER = "passed", "failed", "other"
@@ -59,13 +60,8 @@ class Verdict:
 class Host:
     """A pytest plugin that hands the collected session to `loop`."""
 
-    def __init__(
-        self,
-        loop: Optional[Callable[[Host, Any], None]],
-        collect_limit: float = COLLECT_LIMIT_S,
-    ) -> None:
+    def __init__(self, loop: Optional[Callable[[Host, Any], None]]) -> None:
         self._loop = loop
-        self._collect_limit = collect_limit
         self.collect_errors: dict[str, list[tuple[str, int]]] = {}
         self.collect_types: dict[str, str] = {}
         self._reports: list[tuple[str, str, bool]] = []
@@ -92,7 +88,7 @@ class Host:
         if self._loop is not None:
             if self.on_import is not None and collector.nodeid.endswith(".py"):
                 self.on_import(collector.nodeid)
-            signal.setitimer(signal.ITIMER_REAL, self._collect_limit)
+            signal.setitimer(signal.ITIMER_REAL, COLLECT_LIMIT_S)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
@@ -231,6 +227,11 @@ def safe_text(error: BaseException) -> str:
         return f"<{type(failure).__name__} in __str__>"
 
 
+def no_text(*args: object, **kwargs: object) -> str:
+    """In place of `repr_failure` of a test: nobody reads what it writes about a failure."""
+    return "failed"
+
+
 def arguments(test_args: tuple[str, ...], extra: tuple[str, ...] = ()) -> list[str]:
     """The pytest command line for this interpreter's plugins."""
     made = list(BASE_ARGS)
@@ -256,7 +257,9 @@ def host(plugin: Host, test_args: tuple[str, ...]) -> int:
 
 
 def warm_plugins(root: str) -> None:
-    """Import installed pytest plugins once, so that fresh runs need not."""
+    """Import pytest's own plugins and the installed ones once, so that fresh runs need not."""
+    for name in default_plugins:
+        importlib.import_module(f"_pytest.{name}")
     if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") is not None:
         return
     for distribution in importlib.metadata.distributions():

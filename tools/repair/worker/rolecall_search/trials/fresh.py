@@ -6,21 +6,17 @@ process that has collected nothing serves; the searching process asks. It ranks 
 
 from __future__ import annotations
 
-import os
 import select
-import signal
 import socket
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
-from rolecall_search.runtime.hosting import FAILED, OTHER, PASSED, Host, TimeLimit, host
+from rolecall_search.runtime.hosting import FAILED, OTHER, PASSED, Host, host
 from rolecall_search.runtime.isolate import Limits, Outcome, Pool, complete, decode, send
-from rolecall_search.runtime.tracing import make_tracer
-from rolecall_search.trials.live import Overrides, around_imports, override_imports
+from rolecall_search.trials.live import Overrides, override_imports
 from rolecall_search.trials.validate import KILLED, PARTIAL, PLAUSIBLE
 
-TRACE_LIMIT_S = 3.0
 MOST_DISAPPOINTED = 3
 
 
@@ -84,21 +80,6 @@ class FreshRun:
         return verdict, passed, failed, mended
 
 
-def trace_import(test_args: tuple[str, ...], root: str, base: Overrides) -> dict[str, list[int]]:
-    """The lines that run while the tests are collected."""
-    override_imports(base)
-
-    def within(name: str) -> bool:
-        return not name.startswith("<") and os.path.realpath(name).startswith(root + os.sep)
-
-    tracer = make_tracer(within)
-    signal.signal(signal.SIGALRM, _too_long)
-    around_imports(within, tracer.start, tracer.stop)
-    host(Host(lambda plugin, session: None, TRACE_LIMIT_S), test_args)
-    lines: dict[str, list[int]] = tracer.take()
-    return {os.path.realpath(name): found for name, found in lines.items()}
-
-
 def serve(asked: socket.socket, pool: Pool, alive: Any) -> None:
     """Answer requests until the searching process ends."""
     buffer = b""
@@ -118,16 +99,8 @@ def serve(asked: socket.socket, pool: Pool, alive: Any) -> None:
 
 
 def _begin(pool: Pool, value: Any) -> None:
-    number, kind, args, limits = value
-    if kind == "run":
-        run = FreshRun(*args)
-        pool.start(number, run.run, Limits(*limits))
-    else:
-        pool.start(number, lambda: trace_import(*args), Limits(*limits))
-
-
-def _too_long(number: int, frame: object) -> None:
-    raise TimeLimit
+    number, args, limits = value
+    pool.start(number, FreshRun(*args).run, Limits(*limits))
 
 
 class FreshClient:
@@ -153,16 +126,9 @@ class FreshClient:
         args = (
             run.overrides, run.test_args, run.must_pass, run.must_load, run.hoped, run.may_fail, run.left_out
         )  # fmt: skip
-        self._send(job, "run", args, limits)
-
-    def ask_trace(self, job: Any, test_args: tuple[str, ...], root: str, base: Overrides, limits: Limits) -> None:
-        """Ask which lines an import runs."""
-        self._send(job, "trace", (test_args, root, base), limits)
-
-    def _send(self, job: Any, kind: str, args: tuple[Any, ...], limits: Limits) -> None:
         self._count += 1
         self._jobs[self._count] = job
-        send(self._link.fileno(), (self._count, kind, args, (limits.cpu, limits.wall)))
+        send(self._link.fileno(), (self._count, args, (limits.cpu, limits.wall)))
 
     def answers(self, timeout: float) -> list[tuple[Any, Outcome]]:
         """The answers that have come, waiting at most `timeout` seconds for the first."""

@@ -9,10 +9,8 @@ import gc
 import os
 import sys
 from importlib.machinery import SourceFileLoader
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType
 from typing import Callable, Iterator
-
-import pytest
 
 from rolecall_search.program.source import SourceFile, Unit
 
@@ -24,28 +22,18 @@ class CannotSwapError(Exception):
 
 
 class LiveCode:
-    """The live functions, by file."""
+    """The live functions of the program, by file."""
 
-    def __init__(self) -> None:
+    def __init__(self, real: Callable[[str], str]) -> None:
+        """Find them; `real` gives the real path of a source of the program, or "" for any other file."""
         self._functions: dict[str, list[FunctionType]] = {}
-        self._paths: dict[str, str] = {}
-        files = (os.__file__, os.path.dirname(pytest.__file__))
-        self._apart = tuple(os.path.dirname(file) + os.sep for file in files)
         for thing in gc.get_objects():
             if type(thing) is FunctionType:
-                path = self._real(thing.__code__.co_filename)
-                self._functions.setdefault(path, []).append(thing)
-        self.imported = {
-            self._real(file)
-            for file in (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-            if isinstance(file, str)
-        }
-
-    def _real(self, name: str) -> str:
-        if name not in self._paths:
-            # To follow every link of hundreds of files of the standard library takes longer than all else here.
-            self._paths[name] = name if name.startswith(self._apart) else os.path.realpath(name)
-        return self._paths[name]
+                path = real(thing.__code__.co_filename)
+                if path:
+                    self._functions.setdefault(path, []).append(thing)
+        files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+        self.imported = {real(file) for file in files if isinstance(file, str)}
 
     def swap(self, source: SourceFile, unit: Unit, new: CodeType) -> list[tuple[FunctionType, CodeType]]:
         """Give the unit's live functions the new code; raises `CannotSwapError`.
@@ -123,26 +111,3 @@ def override_imports(overrides: Overrides) -> None:
         return compile(text, self.path, "exec", dont_inherit=True)
 
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
-
-
-def around_imports(wanted: Callable[[str], bool], before: Callable[[], None], after: Callable[[], None]) -> None:
-    """From now on, call `before` when a file that is wanted begins to be imported, and `after` at its end.
-
-    Imports within an import belong to it.
-    """
-    original = SourceFileLoader.exec_module
-    under_way: list[str] = []
-
-    def exec_module(self: SourceFileLoader, module: ModuleType) -> None:
-        if not wanted(self.path) or under_way:
-            original(self, module)
-            return
-        under_way.append(self.path)
-        before()
-        try:
-            original(self, module)
-        finally:
-            after()
-            under_way.clear()
-
-    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign,assignment]

@@ -12,7 +12,7 @@ from types import CodeType, FunctionType
 from typing import Any, Optional
 
 from rolecall_search.candidates import Candidate
-from rolecall_search.runtime.hosting import PASSED, Host, TimeLimit
+from rolecall_search.runtime.hosting import PASSED, Host, TimeLimit, no_text
 from rolecall_search.runtime.isolate import renew
 from rolecall_search.trials.batch import HANGS, OTHERWISE, REJECTED, UNDER_WAY, Batch
 from rolecall_search.trials.live import CannotSwapError, LiveCode, Overrides, put_back
@@ -200,7 +200,7 @@ class Trial:
 
     def _passes(self, test: int, following: list[int], plan: Plan, floor: float) -> bool:
         item = self.items[test]
-        item.repr_failure = _no_text
+        item.repr_failure = no_text
         renew(plan.limit(test, floor))
         signal.setitimer(signal.ITIMER_VIRTUAL, self._patience)
         verdict = self.host.run(item, self.items[following[0]] if following else None)
@@ -210,14 +210,10 @@ class Trial:
 
     def alone(self, test: int) -> tuple[str, str]:
         """Run one test on the unedited program with no other before it."""
-        self.items[test].repr_failure = _no_text
+        self.items[test].repr_failure = no_text
         verdict = self.host.run(self.items[test], None)
         return verdict.outcome, verdict.error
 
 
 def _too_long(number: int, frame: object) -> None:
     raise TimeLimit
-
-
-def _no_text(*args: object, **kwargs: object) -> str:
-    return "failed"
