@@ -21,6 +21,7 @@ from benchmarks.repair.table import GOOD, HEAD, Row, line, markdown, ratios
 from benchmarks.repair.ten import ten
 
 DOCS = PROJECT / "docs" / "repair-benchmark.md"
+SEALED = corpus.HERE / "sealed"
 LISTED = 5
 
 
@@ -126,17 +127,17 @@ def save_row(path: Path, row: Row) -> None:
 
 def about(options: argparse.Namespace) -> list[str]:
     """Return the page's head: what was measured and how."""
-    manifest = corpus.load_manifest(options.corpus / "mutated.json")
-    handmade = corpus.load_handmade(options.corpus / "handmade")
     return [
         (
-            f"{len(manifest.bugs)} one-line bugs made by {manifest.tool} (seed {manifest.seed}) in "
-            f"{len(manifest.packages)} PyPI packages with their own tests, and "
-            f"{len(handmade)} hand-made ones in small programs, each given "
+            f"One-line bugs made by {corpus.load_manifest(options.corpus / 'mutated.json').tool} in PyPI packages with "
+            "their own tests, and hand-made ones in small programs, each given "
             f"{options.budget:g} s of wall time on {os.cpu_count()} cores with Python {platform.python_version()}. "
-            "`make bench-repair` prints the table anew; `python -m benchmarks.repair.run --missing --write-docs` "
-            "writes this page from what is recorded."
+            "`make bench-repair` prints the table of the tuned part anew; `python -m benchmarks.repair.run --missing "
+            "--write-docs` writes this page from what is recorded."
         ),
+        "",
+        f"- Sealed part: {_counted(SEALED)}. People who had not read the engine made it; it was run once, at the end.",
+        f"- Tuned part: {_counted(options.corpus)}. The engine was changed while it was being run.",
         "",
         (
             "A mutation was drawn by its place in the code, evenly over all places of a package, and kept if the "
@@ -151,12 +152,19 @@ def about(options: argparse.Namespace) -> list[str]:
         "",
         (
             "*Restored*: the patched program equals the original. *Correct*: it differs from it, passes all tests, "
-            "and a reader found it right (`benchmarks/repair/verdicts.json` has the reason). *Wrong*: it passes all "
-            "tests and a reader found it wrong. Only the first patch offered counts; *right one at* says where the "
-            "first right one stands in the list. The engine's weights were set while this corpus was being run, so "
-            "expect less on bugs that nobody tuned for."
+            "and a reader found it right (`verdicts.json` beside the corpus has the reason). *Wrong*: it passes all "
+            "tests and a reader found it wrong. *Right first* counts only the first patch offered; *right one at* says "
+            "where the first right one stands in the list."
         ),
     ]
+
+
+def _counted(folder: Path) -> str:
+    manifest, handmade = corpus.load_manifest(folder / "mutated.json"), corpus.load_handmade(folder / "handmade")
+    return (
+        f"{len(manifest.bugs)} mutations in {len(manifest.packages)} packages (seed {manifest.seed}), {len(handmade)} "
+        f"hand-made bugs in {len({bug.program for bug in handmade})} programs"
+    )
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -195,7 +203,8 @@ def main() -> None:
     print("failures: " + ", ".join(row.bug for row in rows if not row.mended))
     if options.write_docs:
         DOCS.parent.mkdir(exist_ok=True)
-        DOCS.write_text(markdown(rows, about(options)), encoding="utf-8")
+        sealed = load_rows(options.cache / "results-sealed.json")
+        DOCS.write_text(markdown(rows, sealed, about(options)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,15 +17,17 @@ def a_row(**changes: object) -> Row:
 def test_only_restored_and_correct_count_as_mended() -> None:
     said = ["restored", "correct", "wrong", "unread", "implausible", "none"]
     text = ratios([a_row(bug=f"p:{word}", judgement=word) for word in said])
-    assert text[0].startswith("mutated: 2/6 mended (33%, bar 70%): 1 restored, 1 correct by reading; 4 pass")
+    assert text[0].startswith(
+        "mutated: 2/6 right first (33%, bar 85%): 1 restored, 1 correct by reading; 4 pass all tests (67%, bar 90%)"
+    )
     assert "labelled high: 2/6 right (33%)" in text
     assert "not read yet, counted as failures: 1" in text
 
 
 def test_what_hangs_or_crashes_has_a_bar_of_its_own() -> None:
     rows = [a_row(kind="hard"), a_row(bug="p:y", kind="hard", judgement="none")]
-    assert ratios(rows)[0].startswith("hard: 1/2 mended (50%, bar 60%)")
-    page = markdown(rows, ["About."])
+    assert ratios(rows)[0].startswith("hard: 1/2 right first (50%, bar 60%)")
+    page = markdown(rows, [], ["About."])
     assert "## Hard bugs" in page
     assert "## Mutated bugs" not in page
 
@@ -35,10 +37,16 @@ def test_what_was_left_behind_is_printed() -> None:
 
 
 def test_the_page_lists_each_failure() -> None:
-    page = markdown([a_row(), a_row(bug="p:y", judgement="wrong", rank=2)], ["About."])
+    page = markdown([a_row(), a_row(bug="p:y", judgement="wrong", rank=2)], [], ["About."])
     failures = page.split("## Failures")[1]
     assert "`p:y` (o): wrong: `-a ⏎ +b`; a right one stands at place 2" in failures
     assert "p:x" not in failures
+
+
+def test_the_sealed_part_is_counted_by_itself() -> None:
+    page = markdown([a_row()], [a_row(bug="q:z", judgement="none")], ["About."])
+    assert page.index("## Sealed part") < page.index("mutated: 0/1") < page.index("## Tuned part")
+    assert page.index("## Tuned part") < page.index("mutated: 1/1")
 
 
 def test_a_search_result_is_read() -> None:
