@@ -33,7 +33,7 @@ from tools.commands.command_runner import SandboxCommands
 from tools.commands.outputs import OutputStore
 from tools.git.command import Git
 from tools.repair.engine import START_SCRIPT
-from tools.sandbox.sandbox import SandboxPaths, open_sandbox
+from tools.sandbox.sandbox import Sandbox, SandboxPaths, open_sandbox
 from tools.target.checks import RepositoryChecks
 from tools.target.repair_search import WorktreeRepair
 from tools.target.target_python import TargetPython, find_target_python
@@ -129,6 +129,51 @@ async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
     secrets: Mapping[str, str], database: Database, tools: Tools,
 ) -> Context:  # fmt: skip
     settings = spec.settings
+    programs = await open_programs(spec, workspace, events, redactor, secrets)
+    return Context(
+        thread_id=spec.thread_id,
+        settings=settings,
+        models=models,
+        workspace=workspace,
+        commands=programs.commands,
+        checks=programs.checks,
+        repair=WorktreeRepair(programs.sandbox, programs.target, events, programs.checks),
+        inbox=SqliteInbox(database, spec.thread_id, redactor),
+        events=events,
+        tools=tools,
+        options=spec.options,
+        redactor=redactor,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryPrograms:
+    """What runs the repository's own code."""
+
+    sandbox: Sandbox
+    target: TargetPython
+    commands: SandboxCommands
+    checks: RepositoryChecks
+
+
+async def open_programs(
+    spec: RunSpec, workspace: GitWorkspace, events: EventSink, redactor: Redactor, secrets: Mapping[str, str],
+    outputs: Path | None = None,
+) -> RepositoryPrograms:  # fmt: skip
+    """Find the repository's interpreter, and open the sandbox in which its commands and checks run.
+
+    Args:
+        spec: The run.
+        workspace: The worktree they run in.
+        events: Told of what they do.
+        redactor: Cleans their output.
+        secrets: What their environment must not contain.
+        outputs: Where their whole output is stored; by default the run directory of the worktree.
+
+    Raises:
+        ConfigError: The settings require something that does not exist.
+    """
+    settings = spec.settings
     # Before anything of the repository is run: its interpreter is a program of the repository too.
     places = SandboxPaths(workspace.root, workspace.repo, (START_SCRIPT.parent,))
     bare = await open_sandbox(settings.sandbox, places, secrets=secrets)
@@ -137,25 +182,12 @@ async def _context(  # noqa: PLR0913, PLR0917 - what it is made of
     sandbox = await asyncio.to_thread(bare.showing, target.readable)
     if not (sandbox.walled or spec.asked.checks or settings.checks.commands or spec.options.approve_all):
         events.emit("warning", message=_UNWALLED_CHECKS)
-    outputs = OutputStore(workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
+    store = OutputStore(outputs or workspace.run_dir, max_bytes=settings.sandbox.max_output_bytes)
     commands = await asyncio.to_thread(
-        SandboxCommands, sandbox, outputs, target.env, settings.sandbox, settings.approvals, redactor
+        SandboxCommands, sandbox, store, target.env, settings.sandbox, settings.approvals, redactor
     )
     checks = RepositoryChecks(workspace, commands, settings.checks, target, events, spec.asked.checks)
-    return Context(
-        thread_id=spec.thread_id,
-        settings=settings,
-        models=models,
-        workspace=workspace,
-        commands=commands,
-        checks=checks,
-        repair=WorktreeRepair(sandbox, target, events, checks),
-        inbox=SqliteInbox(database, spec.thread_id, redactor),
-        events=events,
-        tools=tools,
-        options=spec.options,
-        redactor=redactor,
-    )
+    return RepositoryPrograms(sandbox, target, commands, checks)
 
 
 @contextmanager

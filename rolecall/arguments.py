@@ -78,6 +78,8 @@ _EVENTS = flag("--json", text="JSON lines on stdout, one per event; the last is 
 _QUIET = flag("--quiet", "-q", text="no live display, only the result")
 _ONE_THREAD = {"metavar": "THREAD", "default": "", "help": "a thread id or a unique prefix of it"}
 _THREAD = option("thread", **_ONE_THREAD)
+_CHECKS = option("--checks", action="append", default=[], metavar="CMD",
+                 help="a command that must succeed (default: detected); may be repeated")  # fmt: skip
 _CONFIGURATION = (
     option("--config", type=Path, metavar="FILE", help="configuration file, JSON or YAML"),
     flag("--trust-project", text="also read the repository's rolecall.json, which may start programs"),
@@ -100,8 +102,7 @@ RUN = (
     option("task", nargs="*", metavar="TASK", help="the task, in quotes; - reads it from stdin"),
     option("--file", "-f", type=Path, metavar="FILE", help="read the task from a file"),
     _REPO,
-    option("--checks", action="append", default=[], metavar="CMD",
-           help="a command that must succeed (default: detected); may be repeated"),
+    _CHECKS,
     *_RUNNING,
     flag("--background", text="run detached, print the thread id and return"),
     # The parent of a background run has promised this id already.
@@ -144,6 +145,7 @@ THREADS = (
 )  # fmt: skip
 ONE_THREAD = (_THREAD, _REPO, _JSON)
 DIFF = (_THREAD, flag("--stat", text="files and line counts only"), _REPO, _JSON)
+VERIFY = (_THREAD, _CHECKS, _REPO, *_CONFIGURATION, _JSON, _QUIET)
 APPLY = (
     _THREAD,
     flag("--squash", text="one commit on your branch instead of a merge"),

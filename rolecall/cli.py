@@ -59,6 +59,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 arguments.ONE_THREAD, "log_diff_apply:log"),
         Command("diff", "THREAD [--stat] [options]", "what a thread changed",
                 arguments.DIFF, "log_diff_apply:diff"),
+        Command("verify", "THREAD [options]", "run the checks again on a thread's last commit, in a fresh worktree",
+                arguments.VERIFY, "verify:verify"),
         Command("apply", "THREAD [--squash | --no-commit] [options]", "apply a thread's work to your checkout",
                 arguments.APPLY, "log_diff_apply:apply"),
     ),

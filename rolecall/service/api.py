@@ -1,8 +1,8 @@
 # ruff: noqa: PLC0414 - a name imported as itself is exported
 """Every verb with its request and result types: for notebooks, servers and other programs.
 
-Verbs that run a thread are coroutines: `start`, `resume`, `continue_thread`, `answer`. All others are plain
-functions that block until they are done.
+Verbs that run a thread or its checks are coroutines: `start`, `resume`, `continue_thread`, `answer`, `verify`.
+All others are plain functions that block until they are done.
 """
 
 from core.errors import RolecallError as RolecallError
@@ -51,5 +51,8 @@ from rolecall.service.work import AppliedWork as AppliedWork
 from rolecall.service.work import ApplyRequest as ApplyRequest
 from rolecall.service.work import Diff as Diff
 from rolecall.service.work import DiffRequest as DiffRequest
+from rolecall.service.work import VerifiedWork as VerifiedWork
+from rolecall.service.work import VerifyRequest as VerifyRequest
 from rolecall.service.work import apply as apply
 from rolecall.service.work import diff as diff
+from rolecall.service.work import verify as verify

@@ -1,15 +1,32 @@
-"""The verbs `diff` and `apply`: what a thread changed, and applying that to the user's checkout."""
+"""The verbs `diff`, `verify` and `apply`: what a thread changed, whether it passes, and applying it to the checkout."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from core.artifacts import CheckRun
+from core.errors import ThreadError
 from core.text import single_line
-from rolecall.service.lookup import OnThread, ThreadRequest, as_it_stands, found, is_driven, rules_of, unheard
+from core.threads import ThreadOptions
+from rolecall.service.listeners import QueuedListener
+from rolecall.service.lookup import (
+    OnThread,
+    OnWarning,
+    ThreadRequest,
+    as_it_stands,
+    found,
+    is_driven,
+    rules_of,
+    settings_for,
+    unheard,
+)
 from rolecall.service.plain import blocking
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.events import Event
     from core.threads import ThreadRow
 
 
@@ -30,6 +47,29 @@ class Diff(BaseModel):
     thread: str
     diff: str
     """Empty when nothing was changed."""
+
+
+class VerifyRequest(ThreadRequest):
+    """A thread's work, to check again."""
+
+    options: ThreadOptions = ThreadOptions()
+    """Override those of the thread."""
+
+
+class VerifiedWork(BaseModel):
+    """What the repository's checks said of a thread's last commit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    thread: str
+    branch: str
+    commit: str
+    checks: tuple[CheckRun, ...]
+
+    @property
+    def green(self) -> bool:
+        """Whether there are checks, and all passed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
 
 
 class ApplyRequest(ThreadRequest):
@@ -76,6 +116,37 @@ async def diff(request: DiffRequest, *, on_thread: OnThread = unheard) -> Diff:
         workspace = await GitWorkspace.open(top, row.thread_id, await rules_of(row, top))
         text = await (workspace.patch() if request.exact else workspace.diff(stat=request.stat))
     return Diff(thread=row.thread_id, diff=text)
+
+
+async def verify(
+    request: VerifyRequest, *, listen: "Callable[[Event], None]" = unheard, on_thread: OnThread = unheard,
+    on_warning: OnWarning = unheard,
+) -> VerifiedWork:  # fmt: skip
+    """Run the repository's checks on a thread's last commit, in a fresh worktree that is removed afterwards.
+
+    Args:
+        request: The thread, and options that override its own.
+        listen: Receives every event, in order, in a separate thread: it may be slow.
+        on_thread: Receives the thread as soon as it is known.
+        on_warning: Receives warnings about the configuration.
+
+    Raises:
+        ThreadError: The thread is unknown, or no work was begun for it.
+        RepositoryError: Its work is gone from the repository.
+        ConfigError: The settings cannot be used.
+        LockedError: It is being verified already.
+    """
+    top, row = await found(request, on_thread)
+    if not row.branch:
+        raise ThreadError(f"{row.short} has no branch: nothing was begun for it", hint=f"`rolecall resume {row.short}`")
+    asked = row.options.then(request.options)
+    settings = (await settings_for(asked, top, on_warning)).settings
+    from graph.context_factory import RunSpec
+    from graph.verify import verify as run_checks
+
+    async with QueuedListener(listen) as queued:
+        done = await run_checks(RunSpec(row.thread_id, top, settings, asked=asked), listen=queued)
+    return VerifiedWork(thread=row.thread_id, branch=row.branch, commit=done.commit, checks=done.checks)
 
 
 @blocking

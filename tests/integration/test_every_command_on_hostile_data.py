@@ -123,6 +123,7 @@ CALLS: dict[str, list[list[str]]] = {
     "threads delete": [[PAYLOAD, "--yes"]],
     "log": [["THREAD"], [PAYLOAD]],
     "diff": [["THREAD"], ["THREAD", "--stat"], [PAYLOAD]],
+    "verify": [["THREAD"], ["THREAD", "--checks", "true"], [PAYLOAD]],
     "apply": [["THREAD", "--no-commit", "--force"], [PAYLOAD]],
     "watch": [["THREAD"], [PAYLOAD]],
     "steer": [["THREAD", PAYLOAD], [PAYLOAD, PAYLOAD]],

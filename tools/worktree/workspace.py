@@ -102,10 +102,13 @@ class GitWorkspace:
             self._made = True
         return await asyncio.to_thread(self._layout.make_run, self._thread_id)
 
-    async def prepare(self) -> None:
+    async def prepare(self, at: str | None = None) -> None:
         """Create worktree and branch from the user's HEAD plus uncommitted changes; does nothing when they exist.
 
         Safe after a kill at any moment: each step is done or is repeated.
+
+        Args:
+            at: A commit to create them from instead.
 
         Raises:
             RepositoryError: The repository cannot be used.
@@ -116,7 +119,7 @@ class GitWorkspace:
         refs = await known.all()
         base, orders = refs.get(known.base), []
         if base is None:
-            base = await self._capture_base(refs)
+            base = at or await self._capture_base(refs)
             orders.append(f"update {known.base} {base}\n")
         tip = refs.get(known.branch) or refs.get(known.tip, base)
         if known.branch not in refs:
