@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Where the environment forbids it, each process would compile all it imports; that was half of the tests' time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage truth chaos bench-walls bench-run-cost bench-steps bench-repair lock clean
+.PHONY: setup demo test redteam servers more-servers lint format types layers schema faults damage truth chaos bench-walls bench-run-cost bench-steps bench-repair bench-agree lock clean
 
 setup: $(STAMP)
 
@@ -81,6 +81,9 @@ bench-steps: setup
 
 bench-repair: setup
 	$(BIN)/python -m benchmarks.repair.run
+
+bench-agree: setup
+	$(BIN)/python -m benchmarks.repair.agree
 
 # Needs pip-tools in the venv; the locks name no index.
 COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \

@@ -129,8 +129,19 @@ DEMO = (
 )  # fmt: skip
 REPAIR = (
     _REPO,
-    option("--checks", default="", metavar="ARGS", help="arguments for pytest, as in 'tests/test_a.py -k x'"),
-    option("--budget", type=duration, default=60.0, metavar="TIME", help="how long to search: 60s (default)"),
+    option(
+        "--checks",
+        default="",
+        metavar="ARGS",
+        help="arguments for pytest, as in 'tests/test_a.py -k x' (default: configured or detected, as for run)",
+    ),
+    option(
+        "--budget",
+        type=duration,
+        default=0.0,
+        metavar="TIME",
+        help="how long to search, such as 60s (default: embedded.repair_budget_s, 120s)",
+    ),
     _JSON,
 )
 THREADS = (

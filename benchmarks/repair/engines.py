@@ -28,6 +28,8 @@ class Proposal:
     diff: str
     template: str = ""
     confidence: str = ""
+    claim: str = ""
+    still_failing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Answer:
     """Of processor time of all candidates."""
     validation_s: float = 0.0
     """Of whole runs of the suite, beside the search."""
+    report: str = ""
+    """Of a run: what it says it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +119,18 @@ def read(out: str, err: str, *, code: int, elapsed_s: float) -> Answer:
     said = said.get("result", said) if isinstance(said.get("result"), dict) else said
     if "patches" in said:
         found = tuple(
-            Proposal(p["diff"], p.get("template", ""), p.get("confidence", "")) for p in said["patches"] or ()
+            Proposal(
+                p["diff"],
+                p.get("template", ""),
+                p.get("confidence", ""),
+                p.get("claim", ""),
+                tuple(p.get("still_failing", ())),
+            )
+            for p in said["patches"] or ()
         )
         note = str(said.get("stop_reason", ""))
     else:
-        diff = _diff_of(str(said.get("diff") or ""))
+        diff = _text_of(str(said.get("diff") or ""))
         found = (Proposal(diff),) if diff else ()
         note = f"exit {said.get('exit_code', code)}"
     answer = Answer(str(said.get("status", "")), found, int(said.get("tried") or 0), elapsed_s, note)
@@ -129,11 +140,12 @@ def read(out: str, err: str, *, code: int, elapsed_s: float) -> Answer:
         phases=phases if isinstance(phases, dict) else {},
         cpu_s=cpu if isinstance(cpu, float) else 0.0,
         validation_s=whole if isinstance(whole, float) else 0.0,
+        report=_text_of(str(said.get("report") or "")),
     )
 
 
-def _diff_of(said: str) -> str:
-    """Return the diff itself, or the text of the file that is named instead of it."""
+def _text_of(said: str) -> str:
+    """Return the text itself, or that of the file that is named instead of it."""
     named = "\n" not in said and said != "" and Path(said).is_file()
     return Path(said).read_text(encoding="utf-8") if named else said
 

@@ -24,12 +24,12 @@ NAMED = 5
 _LINE = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
-def tests_failing(root: Path, python: Path) -> tuple[str, ...]:
+def tests_failing(root: Path, python: Path, pythonpath: str) -> tuple[str, ...]:
     """Run `python -m pytest -q` in a fresh process and return what fails; empty if all is green.
 
     A run that does not end is `(hangs)`, one that ends without naming a test is `(crashes)`.
     """
-    env = {**prepare.environment(python), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**prepare.environment(python, pythonpath), "PYTHONDONTWRITEBYTECODE": "1"}
     argv = [str(python), "-m", "pytest", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider"]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
@@ -58,7 +58,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         return
     finally:
-        process.wait()
+        process.communicate()
 
 
 def failing_with(bug: Bug | None, home: Path, python: Path) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def failing_with(bug: Bug | None, home: Path, python: Path) -> tuple[str, ...]:
         shutil.copytree(home, root, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
         if bug:
             bug.write(root)
-        return tests_failing(root, python)
+        return tests_failing(root, python, "")
 
 
 def alone(bug: Bug) -> list[Bug]:

@@ -8,6 +8,7 @@ from typing import Any
 SHOWN_PATCHES = 3
 SHOWN_LINES = 5
 NAMED = 5
+GREEN = "The checks that run the tests are green with it; a person must decide whether it is what was intended."
 _PASSED = re.compile(r"\b(\d+) passed\b")
 _UNITTEST = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 
@@ -20,7 +21,11 @@ def nothing_to_do(checks: str) -> str:
 
 
 def closing_words(
-    found: Mapping[str, Any], patch: Mapping[str, Any] | None = None, refused: Sequence[Mapping[str, Any]] = ()
+    found: Mapping[str, Any],
+    patch: Mapping[str, Any] | None = None,
+    refused: Sequence[Mapping[str, Any]] = (),
+    *,
+    green: bool = False,
 ) -> str:
     """Say what was found, how certain it is and what else passes; or what was tried and where the fault may be.
 
@@ -28,13 +33,15 @@ def closing_words(
         found: The result of the search.
         patch: The one that was kept; the first when `None`.
         refused: Those that the checks rejected before it.
+        green: Whether the checks that run the tests are green with it.
     """
     tried = f"{found.get('tried', 0)} candidates in {found.get('elapsed_s', 0.0):.1f} s"
     if found.get("status") == "nothing_fails":
         return "Every test passes already, so there was nothing to repair."
     if found.get("status") not in {"plausible", "partial"}:
         return f"No patch was found that passes the tests ({tried}; {found.get('stop_reason', '')}).{_places(found)}"
-    return _patch_words(found, patch or found["patches"][0], refused, tried)
+    words = _patch_words(found, patch or found["patches"][0], refused, tried)
+    return f"{words}\n\n{GREEN}" if green else words
 
 
 def refusal_words(refused: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> str:
@@ -61,7 +68,7 @@ def _patch_words(
     others = [other for other in found["patches"] if other is not patch and other not in refused]
     place = f"{patch['edits'][0]['path']}:{patch['line']}"
     parts = [
-        f"A patch to {place} {_claim(patch)}. It was found by search ({tried}), template {patch['template']!r}.",
+        f"A patch to {place} {patch['claim']}. It was found by search ({tried}), template {patch['template']!r}.",
         f"Confidence: {patch['confidence']}, {patch['reason']}.",
         f"```diff\n{patch['diff'].strip()}\n```",
     ]
@@ -75,17 +82,7 @@ def _patch_words(
         parts += [f"```diff\n{other['diff'].strip()}\n```" for other in others[:SHOWN_PATCHES]]
     if found.get("disagreement"):
         parts.append(f"They differ here, so a test of it would tell them apart: {json.dumps(found['disagreement'])}")
-    if not patch.get("still_failing"):
-        parts.append("It passes the tests; a person must decide whether it is what was intended.")
     return "\n\n".join(parts)
-
-
-def _claim(patch: Mapping[str, Any]) -> str:
-    passed, failing = int(patch["validated_by"]), patch.get("still_failing") or []
-    if not failing:
-        return f"passes the tests (validated by {passed} of them)"
-    still = "1 still fails" if len(failing) == 1 else f"{len(failing)} still fail"
-    return f"passes {passed} of {passed + len(failing)} tests; {still}: {_names(failing)}"
 
 
 def _names(tests: Sequence[str]) -> str:

@@ -88,9 +88,9 @@ class _Attempt:
                 yield from _undo(edits[:at])
                 return f"The patch that was found could not be applied: {answer.text}"
         answer = yield CHECK, {}
-        told = set(patch.get("still_failing") or ())
-        if not _red(answer) or (told and set(read_checks(answer.text).failing) <= told):
-            return closing_words(found, patch, self.refused)
+        green = not _red(answer)
+        if green or _as_told(read_checks(answer.text).failing, patch.get("still_failing") or ()):
+            return closing_words(found, patch, self.refused, green=green)
         yield from _undo(edits)
         self.refused.append(dict(patch))
         return None
@@ -106,6 +106,14 @@ def _red(answer: ToolMessage) -> bool:
     states = {command: state != "green" for command, _, state in _CHECK.findall(answer.text)}
     tests = [red for command, red in states.items() if _PYTHON_TESTS.search(command)]
     return any(tests or states.values())
+
+
+def _as_told(failing: Sequence[str], told: Sequence[str]) -> bool:
+    """Whether the checks name tests as failing, and only such as a patch was said to leave failing."""
+    # A name is cut short at a blank in the parameters of a test.
+    cut = tuple(name for name in failing if "[" in name and not name.endswith("]"))
+    unknown = set(failing) - set(told) - set(cut)
+    return bool(failing) and not unknown and all(any(one.startswith(name) for one in told) for name in cut)
 
 
 def _parsed(message: ToolMessage) -> dict[str, Any]:

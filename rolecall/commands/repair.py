@@ -6,19 +6,23 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import Exit, UsageError
 from core.text import single_line
+from core.threads import ThreadOptions
 from rolecall.invocation import Invocation
 from rolecall.output.jsonl import write_answer
 from rolecall.output.streams import write_patch
-from rolecall.service.lookup import folder_of, top_of
+from rolecall.service.lookup import folder_of, settings_for, top_of
 from rolecall.thread_options import repo_of
 
 if TYPE_CHECKING:
+    from core.config.settings import Settings
     from tools.repair.result import RepairEvent, RepairResult
+    from tools.target.target_python import TargetPython
 
 _SAID = {
     "nothing_fails": "nothing to do",
@@ -33,11 +37,21 @@ _SAID = {
 EXHAUSTED = "every candidate was tried"
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command line asks for; the settings decide what it leaves open."""
+
+    arguments: tuple[str, ...]
+    budget_s: float
+    """0: as configured."""
+    quiet: bool
+
+
 def repair(options: argparse.Namespace, invocation: Invocation) -> int:
     """Search for a patch and print it; nothing is changed."""
-    arguments = search_arguments(options.checks)
-    result = asyncio.run(_search(folder_of(repo_of(options)), arguments, options.budget, quiet=options.json))
-    invocation.next_command = _going_on(result, options.budget, invocation)
+    asked = _Asked(search_arguments(options.checks), options.budget, quiet=options.json)
+    result, budget_s = asyncio.run(_search(folder_of(repo_of(options)), asked))
+    invocation.next_command = _going_on(result, budget_s, invocation)
     if options.json:
         write_answer(result.model_dump(mode="json"))
     else:
@@ -75,24 +89,44 @@ def search_arguments(command: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-async def _search(folder: Path, arguments: tuple[str, ...], budget_s: float, *, quiet: bool) -> "RepairResult":
-    from core.config.settings import SandboxSettings
+async def _search(folder: Path, asked: _Asked) -> "tuple[RepairResult, float]":
+    """Search as the tool of a run does; returns the result and the seconds it had."""
     from tools.repair.engine import RepairRequest, search_repair
     from tools.sandbox.sandbox import SandboxPaths, open_sandbox
     from tools.target.target_python import find_target_python
 
+    def say(text: str) -> None:
+        if text and not asked.quiet:
+            print(text, file=sys.stderr)
+
     folder, outside = await _searched(folder)
-    bare = await open_sandbox(SandboxSettings(), SandboxPaths(folder, folder))
-    if not quiet:  # before anything of the repository runs
-        print(bare.policy, file=sys.stderr)
-    target = await find_target_python(bare)
+    settings = (await settings_for(ThreadOptions(), folder, say)).settings
+    bare = await open_sandbox(settings.sandbox, SandboxPaths(folder, folder))
+    say(bare.policy)  # before anything of the repository runs
+    target = await find_target_python(bare, settings.checks.python)
     sandbox = await asyncio.to_thread(bare.showing, target.readable)
+    budget_s = asked.budget_s or settings.embedded.repair_budget_s
+    arguments = asked.arguments or await _checked(folder, settings, target, git=not outside)
     request = RepairRequest(folder, target.python, target.env, arguments, budget_s)
-    for said in (outside, target.note):
-        if said and not quiet:
-            print(said, file=sys.stderr)
+    say(outside)
+    say(target.note)
     with ExitStack() as stack:
-        return await search_repair(request, on_event=None if quiet else _progress(stack), spawn=sandbox.spawn)
+        on_event = None if asked.quiet else _progress(stack)
+        return await search_repair(request, on_event=on_event, spawn=sandbox.spawn), budget_s
+
+
+async def _checked(folder: Path, settings: "Settings", target: "TargetPython", *, git: bool) -> tuple[str, ...]:
+    """The arguments for pytest in the checks that a run would use: configured or detected."""
+    from tools.git.command import Git
+    from tools.target.check_detection import detect_checks
+    from tools.target.repair_search import pytest_arguments
+    from tools.worktree.staging import tracked_and_new
+
+    commands = settings.checks.commands
+    if git and not commands:
+        files = await tracked_and_new(Git(folder))
+        commands = await asyncio.to_thread(detect_checks, folder, files, has_pytest=target.has_pytest)
+    return pytest_arguments(commands)
 
 
 async def _searched(folder: Path) -> tuple[Path, str]:
@@ -165,10 +199,8 @@ def _counts(result: "RepairResult") -> str:
 
 def last_words(result: "RepairResult") -> list[str]:
     """What the first patch is known to do, how certain it is, and what would distinguish it from the others."""
-    from tools.repair.result import claim
-
     best = result.patches[0]
-    lines = [f"the first patch {claim(best)}"]
+    lines = [f"the first patch {best.claim}"]
     if best.mended:
         lines.append(f"it repairs {', '.join(best.mended[:5])}{', …' if len(best.mended) > 5 else ''}")
     if best.confidence == "high":

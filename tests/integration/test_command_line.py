@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ def start(*words: str, cwd: Path) -> Begun:
     return Begun(*words, cwd=cwd, env=environment(cwd.parent, OFF))
 
 
-def call(*words: str, cwd: Path) -> Done:
-    return rolecall(*words, cwd=cwd, env=OFF)
+def call(*words: str, cwd: Path, env: Mapping[str, str] = OFF) -> Done:
+    return rolecall(*words, cwd=cwd, env=env)
 
 
 def wait_for_event(process: Begun, name: str) -> dict[str, Any]:
@@ -257,6 +257,16 @@ def test_repair_says_where_there_is_nothing_to_search(tmp_path: Path) -> None:
     assert plain.code == 1
     assert "is not in a git repository" in plain.err
     assert plain.err.splitlines()[-1].endswith("repair --help")
+
+
+def test_repair_finds_the_tests_that_a_run_would_check(tmp_path: Path) -> None:
+    case = "import unittest\nimport ages\n\n\nclass Case(unittest.TestCase):\n    def test_at_the_mark(self):\n"
+    texts = {
+        "ages.py": "def adult(age):\n    return age > 18\n",
+        "testages.py": case + "        self.assertTrue(ages.adult(18))\n        self.assertFalse(ages.adult(17))\n",
+    }
+    done = call("repair", "--json", "--budget", "20s", cwd=make_repository(tmp_path / "red", texts))
+    assert (done.code, "age >= 18" in done.out) == (0, True), done.err
 
 
 def test_what_is_doubtful_about_all_patches_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

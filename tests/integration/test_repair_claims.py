@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_repair_search import passes, program, repair
-from tools.repair.result import RepairResult, claim
+from tools.repair.result import RepairResult
 
 RECURSIVE = """
     def depth(node, limit=0):
@@ -97,7 +97,7 @@ async def test_a_test_that_recurses_without_end_stays_in_the_claim(tmp_path: Pat
     result = await repair(root)
     assert set(result.failing) == {"test_program.py::test_endless", "test_program.py::test_endless_too"}
     assert (result.status, result.patches[0].validated_by) == ("plausible", 5)
-    assert claim(result.patches[0]) == "passes all 5 tests"
+    assert result.patches[0].claim == "passes all 5 tests"
     assert await red_tests(root, result) == set()
 
 
@@ -119,14 +119,14 @@ async def test_what_mends_a_part_of_the_tests_is_kept_and_says_which(tmp_path: P
     best = result.patches[0]
     assert {name.split("[")[0] for name in best.mended} == {"test_program.py::test_spread"}
     assert best.still_failing == ("test_program.py::test_never",)
-    assert claim(best) == "passes 9 of 10 tests; 1 still fails: test_program.py::test_never"
+    assert best.claim == "passes 9 of 10 tests; 1 still fails: test_program.py::test_never"
     assert await red_tests(root, result) == set(best.still_failing)
 
 
 async def test_a_failure_outside_the_program_is_named_in_the_claim(tmp_path: Path) -> None:
     root = program(tmp_path, TWO_FAULTS.replace("return len(numbers)", "return len(numbers) + 2"), OUTSIDE_TESTS)
     result = await repair(root)
-    assert claim(result.patches[0]) == "passes 1 of 2 tests; 1 still fails: test_program.py::test_machine"
+    assert result.patches[0].claim == "passes 1 of 2 tests; 1 still fails: test_program.py::test_machine"
     assert await red_tests(root, result) == {"test_program.py::test_machine"}
 
 

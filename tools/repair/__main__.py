@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from tools.repair.engine import RepairRequest, search_repair
-from tools.repair.result import RepairEvent, RepairResult, claim
+from tools.repair.result import RepairEvent, RepairResult
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -33,7 +33,7 @@ def _text(result: RepairResult) -> str:
     counts = f"{len(result.failing)} failing, {result.passing} passing, {result.tried} tried"
     lines = [f"{result.status}: {counts} in {result.elapsed_s:.1f} s ({result.stop_reason})"]
     lines += [
-        f"\n# {patch.template}; {claim(patch)}; confidence {patch.confidence}: {patch.reason}\n{patch.diff}"
+        f"\n# {patch.template}; {patch.claim}; confidence {patch.confidence}: {patch.reason}\n{patch.diff}"
         for patch in result.patches
     ]
     if result.disagreement is not None:

@@ -5,7 +5,7 @@ Owns the vocabulary shared with callers. It never calls a patch correct: a patch
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 Status = Literal["nothing_fails", "plausible", "partial", "none", "unusable_tests", "interrupted"]
 Confidence = Literal["high", "low"]
@@ -55,17 +55,18 @@ class Patch(Frozen):
     reason: str
     """The reason for the confidence."""
 
-
-def claim(patch: Patch) -> str:
-    """What a patch can be said to do, as a clause: never more than the tests run on it show."""
-    if not patch.still_failing:
-        return f"passes {'all' if patch.whole else 'the'} {patch.validated_by} tests" + (
-            "" if patch.whole else " that were run; the whole suite was not run"
-        )
-    total = patch.validated_by + len(patch.still_failing)
-    names = ", ".join(patch.still_failing[:NAMED]) + (", …" if len(patch.still_failing) > NAMED else "")
-    still = "1 still fails" if len(patch.still_failing) == 1 else f"{len(patch.still_failing)} still fail"
-    return f"passes {patch.validated_by} of {total} tests; {still}: {names}"
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def claim(self) -> str:
+        """What it can be said to do, as a clause: never more than the tests run on it show."""
+        if not self.still_failing:
+            return f"passes {'all' if self.whole else 'the'} {self.validated_by} tests" + (
+                "" if self.whole else " that were run; the whole suite was not run"
+            )
+        total = self.validated_by + len(self.still_failing)
+        names = ", ".join(self.still_failing[:NAMED]) + (", …" if len(self.still_failing) > NAMED else "")
+        still = "1 still fails" if len(self.still_failing) == 1 else f"{len(self.still_failing)} still fail"
+        return f"passes {self.validated_by} of {total} tests; {still}: {names}"
 
 
 class SuspiciousLine(Frozen):

@@ -27,6 +27,7 @@ FOUND = {
             "line": 2,
             "template": "operator",
             "validated_by": 3,
+            "claim": "passes all 3 tests",
             "confidence": "high",
             "reason": "one way",
         }
@@ -112,7 +113,7 @@ def test_the_loop_searches_edits_checks_and_says_how() -> None:
         seen.append(call["name"])
         messages += [reply, ToolMessage(answers[call["name"]], tool_call_id=call["id"], name=call["name"])]
     assert seen == ["repair_search", "edit_file", "run_checks"]
-    assert "a.py:2 passes the tests" in reply.text
+    assert "a.py:2 passes all 3 tests." in reply.text
     assert "Confidence: high" in reply.text
 
 
@@ -171,15 +172,25 @@ def test_refused_patches_are_never_said_to_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("still", "kept"), [(["tests/test_a.py::test_sum"], True), (["tests/test_b.py::test_other"], False)]
+    ("still", "check", "kept"),
+    [
+        ("tests/test_a.py::test_sum", RED_CHECK, True),
+        ("tests/test_a.py::test_sum[1 2]", RED_CHECK.replace("test_sum", "test_sum[1 2]"), True),
+        ("tests/test_b.py::test_other", RED_CHECK, False),
+        ("tests/test_a.py::test_sum", "$ python -m pytest -q\n[RED, exit code 139, 0.4 s]", False),
+    ],
+    ids=["as told", "a blank in its name", "another", "none is named"],
 )
-def test_a_patch_for_a_part_of_the_tests_is_kept_where_only_the_others_are_red(still: list[str], kept: bool) -> None:
-    found = listed("first", still_failing=still, mended=["tests/test_a.py::test_more"]) | {"status": "partial"}
-    answers = [("repair_search", json.dumps(found)), ("edit_file", ""), ("run_checks", RED_CHECK)]
+def test_a_patch_for_a_part_of_the_tests_is_kept_where_only_the_others_are_red(
+    still: str, check: str, kept: bool
+) -> None:
+    more = {"claim": "passes 3 of 4 tests", "still_failing": [still], "mended": ["tests/test_a.py::test_more"]}
+    found = listed("first", **more) | {"status": "partial"}
+    answers = [("repair_search", json.dumps(found)), ("edit_file", ""), ("run_checks", check)]
     if not kept:
         answers += [("edit_file", ""), ("repair_search", json.dumps({"status": "none"}))]
     _, words = drive(answers)
-    assert ("passes 3 of 4 tests; 1 still fails: tests/test_a.py::test_sum" in words) is kept
+    assert ("a.py:2 passes 3 of 4 tests" in words) is kept
     assert ("It repairs tests/test_a.py::test_more." in words) is kept
 
 
