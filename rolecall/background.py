@@ -16,7 +16,7 @@ from rolecall.service.lookup import folder_of, settings_for
 from rolecall.thread_options import asked, repo_of
 
 _PATIENCE_S = 20.0
-"""How long the run may take to write its first line."""
+"""How long the run may take to reach its first node."""
 _MAIN = Path(__file__).with_name("__main__.py")
 
 
@@ -39,8 +39,11 @@ async def start_detached(task: str, options: argparse.Namespace, invocation: Inv
     process = await asyncio.to_thread(_spawn, detached_command(options, thread), task, files.log, keys)
     code = await _under_way(process, files.events)
     if code is not None:
-        await asyncio.to_thread(_pass_on, files.log)
-        await asyncio.to_thread(layout.remove_run, thread)
+        invocation.result_written = await asyncio.to_thread(_pass_on, files.log)
+        if await asyncio.to_thread(_recorded, files.events):  # refused for want of a model, say: it can be resumed
+            invocation.thread, invocation.resumable = thread, True
+        else:
+            await asyncio.to_thread(layout.remove_run, thread)
         return code
     invocation.thread = thread
     invocation.resumable = True
@@ -92,10 +95,10 @@ def _program() -> str:
 
 
 async def _under_way(process: subprocess.Popen[bytes], events: Path) -> int | None:
-    """Wait for the first event; returns the exit code of a run that ended before it."""
+    """Wait for the first node; returns the exit code of a run that ended before it."""
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     while asyncio.get_running_loop().time() < deadline:
-        if await asyncio.to_thread(_begun, events):
+        if b'"event": "node_started"' in await asyncio.to_thread(_recorded, events):
             return None
         if process.poll() is not None:
             return process.returncode
@@ -103,12 +106,17 @@ async def _under_way(process: subprocess.Popen[bytes], events: Path) -> int | No
     return None
 
 
-def _begun(events: Path) -> bool:
-    return events.exists() and events.stat().st_size > 0
+def _recorded(events: Path) -> bytes:
+    return events.read_bytes() if events.exists() else b""
 
 
-def _pass_on(log: Path) -> None:
-    """Show the output of a run that could not start, without its advice, which would repeat an internal call."""
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+def _pass_on(log: Path) -> bool:
+    """Show the output of a run that could not start, without its advice, which would repeat an internal call.
+
+    Returns whether the result of a stream of events was in it.
+    """
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines:
         if not line.startswith("continue with: "):
             print(line, file=sys.stdout if line.startswith("{") else sys.stderr)
+    return any(line.startswith("{") and '"event": "result"' in line for line in lines)

@@ -225,6 +225,17 @@ def test_a_background_run_that_cannot_begin_says_why(red: Path) -> None:
     assert git(red, "worktree", "list").count("\n") == 0
 
 
+def test_a_background_run_that_no_model_can_do_ends_as_one_in_the_foreground(red: Path) -> None:
+    refused = call("run", "Add a login page", "--background", cwd=red)
+    assert (refused.code, refused.out) == (4, "")
+    assert "The embedded engine has no LLM" in refused.err
+    [thread] = json.loads(call("threads", "--json", cwd=red).out)["threads"]
+    assert thread["status"] == "needs_model"
+    assert refused.err.splitlines()[-1].endswith(f"resume {thread['thread_id'][:8]}")
+    events = call("run", "Add a login page", "--background", "--json", cwd=red).out.splitlines()
+    assert [json.loads(line)["status"] for line in events if json.loads(line)["event"] == "result"] == ["needs_model"]
+
+
 def test_an_invalid_configuration_is_exit_3(red: Path) -> None:
     (red.parent / "bad.json").write_text('{"llm": {"summarizzer": {"provider": "ollama"}}, "budgett": {}}')
 
