@@ -26,6 +26,7 @@ from graph.store.receipts import read_receipts
 from graph.store.thread_store import ThreadStore
 from graph.supervisor.companion import supervise_alongside
 from graph.supervisor.intervention_log import InterventionLog
+from nodes.model_calls.agent_loop import UNLIMITED
 from nodes.report import interim_state, plain_narrative, write_markdown, write_report
 from tools.git.state_folder import verified_layout
 from tools.worktree.workspace import GitWorkspace
@@ -145,7 +146,8 @@ async def open_graph(
 ) -> AsyncIterator[Graph]:
     """The compiled graph on the checkpoints of a repository, for running a thread or only reading."""
     async with open_checkpoints(database, driver=driver) as saver:
-        yield build_graph(settings.budget).compile(checkpointer=saver)
+        graph = build_graph(settings.budget).compile(checkpointer=saver)
+        yield graph.with_config(recursion_limit=UNLIMITED)
 
 
 async def _steering(thread_run: ThreadRun, database: Database) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, NotRequired
 
 from langchain.agents.middleware import (
@@ -11,10 +11,8 @@ from langchain.agents.middleware import (
     ExtendedModelResponse,
     ModelRequest,
     ModelResponse,
-    hook_config,
 )
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from core.artifacts import Guidance
@@ -113,7 +111,7 @@ def fence_guidance(item: Guidance) -> str:
 
 
 class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):
-    """Deliver guidance at each model call of an agent loop; must be first in the list, and thus outermost.
+    """Deliver guidance at each model call of an agent loop; whatever reads the messages must come after it in the list.
 
     It wraps the model call instead of running before it: after a crash or a cancelled call only the model node runs
     again, and it must see what came in meanwhile.
@@ -134,32 +132,31 @@ class InboxMiddleware(AgentMiddleware[GuidedState, Context, Any]):
         handler: Callable[[ModelRequest[Context]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """Show the model what is waiting, and store it in the same checkpoint as the answer."""
-        drained = await deliver_waiting(_cursor(request.state), request.runtime.context, self._node)
-        if not drained.update:
-            return await handler(request)
+        context = request.runtime.context
+        drained = await deliver_waiting(_cursor(request.state), context, self._node)
         if any(item.kind == "replan" for item in drained.guidance):
             # The plan is made anew: another word on the old one would be wasted.
             ended = [*drained.messages, AIMessage(STOPPED_FOR_REPLAN)]
-            return ExtendedModelResponse(
-                model_response=ModelResponse(result=ended), command=Command(update=drained.update)
-            )
-        messages: list[AnyMessage] = [*request.messages, *drained.messages]
-        response = await handler(request.override(messages=messages))
-        return ExtendedModelResponse(
-            model_response=ModelResponse(
-                result=[*drained.messages, *response.result], structured_response=response.structured_response
-            ),
-            command=Command(update=drained.update),
-        )
+            return ExtendedModelResponse(ModelResponse(result=ended), Command(update=drained.update))
+        asked = request.override(messages=[*request.messages, *drained.messages]) if drained.messages else request
+        response = await handler(asked)
+        update = {"guidance_cursor": _cursor(request.state), **drained.update}
+        if _is_final(response) and await _waiting(update["guidance_cursor"], context):
+            # It came in during the final answer: the model is called once more.
+            update["jump_to"] = "model"
+        elif not drained.update:
+            return response
+        answered = replace(response, result=[*drained.messages, *response.result])
+        return ExtendedModelResponse(answered, Command(update=update))
 
-    @hook_config(can_jump_to=["model"])
-    async def aafter_model(self, state: GuidedState, runtime: Runtime[Context]) -> dict[str, Any] | None:
-        """Ask the model once more when guidance came in during its final answer."""
-        last = state["messages"][-1]
-        if not isinstance(last, AIMessage) or last.tool_calls:
-            return None
-        waiting = await runtime.context.inbox.after(_cursor(state))
-        return {"jump_to": "model"} if any(item.kind in SPOKEN for item in waiting) else None
+
+def _is_final(response: ModelResponse[Any]) -> bool:
+    last = response.result[-1] if response.result else None
+    return isinstance(last, AIMessage) and not last.tool_calls
+
+
+async def _waiting(cursor: int, context: Context) -> bool:
+    return any(item.kind in SPOKEN for item in await context.inbox.after(cursor))
 
 
 def _cursor(state: Any) -> int:

@@ -1,4 +1,8 @@
-"""The agent loop over workspace tools: which middleware it uses and what its state contains. Decides no outcome."""
+"""The agent loop over workspace tools: which middleware it uses and what its state contains. Decides no outcome.
+
+All middleware wraps the model call. Hooks before and after it would be nodes, each with a checkpoint of its own: six a
+step instead of two.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -7,11 +11,12 @@ from typing import Annotated, Any, NotRequired, Required
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
     AgentMiddleware,
-    ModelCallLimitMiddleware,
+    ExtendedModelResponse,
     ModelRequest,
     ModelResponse,
     SummarizationMiddleware,
 )
+from langchain.agents.middleware.types import PrivateStateAttr
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
     AIMessage,
@@ -28,7 +33,7 @@ from langchain_core.outputs import ChatResult
 from langgraph.channels import DeltaChannel
 from langgraph.graph.message import _messages_delta_reducer
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from core.artifacts import Served
 from core.context import Context
@@ -44,10 +49,18 @@ from nodes.text.shorten import clip
 
 SNAPSHOT_EVERY = 200
 """Updates between two full copies of the transcript; keeps the file linear in the number of steps."""
+_count_tokens = partial(count_tokens_approximately, chars_per_token=CHARS_PER_TOKEN)
 UNKNOWN_WINDOW = 16_384
 """Tokens assumed when a server does not report its context size."""
 COMPACT_AT, KEEP = 0.6, 0.3
 """Shares of the message budget: when older messages are summarized, and how much of the newest is left as is."""
+FORMER_NODES = (
+    "ModelCallLimitMiddleware.before_model", "Compaction.before_model", "CompactionMiddleware.before_model",
+    "InboxMiddleware.after_model", "ModelCallLimitMiddleware.after_model",
+)  # fmt: skip
+"""What hooks of earlier versions were; checkpoints of unfinished threads name them."""
+UNLIMITED = 1_000_000_000
+"""Super-steps of a graph: LangGraph's own limit would end a long run as an internal error. Runs end at our limits."""
 FRAME_TOKENS = 1500
 """Share of the window that tool descriptions and the static prompt take up."""
 
@@ -62,6 +75,10 @@ class LoopState(GuidedState):
     """Task, criteria, plan and checks: shown on each call, never summarized."""
     step: NotRequired[str]
     """The current step; guidance may name another model for it."""
+    thread_model_call_count: NotRequired[Annotated[int, PrivateStateAttr]]
+    """Model calls of this visit."""
+    compacted: NotRequired[Annotated[int, PrivateStateAttr]]
+    """How many of them had been made when older messages were last summarized."""
 
 
 class PlaceholderModel(BaseChatModel):
@@ -126,6 +143,40 @@ def answer_open_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     return mended
 
 
+class CallLimitMiddleware(AgentMiddleware[LoopState, Context, Any]):
+    """Count the model calls of a visit, and end it when they are used up; outermost, so that nothing is done in vain.
+
+    Args:
+        most: How many calls.
+    """
+
+    state_schema = LoopState
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Context],
+        handler: Callable[[ModelRequest[Context]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """Count the call in the same checkpoint as its answer."""
+        made = calls_made(request.state)
+        if made >= self._most:
+            return ModelResponse(result=[AIMessage(f"Stopped after {made} model calls, the limit of one visit.")])
+        response = await handler(request)
+        if not response.result:
+            return response
+        return ExtendedModelResponse(response, Command(update={"thread_model_call_count": made + 1}))
+
+
+def calls_made(state: Any) -> int:
+    """Model calls of this visit."""
+    # Any: the middleware is handed the loop's state under several static types.
+    return int(state.get("thread_model_call_count") or 0)
+
+
 class CompactionMiddleware(AgentMiddleware[LoopState, Context, Any]):
     """Have the summarizer summarize older messages before the window of the speaking role is full."""
 
@@ -135,12 +186,27 @@ class CompactionMiddleware(AgentMiddleware[LoopState, Context, Any]):
         super().__init__()
         self._role, self._node = role, node
 
-    async def abefore_model(self, state: LoopState, runtime: Runtime[Context]) -> dict[str, Any] | None:
-        """Delegate to LangChain's summarization with the limits of this run."""
-        context = runtime.context
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Context],
+        handler: Callable[[ModelRequest[Context]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """Summarize instead of calling the model, once per call: a kill during the call does not undo the summary."""
+        changes = await self._changes(request)
+        if not changes:
+            return await handler(request)
+        update = {"messages": changes, "compacted": calls_made(request.state), "jump_to": "model"}
+        return ExtendedModelResponse(ModelResponse(result=[]), Command(update=update))
+
+    async def _changes(self, request: ModelRequest[Context]) -> list[BaseMessage]:
+        """What LangChain's summarization with the limits of this run changes; mostly nothing."""
+        state: Any = request.state  # a LoopState under a wider static type
+        context = request.runtime.context
         window = context.models.window(self._role) or UNKNOWN_WINDOW
         taken = FRAME_TOKENS + len(state.get("brief", "")) // CHARS_PER_TOKEN
         room = max(window - taken, window // 4)
+        if state.get("compacted") == calls_made(state) or _count_tokens(state["messages"]) < int(room * COMPACT_AT):
+            return []
 
         async def shorten(messages: Sequence[BaseMessage]) -> str:
             return await _compact(messages, context, self._node)
@@ -149,12 +215,12 @@ class CompactionMiddleware(AgentMiddleware[LoopState, Context, Any]):
             PlaceholderModel(),
             trigger=("tokens", int(room * COMPACT_AT)),
             keep=("tokens", int(room * KEEP)),
-            token_counter=partial(count_tokens_approximately, chars_per_token=CHARS_PER_TOKEN),
+            token_counter=_count_tokens,
             trim_tokens_to_summarize=None,
             summarizer=shorten,
         )
-        compacted = await middleware.abefore_model(state, runtime)
-        return None if compacted is None else {"messages": as_message_changes(state["messages"], compacted["messages"])}
+        compacted = await middleware.abefore_model(state, request.runtime)
+        return [] if compacted is None else as_message_changes(state["messages"], compacted["messages"])
 
 
 def as_message_changes(before: Sequence[AnyMessage], after: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -199,19 +265,39 @@ def build_loop(name: str, role: str, *, max_calls: int, **values: Any) -> Compil
         values: What the template of its system prompt, `<name>/system`, is rendered with.
     """
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
+        CallLimitMiddleware(max_calls),
         InboxMiddleware(name),
-        ModelCallLimitMiddleware(thread_limit=max_calls, exit_behavior="end"),
         CompactionMiddleware(role, name),
         ToolCallsMiddleware(role),
         RoleModelMiddleware(role, name, **values),
     ]
-    return create_agent(
+    agent = create_agent(
         PlaceholderModel(),
         name=f"{name}_loop",
         middleware=middleware,
         state_schema=LoopState,
         context_schema=Context,
     )
+    return _lasting(agent)
+
+
+def _lasting(agent: CompiledStateGraph[Any, Context, Any, Any]) -> CompiledStateGraph[Any, Context, Any, Any]:
+    """The loop without LangGraph's limit of 9,999 super-steps, and with the nodes in which threads of earlier versions
+    may have been interrupted; they do nothing.
+    """
+    builder = agent.builder
+    builder.compiled = False
+    for name in FORMER_NODES:
+        builder.add_node(name, _nothing)
+        if name.endswith("before_model"):
+            builder.add_edge(name, "model")
+        else:
+            builder.branches[name] = builder.branches["model"]
+    return builder.compile(name=agent.name).with_config(agent.config, recursion_limit=UNLIMITED)
+
+
+async def _nothing(state: LoopState) -> dict[str, Any]:
+    return {}
 
 
 def final_text(state: Mapping[str, Any]) -> str:

@@ -13,7 +13,6 @@ from langchain.agents.middleware import (
     AgentMiddleware,
     ClearToolUsesEdit,
     ContextEditingMiddleware,
-    ModelCallLimitMiddleware,
 )
 from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from langchain_core.tools import BaseTool
@@ -23,7 +22,7 @@ from core.context import Context, Models
 from core.replies import CallSite
 from core.text import CHARS_PER_TOKEN
 from core.tool_effects import ToolEffects
-from nodes.model_calls.agent_loop import UNKNOWN_WINDOW, LoopState
+from nodes.model_calls.agent_loop import UNKNOWN_WINDOW, CallLimitMiddleware, LoopState
 from nodes.model_calls.tool_calls import ToolCallsMiddleware
 from nodes.text.rendering import render
 from nodes.text.shorten import clip
@@ -81,7 +80,7 @@ async def deep_research(runtime: AnyToolRuntime, question: str) -> str:
     role, site = _role_and_site(context, "deep_research")
     window = context.models.window(role) or UNKNOWN_WINDOW
     middleware: list[AgentMiddleware[Any, Context, Any]] = [
-        ModelCallLimitMiddleware(run_limit=RESEARCH_CALLS, exit_behavior="end"),
+        CallLimitMiddleware(RESEARCH_CALLS),
         ToolCallsMiddleware(ModelRole.RESEARCH),
         ContextEditingMiddleware(edits=[ClearToolUsesEdit(trigger=int(window * CLEAR_AT), keep=3)]),
     ]

@@ -1,13 +1,15 @@
 import logging
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
 
 from core import artifacts
 from core.config.settings import Settings
@@ -84,20 +86,74 @@ async def test_the_transcript_of_the_coding_loop_is_there(database: Path) -> Non
     assert {message.name for message in messages if isinstance(message, ToolMessage)} >= {"repair_search", "edit_file"}
 
 
-async def test_an_old_thread_can_be_driven_on(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From before its last decision, by the nodes of today."""
+@pytest.fixture
+async def old(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository in which the thread ran."""
     monkeypatch.setenv("ROLECALL_STATE_DIR", str(tmp_path / "state"))
     repo = make_repository(tmp_path / "sums", RED)
     database_of(repo).path.parent.mkdir()
     shutil.copy(database, database_of(repo).path)
     await adopt_folder(repo)
+    return repo
+
+
+async def test_an_old_thread_can_be_driven_on(old: Path) -> None:
+    """From before its last decision, by the nodes of today."""
     settings = Settings.model_validate({"sandbox": {"mode": "host"}})
     async with (
-        open_context(RunSpec(THREAD, repo, settings)) as context,
-        open_graph(settings, database_of(repo)) as app,
+        open_context(RunSpec(THREAD, old, settings)) as context,
+        open_graph(settings, database_of(old)) as app,
     ):
         before = [it async for it in app.aget_state_history(THREAD_CONFIG) if it.next == ("assess",)]
         ran = [part async for part in app.astream(None, before[0].config, context=context, stream_mode="updates")]
     assert [name for part in ran for name in part] == ["assess", "report"]
     assert ran[-1]["report"]["report"].status == "done"
     assert (context.workspace.run_dir / "report.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("place", "then"),
+    [
+        ("ModelCallLimitMiddleware.before_model", "model"),
+        ("Compaction.before_model", "model"),
+        ("ModelCallLimitMiddleware.after_model", "tools"),
+        ("InboxMiddleware.after_model", "tools"),
+    ],
+)
+async def test_an_old_thread_killed_between_two_steps_of_its_loop_goes_on_with_the_loop(
+    old: Path, place: str, then: str
+) -> None:
+    settings = Settings.model_validate({"sandbox": {"mode": "host"}})
+    await killed_before(old, place)
+    async with (
+        open_context(RunSpec(THREAD, old, settings)) as context,
+        open_graph(settings, database_of(old)) as app,
+    ):
+        names: list[str] = []
+        control = RunControl()
+        parts = app.astream(
+            None, THREAD_CONFIG, context=context, control=control, stream_mode="tasks", subgraphs=True, version="v2"
+        )
+        with suppress(GraphDrained):
+            async for part in parts:
+                if part["ns"] and "input" in part["data"]:
+                    names.append(part["data"]["name"])
+                if len(names) == 2:
+                    control.request_drain("seen enough")
+    assert names == [place, then]
+
+
+async def killed_before(repo: Path, place: str) -> None:
+    """Take back what came after the first checkpoint of the coding loop that leads to a node."""
+    with closing(sqlite3.connect(database_of(repo).path)) as db:
+        (space,) = db.execute("SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE checkpoint_ns != ''").fetchone()
+    config: Any = {"configurable": {"thread_id": THREAD, "checkpoint_ns": space}}
+    async with open_graph(Settings(), database_of(repo)) as app:
+        *_, first = [it async for it in app.aget_state_history(config) if it.next == (place,)]
+    last = first.config["configurable"]["checkpoint_id"]
+    with closing(sqlite3.connect(database_of(repo).path)) as db:
+        db.execute("DELETE FROM checkpoints WHERE checkpoint_id > ?", (last,))
+        db.execute("DELETE FROM writes WHERE checkpoint_id >= ?", (last,))
+        outer = "SELECT max(checkpoint_id) FROM checkpoints WHERE checkpoint_ns = ''"
+        db.execute(f"DELETE FROM writes WHERE checkpoint_ns = '' AND checkpoint_id = ({outer})")
+        db.commit()

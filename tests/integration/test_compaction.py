@@ -46,3 +46,22 @@ async def test_older_messages_are_summarized_and_the_task_never_is(tmp_path: Pat
     with closing(sqlite3.connect(database_of(repo).path)) as db:
         asked = db.execute("SELECT DISTINCT node, role FROM calls WHERE purpose = 'compact'").fetchall()
     assert asked == [("implement", "summarizer")]
+
+
+async def test_what_cannot_be_made_short_enough_is_summarized_once_a_call(tmp_path: Path) -> None:
+    """One result of a tool is more than the transcript may have: the loop must go on nevertheless."""
+    repo = make_repository(tmp_path / "repo", {**SLUGS, "long.txt": "some words here\n" * 200})
+    competent = CompetentScript(files=SLUGIFY)
+    loop: list[ModelRequest] = []
+
+    def reader(request: ModelRequest) -> Reply:
+        if "write_file" not in request.tool_names:
+            return competent(request)
+        loop.append(request)
+        return call("read_file", path="long.txt", start=len(loop)) if len(loop) < 3 else competent(request)
+
+    with ModelServer(reader) as server:
+        outcome = await do(repo, FEATURE, settings_with(openai(server.v1, context_length=4000)))
+        compacted = sum(COMPACT_MARK in request.prompt and not request.tools for request in server.requests)
+    assert outcome.exit_code == 0, outcome.message
+    assert 0 < compacted <= len(loop)
