@@ -98,3 +98,48 @@ async def test_a_pytest_that_runs_no_test_keeps_its_exit_code(tmp_path: Path, co
     tools = await open_toolset(repo, thread(), Settings(), Events(), checks=[command])  # type: ignore[arg-type]
     (run,) = await tools.checks.run()
     assert (run.exit_code, "FAILED" in run.output) == (code, False), run.output
+
+
+CASES = "import threading, unittest\n\nclass Fine(unittest.TestCase):\n    def test_fine(self):\n        pass\n\n"
+UNITTEST_HANGS = {
+    "test": "class Odd(unittest.TestCase):\n    def test_odd(self):\n        while True:\n            pass\n",
+    "swallows": "class Odd(unittest.TestCase):\n    def test_odd(self):\n        while True:\n            try:\n"
+    "                threading.Event().wait()\n            except Exception:\n                pass\n",
+    "class set-up": "class Odd(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls):\n"
+    "        threading.Event().wait()\n\n    def test_odd(self):\n        pass\n",
+    "import": "threading.Event().wait()\n",
+    "thread": "class Odd(unittest.TestCase):\n    def test_odd(self):\n"
+    "        threading.Thread(target=threading.Event().wait).start()\n",
+    "exit": "import os\nclass Odd(unittest.TestCase):\n    def test_odd(self):\n        os._exit(0)\n",
+}
+
+
+async def checked_without_pytest(tmp_path: Path, text: str, limit_s: float) -> tuple[CheckRun, Events]:
+    repo = make_repository(tmp_path / "repo", {"test_a.py": CASES, "test_b.py": CASES + text, "test_c.py": CASES})
+    settings = Settings(sandbox=SandboxSettings(mode="host"), checks=CheckSettings(test_timeout_s=limit_s))
+    events: Any = Events()
+    tools = await open_toolset(repo, thread(), settings, events, checks=["python -m unittest discover"])
+    (run,) = await tools.checks.run()
+    return run, events
+
+
+@pytest.mark.parametrize("text", UNITTEST_HANGS.values(), ids=UNITTEST_HANGS)
+async def test_a_plain_unittest_suite_that_hangs_is_red_and_names_where(tmp_path: Path, text: str) -> None:
+    begun = time.monotonic()
+    run, _ = await checked_without_pytest(tmp_path, text, 1.0)
+    assert (run.passed, run.timed_out, run.command) == (False, False, "python -m unittest discover")
+    assert "test_b" in run.output or "did not exit: a thread may still be running" in run.output, run.output
+    assert "\x1e" not in run.output
+    assert time.monotonic() - begun < 30
+
+
+async def test_a_unittest_hang_is_seen_without_any_setting(tmp_path: Path) -> None:
+    run, events = await checked_without_pytest(tmp_path, UNITTEST_HANGS["test"], 0.0)
+    assert "ERROR: test_odd (test_b.Odd" in run.output
+    assert "while True" in run.output
+    assert any(data["test"] == "test_b.Odd.test_odd" for data in events.of("check_progress"))
+
+
+async def test_a_green_unittest_suite_stays_green(tmp_path: Path) -> None:
+    run, _ = await checked_without_pytest(tmp_path, "", 0.0)
+    assert (run.passed, "Ran 3 tests" in run.output, "rolecall" in run.output) == (True, True, False), run.output

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from core.artifacts import CheckRun
 from core.config.settings import CheckSettings
@@ -11,7 +11,7 @@ from core.events import EventSink
 from tools.files.worktree_lock import run_in_thread
 from tools.target.check_detection import detect_checks
 from tools.target.target_python import TargetPython
-from tools.target.test_watch import TestWatch, UsualTimes, cannot_load, plugin_env
+from tools.target.test_watch import TestWatch, UsualTimes, cannot_load, plugin_env, watched
 from tools.worktree.workspace import GitWorkspace
 
 
@@ -112,7 +112,8 @@ class RepositoryChecks:
             self._events.emit("check_progress", command=command, test=test, number=number, total=total)
 
         watch = TestWatch(env, on_test)
-        done = await self._commands.run(command, timeout_s=self._settings.timeout_s, watch=watch)
+        done = await self._commands.run(watched(command), timeout_s=self._settings.timeout_s, watch=watch)
+        done = replace(done, command=command)
         if cannot_load(done.output):
             return await self._commands.run(command, timeout_s=self._settings.timeout_s)
         if watch.longest:

@@ -1,4 +1,4 @@
-"""What pytest reports while it runs as a check: which test is running, and in which one it exited or hung.
+"""What pytest or unittest report while they run as a check: which test is running, and in which one it exited or hung.
 
 Owns the reading, and the memory of how long tests usually take. `repair/worker/pytest_plugin` does the reporting,
 in the repository's interpreter; everything it reports is untrusted data.
@@ -19,7 +19,9 @@ from platformdirs import user_cache_path
 PLUGIN_DIR = Path(__file__).parents[1] / "repair" / "worker" / "pytest_plugin"
 PLUGIN = "rolecall_watch"
 _TOLD = re.compile(rb"\x1e([^\x1e\x1f]{0,4096})\x1f")
-_UNLOADABLE = re.compile(rb'Error importing plugin "' + PLUGIN.encode() + rb'"')
+UNITTEST = "rolecall_unittest"
+_UNLOADABLE = re.compile(rf"""Error importing plugin "{PLUGIN}"|No module named '?{UNITTEST}""")
+_RUNS_UNITTEST = re.compile(r"(?<=\s-m )unittest(?=\s|$)")
 _CHUNK = 1 << 20
 _LONGEST = 4100
 _SHOWN = 200
@@ -102,7 +104,12 @@ def _number(value: Any) -> int:
 
 def cannot_load(output: str) -> bool:
     """Whether a check's interpreter cannot load the plugin."""
-    return bool(_UNLOADABLE.search(output.encode()))
+    return bool(_UNLOADABLE.search(output))
+
+
+def watched(command: str) -> str:
+    """The command with `python -m unittest` run by what watches its tests; pytest loads a plugin instead."""
+    return _RUNS_UNITTEST.sub(UNITTEST, command)
 
 
 def plugin_env(env: Mapping[str, str], *, limit_s: float, usual_s: float) -> dict[str, str]:
