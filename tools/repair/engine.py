@@ -26,7 +26,7 @@ from tools.repair.result import RepairEvent, RepairResult
 
 Spawn = Callable[[Sequence[str], Path, Mapping[str, str]], Awaitable[asyncio.subprocess.Process]]
 START_SCRIPT = Path(__file__).with_name("worker") / "start_search.py"
-GRACE_S = 2.5
+GRACE_S, ENDING_S = 2.5, 2.0
 MOST_FAULTS = 3
 """How many patches, each for some of the failing tests, are stacked."""
 LEAST_BUDGET_S = 5.0
@@ -238,7 +238,20 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
     await asyncio.shield(process.wait())
-    await asyncio.to_thread(psutil.wait_procs, members, 2.0)
+    await asyncio.to_thread(_wait_for, members)
+
+
+def _wait_for(members: Sequence[psutil.Process]) -> None:
+    """Wait until killed processes are dead; whoever adopted them may take long to collect their exit status."""
+    until = time.monotonic() + ENDING_S
+    while any(_is_alive(member) for member in members) and time.monotonic() < until:
+        time.sleep(0.005)
+
+
+def _is_alive(member: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -1,30 +1,33 @@
 """The loop of the search: take candidates, try them on the available cores, keep what passes.
 
-Owns the budget and the queues. Ranking of what passes is elsewhere.
+Owns the budget and what became of each try. Ranking of what passes is elsewhere.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import math
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterator, Optional
+from typing import Callable, Iterator, Optional
 
 from rolecall_search.candidates import Candidate
-from rolecall_search.program.source import signature_of
 from rolecall_search.ranking.overfit import DUBIOUS, cost
-from rolecall_search.runtime.isolate import Limits, Outcome, Pool
+from rolecall_search.ranking.rank import score_of_text
+from rolecall_search.runtime.isolate import Limits, Outcome, Pool, run_apart
 from rolecall_search.runtime.protocol import Request
 from rolecall_search.trials.batch import HANGS, OTHERWISE, REJECTED, WAITS, Batch, Job
 from rolecall_search.trials.fresh import FreshClient
+from rolecall_search.trials.job_queue import JobQueue
 from rolecall_search.trials.jobs import Arguments, Found, edited, merit
 from rolecall_search.trials.validate import KILLED, NEEDS_FRESH, PARTIAL, PLAUSIBLE, Plan, Trial
 
 FLOORS_S = (0.08, 0.8, 5.0)
 ENOUGH = 24
+SHORT_WAIT, LONG_WAIT = (1.0, 0.4), (2.0, 0.6)
+"""Least seconds, and share of those spent: the long one while something waits that scores more than what was found."""
+LONGEST_WAIT_S = 12.0
 MOST_SHARING = 24
 SHARED_S = 1.0
 """How long the tests of one fork may take that nearly every candidate ends at."""
@@ -62,16 +65,12 @@ class Searcher:
     """Seconds of whole runs."""
     cpu_s: float = 0.0
     """CPU seconds of all tries and whole runs."""
+    queue: JobQueue = field(init=False)
     _doubts: int = 0
     _all_reached: bool = False
     _all_or_nothing: bool = False
     _checked: set[int] = field(default_factory=set)
-    _again: list[Job] = field(default_factory=list)
-    _seen: set[Any] = field(default_factory=set)
-    _late: list[tuple[int, float, int, Job]] = field(default_factory=list)
-    _fresh_queue: list[tuple[float, int, Job]] = field(default_factory=list)
     _fresh_spent: float = 0.0
-    _put_off: int = 0
     _began: float = 0.0
     _first: float = 0.0
     _told: float = 0.0
@@ -80,21 +79,21 @@ class Searcher:
     def run(self, candidates: Iterator[Candidate], reserve: float) -> None:
         """Search until enough is found, nothing is left, or the budget is near its end."""
         self._began = self._first = time.monotonic()
-        source = self._source(candidates)
-        self._until_enough(source, reserve)
+        self.queue = JobQueue(candidates, self._fresh_affordable, forks=self.trial is not None)
+        self._until_enough(reserve)
         if self.found:
             return
         self._settle_partial()
         if not self.partial and self.stop_reason == PART:
             # None of them stood the whole suite: the time that is left belongs to the rest of the candidates.
             self.stop_reason, self._all_or_nothing = "", True
-            self._until_enough(source, reserve)
+            self._until_enough(reserve)
 
-    def _until_enough(self, source: Iterator[Optional[Job]], reserve: float) -> None:
+    def _until_enough(self, reserve: float) -> None:
         exhausted = False
         while not self._over(reserve):
             while self._free() > 0 and not exhausted:
-                jobs = self._take(source)
+                jobs = self._take()
                 if not jobs:
                     exhausted = not (self.pool.running or self.fresh.pending())
                     break
@@ -106,22 +105,26 @@ class Searcher:
         self.pool.stop()
         self._drain()
 
-    def _take(self, source: Iterator[Optional[Job]]) -> list[Job]:
+    def _take(self) -> list[Job]:
         """The next job, or several that can share a fork."""
         jobs: list[Job] = []
         seconds = 0.0
         while len(jobs) < min(MOST_SHARING, 1 + self.tried) and seconds < SHARED_S:
-            job = next(source, None)
+            job = self.queue.take()
             if job is None:
                 break
             alone = job.alone or job.stage == "fresh" or job.level > 0 or self._doubts > MOST_DOUBTS
             alone = alone or self.trial is None or self.trial.state.hidden
             seconds += math.inf if alone else self.plan.gate_seconds(self.plan.order(job.candidate.covering))
             if jobs and seconds > SHARED_S:
-                self._again.insert(0, job)
+                self.queue.put_back([job])
                 break
             jobs.append(job)
         return jobs
+
+    def _fresh_affordable(self) -> bool:
+        spent = self._fresh_spent <= FRESH_SHARE * (time.monotonic() - self._began) * self.pool.size
+        return spent and not self.fresh.pending()
 
     def _free(self) -> int:
         return self.pool.free() - self.fresh.pending()
@@ -133,83 +136,13 @@ class Searcher:
         elif len(self.found) >= ENOUGH:
             self.stop_reason = "enough patches pass"
         elif self.found:
-            extra = min(12.0, max(2.0, 0.6 * (self._first - self._began)))
-            if all(cost(entry.candidate) < DUBIOUS for entry in self.found):
-                extra *= DUBIOUS_SHARE
-            if now - self._first > extra:
+            if now - self._first > self._wait_for_rivals():
                 self.stop_reason = "patches that pass were found"
         elif self.partial and not self._all_or_nothing:
             share = ALL_REACHED_SHARE if self._all_reached else SOME_SHARE
             if self.request.remaining() < (1.0 - share) * self.request.budget_s:
                 self.stop_reason = PART
         return bool(self.stop_reason)
-
-    def _source(self, candidates: Iterator[Candidate]) -> Iterator[Optional[Job]]:
-        """Jobs in order; yields None while nothing is ready but tries are under way."""
-        for candidate in candidates:
-            yield from self._queued()
-            job = self._prepare(candidate)
-            if job is None:
-                continue
-            if job.stage == "fresh" and self.trial is not None:
-                self._later(job)
-            else:
-                yield job
-        while True:
-            yield from self._queued()
-            if self._fresh_queue:
-                yield heapq.heappop(self._fresh_queue)[2]
-            elif self._late:
-                level, _, _, job = heapq.heappop(self._late)
-                yield Job(job.candidate, "fast", level, code=job.code)
-            else:
-                yield None
-
-    def _queued(self) -> Iterator[Job]:
-        while self._again:
-            job = self._again.pop(0)
-            job.stage = "fresh" if self.trial is None else job.stage
-            yield job
-        while self._fresh_queue and not self.fresh.pending() and self._fresh_affordable():
-            yield heapq.heappop(self._fresh_queue)[2]
-
-    def _later(self, job: Job) -> None:
-        self._put_off += 1
-        heapq.heappush(self._fresh_queue, (-job.candidate.score, self._put_off, job))
-
-    def _fresh_affordable(self) -> bool:
-        return self._fresh_spent <= FRESH_SHARE * (time.monotonic() - self._began) * self.pool.size
-
-    def _prepare(self, candidate: Candidate) -> Optional[Job]:
-        """Drop what does not compile or does the same as another candidate."""
-        unit = candidate.unit
-        code = None
-        try:
-            if unit is not None and self._inside(candidate):
-                code = candidate.source.compile_unit(unit, candidate.edits)
-                key: Any = (unit.qualname, candidate.source.path, signature_of(code))
-            else:
-                text = candidate.source.apply(candidate.edits)
-                module = compile(text, candidate.source.path, "exec", dont_inherit=True)
-                key = (candidate.source.path, signature_of(module))
-                candidate.fresh = True
-        except (SyntaxError, ValueError, RecursionError):
-            return None
-        if key in self._seen:
-            return None
-        self._seen.add(key)
-        stage = "fresh" if candidate.fresh or self.trial is None else "fast"
-        return Job(candidate, stage, code=code)
-
-    @staticmethod
-    def _inside(candidate: Candidate) -> bool:
-        """Whether only the body of the unit changes, so that live code can be swapped."""
-        source, unit = candidate.source, candidate.unit
-        assert unit is not None
-        body = source.body_start(unit)
-        line = source.line_starts[unit.node.body[0].lineno - 1]
-        start = line if not source.text[line:body].strip() else body
-        return all(edit.start >= start for edit in candidate.edits)
 
     def _start(self, jobs: list[Job]) -> None:
         job = jobs[0]
@@ -256,6 +189,19 @@ class Searcher:
             self._told = now
             self.on_progress(self.tried, len(self.found))
 
+    def _wait_for_rivals(self) -> float:
+        """Seconds that the search goes on after the first patch that passes: fewer once nothing left may rank above."""
+        best = max(entry.merit for entry in self.found)
+        left = max([self.queue.best_left(), *(entry.candidate.score for entry in self.waiting)])
+        least, share = LONG_WAIT if left > best else SHORT_WAIT
+        seconds = min(LONGEST_WAIT_S, max(least, share * (self._first - self._began)))
+        return seconds * (DUBIOUS_SHARE if all(entry.dubious for entry in self.found) else 1.0)
+
+    def _add(self, entry: Found) -> None:
+        taken = cost(entry.candidate)
+        entry.merit, entry.dubious = score_of_text(entry, taken), taken < DUBIOUS
+        self.found.append(entry)
+
     def _judge_fresh(self, timeout: float) -> None:
         for job, outcome in self.fresh.answers(timeout):
             if isinstance(job, Job):
@@ -277,22 +223,21 @@ class Searcher:
                 self._judge(job, Outcome(None, "time", 0.0))
             else:
                 again.append(job)
-        self._again[:0] = again
+        self.queue.put_back(again)
 
     def _judge(self, job: Job, outcome: Outcome) -> None:
         self._count(job, outcome)
         if outcome.killed == "time" and job.stage == "fast" and job.level + 1 < len(FLOORS_S):
-            entry = (job.level + 1, -job.candidate.score, self.tried, job)
-            heapq.heappush(self._late, entry)
+            self.queue.try_longer(job)
         if outcome.reply is None:
             if job.stage == "whole" and outcome.killed == "time" and not job.mended:
                 # The suite took too long for a verdict; what the tries showed still holds.
-                self.found.append(Found(job.candidate, job.seconds, job.tests))
+                self._add(Found(job.candidate, job.seconds, job.tests))
             return
         verdict, detail = outcome.reply[:2]
         if verdict == NEEDS_FRESH:
             job.candidate.fresh = True
-            self._later(Job(job.candidate, "fresh"))
+            self.queue.try_fresh(Job(job.candidate, "fresh"))
         elif verdict == PLAUSIBLE:
             self._keep(job, outcome)
         elif verdict == PARTIAL:
@@ -347,7 +292,7 @@ class Searcher:
 
     def _killed(self, job: Job, test: int) -> None:
         if self._needs_others(test):
-            self._again.append(Job(job.candidate, job.stage, job.level, code=job.code))
+            self.queue.try_again(Job(job.candidate, job.stage, job.level, code=job.code))
         else:
             self.plan.killed_by(test)
 
@@ -358,18 +303,13 @@ class Searcher:
         self._checked.add(test)
         trial, seconds = self.trial, 2.0 + 4.0 * self.plan.seconds.get(test, 0.0)
         temp = os.path.join(self.request.temp, "alone")
-        os.makedirs(temp, exist_ok=True)
-        pool = Pool(1, temp)
-        pool.start(None, lambda: trial.alone(test), Limits(seconds, 2.0 * seconds))
-        done: list[Any] = []
-        while not done:
-            done = pool.wait(1.0)
-        reply = done[0][1].reply
+        reply = run_apart(lambda: trial.alone(test), Limits(seconds, 2.0 * seconds), temp).reply
         if reply is None or tuple(reply) == self.plan.expected.get(test):
             return False
         self.plan.drop(test)
         if not self.plan.failing:
             self.trial = None
+            self.queue.forks = False
         return True
 
     def _keep(self, job: Job, outcome: Outcome) -> None:
@@ -381,11 +321,11 @@ class Searcher:
             self._first = time.monotonic()
         if job.stage == "whole":
             failing = tuple(sorted(outcome.reply[2]))
-            self.found.append(Found(candidate, job.seconds, outcome.reply[1], whole=True, still_failing=failing))
+            self._add(Found(candidate, job.seconds, outcome.reply[1], whole=True, still_failing=failing))
             return
         seconds = 5.0 + 4.0 * self.arguments.run_seconds
         if self.arguments.run_seconds > self.request.remaining():
-            self.found.append(Found(candidate, outcome.seconds, job.tests))
+            self._add(Found(candidate, outcome.seconds, job.tests))
             return
         whole = Job(candidate, "whole", tests=job.tests, seconds=outcome.seconds)
         self.fresh.ask(whole, self.arguments.whole_run(candidate), Limits(seconds, 2 * seconds))
@@ -397,4 +337,4 @@ class Searcher:
             self._judge_fresh(0.5)
         for job in self.waiting:
             if not any(entry.whole for entry in self.found):
-                self.found.append(Found(job.candidate, job.seconds, job.tests))
+                self._add(Found(job.candidate, job.seconds, job.tests))

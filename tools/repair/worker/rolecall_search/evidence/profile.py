@@ -15,7 +15,7 @@ from typing import Any, Callable
 from rolecall_search.program.source import SourceFile, Unit
 from rolecall_search.program.typeinfo import UnitTypes
 from rolecall_search.runtime.hosting import TimeLimit
-from rolecall_search.runtime.isolate import Limits, Pool
+from rolecall_search.runtime.isolate import Limits, run_apart
 
 TEST_LIMIT_S = 0.7
 FRAMES_PER_CODE = 60
@@ -175,12 +175,7 @@ def record(
         return recorder.plain()
 
     seconds = min(2.0 + TEST_LIMIT_S * min(len(tests), 8), max(0.5, limit))
-    pool = Pool(1, temp)
-    pool.start(None, work, Limits(seconds, min(2 * seconds, max(0.5, limit))))
-    done: list[Any] = []
-    while not done:
-        done = pool.wait(1.0)
-    return done[0][1].reply or ()
+    return run_apart(work, Limits(seconds, min(2 * seconds, max(0.5, limit))), temp).reply or ()
 
 
 def unit_types(plain: tuple[Any, ...], sources: dict[str, SourceFile]) -> dict[Unit, UnitTypes]:

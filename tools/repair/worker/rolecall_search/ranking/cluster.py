@@ -15,7 +15,7 @@ from typing import Any, Callable, Optional
 from rolecall_search.candidates import Candidate
 from rolecall_search.ranking.calls import Call, changed, outputs, record_calls
 from rolecall_search.runtime.hosting import TimeLimit
-from rolecall_search.runtime.isolate import Limits, Pool
+from rolecall_search.runtime.isolate import Limits, Pool, run_apart
 from rolecall_search.trials.jobs import Found
 from rolecall_search.trials.live import CannotSwapError, LiveCode
 from rolecall_search.trials.validate import Trial
@@ -66,12 +66,7 @@ class Prober:
 
     def compare(self, found: list[Found], tests: list[int], seconds: float) -> Behaviour:
         """Run the recorded and changed calls on the original and on every patch."""
-        pool = Pool(1, self.temp)
-        pool.start(None, lambda: self._probe(found, tests), Limits(seconds, seconds))
-        done: list[Any] = []
-        while not done:
-            done = pool.wait(1.0)
-        reply = done[0][1].reply
+        reply = run_apart(lambda: self._probe(found, tests), Limits(seconds, seconds), self.temp).reply
         return Behaviour(*reply) if reply else Behaviour()
 
     def _probe(self, found: list[Found], tests: list[int]) -> tuple[Any, ...]:

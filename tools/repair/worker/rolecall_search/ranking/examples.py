@@ -19,7 +19,7 @@ from rolecall_search.evidence.localize import Suspicion
 from rolecall_search.program.project import Project
 from rolecall_search.ranking.cluster import swapped
 from rolecall_search.runtime.hosting import TimeLimit
-from rolecall_search.runtime.isolate import Limits, Pool
+from rolecall_search.runtime.isolate import Limits, run_apart
 from rolecall_search.trials.fresh import FreshClient, FreshRun
 from rolecall_search.trials.validate import Trial
 
@@ -84,16 +84,7 @@ class ExampleRuns:
                 return None
             return failing_examples(loaded(self.files), DOCSTRING_S)
 
-        folder = os.path.join(self.temp, "examples")
-        os.makedirs(folder, exist_ok=True)
-        pool = Pool(1, folder)
-        pool.start(None, work, Limits(seconds, seconds))
-        until = time.monotonic() + seconds + 1.0
-        done: list[Any] = []
-        while not done and time.monotonic() < until:
-            done = pool.wait(0.5)
-        pool.stop()
-        reply = done[0][1].reply if done else None
+        reply = run_apart(work, Limits(seconds, seconds), os.path.join(self.temp, "examples")).reply
         return frozenset(reply) if isinstance(reply, list) else None
 
     def _failing_fresh(self, candidate: Optional[Candidate], seconds: float) -> Optional[frozenset[str]]:

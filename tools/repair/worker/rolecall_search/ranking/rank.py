@@ -77,8 +77,8 @@ def rank(
     shown = list(examples) or [NO_EXAMPLES] * len(found)
     made = []
     for at, entry in enumerate(found):
-        score = entry.candidate.score * BLUNT.get(entry.candidate.template, 1.0)
-        score *= _small(entry)
+        taken = cost(entry.candidate)
+        score = score_of_text(entry, taken)
         if entry.candidate.template in DROPS and line_of(entry) in swapped:
             score *= 0.2
         mates = clusters.count(clusters[at]) if clusters[at] else 1
@@ -94,8 +94,6 @@ def rank(
             score *= 0.4
         if lost.get(at, 0) > FEW_LINES:
             score *= 0.5
-        taken = cost(entry.candidate)
-        score *= taken
         score *= _by_examples(shown[at], shown)
         if entry.candidate.unit is None and inside:
             score *= 0.6
@@ -103,6 +101,11 @@ def rank(
         made.append((Ranked(entry, score, clusters[at], changes, tests, lost.get(at, 0), taken, shown[at]), at))
     made.sort(key=lambda pair: -pair[0].score)
     return [pair[0] for pair in made], [pair[1] for pair in made]
+
+
+def score_of_text(entry: Found, taken: float) -> float:
+    """The score as far as the text of an edit gives it; `taken` is what `overfit` makes of it."""
+    return entry.candidate.score * BLUNT.get(entry.candidate.template, 1.0) * _small(entry) * taken
 
 
 def _by_examples(one: Examples, every: list[Examples]) -> float:

@@ -6,13 +6,12 @@ Owns the traced run of patches that pass. It ranks nothing.
 from __future__ import annotations
 
 import os
-import time
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 from rolecall_search.candidates import Candidate
 from rolecall_search.evidence.baseline import TestRun
 from rolecall_search.ranking.cluster import swapped
-from rolecall_search.runtime.isolate import Limits, Pool
+from rolecall_search.runtime.isolate import Limits, run_apart
 from rolecall_search.runtime.tracing import make_tracer
 from rolecall_search.trials.validate import Trial
 
@@ -73,13 +72,5 @@ def _run(trial: Trial, candidate: Candidate, tests: list[int], temp: str, second
         tracer.stop()
         return [line for found in lines.values() for line in found]
 
-    folder = os.path.join(temp, "reach")
-    os.makedirs(folder, exist_ok=True)
-    pool = Pool(1, folder)
-    pool.start(None, work, Limits(seconds, seconds))
-    until = time.monotonic() + seconds + 1.0
-    done: list[Any] = []
-    while not done and time.monotonic() < until:
-        done = pool.wait(0.5)
-    pool.stop()
-    return set(done[0][1].reply) if done and done[0][1].reply else None
+    reply = run_apart(work, Limits(seconds, seconds), os.path.join(temp, "reach")).reply
+    return set(reply) if reply else None

@@ -138,6 +138,17 @@ class Pool:
             self._finish(child)
 
 
+def run_apart(work: Callable[[], Any], limits: Limits, temp: str) -> Outcome:
+    """Run work in a forked child, with a temporary folder in `temp`, and wait for it."""
+    os.makedirs(temp, exist_ok=True)
+    pool = Pool(1, temp)
+    pool.start(None, work, limits)
+    done: list[tuple[Any, Outcome]] = []
+    while not done:
+        done = pool.wait(limits.wall)
+    return done[0][1]
+
+
 def run_child(work: Callable[[], Any], fd: int, limits: Limits, temp: str, memory: int = 0) -> None:
     """Act as the child: apply the limits, do the work, send the value and exit without clean-up."""
     code = 1

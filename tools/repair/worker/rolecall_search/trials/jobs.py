@@ -25,6 +25,10 @@ class Found:
     still_failing: tuple[str, ...] = ()
     mended: tuple[str, ...] = ()
     """The failing tests that pass with it, if not all do."""
+    merit: float = 0.0
+    """Its score in the ranking as far as that is known before patches are compared."""
+    dubious: bool = False
+    """Whether it makes the program do less."""
 
 
 @dataclass
