@@ -22,6 +22,8 @@ def readable(text: str) -> str:
         text: As git and the command line give it, with stand-ins for undecodable bytes, or as a model wrote it, with
             lone surrogates.
     """
+    if text.isascii():
+        return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, MessageLikeRepresentation, convert_to_messages
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from core.artifacts import RoleUsage, Served
@@ -23,7 +22,14 @@ from llm_registry.calls.client import SpecClient
 from llm_registry.calls.feedback import ask_plain
 from llm_registry.calls.model_cache import ModelCache
 from llm_registry.calls.prompt_redaction import PromptRedactor
-from llm_registry.calls.requests import Attempt, CallResult, RoleRequest, text_answer_problem, without_lone_surrogates
+from llm_registry.calls.requests import (
+    Attempt,
+    CallResult,
+    RoleRequest,
+    ToolForms,
+    text_answer_problem,
+    without_lone_surrogates,
+)
 from llm_registry.calls.structured_output import ask_structured
 from llm_registry.endpoints.breaker import Breakers
 from llm_registry.endpoints.shared_state import open_shared_state
@@ -79,6 +85,7 @@ class Registry:
         self._fallback = FallbackRunner(self._models, breakers, events)
         budget = Budget(settings.budget, log, thread, clock, events)
         self._client = SpecClient(self._models, log, slots, budget, events, PromptRedactor(redactor))
+        self._tool_forms = ToolForms()
         self._served: dict[str, Served] = {}
         self._usage: dict[str, RoleUsage] = {}
 
@@ -217,8 +224,7 @@ class Registry:
         finally:
             await self.refresh_usage()
         self._served[reply.role] = Served(role=reply.role, spec=reply.spec, reason=reply.reason)
-        tools = tuple(convert_to_openai_tool(tool) for tool in question.tools)
-        await self._prompts.keep(LoggedPrompt(reply.role, question.messages, artifact, tools), question.trace)
+        await self._prompts.keep(LoggedPrompt(reply.role, question.messages, artifact, question.tools), question.trace)
         return reply
 
     def _question(
@@ -233,7 +239,7 @@ class Registry:
             role=role_name(role),
             site=placed,
             messages=without_lone_surrogates(convert_to_messages(messages)),
-            tools=tuple(tools),
+            tools=self._tool_forms.of(tools),
             options=options,
         )
 

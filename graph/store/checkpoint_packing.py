@@ -4,6 +4,7 @@ A thread writes dozens of small checkpoints that mostly contain the same names, 
 """
 
 import zlib
+from functools import cache
 
 PACKED = "+zlib1"
 """Suffix of the kind of a value packed with the first dictionary."""
@@ -61,6 +62,7 @@ def unpack(data: bytes) -> bytes:
     return whole
 
 
+@cache
 def _dictionary() -> bytes:
     """The names as MessagePack writes them, in the order of a checkpoint; the most frequent ones come last."""
     versions = [part for name in _CHANNELS for part in (name, _VERSION)]

@@ -32,7 +32,30 @@ def without_lone_surrogates(messages: Sequence[BaseMessage]) -> tuple[BaseMessag
     """The messages without lone surrogates, which file names and program arguments may contain: no protocol
     can carry those, and a whole chain would fail because of one.
     """
-    return tuple(one.model_copy(update={"content": map_texts(one.content, readable)}) for one in messages)
+    return tuple(map(_without_lone_surrogates, messages))
+
+
+def _without_lone_surrogates(message: BaseMessage) -> BaseMessage:
+    content = map_texts(message.content, readable)
+    # Mostly nothing changes, and a transcript is long: copying all of it takes longer than looking.
+    return message if content == message.content else message.model_copy(update={"content": content})
+
+
+class ToolForms:
+    """Tools in the OpenAI form, each converted once: that takes milliseconds, and a loop offers the same ones again."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, dict[str, Any]]] = {}
+
+    def of(self, tools: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+        """The tools, converted.
+
+        Args:
+            tools: Those offered now; earlier ones that are not among them are forgotten.
+        """
+        known = {id(tool): self._known.get(id(tool)) or (tool, convert_to_openai_tool(tool)) for tool in tools}
+        self._known = known if tools else self._known
+        return tuple(known[id(tool)][1] for tool in tools)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +66,7 @@ class RoleRequest:
     site: CallSite
     messages: tuple[BaseMessage, ...]
     tools: tuple[Any, ...] = ()
+    """Mostly in the OpenAI form already."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Arguments for the chat model: `response_format`, `tool_choice`, `stop`."""
     structured: bool = False
