@@ -20,22 +20,23 @@ from llm_registry.records.tracing import OK, new_span_id
 
 _DETAIL_CHARS = 500
 _REFUSALS = ", ".join(f"'{kind}'" for kind in sorted(UNSERVED))
-_BY_ROLE = f"""
-SELECT role, count(*) calls, sum(input_tokens) input_tokens, sum(output_tokens) output_tokens,
+_BY_SPEC = f"""
+SELECT role, spec, max(id) newest, count(*) calls, count(*) FILTER (WHERE outcome != 'ok') failed,
+    sum(input_tokens) input_tokens, sum(output_tokens) output_tokens,
     sum(reasoning_tokens) reasoning_tokens, coalesce(sum(estimated_tokens), 0) estimated_tokens,
     sum(total_s) seconds, sum(cost_usd) cost_usd,
     count(*) FILTER (WHERE outcome = 'ok' AND cost_usd IS NULL) unpriced_calls,
     count(*) FILTER (WHERE outcome IN ({_REFUSALS})) refused
-FROM calls WHERE thread = :thread GROUP BY role ORDER BY min(id)
+FROM calls WHERE thread = :thread AND id > :seen GROUP BY role, spec ORDER BY min(id)
 """  # noqa: S608 - our own words
 _TOTALS = f"""
-SELECT count(*) FILTER (WHERE outcome NOT IN ({_REFUSALS})) calls,
+SELECT max(id) newest, count(*) FILTER (WHERE outcome NOT IN ({_REFUSALS})) calls,
     coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0) + coalesce(estimated_tokens, 0)), 0) tokens,
     coalesce(sum(estimated_tokens), 0) estimated_tokens, count(estimated_tokens) unmetered_calls,
     coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0.0) cost_usd,
     count(*) FILTER (WHERE outcome = 'ok' AND coalesce(cost_usd, estimated_cost_usd) IS NULL) unpriced_calls,
-    cast(coalesce(avg(output_tokens), 0) AS INTEGER) usual_answer
-FROM calls WHERE thread = :thread AND started >= :since
+    coalesce(sum(output_tokens), 0) written, count(output_tokens) answers
+FROM calls WHERE thread = :thread AND started >= :since AND id > :seen
 """  # noqa: S608 - our own words
 
 
@@ -134,6 +135,7 @@ class CallLog:
         self._database = database
         self._secrets = tuple(secrets)
         self._watch = watch
+        self._sums: dict[tuple[Any, ...], _Sums] = {}
 
     async def record(self, row: CallRow) -> None:
         """Store one call."""
@@ -152,23 +154,38 @@ class CallLog:
 
     async def usage(self, thread: str) -> dict[str, RoleUsage]:
         """What each role used in a thread; sums contain the known part, `None` if nothing is known."""
-        rows = await self._database.read(_BY_ROLE, {"thread": thread})
-        called = await self._database.read(
-            "SELECT role, spec, count(*) calls, count(*) FILTER (WHERE outcome != 'ok') failed,"
-            " sum(input_tokens) input_tokens,"
-            " sum(output_tokens) output_tokens, sum(total_s) seconds, sum(cost_usd) cost_usd"
-            " FROM calls WHERE thread = :thread GROUP BY role, spec ORDER BY min(id)",
-            {"thread": thread},
-        )
+        by_role: dict[str, Row] = {}
         by_spec: dict[str, dict[str, SpecUsage]] = {}
-        for one in called:
-            by_spec.setdefault(one["role"], {})[one["spec"]] = SpecUsage(**_without(one, "role", "spec"))
-        return {row["role"]: _usage(row, by_spec[row["role"]]) for row in rows}
+        for (role, spec), row in (await self._summed(_BY_SPEC, ("role", "spec"), thread=thread)).items():
+            by_role[role] = _added(by_role.get(role, {}), _without(row, "failed"))
+            shown = _without(row, "reasoning_tokens", "estimated_tokens", "unpriced_calls", "refused")
+            by_spec.setdefault(role, {})[spec] = SpecUsage(**shown)
+        return {role: _usage(row, by_spec[role]) for role, row in by_role.items()}
 
     async def totals(self, thread: str, *, since: float = 0.0) -> ThreadTotals:
         """What the thread has spent since a moment, in seconds since the epoch, for comparing with its limits."""
-        rows = await self._database.read(_TOTALS, {"thread": thread, "since": since})
-        return ThreadTotals(**rows[0])
+        row = (await self._summed(_TOTALS, (), thread=thread, since=since))[()]
+        usual = int(row["written"] / row["answers"]) if row["answers"] else 0
+        return ThreadTotals(**_without(row, "written", "answers"), usual_answer=usual)
+
+    async def _summed(self, query: str, keys: Sequence[str], **values: Any) -> dict[tuple[Any, ...], Row]:
+        """The sums of a query by its keys; only rows that came since the last time are read, since rows never change.
+
+        Reading all of them before and after each call would make a call slower the longer its thread runs.
+        """
+        place = (query, *values.values())
+        while True:
+            known = self._sums.get(place, _Sums())
+            fresh = await self._database.read(query, {**values, "seen": known.newest})
+            if self._sums.get(place, _Sums()).newest == known.newest:  # else another task has added them
+                break
+        groups = dict(known.groups)
+        for row in fresh:
+            key = tuple(row[name] for name in keys)
+            groups[key] = _added(groups.get(key, {}), _without(row, "newest", *keys))
+        newest = max((row["newest"] or 0 for row in fresh), default=0)
+        self._sums[place] = _Sums(max(newest, known.newest), groups)
+        return groups
 
     async def figures(self, role: str | None = None) -> tuple[SpecStatistics, ...]:
         """How each spec has served each role (or one role), those most used first."""
@@ -232,9 +249,23 @@ def known_sum(values: Iterable[Any]) -> Any:  # int or float as the column is
     return sum(known) if known else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What was summed so far."""
+
+    newest: int = 0
+    """Id of the last row in it."""
+    groups: dict[tuple[Any, ...], Row] = field(default_factory=dict)
+
+
+def _added(one: Row, other: Row) -> Row:
+    """Two rows of sums as one; unknown and a number are the number."""
+    return {name: known_sum((one.get(name), value)) for name, value in other.items()}
+
+
 def _usage(row: Row, by_spec: dict[str, SpecUsage]) -> RoleUsage:
     specs = tuple(spec for spec, one in by_spec.items() if one.failed < one.calls)
-    return RoleUsage(**_without(row, "role"), specs=specs, by_spec=by_spec)
+    return RoleUsage(**row, specs=specs, by_spec=by_spec)
 
 
 def _without(row: Row, *left_out: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -121,3 +122,26 @@ async def test_a_book_of_an_older_release_is_continued(database: Path) -> None:
     await asyncio.gather(*(store.record(row(estimated_tokens=7)) for store in stores))
     totals = await stores[0].totals("t1")
     assert (totals.calls, totals.tokens, totals.estimated_tokens) == (5, 5 * 131 + 4 * 7, 28)
+
+
+async def test_sums_are_taken_on_from_the_last_row_whoever_wrote_the_next_ones(tmp_path: Path) -> None:
+    async with Database(tmp_path / "sums.db") as database:
+        log = CallLog(database)
+
+        async def writes(number: int) -> None:
+            tokens = None if number % 3 else number
+            outcome = ("ok", "hang", "refused")[number % 3]
+            made = row(
+                role=f"r{number % 2}", spec=f"s{number % 4}", outcome=outcome, input_tokens=tokens,
+                output_tokens=tokens, estimated_tokens=number % 2 or None,
+            )  # fmt: skip
+            await CallLog(database).record(made)
+
+        for number in range(12):
+            await asyncio.gather(writes(number), log.usage("t1"), log.totals("t1"), log.usage("t1"), log.totals("t1"))
+        usage, totals = await log.usage("t1"), await log.totals("t1")
+        assert (usage, totals) == (await CallLog(database).usage("t1"), await CallLog(database).totals("t1"))
+        assert list(usage) == ["r0", "r1"]
+        assert (await log.totals("t1", since=time.time() + 60)).calls == 0
+        await database.write("DELETE FROM calls")
+        assert (await log.usage("t1"), await log.totals("t1")) == (usage, totals)  # they were not read again
