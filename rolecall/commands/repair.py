@@ -35,6 +35,7 @@ _SAID = {
 
 
 EXHAUSTED = "every candidate was tried"
+SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,9 @@ def print_result(result: "RepairResult", invocation: Invocation) -> None:
         print(f"apply it with: {invocation.call(*invocation.argv)} | git apply", file=sys.stderr)
         print("\n".join(last_words(result)), file=sys.stderr)
         return
+    if result.failing:
+        more = f" and {len(result.failing) - SHOWN} more" if len(result.failing) > SHOWN else ""
+        print(f"failing: {', '.join(map(single_line, result.failing[:SHOWN]))}{more}", file=sys.stderr)
     if result.stop_reason:
         print(f"stopped because: {result.stop_reason}", file=sys.stderr)
     for line in result.suspicious[:5]:

@@ -109,3 +109,18 @@ def test_a_bit_operator_beside_a_decimal_number_is_a_suspect_by_itself(tmp_path:
     text = "def run(a, b):\n    c = a - 1\n    d = b & 0.5\n    return c + d\n"
     made = stream(tmp_path, text, {2: 0.6, 3: 0.5, 4: 0.6})
     assert place(made, "d = b * 0.5") < 4
+
+
+def test_a_private_method_that_nothing_uses_is_handed_on_early(tmp_path: Path) -> None:
+    text = (
+        "class Guard:\n    def start(self):\n        self.old = listen(2, default)\n\n"
+        "    def _note(self):\n        self.asked = True\n\n    def _used(self):\n        return self._used()\n"
+    )
+    made = stream(tmp_path, text, {3: 1.0})
+    assert place(made, "listen(2, self._note)") < 5
+    assert not any("listen(2, self._used)" in one for one in made)
+
+
+def test_a_lock_becomes_one_that_may_be_taken_twice(tmp_path: Path) -> None:
+    made = stream(tmp_path, "def run(self):\n    self.lock = threading.Lock()\n", {2: 1.0})
+    assert place(made, "self.lock = threading.RLock()") < 10

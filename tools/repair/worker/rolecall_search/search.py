@@ -21,7 +21,7 @@ from rolecall_search.trials.batch import HANGS, OTHERWISE, REJECTED, WAITS, Batc
 from rolecall_search.trials.fresh import FreshClient
 from rolecall_search.trials.job_queue import JobQueue
 from rolecall_search.trials.jobs import Arguments, Found, edited, merit
-from rolecall_search.trials.validate import KILLED, NEEDS_FRESH, PARTIAL, PLAUSIBLE, Plan, Trial
+from rolecall_search.trials.validate import CROWDED_S, KILLED, NEEDS_FRESH, PARTIAL, PLAUSIBLE, Plan, Trial
 
 FLOORS_S = (0.08, 0.8, 5.0)
 ENOUGH = 24
@@ -160,7 +160,8 @@ class Searcher:
         job.tests = len(tests)
         floor = FLOORS_S[job.level]
         trial, candidate, code, plan = self.trial, job.candidate, job.code, self.plan
-        limits = Limits(floor + 1.0, plan.wall(tests, floor))
+        wall = plan.wall(tests, floor)
+        limits = Limits(floor + 1.0, wall, wall - CROWDED_S)
         self.pool.start(job, lambda: trial.run(candidate, code, plan, order, floor), limits)
 
     def _start_batch(self, jobs: list[Job]) -> None:

@@ -25,6 +25,8 @@ TEMP_VARIABLES = ("TMPDIR", "TEMP", "TMP", "PYTEST_DEBUG_TEMPROOT")
 PR_SET_DUMPABLE = 4
 MEMORY_BYTES = 3 << 30
 FILE_BYTES = 512 << 20
+LOOK_S = 0.1
+"""Between two looks at a child that may only wait."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Limits:
 
     cpu: float
     wall: float
+    asleep: float = math.inf
+    """After so many seconds of the wall a child that only waits is ended."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,11 @@ class Child:
     deadline: float
     started: float
     temp: str
+    asleep: float = math.inf
     buffer: bytes = b""
     overdue: bool = False
+    ticks: int = -1
+    """Of the processor, when the child was last seen waiting."""
 
 
 class Pool:
@@ -90,7 +97,7 @@ class Pool:
                 os.close(other.fd)
             run_child(work, write_fd, limits, temp, self._memory)
         os.close(write_fd)
-        self.running[read_fd] = Child(job, pid, read_fd, now + limits.wall, now, temp)
+        self.running[read_fd] = Child(job, pid, read_fd, now + limits.wall, now, temp, now + limits.asleep)
 
     def wait(self, timeout: float, also: tuple[int, ...] = ()) -> list[tuple[Any, Outcome]]:
         """Wait for a child or for a descriptor in `also`, at most `timeout` seconds.
@@ -100,6 +107,7 @@ class Pool:
         if not self.running and not also:
             return []
         soonest = min((child.deadline for child in self.running.values()), default=math.inf)
+        soonest = min([soonest, *(max(child.asleep, time.monotonic() + LOOK_S) for child in self.running.values())])
         pause = max(0.0, min(timeout, soonest - time.monotonic()))
         ready, _, _ = select.select([*self.running, *also], [], [], pause)
         done = []
@@ -113,7 +121,7 @@ class Pool:
                 done.append(self._finish(child))
         now = time.monotonic()
         for child in list(self.running.values()):
-            if child.deadline <= now:
+            if child.deadline <= now or (child.asleep <= now and _only_waits(child)):
                 child.overdue = True
                 done.append(self._finish(child))
         return done
@@ -147,6 +155,29 @@ def run_apart(work: Callable[[], Any], limits: Limits, temp: str) -> Outcome:
     while not done:
         done = pool.wait(limits.wall)
     return done[0][1]
+
+
+def _only_waits(child: Child) -> bool:
+    """Whether every thread of a child waits, and did when it was last looked at (Linux).
+
+    One that could run, or a program that it started, makes it a child that works, however little of the processor it
+    gets.
+    """
+    ticks, child.ticks = child.ticks, -1
+    try:
+        for task in os.listdir(f"/proc/{child.pid}/task"):
+            place = f"/proc/{child.pid}/task/{task}"
+            with (
+                open(f"{place}/stat", encoding="ascii", errors="replace") as stat,
+                open(f"{place}/children") as children,
+            ):
+                fields = stat.read().rpartition(")")[2].split()
+                if fields[0] != "S" or children.read().strip():
+                    return False
+                child.ticks = max(child.ticks, 0) + int(fields[11]) + int(fields[12])
+    except (OSError, IndexError, ValueError):
+        return False
+    return child.ticks == ticks
 
 
 def run_child(work: Callable[[], Any], fd: int, limits: Limits, temp: str, memory: int = 0) -> None:

@@ -1,14 +1,16 @@
-"""Function headers: defaults, decorators and the scope of assignments."""
+"""Function headers: defaults, decorators and the scope of assignments; methods that nothing uses."""
 
 from __future__ import annotations
 
 import ast
+import re
 from typing import Iterator, Optional
 
 from rolecall_search.program.source import FUNCTION_TYPES, Edit, FunctionNode
 from rolecall_search.templates.base import Context, Proposal
 
 DECORATORS = ("property", "staticmethod", "classmethod")
+UNUSED_PRIOR = 1.2
 EMPTY = ("[]", "{}", "set()", "list()", "dict()")
 
 
@@ -98,4 +100,19 @@ def generator_body(context: Context, node: ast.AST) -> Iterator[Proposal]:
         yield context.swap(node, other, "another comprehension", 0.15)
 
 
-FAMILY = (defaults, factories, decorators, scope, generator_body)
+def unused_method(context: Context, node: ast.AST) -> Iterator[Proposal]:
+    """A private method that nothing uses any more, as an argument: somebody wrote it to be handed on."""
+    call = context.parent(node)
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Lambda)) or not isinstance(call, (ast.Call, ast.keyword)):
+        return
+    at = context.parent(context.scope_of(node) or node)
+    if (isinstance(call, ast.Call) and node not in call.args) or not isinstance(at, ast.ClassDef):
+        return
+    for method in at.body:
+        name = getattr(method, "name", "")
+        private = name.startswith("_") and not name.startswith("__")
+        if private and isinstance(method, FUNCTION_TYPES) and len(re.findall(rf"\b{name}\b", context.src.text)) == 1:
+            yield context.swap(node, f"self.{name}", "a method that nothing uses", UNUSED_PRIOR)
+
+
+FAMILY = (unused_method, defaults, factories, decorators, scope, generator_body)

@@ -18,6 +18,7 @@ FUNCTION_GROUPS = (
     ("deepcopy", "copy"), ("OrderedDict", "dict", "defaultdict"), ("sin", "cos"), ("next", "iter"),
     ("bisect_left", "bisect_right", "bisect"), ("dumps", "loads"), ("isnan", "isinf"),
     ("abs", "int"), ("log", "log2", "log10"), ("gcd", "lcm"), ("permutations", "combinations"),
+    ("Lock", "RLock"), ("Semaphore", "BoundedSemaphore"), ("Queue", "SimpleQueue"),
 )  # fmt: skip
 METHOD_GROUPS = (
     ("append", "extend", "add", "insert", "appendleft"), ("lower", "upper", "title", "capitalize"),
@@ -36,6 +37,7 @@ METHOD_GROUPS = (
     ("extend", "extendleft", "appendleft"), ("format", "format_map"), ("count", "index", "find"),
     ("isoformat", "strftime"), ("casefold", "lower"), ("exists", "is_file", "is_dir"),
     ("name", "stem", "suffix"), ("utcnow", "now"), ("weekday", "isoweekday"),
+    ("Lock", "RLock"), ("Semaphore", "BoundedSemaphore"),
 )  # fmt: skip
 CONSTANTS = {
     "int": ("1", "0", "-1", "2"), "float": ("0.0", "1.0"), "bool": ("True", "False"),

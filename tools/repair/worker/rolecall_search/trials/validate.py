@@ -23,6 +23,8 @@ REPRESENTATIVES = 1
 CHEAP_S = 0.02
 # Of the processor, for a test in a shared fork: so many times what it takes at most, within these bounds.
 PATIENCE, SHORTEST_S, LONGEST_S = 8.0, 0.02, 0.06
+CROWDED_S = 2.6
+"""More for a try that waits for a processor."""
 Order = tuple[list[int], list[int]]
 
 
@@ -83,7 +85,7 @@ class Plan:
 
     def wall(self, tests: list[int], floor: float) -> float:
         """Seconds of the wall for a try."""
-        return 3.0 + 4.0 * floor + 6.0 * sum(self.seconds.get(test, 0.0) for test in tests)
+        return CROWDED_S + 0.4 + 4.0 * floor + 6.0 * sum(self.seconds.get(test, 0.0) for test in tests)
 
     def limit(self, test: int, floor: float) -> float:
         """Seconds of CPU for a test."""
