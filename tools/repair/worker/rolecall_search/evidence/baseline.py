@@ -189,13 +189,12 @@ class Runner:
             chosen = only
             if tracer is not None:
                 tracer.start()
+                self.host.watch = lambda on: tracer.resume() if on else tracer.pause()
+                tracer.pause()
             for at, index in enumerate(order):
                 following = order[at + 1] if at + 1 < len(order) else None
                 if tracer is not None and at == whole:
                     tracer.only(chosen)
-                if tracer is not None and at:
-                    # An endless recursion ends within the tracer too, which the interpreter then takes away.
-                    tracer.resume()
                 run = self._one(index, following, limit)
                 if tracer is not None:
                     run.lines = tracer.take()

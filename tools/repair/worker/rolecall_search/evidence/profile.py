@@ -160,11 +160,11 @@ def record(
 
     def work() -> tuple[Any, ...]:
         recorder = Recorder(real)
+        host.watch = lambda on: sys.setprofile(recorder if on else None)
         signal.signal(signal.SIGALRM, _alarm)
         for at, test in enumerate(tests):
             following = items[tests[at + 1]] if at + 1 < len(tests) else None
             signal.setitimer(signal.ITIMER_REAL, TEST_LIMIT_S, 0.2)
-            sys.setprofile(recorder)
             try:
                 host.run(items[test], following)
             except TimeLimit:

@@ -71,6 +71,9 @@ class Host:
         """Names of tests that are not run."""
         self.on_import: Optional[Callable[[str], None]] = None
         self.on_finish: Optional[Callable[[str, str], None]] = None
+        self.watch: Optional[Callable[[bool], None]] = None
+        """Called with True before a test runs code that is not pytest's, and with False after it."""
+        self._watched = 0
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_make_collect_report(self, collector: Any) -> Any:
@@ -117,6 +120,30 @@ class Host:
             verdict.message = safe_text(call.excinfo.value)
             verdict.handled = handled_errors(call.excinfo.value)
 
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_fixture_setup(self) -> Any:
+        """Fixtures run code of the program."""
+        yield from self._watching()
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_call(self) -> Any:
+        """So does the test itself."""
+        yield from self._watching()
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_teardown(self) -> Any:
+        """And what ends fixtures."""
+        yield from self._watching()
+
+    def _watching(self) -> Any:
+        watch, self._watched = self.watch, self._watched + 1
+        if watch is not None and self._watched == 1:
+            watch(True)  # noqa: FBT003
+        yield
+        self._watched -= 1
+        if watch is not None and self._watched == 0:
+            watch(False)  # noqa: FBT003
+
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Collect the phases of the running test, sub-tests included."""
         self._reports.append((report.when, report.outcome, hasattr(report, "wasxfail")))
@@ -143,6 +170,7 @@ class Host:
         """Run one collected test through pytest's own protocol."""
         self._reports = []
         self._verdict = verdict = Verdict()
+        self._watched = 0
         started = time.perf_counter()
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)

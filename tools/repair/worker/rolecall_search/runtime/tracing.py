@@ -47,6 +47,9 @@ class MonitoringTracer:
     def resume(self) -> None:
         """Resume recording if something ended it."""
 
+    def pause(self) -> None:
+        """Nothing to do: what is not wanted costs next to nothing here."""
+
     def only(self, lines: frozenset[tuple[str, int]]) -> None:
         """Nothing to do: lines of other functions cost next to nothing here."""
 
@@ -132,6 +135,10 @@ class TraceTracer:
     def resume(self) -> None:
         """Resume recording: an error in the tracer, such as a recursion error, ends the tracing."""
         self.start()
+
+    def pause(self) -> None:
+        """Record nothing in this thread for a while."""
+        sys.settrace(None)
 
     def take(self) -> Lines:
         """The lines since the last call; the call line of a function counts as run."""
