@@ -124,3 +124,9 @@ def test_a_private_method_that_nothing_uses_is_handed_on_early(tmp_path: Path) -
 def test_a_lock_becomes_one_that_may_be_taken_twice(tmp_path: Path) -> None:
     made = stream(tmp_path, "def run(self):\n    self.lock = threading.Lock()\n", {2: 1.0})
     assert place(made, "self.lock = threading.RLock()") < 10
+
+
+def test_one_too_many_is_taken_away_and_not_subtracted(tmp_path: Path) -> None:
+    made = stream(tmp_path, "def run(count):\n    return range(count + 1)\n", {2: 1.0})
+    assert place(made, "range(count)") < 10
+    assert not any("count + 1 - 1" in one for one in made)

@@ -244,8 +244,11 @@ def off_by_one(context: Context, node: ast.AST) -> Iterator[Proposal]:
     if prior <= 0:
         return
     text = context.text(node)
-    for sign in ("+", "-"):
-        yield context.swap(node, f"{text} {sign} 1", "off by one", prior, tight=False)
+    for sign, undone in (("+", ast.Sub), ("-", ast.Add)):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, undone) and context.text(node.right) == "1":
+            yield context.swap(node, context.text(node.left), "off by one", prior, tight=False)
+        else:
+            yield context.swap(node, f"{text} {sign} 1", "off by one", prior, tight=False)
 
 
 def add_operand(context: Context, node: ast.AST) -> Iterator[Proposal]:
