@@ -57,6 +57,8 @@ class Kind:
     """It refuses a model it does not have."""
     known_as_one: bool = False
     """A look knows that it serves its one model under any name."""
+    relays: bool = False
+    """It asks another server, and answers 500 when its own connection there breaks."""
     counts: bool = True
     """It reports the tokens of a stream."""
     marker: str = "more_servers"
@@ -159,7 +161,8 @@ LLAMA_CPP = Kind(
 )  # fmt: skip
 LITELLM = Kind(
     name="litellm", command=_litellm, health="/health/liveliness", seen_as="litellm", window=CONTEXT,
-    forces_objects=("chat", "responses"), marker="servers", environment={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    forces_objects=("chat", "responses"), marker="servers", relays=True,
+    environment={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
 )  # fmt: skip
 ROUTER = Kind(name="router", command=_router, health="/health", seen_as="llama.cpp", window=CONTEXT)
 KINDS = (

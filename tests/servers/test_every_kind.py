@@ -6,6 +6,7 @@ Where a server is known to fall short, the next spec of the chain must serve: a 
 import asyncio
 import contextlib
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -116,11 +117,17 @@ async def test_a_prompt_too_long_goes_to_the_spec_whose_window_holds_it(
 
 
 @pytest.mark.parametrize(("kind", "api"), doors())
-async def test_calls_beyond_the_limit_wait_and_none_is_lost(opened: Open, server: RealServer, api: str) -> None:
+async def test_calls_beyond_the_limit_wait_and_none_is_lost(
+    opened: Open, server: RealServer, heard: Heard, api: str
+) -> None:
     async with opened(primary=server.spec(api, max_concurrency=2)) as registry:
         calls = [registry.chat("primary", [HumanMessage(f"{number} [[long]]")], site=SITE) for number in range(5)]
         replies = await asyncio.gather(*calls)
-        assert registry.usage()["primary"].calls == 5
+        (spent,) = registry.usage()["primary"].by_spec.values()
+    outcomes = Counter(one["outcome"] for one in heard.named("model_finished"))
+    retried = outcomes["server_error"] if server.kind.relays else 0
+    assert outcomes == Counter(ok=5, server_error=retried)
+    assert (spent.calls, spent.failed) == (5 + retried, retried)
     assert {reply.text.split()[-1] for reply in replies} == {"w199"}
 
 
