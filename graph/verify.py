@@ -30,7 +30,7 @@ class Verification:
     """Empty when the repository has none."""
 
 
-async def verify(spec: RunSpec, *, listen: Listen) -> Verification:
+async def check_last_commit(spec: RunSpec, *, listen: Listen) -> Verification:
     """Run the checks of a thread's last commit, with those that were there before it started.
 
     Args:

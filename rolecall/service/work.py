@@ -142,10 +142,10 @@ async def verify(
     asked = row.options.then(request.options)
     settings = (await settings_for(asked, top, on_warning)).settings
     from graph.context_factory import RunSpec
-    from graph.verify import verify as run_checks
+    from graph.verify import check_last_commit
 
     async with QueuedListener(listen) as queued:
-        done = await run_checks(RunSpec(row.thread_id, top, settings, asked=asked), listen=queued)
+        done = await check_last_commit(RunSpec(row.thread_id, top, settings, asked=asked), listen=queued)
     return VerifiedWork(thread=row.thread_id, branch=row.branch, commit=done.commit, checks=done.checks)
 
 
