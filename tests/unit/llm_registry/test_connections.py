@@ -17,8 +17,10 @@ from tests.modelserver.faults import Fault
 from tests.modelserver.info import Shape
 from tests.modelserver.reply import Reply, fail, say
 from tests.modelserver.server import ModelServer
-from tests.unit.llm_registry.rig import HELLO, QUICK, SITE, chat_spec, registry
+from tests.unit.llm_registry.rig import HELLO, SITE, chat_spec, registry
 
+PATIENT = {"connect": 10.0, "first_token": 60.0, "idle": 60.0}
+"""The client's types are built during the first calls, which takes long on a busy machine."""
 SHORT = {"first_token": 0.4, "idle": 0.4}
 HANGS = (Fault.HANG_BEFORE_HEADERS, Fault.HANG_AFTER_FIRST_TOKEN)
 SPECS: dict[str, Callable[[ModelServer], dict[str, Any]]] = {
@@ -41,7 +43,7 @@ def protocol(request: pytest.FixtureRequest) -> str:
 @asynccontextmanager
 async def opened(protocol: str, server: ModelServer, folder: Path, **timeouts: float) -> AsyncIterator[Registry]:
     """A registry that, once it is closed, must have closed its connections too, without the garbage collector."""
-    spec = {**SPECS[protocol](server), "timeouts": {**QUICK, **timeouts}}
+    spec = {**SPECS[protocol](server), "timeouts": {**PATIENT, **timeouts}}
     gc.collect()
     gc.disable()
     try:
