@@ -140,7 +140,7 @@ REPAIR = (
         type=duration,
         default=0.0,
         metavar="TIME",
-        help="how long to search, such as 60s (default: embedded.repair_budget_s, 120s)",
+        help="how long to search, such as 60s (default: embedded.repair_budget_s, 60s)",
     ),
     _JSON,
 )

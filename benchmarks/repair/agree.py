@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=corpus.HERE, help="folder with mutated.json and handmade/")
     parser.add_argument("--cache", type=Path, default=prepare.CACHE)
     parser.add_argument(
-        "--budget", type=float, default=120, help="seconds per search; a run takes those of the configuration, 120"
+        "--budget", type=float, default=60, help="seconds per search; a run takes those of the configuration, 60"
     )
     options = parser.parse_args()
     manifest = corpus.load_manifest(options.corpus / "mutated.json")

@@ -304,7 +304,7 @@ class CheckpointSettings(Section):
 class EmbeddedSettings(Section):
     """The embedded engine (no LLM)."""
 
-    repair_budget_s: PositiveFloat = 120.0
+    repair_budget_s: PositiveFloat = 60.0
     """How long one search for a patch may take."""
 
 

@@ -52,7 +52,7 @@ def test_repair_and_run_agree(tmp_path: Path, text: str, further: str, status: s
     tests = dedent(TESTS) + (f"\ndef test_further():\n    assert {further}\n" if further else "")
     repo = make_repository(tmp_path / "red", {"program.py": dedent(text), "test_program.py": tests})
     config = tmp_path / "rolecall.json"
-    config.write_text('{"embedded": {"repair_budget_s": 8}}', encoding="utf-8")
+    config.write_text('{"embedded": {"repair_budget_s": 20}}', encoding="utf-8")
 
     def answer(*words: str) -> Answer:
         done = call(*words, "--json", cwd=repo, env={"ROLECALL_CONFIG": str(config)})
