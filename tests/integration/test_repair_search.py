@@ -186,6 +186,16 @@ async def test_package_under_src_is_found_and_tests_are_not_edited(tmp_path: Pat
     assert {edit.path for patch in result.patches for edit in patch.edits} == {"src/tools/core.py"}
 
 
+async def test_a_program_whose_own_files_are_collected_for_their_examples_is_mended(tmp_path: Path) -> None:
+    shown = COUNT.replace(
+        "limit):\n", 'limit):\n        """Those below.\n\n        >>> below([1], 2)\n        [1]\n        """\n'
+    )
+    root = program(tmp_path, shown, COUNT_TESTS)
+    (root / "pytest.ini").write_text("[pytest]\naddopts = --doctest-modules\n", encoding="utf-8")
+    result = await repair(root)
+    assert "if number < limit:" in result.patches[0].diff, result
+
+
 async def test_failures_outside_the_program_do_not_stop_the_repair(tmp_path: Path) -> None:
     root = program(tmp_path, COUNT, COUNT_TESTS)
     (root / "test_other.py").write_text("import missing_third_party\n", encoding="utf-8")

@@ -43,7 +43,9 @@ class Project:
     def add_tests(self, items: list[Any]) -> None:
         """Learn which files tests were collected from."""
         for item in items:
-            self._test_files.add(os.path.realpath(str(item.path)))
+            # With --doctest-modules, the program's own files are collected for the examples in them.
+            if type(item).__name__ != "DoctestItem":
+                self._test_files.add(os.path.realpath(str(item.path)))
         self._known.clear()
 
     def real(self, name: str) -> str:
