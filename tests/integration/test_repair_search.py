@@ -196,6 +196,20 @@ async def test_a_program_whose_own_files_are_collected_for_their_examples_is_men
     assert "if number < limit:" in result.patches[0].diff, result
 
 
+async def test_tests_with_the_time_in_their_names_do_not_stop_the_repair(tmp_path: Path) -> None:
+    timed = """
+    import time
+
+    @pytest.mark.parametrize("limit", [time.time_ns(), time.time_ns() + 1])
+    def test_now(limit):
+        assert below([1, limit + 1], limit) == [1]
+    """
+    root = program(tmp_path, COUNT, dedent(COUNT_TESTS) + dedent(timed))
+    result = await repair(root)
+    assert "if number < limit:" in result.patches[0].diff, result
+    assert "passes all 7 tests" in result.patches[0].claim
+
+
 async def test_failures_outside_the_program_do_not_stop_the_repair(tmp_path: Path) -> None:
     root = program(tmp_path, COUNT, COUNT_TESTS)
     (root / "test_other.py").write_text("import missing_third_party\n", encoding="utf-8")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
-from rolecall_search.runtime.hosting import FAILED, OTHER, PASSED, Host, host
+from rolecall_search.runtime.hosting import FAILED, PASSED, Host, host
 from rolecall_search.runtime.isolate import Limits, Outcome, Pool, complete, decode, send
 from rolecall_search.trials.live import Overrides, override_imports
 from rolecall_search.trials.validate import KILLED, PARTIAL, PLAUSIBLE
@@ -69,7 +70,7 @@ class FreshRun:
         passed = sum(1 for outcome in got.values() if outcome == PASSED)
         failed = [nodeid for nodeid, outcome in got.items() if outcome == FAILED] + list(plugin.collect_errors)
         mended = [nodeid for nodeid in self.hoped if got.get(nodeid) == PASSED]
-        lost = any(got.get(nodeid, OTHER) != PASSED for nodeid in self.must_pass)
+        lost = self._lost(got)
         unloaded = any(nodeid in plugin.collect_errors for nodeid in self.must_load)
         known = frozenset((*self.may_fail, *self.hoped))
         loaded = tuple(nodeid.split("::")[0] for nodeid in self.must_load)
@@ -78,6 +79,15 @@ class FreshRun:
         if lost or unloaded or empty or set(failed) - known or (self.hoped and not mended):
             verdict = KILLED
         return verdict, passed, failed, mended
+
+    def _lost(self, got: dict[str, str]) -> bool:
+        """Whether a test that must pass did not; those with a time or an address in their ids count by function."""
+        if any(got.get(nodeid, PASSED) != PASSED for nodeid in self.must_pass):
+            return True
+        known = {*self.must_pass, *self.may_fail, *self.hoped}
+        gone = Counter(nodeid.partition("[")[0] for nodeid in self.must_pass if nodeid not in got)
+        new = (nodeid for nodeid, outcome in got.items() if outcome == PASSED and nodeid not in known)
+        return bool(gone - Counter(nodeid.partition("[")[0] for nodeid in new))
 
 
 def serve(asked: socket.socket, pool: Pool, alive: Any) -> None:
