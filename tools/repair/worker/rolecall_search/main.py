@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import marshal
 import os
 import signal
 import socket
 import sys
-from typing import Callable
+from typing import Callable, NoReturn
 
 from rolecall_search.repair import Repair
 from rolecall_search.runtime.hosting import warm_plugins
-from rolecall_search.runtime.isolate import Pool
+from rolecall_search.runtime.isolate import Pool, send
 from rolecall_search.runtime.protocol import Channel, Request, read_request
-from rolecall_search.trials.fresh import FreshClient, serve
+from rolecall_search.trials.fresh import FRESH, FreshClient, FreshRun, serve
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -25,6 +26,8 @@ PR_SET_DUMPABLE = 4
 
 def main() -> None:
     """Read a request from standard input and answer it."""
+    if FRESH in sys.argv[1:]:
+        _single_run()
     request = read_request(sys.stdin.read())
     # A sandbox may give this process an empty temporary folder of its own.
     os.makedirs(request.temp, exist_ok=True)
@@ -47,6 +50,21 @@ def main() -> None:
     serve(theirs, Pool(request.workers + 1, request.temp), lambda: not _ended(pid))
     if not _ended(pid):
         os.kill(pid, signal.SIGKILL)
+    os._exit(0)
+
+
+def _single_run() -> NoReturn:
+    """Make one fresh run; what its tests print goes nowhere."""
+    die_with_parent()
+    answers = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    root = os.getcwd()
+    sys.path.insert(0, root)
+    run = FreshRun(*marshal.loads(sys.stdin.buffer.read()))
+    warm_plugins(root)
+    gc.enable()
+    send(answers, run.run())
     os._exit(0)
 
 

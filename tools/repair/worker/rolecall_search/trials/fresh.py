@@ -6,11 +6,15 @@ process that has collected nothing serves; the searching process asks. It ranks 
 
 from __future__ import annotations
 
+import marshal
+import os
 import select
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Callable, Optional
 
 from rolecall_search.runtime.hosting import FAILED, PASSED, Host, host
@@ -19,6 +23,9 @@ from rolecall_search.trials.live import Overrides, override_imports
 from rolecall_search.trials.validate import KILLED, PARTIAL, PLAUSIBLE
 
 MOST_DISAPPOINTED = 3
+FRESH = "--fresh"
+"""Argument of a process that makes a single run."""
+START_SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "start_search.py")
 
 
 class _Objection(BaseException):
@@ -38,9 +45,17 @@ class FreshRun:
     may_fail: tuple[str, ...] = ()
     """Known failures; any other counts as an objection."""
     left_out: tuple[str, ...] = ()
+    reseeded: bool = False
+    """In an interpreter of its own, where sets have another order than where the patch was found."""
 
     def run(self) -> tuple[str, int, list[str], list[str]]:
-        """Run pytest; returns the verdict, how many tests passed, which failed, and which of the hoped ones passed."""
+        """Run pytest; returns the verdict, how many tests passed, which failed, and which of the hoped ones passed.
+
+        Raises:
+            EOFError: The interpreter ended without an answer.
+        """
+        if self.reseeded:
+            return self._in_another_interpreter()
         override_imports(self.overrides)
         plugin = Host(None)
         plugin.left_out = frozenset(self.left_out)
@@ -50,6 +65,22 @@ class FreshRun:
         except _Objection:
             return KILLED, 0, [], []
         return self._judge(plugin)
+
+    def _in_another_interpreter(self) -> tuple[str, int, list[str], list[str]]:
+        seed = os.environ.get("PYTHONHASHSEED", "")
+        env = {**os.environ, "PYTHONHASHSEED": str(int(seed) + 1) if seed.isdecimal() else "1"}
+        argv = [sys.executable, "-B", START_SCRIPT, FRESH]
+        request = marshal.dumps(replace(self, reseeded=False).packed())
+        done = subprocess.run(argv, input=request, env=env, capture_output=True, check=False)
+        reply, _ = decode(done.stdout)
+        if reply is None:
+            raise EOFError
+        verdict, passed, failed, mended = reply
+        return verdict, passed, failed, mended
+
+    def packed(self) -> tuple[Any, ...]:
+        """The fields, as another process gets them."""
+        return tuple(getattr(self, field.name) for field in fields(self))
 
     def _watch(self) -> Callable[[str, str], None]:
         wanted, hoped = frozenset(self.must_pass), frozenset(self.hoped)
@@ -133,12 +164,9 @@ class FreshClient:
 
     def ask(self, job: Any, run: FreshRun, limits: Limits) -> None:
         """Ask for a run; the answer carries `job`."""
-        args = (
-            run.overrides, run.test_args, run.must_pass, run.must_load, run.hoped, run.may_fail, run.left_out
-        )  # fmt: skip
         self._count += 1
         self._jobs[self._count] = job
-        send(self._link.fileno(), (self._count, args, (limits.cpu, limits.wall)))
+        send(self._link.fileno(), (self._count, run.packed(), (limits.cpu, limits.wall)))
 
     def answers(self, timeout: float) -> list[tuple[Any, Outcome]]:
         """The answers that have come, waiting at most `timeout` seconds for the first."""

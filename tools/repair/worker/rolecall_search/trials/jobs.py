@@ -58,7 +58,7 @@ class Arguments:
         left_out = tuple(set(self.failing_ids) - set(wanted))
         return FreshRun(
             self._overrides(candidate), self.all_args, wanted + self.passing_ids, () if mended else self.must_load,
-            may_fail=self.aside + (self.must_load if mended else ()), left_out=left_out,
+            may_fail=self.aside + (self.must_load if mended else ()), left_out=left_out, reseeded=True,
         )  # fmt: skip
 
     def _overrides(self, candidate: Candidate) -> dict[str, str]:
