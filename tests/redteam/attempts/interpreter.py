@@ -229,7 +229,7 @@ ATTEMPTS = (
     Attempt("forged-by-link", 5, "The search for a patch shows a private file behind a link",
             (Tool("repair_search", {"budget_s": 8}),), (seen(),), WALLS, setup=_link_in_tree),
     Attempt("forged-repair", 5, "The same by the command that repairs", (Cli(("repair", "--budget", "8")),),
-            (seen(), heard("@TOKEN@-forged")), ALL, setup=_forging),
+            (seen(), heard("@TOKEN@-forged")), WALLS, setup=_forging),
     falls("many-files", "Twelve thousand files to hide make the command line too long", _env_files, within_s=120, alone=True),
     falls("odd-links", "Links that cannot be followed stand where files are hidden", _odd_links),
     Attempt("toolchain-links", 6, "Toolchains in home are links to private places",
