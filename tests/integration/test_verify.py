@@ -10,16 +10,10 @@ from core.storage.database import Database
 from core.storage.layout import RepoLayout
 from graph.store.lease import Lease
 from tests.integration.jobs import SLUGIFY, SLUGS, do, openai, settings_with
+from tests.integration.test_command_line import call
 from tests.modelserver.competent import CompetentScript
 from tests.modelserver.server import ModelServer
 from tests.repositories import fingerprint, git, make_repository
-from tests.unit.rolecall.command_line import Done, rolecall
-
-OFF = {"ROLECALL_CONFIG": ""}
-
-
-def call(*words: str, cwd: Path) -> Done:
-    return rolecall(*words, cwd=cwd, env=OFF)
 
 
 @pytest.fixture

@@ -71,8 +71,17 @@ class FreshRun:
         env = {**os.environ, "PYTHONHASHSEED": str(int(seed) + 1) if seed.isdecimal() else "1"}
         argv = [sys.executable, "-B", START_SCRIPT, FRESH]
         request = marshal.dumps(replace(self, reseeded=False).packed())
-        done = subprocess.run(argv, input=request, env=env, capture_output=True, check=False)
-        reply, _ = decode(done.stdout)
+        pipe, data, chunk = subprocess.PIPE, b"", b"?"
+        with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=env) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(request)
+            process.stdin.close()
+            # Not to the end: what a test left running may keep the pipe open.
+            while chunk and not complete(data):
+                chunk = os.read(process.stdout.fileno(), 1 << 20)
+                data += chunk
+        reply, _ = decode(data)
         if reply is None:
             raise EOFError
         verdict, passed, failed, mended = reply
